@@ -1,0 +1,54 @@
+# photoshoot: `make` lists what it can do.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || echo python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+# Arguments for `photoshoot run`, e.g. make run ARGS="--photos ~/photos --preset smoke"
+ARGS   ?=
+# Arguments for pip, e.g. the index of a CPU or CUDA build of torch.
+PIP_ARGS ?=
+
+.PHONY: help setup run test lint bench weights docs lock clean
+
+help:  ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready  ## Make .venv with the command `photoshoot` in it (once; a few minutes)
+
+# torch first: a later package must find it there, or it would pull a build with gigabytes of CUDA libraries.
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found -- install Python 3.11, or name another with make PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet $(PIP_ARGS) --constraint constraints.txt torch
+	$(BIN)/pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+run: setup  ## Photos to a registered model, in one command (synthetic people; ARGS="--photos DIR" for yours)
+	$(BIN)/photoshoot run $(ARGS)
+
+test: setup  ## All tests (under ten minutes on two cores)
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests
+
+lint: setup  ## ruff, mypy, import-linter, hadolint
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	@for file in images/*/Dockerfile; do echo "hadolint $$file"; $(BIN)/hadolint $$file || exit 1; done
+
+bench: setup  ## Speed of each step, as ratios to a floor measured in the same run
+	$(BIN)/python -m pipelines.bench
+
+weights: setup  ## Train the small networks that ship with the package (about 40 minutes)
+	$(BIN)/python -m components.pretrain
+
+docs: setup  ## Make the pictures of the README again (a whole `make run`)
+	$(BIN)/python -m pipelines.pictures
+
+lock: setup  ## Write constraints.txt from .venv
+	@{ echo '# The set-up that is tested, every package pinned. `make lock` writes it anew from .venv.'; \
+	  $(BIN)/pip freeze --exclude-editable | grep -v ' @ ' | sed 's/+cpu//'; } > constraints.txt.new && mv constraints.txt.new constraints.txt
+
+clean:  ## Remove .venv and .photoshoot
+	rm -rf $(VENV) .photoshoot

@@ -1,0 +1,57 @@
+"""Presets as a table: what differs from the defaults, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from components.core.errors import SettingsError
+from components.core.settings import Settings
+
+_PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "smoke": (
+        "every step in seconds, for tests; the pictures are not worth looking at",
+        {
+            "synthesize": {"people": 12, "photos_per_person": 4, "height": 160},
+            "preprocess": {"resolution": 64, "texel": 16, "shard_size": 16},
+            "cluster": {"validation": 0.15, "test": 0.35},
+            "train": {"steps": 12, "batch": 4, "width": 8, "max_width": 32, "latent": 32, "log_every": 2,
+                      "sample_every": 6, "checkpoint_every": 4},
+            "evaluate": {"pairs": 24, "min_images": 16, "rows": 6, "bootstrap": 100},
+        },
+    ),
+    "demo": ("the default: synthetic people, minutes on two CPU cores", {}),
+    "deepfashion-256": (
+        "a training recipe for a data set of DeepFashion's size at 256 px on one or more GPUs",
+        {
+            "preprocess": {"resolution": 256, "texel": 128, "shard_size": 512},
+            "train": {"steps": 300_000, "batch": 16, "width": 64, "max_width": 512, "latent": 2048,
+                      "learning_rate_end": 1.0, "gan_start": 0.0, "ema": 0.9995, "reconstruction": 0.5,
+                      "log_every": 100, "sample_every": 2000, "checkpoint_every": 2000, "keep_checkpoints": 3,
+                      "weights": {"l1": 5, "perceptual": 5, "face": 10, "gan": 1, "patch": 1, "r1_gamma": 10}},
+            "evaluate": {"pairs": 4096, "min_images": 1024},
+        },
+    ),
+    "deepfashion-512": (
+        "the same at 512 px",
+        {
+            "preprocess": {"resolution": 512, "texel": 200, "shard_size": 512},
+            "train": {"steps": 400_000, "batch": 8, "width": 32, "max_width": 512, "latent": 2048,
+                      "learning_rate_end": 1.0, "gan_start": 0.0, "ema": 0.9995, "reconstruction": 0.5,
+                      "log_every": 100, "sample_every": 2000, "checkpoint_every": 2000, "keep_checkpoints": 3,
+                      "weights": {"l1": 5, "perceptual": 5, "face": 10, "gan": 1, "patch": 1, "r1_gamma": 10}},
+            "evaluate": {"pairs": 4096, "min_images": 1024},
+        },
+    ),
+}
+
+
+def names() -> dict[str, str]:
+    """Preset names with what they are for."""
+    return {name: purpose for name, (purpose, _) in _PRESETS.items()}
+
+
+def preset(name: str) -> Settings:
+    """Settings of a preset. Raises `SettingsError` for a name that does not exist."""
+    if name not in _PRESETS:
+        raise SettingsError(f"unknown preset {name}", remedy=f"choose one of {', '.join(_PRESETS)}")
+    return Settings.from_tree({"preset": name, **_PRESETS[name][1]}, source=f"preset {name}")

@@ -1,0 +1,69 @@
+"""What surrounds a step's work inside its process: tracking on, events to the pipeline, errors in one line.
+
+A `component.py` is thin because this is here: it enters `step`, calls the step's function and hands over the summary.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.core import progress
+from components.core.errors import PhotoshootError, machine_errors
+
+if TYPE_CHECKING:
+    from components.core.recorder import Recorder
+
+STATE = "PHOTOSHOOT_STATE"
+SUMMARY_FILE = "summary.json"
+
+
+class Step:
+    """A step that is under way."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+
+    def done(self, summary: Any, out: str | Path) -> None:
+        """Keep the step's summary (a dataclass) as ``summary.json`` inside its output folder."""
+        if not is_dataclass(summary) or isinstance(summary, type):
+            raise TypeError(f"a step's summary is a dataclass instance, not {type(summary).__name__}")
+        text = json.dumps(asdict(summary), indent=1, default=str)
+        (Path(out) / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def step(name: str, settings: str | None = None) -> Iterator[Step]:
+    """Run a step's body: record it in MLflow, tell the pipeline when it starts, ends or fails, and why.
+
+    `settings` is the step's settings as JSON, recorded as parameters ``name.key``.
+    """
+    # Imported here, not above: a step run by hand without tracking does not pay for MLflow.
+    from components.core.tracking import step_run
+
+    started = time.monotonic()
+    progress.event(step=name, state="started")
+    try:
+        with machine_errors(), step_run(name) as recorder:
+            if settings:
+                recorder.params({name: json.loads(settings)})
+            yield Step(recorder)
+    except PhotoshootError as error:
+        progress.event(step=name, state="failed", error=error.to_json())
+        raise
+    except BaseException as error:
+        progress.event(step=name, state="failed", bug=f"{type(error).__name__}: {error}")
+        raise
+    progress.event(step=name, state="finished", seconds=time.monotonic() - started)
+
+
+def state_folder() -> Path | None:
+    """Where a step that can be interrupted keeps what it needs to go on, if the pipeline gave it a place."""
+    folder = os.environ.get(STATE)
+    return Path(folder) if folder else None

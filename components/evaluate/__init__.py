@@ -1,0 +1,27 @@
+"""Judge a model on people it was never trained on: `evaluate(model, people, identities, out, settings)`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.core.recorder import NoRecord, Recorder
+
+if TYPE_CHECKING:
+    from components.core.settings import EvaluateSettings
+    from components.evaluate.run import EvaluateSummary
+
+
+def evaluate(model: Path, people: Path, identities: Path, out: Path, settings: EvaluateSettings,
+             recorder: Recorder | None = None) -> EvaluateSummary:
+    """Judge the model folder `model` on the held-out identities of a people data set.
+
+    Writes into `out`, as a whole or not at all: `metrics.json` (format "photoshoot.evaluation/1"), `pairs.jsonl`
+    (figures of each pair), `contact_sheet.png`, `samples/`, `report.html`. The same model, data and settings give the
+    same figures. With too few held-out people for a figure, the figure is null and says why.
+
+    Raises `InputError` for a missing folder, `DataError` for artifacts that do not belong together.
+    """
+    from components.evaluate.run import run  # torch is imported here, not by everyone who reads the pipeline
+
+    return run(model, people, identities, out, settings, recorder or NoRecord())

@@ -1,0 +1,36 @@
+"""KFP component: judge a model on people it was never trained on."""
+
+from kfp import dsl
+
+
+@dsl.component(base_image="python:3.11-slim", packages_to_install=[], install_kfp_package=False)
+def evaluate(
+    model: dsl.Input[dsl.Model],  # type: ignore[type-arg]
+    people: dsl.Input[dsl.Dataset],  # type: ignore[type-arg]
+    identities: dsl.Input[dsl.Dataset],  # type: ignore[type-arg]
+    settings: str,
+    evaluation: dsl.Output[dsl.Artifact],  # type: ignore[type-arg]
+) -> None:
+    """Measure quality and identity on held-out people; write the report and the contact sheet.
+
+    Args:
+        model: The model to judge.
+        people: The people data set.
+        identities: Identities and their split.
+        settings: EvaluateSettings as JSON.
+        evaluation: metrics.json, report.html, contact_sheet.png.
+    """
+    from pathlib import Path
+
+    from components.core.settings import EvaluateSettings
+    from components.core.step import step
+
+    with step("evaluate", settings) as this:
+        from components.evaluate import evaluate as run
+
+        out = Path(evaluation.path)
+        summary = run(
+            Path(model.path), Path(people.path), Path(identities.path), out,
+            EvaluateSettings.model_validate_json(settings), this.recorder,
+        )
+        this.done(summary, out)

@@ -1,0 +1,36 @@
+"""KFP component: check the gate and register a version."""
+
+from kfp import dsl
+
+
+@dsl.component(base_image="python:3.11-slim", packages_to_install=[], install_kfp_package=False)
+def register(
+    model: dsl.Input[dsl.Model],  # type: ignore[type-arg]
+    evaluation: dsl.Input[dsl.Artifact],  # type: ignore[type-arg]
+    people: dsl.Input[dsl.Dataset],  # type: ignore[type-arg]
+    settings: str,
+    version: dsl.Output[dsl.Artifact],  # type: ignore[type-arg]
+) -> None:
+    """Hold the evaluation against the gate and register the model as a version with its card and aliases.
+
+    Args:
+        model: The model to register.
+        evaluation: Its evaluation.
+        people: The people data set, for the example the version is tried on.
+        settings: RegisterSettings as JSON.
+        version: The version's number, aliases and the gate's lines.
+    """
+    from pathlib import Path
+
+    from components.core.settings import RegisterSettings
+    from components.core.step import step
+
+    with step("register", settings) as this:
+        from components.register import register as run
+
+        out = Path(version.path)
+        summary = run(
+            Path(model.path), Path(evaluation.path), Path(people.path), out,
+            RegisterSettings.model_validate_json(settings), this.recorder,
+        )
+        this.done(summary, out)

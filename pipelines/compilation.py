@@ -1,0 +1,46 @@
+"""The verb `compile`: the pipeline as KFP IR YAML, checked against KFP's own protobufs before it is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from components.core.atomic import atomic_path
+from components.core.errors import InputError
+from components.core.settings import Settings
+from pipelines.images import images
+from pipelines.local import folder_digest
+from pipelines.training import training_pipeline
+
+
+def compile_pipeline(settings: Settings, out: Path, photos: str | None = None, registry: str = "") -> None:
+    """Write the IR YAML to `out`.
+
+    Args:
+        settings: What each step does.
+        out: A ``.yaml`` file.
+        photos: gs:// prefix or folder; None synthesises people.
+        registry: Prefix of the image names, without which a cluster looks them up by its own defaults.
+    """
+    if out.suffix not in (".yaml", ".yml"):
+        raise InputError("not a YAML file name", path=out, remedy="choose a name that ends in .yaml")
+    digest = ""
+    if photos is not None and "://" not in photos:
+        digest = folder_digest(Path(photos))
+        photos = str(Path(photos).absolute())
+    from kfp import compiler
+
+    pipeline = training_pipeline(settings, images(registry), photos, digest)
+    with atomic_path(out) as partial:
+        compiler.Compiler().compile(pipeline, str(partial))
+        check_pipeline_yaml(partial)
+
+
+def check_pipeline_yaml(path: Path) -> None:
+    """Parse IR YAML with KFP's protobufs, which refuse unknown fields. Raises `google.protobuf` ParseError."""
+    from google.protobuf import json_format
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    json_format.ParseDict(documents[0], pipeline_spec_pb2.PipelineSpec())

@@ -1,0 +1,87 @@
+"""The one folder that holds everything a person's runs leave on this machine (``--home``, default ./.photoshoot)."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.core.errors import InputError, MachineError, machine_errors
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where things lie under the home folder."""
+
+    root: Path
+
+    @staticmethod
+    def at(path: Path) -> Home:
+        """Open or create a home folder. Raises `MachineError` when it cannot be written."""
+        root = path.expanduser().absolute()
+        with machine_errors(root):
+            try:
+                (root / "runs").mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError):
+                raise InputError("is a file, not a folder", path=root, remedy="choose another --home") from None
+            probe = root / f".probe-{os.getpid()}"
+            probe.write_text("")
+            probe.unlink()
+        return Home(root)
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's store: what the environment says, else a SQLite file here."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """Artifacts of MLflow runs."""
+        return self.root / "mlflow-artifacts"
+
+    @property
+    def pipeline_root(self) -> Path:
+        """What the steps wrote."""
+        return self.root / "artifacts"
+
+    @property
+    def cache(self) -> Path:
+        """Which step's work can be reused."""
+        return self.root / "cache"
+
+    @property
+    def state(self) -> Path:
+        """Checkpoints of training that is under way."""
+        return self.root / "state"
+
+    def new_run(self) -> Path:
+        """A new folder for one pipeline run; names sort by time."""
+        folder = self.root / "runs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        with machine_errors(folder):
+            folder.mkdir(parents=True)
+        return folder
+
+    def run_result(self, run_id: str) -> dict[str, Any]:
+        """The result of an earlier run. Raises `InputError` when there is none."""
+        path = self.root / "runs" / run_id / "result.json"
+        if not path.is_file():
+            raise InputError(f"no finished run {run_id}", path=self.root / "runs", remedy="`photoshoot compare` lists them")
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the home for one pipeline run; a second one is told at once instead of sharing half-made state."""
+        with machine_errors(self.root), open(self.root / ".lock", "a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise MachineError("another run is using this folder", path=self.root,
+                                   remedy="wait for it, or use another --home") from None
+            yield

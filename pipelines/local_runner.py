@@ -1,0 +1,49 @@
+"""The child process in which KFP's local runner executes the pipeline: ``python -m pipelines.local_runner job.json``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+from components.core.atomic import atomic_path
+from components.core.settings import Settings
+
+
+def main(job_path: Path) -> None:
+    """Run the job described in `job_path` and write the artifacts' paths to the file it names."""
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    # KFP warns about image names (nothing is pulled here) and unused resources.
+    warnings.filterwarnings("ignore", module="kfp")
+
+    from kfp import local
+
+    from pipelines.images import images
+    from pipelines.training import Artifacts, training_pipeline
+
+    job = json.loads(job_path.read_text(encoding="utf-8"))
+    local.init(
+        local.SubprocessRunner(use_venv=False),
+        pipeline_root=job["pipeline_root"], enable_caching=True, cache_root=job["cache"],
+    )
+    settings = Settings.from_tree(job["settings"])
+    run = training_pipeline(settings, images(), job["photos"], job["photos_digest"])()
+    paths = {name: run.outputs[name].path for name in Artifacts._fields}
+    with atomic_path(Path(job["outputs"])) as partial:
+        partial.write_text(json.dumps(paths), encoding="utf-8")
+
+
+def _end_with_parent(parent: int) -> None:
+    """End this session's processes when the command that started them was killed (nobody would follow them)."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,62 @@
+"""The verb `ui`: an MLflow server on the home folder."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+from components.core.errors import MachineError, machine_errors
+from pipelines.display import errors
+from pipelines.home import Home
+
+_GRACE_S = 10
+
+
+def serve(home: Home, host: str, port: int) -> None:
+    """Run the MLflow UI until interrupted. Raises `MachineError` when the port is in use."""
+    if os.environ.get("MLFLOW_TRACKING_URI", "").startswith("http"):
+        errors.print(f"MLflow is at {os.environ['MLFLOW_TRACKING_URI']}/#/experiments?workflowType=machine_learning")
+        return
+    _check_port(host, port)
+    environment = os.environ | {
+        # Helper processes of features that are not used here would outlive the server.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", home.tracking_uri,
+         "--default-artifact-root", str(home.mlflow_artifacts), "--host", host, "--port", str(port), "--workers", "1"],
+        env=environment, start_new_session=True,
+    )
+    errors.print(f"MLflow: http://{host}:{port}/#/experiments?workflowType=machine_learning   (Ctrl-C ends it)")
+
+    def interrupt(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        code = server.wait()
+        if code:
+            raise MachineError(f"the MLflow server ended with exit code {code}", remedy="its output above says why")
+    except KeyboardInterrupt:
+        os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+
+
+def _check_port(host: str, port: int) -> None:
+    with machine_errors(f"{host}:{port}"), socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise
+            raise MachineError(f"cannot listen there: {error.strerror}", path=f"{host}:{port}",
+                               remedy="choose another --host or --port") from error
