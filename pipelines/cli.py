@@ -109,7 +109,7 @@ def run(
 @app.command("compile", rich_help_panel=PIPELINE)
 def compile_(
     out: Annotated[Path, typer.Option("--out", "-o", help="YAML file to write.")] = Path("pipeline.yaml"),
-    photos: Annotated[str | None, typer.Option("--photos", help="gs:// prefix or folder; without it, synthetic.")] = None,
+    photos: Annotated[str | None, typer.Option("--photos", help="gs:// prefix or folder; else synthetic.")] = None,
     registry: Annotated[str, typer.Option("--registry", help="Prefix of the image names.")] = "",
     preset_name: PresetOption = "demo",
     settings_file: SettingsOption = None,
@@ -124,7 +124,9 @@ def compile_(
 
 
 @app.command("settings", rich_help_panel=PIPELINE)
-def settings_(preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None) -> None:
+def settings_(
+    preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None
+) -> None:
     """Print all settings as YAML, each with its meaning."""
     from pipelines.explain import explained_yaml
 

@@ -106,7 +106,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
 
 def figure(entry: Any) -> str:
-    """A figure with its interval and count: ``0.712 [0.690, 0.731] n=128``; ``-`` with the reason where there is none."""
+    """A figure with interval and count, ``0.712 [0.690, 0.731] n=128``; ``-`` and the reason where there is none."""
     if isinstance(entry, (int, float)):
         return f"{entry:.3f}"
     if not isinstance(entry, dict) or entry.get("value") is None:

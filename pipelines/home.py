@@ -72,7 +72,8 @@ class Home:
         """The result of an earlier run. Raises `InputError` when there is none."""
         path = self.root / "runs" / run_id / "result.json"
         if not path.is_file():
-            raise InputError(f"no finished run {run_id}", path=self.root / "runs", remedy="`photoshoot compare` lists them")
+            raise InputError(f"no finished run {run_id}", path=path.parent.parent,
+                             remedy="`photoshoot compare` lists them")
         return dict(json.loads(path.read_text(encoding="utf-8")))
 
     @contextmanager

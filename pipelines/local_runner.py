@@ -1,4 +1,4 @@
-"""The child process in which KFP's local runner executes the pipeline: ``python -m pipelines.local_runner job.json``."""
+"""The process in which KFP's local runner executes the pipeline: ``python -m pipelines.local_runner job.json``."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from kfp import dsl
 
 
 @dsl.component(base_image="python:3.11-slim", packages_to_install=[], install_kfp_package=False)
-def cluster(people: dsl.Input[dsl.Dataset], settings: str, identities: dsl.Output[dsl.Dataset]) -> None:  # type: ignore[type-arg]
+def cluster(people: dsl.Input[dsl.Dataset], settings: str, identities: dsl.Output[dsl.Dataset]) -> None:
     """Sort people into identities by their faces and split the identities.
 
     Args:

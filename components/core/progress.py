@@ -15,9 +15,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 T = TypeVar("T")
 
@@ -55,7 +58,7 @@ def task(label: str, total: int | None, *, done: int = 0) -> Iterator[Task]:
 
 def track(items: Iterable[T], *, label: str, total: int | None = None) -> Iterator[T]:
     """Iterate over `items` and show how far it is. `total` defaults to ``len(items)`` where it has one."""
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     with task(label, total) as shown:
         for item in items:
@@ -130,10 +133,17 @@ class _LineTask:
         pass
 
 
-def bar():  # type: ignore[no-untyped-def]  # rich's type would make this module import rich
+def bar() -> Progress:
     """A rich progress display with time left, on standard error (standard output belongs to `--json`)."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     return Progress(
         TextColumn("{task.description:<24}"),

@@ -8,7 +8,7 @@ given, so what is saved with a run is what ran.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -192,12 +192,11 @@ class GateSettings(Section):
     """Least SSIM inside the person."""
     perceptual: float = 0.5
     """Largest perceptual distance."""
-    face_similarity: float = 0.3
-    """Least mean cosine similarity of output and true face (target photo)."""
     identity_recovered: float = 0.5
     """Least share of identity recovered: 0 a stranger's face, 1 as like as another photo of the same person."""
-    frechet: float = 1.0
-    """Largest Fréchet distance, as a multiple of the distance between two halves of the real photos plus one."""
+    frechet_ratio: float = 3.0
+    """Largest Fréchet ratio: how far outputs are from one half of the real held-out photos, as a multiple of how far
+    the other half is, both with as many images (a bare Fréchet distance depends on their number). 1 at best."""
 
 
 class RegisterSettings(Section):
@@ -330,7 +329,7 @@ def _paths(section: type[Section], prefix: str = "") -> list[str]:
     return paths
 
 
-def _unknown_keys(section: type[Section], tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, list[str]]]:
+def _unknown_keys(section: type[Section], tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, list[str]]]:
     children = _children(section)
     for key, value in tree.items():
         if key not in children:

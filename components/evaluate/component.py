@@ -5,11 +5,11 @@ from kfp import dsl
 
 @dsl.component(base_image="python:3.11-slim", packages_to_install=[], install_kfp_package=False)
 def evaluate(
-    model: dsl.Input[dsl.Model],  # type: ignore[type-arg]
-    people: dsl.Input[dsl.Dataset],  # type: ignore[type-arg]
-    identities: dsl.Input[dsl.Dataset],  # type: ignore[type-arg]
+    model: dsl.Input[dsl.Model],
+    people: dsl.Input[dsl.Dataset],
+    identities: dsl.Input[dsl.Dataset],
     settings: str,
-    evaluation: dsl.Output[dsl.Artifact],  # type: ignore[type-arg]
+    evaluation: dsl.Output[dsl.Artifact],
 ) -> None:
     """Measure quality and identity on held-out people; write the report and the contact sheet.
 

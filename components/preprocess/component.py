@@ -4,7 +4,7 @@ from kfp import dsl
 
 
 @dsl.component(base_image="python:3.11-slim", packages_to_install=[], install_kfp_package=False)
-def preprocess(photos: dsl.Input[dsl.Dataset], settings: str, people: dsl.Output[dsl.Dataset]) -> None:  # type: ignore[type-arg]
+def preprocess(photos: dsl.Input[dsl.Dataset], settings: str, people: dsl.Output[dsl.Dataset]) -> None:
     """Cut out every person with pose map, matte and texture map.
 
     Args:

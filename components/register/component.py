@@ -5,11 +5,11 @@ from kfp import dsl
 
 @dsl.component(base_image="python:3.11-slim", packages_to_install=[], install_kfp_package=False)
 def register(
-    model: dsl.Input[dsl.Model],  # type: ignore[type-arg]
-    evaluation: dsl.Input[dsl.Artifact],  # type: ignore[type-arg]
-    people: dsl.Input[dsl.Dataset],  # type: ignore[type-arg]
+    model: dsl.Input[dsl.Model],
+    evaluation: dsl.Input[dsl.Artifact],
+    people: dsl.Input[dsl.Dataset],
     settings: str,
-    version: dsl.Output[dsl.Artifact],  # type: ignore[type-arg]
+    version: dsl.Output[dsl.Artifact],
 ) -> None:
     """Hold the evaluation against the gate and register the model as a version with its card and aliases.
 

@@ -4,7 +4,7 @@ from kfp import dsl
 
 
 @dsl.component(base_image="python:3.11-slim", packages_to_install=[], install_kfp_package=False)
-def synthesize(settings: str, photos: dsl.Output[dsl.Dataset]) -> None:  # type: ignore[type-arg]
+def synthesize(settings: str, photos: dsl.Output[dsl.Dataset]) -> None:
     """Render photos of people who do not exist, with exact pose maps.
 
     Args:

@@ -5,10 +5,10 @@ from kfp import dsl
 
 @dsl.component(base_image="python:3.11-slim", packages_to_install=[], install_kfp_package=False)
 def train(
-    people: dsl.Input[dsl.Dataset],  # type: ignore[type-arg]
-    identities: dsl.Input[dsl.Dataset],  # type: ignore[type-arg]
+    people: dsl.Input[dsl.Dataset],
+    identities: dsl.Input[dsl.Dataset],
     settings: str,
-    model: dsl.Output[dsl.Model],  # type: ignore[type-arg]
+    model: dsl.Output[dsl.Model],
 ) -> None:
     """Train ANet, PNet and GNet on the training identities; go on from the last checkpoint if there is one.
 
