@@ -167,7 +167,7 @@ class EvaluateSettings(Section):
     """Which identities."""
     pairs: int = Field(256, ge=1)
     """Most ordered source-target pairs, chosen by seed."""
-    min_images: int = Field(64, ge=2)
+    min_images: int = Field(32, ge=2)
     """Fewest images for a Fréchet or kernel distance; with fewer there is no number."""
     embedder: Embedder = "auto"
     """Face embedder that judges. auto: `builtin-judge` for synthetic people, `dlib` for photos."""

@@ -1,0 +1,117 @@
+"""One photo with its pose map to one person as the networks take it: crop, pose map, matte, texture map.
+
+The one way to do it: data sets are made with it, and so is the source of every new picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from components.core.crop import cut, outside, resize, square_box
+from components.core.errors import InputError
+from components.core.images import Pixels
+from components.core.iuv import crop_iuv, person_box, resize_iuv
+from components.core.matte import grabcut_matte, silhouette, working_side
+from components.core.people import Box
+from components.core.settings import PreprocessSettings
+from components.core.texture import unwrap
+
+Mask = NDArray[np.bool_]
+
+_UNWRAP_TEXELS = 16
+"""Unwrap from at most this many pixels per texel of a tile's side along the crop's side: more only costs time."""
+
+
+@dataclass(frozen=True)
+class PersonCrop:
+    """A person cut out of a photo: crop of side S, texture tiles of side N."""
+
+    photo: Pixels
+    """uint8 RGB [S, S, 3]."""
+    iuv: Pixels
+    """uint8 [S, S, 3] as (I, U, V)."""
+    matte: Pixels
+    """uint8 [S, S], 255 = person."""
+    texture: Pixels
+    """uint8 [24, N, N, 3]."""
+    seen: Mask
+    """bool [24, N, N]."""
+    box: Box
+    """The crop (x0, y0, x1, y1) in photo pixels; it may reach beyond the photo."""
+
+
+def person_from_photo(photo: Pixels, iuv: Pixels, settings: PreprocessSettings,
+                      matte: Pixels | None = None) -> PersonCrop:
+    """Cut the person of a photo [H, W, 3] out by its pose map [H, W, 3] and unwrap the texture.
+
+    `matte` [H, W] is the user's own; without one, or with ``settings.matte`` "silhouette", it is made from photo and
+    pose map. Raises `InputError` for arrays of different sizes, nobody in the pose map, a person smaller than
+    ``settings.min_person`` pixels, or one that shows less of the body than ``settings.min_coverage``.
+    """
+    size = photo.shape[0], photo.shape[1]
+    for what, array in (("pose map", iuv), ("matte", matte)):
+        if array is not None and array.shape[:2] != size:
+            raise InputError(f"the {what} is {array.shape[1]} x {array.shape[0]} pixels, its photo is "
+                             f"{size[1]} x {size[0]}", remedy=f"make the {what} from this very photo")
+    box = framing(iuv, settings)
+    native_photo, native_iuv, side = cut(photo, box), crop_iuv(iuv, box), settings.resolution
+    texture, seen = texture_of(native_photo, native_iuv, settings)
+    if seen.mean() < settings.min_coverage:
+        raise InputError(f"it shows only {seen.mean():.1%} of the body's surface",
+                         remedy=f"bring another photo or lower preprocess.min_coverage ({settings.min_coverage:g})")
+    pose = resize_iuv(native_iuv, (side, side))
+    found = _matte(native_photo, native_iuv, pose, None if matte is None else cut(matte, box), box, size, settings)
+    return PersonCrop(resize(native_photo, side), pose, found, texture, seen, box)
+
+
+def framing(iuv: Pixels, settings: PreprocessSettings) -> Box:
+    """The square around the person of a pose map [H, W, 3]. Raises `InputError` for nobody or somebody too small."""
+    person = person_box(iuv)
+    if person is None:
+        raise InputError("the pose map shows nobody", remedy="make it again with a lower detection threshold")
+    smallest = min(person[2] - person[0], person[3] - person[1])
+    if smallest < settings.min_person:
+        raise InputError(f"the person is only {smallest} pixels at the smaller side",
+                         remedy=f"bring a larger photo or lower preprocess.min_person ({settings.min_person})")
+    return square_box(person, settings.margin)
+
+
+def pose_crop(iuv: Pixels, settings: PreprocessSettings) -> Pixels:
+    """The square pose map [S, S, 3] around the person of a pose map [H, W, 3]: a target for the networks."""
+    return resize_iuv(crop_iuv(iuv, framing(iuv, settings)), (settings.resolution, settings.resolution))
+
+
+def texture_of(native_photo: Pixels, native_iuv: Pixels, settings: PreprocessSettings) -> tuple[Pixels, Mask]:
+    """Texture and seen mask from the crop at the photo's own resolution, the silhouette's rim left out.
+
+    The rim mixes person and background, and detectors' outlines are off by a pixel or more.
+    """
+    side = native_photo.shape[0]
+    useful = max(_UNWRAP_TEXELS * settings.texel, settings.resolution)
+    if side >= 2 * useful:
+        native_photo, native_iuv, side = resize(native_photo, useful), resize_iuv(native_iuv, (useful, useful)), useful
+    body = (native_iuv[..., 0] > 0).astype(np.uint8)
+    radius = round(settings.erode * side)
+    if radius:
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+        body = np.asarray(cv2.erode(body, kernel), np.uint8)
+    return unwrap(native_photo, native_iuv, settings.texel, mask=body > 0)
+
+
+def _matte(native_photo: Pixels, native_iuv: Pixels, pose: Pixels, own: Pixels | None, box: Box,
+           size: tuple[int, int], settings: PreprocessSettings) -> Pixels:
+    """The matte [S, S]: the user's `own` (cut to the crop), GrabCut's, or the silhouette; 0 beyond the photo."""
+    native, side = native_photo.shape[0], settings.resolution
+    if settings.matte == "silhouette":
+        matte = silhouette(pose)
+    elif own is not None:
+        matte = own
+    else:
+        working = working_side(native, side)
+        matte = grabcut_matte(resize(native_photo, working), resize_iuv(native_iuv, (working, working)),
+                              outside(box, *size, working))
+    return np.where(outside(box, *size, side), np.uint8(0), resize(matte, side))

@@ -1,0 +1,51 @@
+"""A folder as a user brings it: drawn people with pose maps, seconds to make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+_PARTS = {23: (10, 40, 52, 64), 24: (10, 40, 64, 76), 2: (44, 96, 44, 84), 16: (46, 90, 28, 42),
+          15: (46, 90, 86, 100), 9: (98, 150, 44, 62), 10: (98, 150, 66, 84)}
+
+
+def draw(number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Photo [160, 128, 3] and pose map of a figure of rectangles over a background of another colour."""
+    dice = np.random.default_rng(number)
+    photo = np.empty((160, 128, 3), np.uint8)
+    photo[:] = np.clip(dice.normal((40, 90, 160), 4, photo.shape), 0, 255)
+    iuv = np.zeros_like(photo)
+    for part, (top, bottom, left, right) in _PARTS.items():
+        photo[top:bottom, left:right] = (200 - 3 * part, 120 + 4 * part + number, 40 + 2 * part)
+        iuv[top:bottom, left:right, 0] = part
+        # The head as from the front: its halves' charts meet at the middle of the face (U 1 of part 23, 0 of 24).
+        first, last = {23: (110, 255), 24: (0, 145)}.get(part, (20, 235))
+        iuv[top:bottom, left:right, 1] = np.linspace(first, last, right - left)[None, :]
+        iuv[top:bottom, left:right, 2] = np.linspace(235, 20, bottom - top)[:, None]
+    return photo, iuv
+
+
+@pytest.fixture
+def bring(tmp_path: Path) -> Callable[..., Path]:
+    """`bring(count)` writes that many photos with pose maps to a folder and returns it."""
+
+    def make(count: int = 4, name: str = "brought") -> Path:
+        folder = tmp_path / name
+        (folder / "iuv").mkdir(parents=True)
+        for number in range(count):
+            photo, iuv = draw(number)
+            Image.fromarray(photo).save(folder / f"p{number}.png")
+            Image.fromarray(iuv if number % 2 else iuv[..., ::-1]).save(folder / "iuv" / f"p{number}.png")
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def drawn() -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
+    """Photo and pose map of a drawn figure by number."""
+    return draw
