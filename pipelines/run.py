@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 RESULT_FILE = "result.json"
 SETTINGS_FILE = "settings.yaml"
-SHOWN = ("report.html", "contact_sheet.png")
+REPORT, SHEET = "report.html", "contact_sheet.png"
 
 
 @dataclass(frozen=True)
@@ -104,19 +104,20 @@ def _result(
     people = _read(artifacts["people"] / SUMMARY_FILE)
     version = _read(artifacts["version"] / SUMMARY_FILE)
     evaluation = artifacts["evaluation"]
-    for name in SHOWN:
-        # The artifact may be cleaned up with the cache; what a person was shown stays with the run.
-        shutil.copyfile(evaluation / name, folder / name)
+    # The artifacts may be cleaned up with the cache; what a person was shown stays with the run. The version's report
+    # is the evaluation's with the verdict in it.
+    shutil.copyfile(artifacts["version"] / REPORT, folder / REPORT)
+    shutil.copyfile(evaluation / SHEET, folder / SHEET)
     return RunResult(
         status="succeeded",
         run_id=folder.name,
         mlflow_run_id=parent,
         model_version=str(version["model_version"]),
-        verdict=version["verdict"],
+        verdict="passed" if version["passed"] else "failed",
         metrics=_read(evaluation / "metrics.json")["metrics"],
         people={"accepted": people["accepted"], "rejected": people["rejected"]},
-        report=str(folder / SHOWN[0]),
-        contact_sheet=str(folder / SHOWN[1]),
+        report=str(folder / REPORT),
+        contact_sheet=str(folder / SHEET),
         steps=dict(display.states),
         seconds=round(seconds, 1),
         aliases=list(version["aliases"]),
@@ -131,7 +132,7 @@ def _record(mlflow: MlflowClient, parent: str, result: RunResult, folder: Path) 
     recorder = tracking.MlflowRecorder(mlflow, parent)
     figures = {name: entry["value"] for name, entry in result.metrics.items() if entry.get("value") is not None}
     recorder.metrics(figures)
-    for name in (*SHOWN, RESULT_FILE):
+    for name in (REPORT, SHEET, RESULT_FILE):
         recorder.artifact(folder / name)
     mlflow.set_tag(parent, "photoshoot.version", result.model_version)
     mlflow.set_tag(parent, "photoshoot.verdict", result.verdict)
