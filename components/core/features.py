@@ -41,7 +41,7 @@ class PerceptualDistance(nn.Module):
 class Features(nn.Module):
     """Descriptors [B, dim] of pictures for Fréchet and kernel distances between sets. Frozen.
 
-    Over many unrelated synthetic photos each feature has mean 0 and the variances add up to 1. So few dimensions
+    Over many unrelated synthetic photos each feature has mean 0, and the variances add up to 1. So few dimensions
     that a few hundred pictures determine a covariance. `name` is "builtin-features".
     """
 

@@ -25,8 +25,9 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
         {
             "preprocess": {"resolution": 256, "texel": 128, "shard_size": 512},
             "train": {"steps": 300_000, "batch": 16, "width": 64, "max_width": 512, "latent": 2048,
-                      "learning_rate_end": 1.0, "gan_start": 0.0, "ema": 0.9995, "reconstruction": 0.5,
-                      "log_every": 100, "sample_every": 2000, "checkpoint_every": 2000, "keep_checkpoints": 3,
+                      "learning_rate": 0.002, "learning_rate_end": 1.0, "gan_start": 0.0, "ema": 0.9995,
+                      "reconstruction": 0.5, "log_every": 100, "sample_every": 2000, "checkpoint_every": 2000,
+                      "keep_checkpoints": 3,
                       "weights": {"l1": 5, "perceptual": 5, "face": 10, "gan": 1, "patch": 1, "r1_gamma": 10}},
             "evaluate": {"pairs": 4096, "min_images": 1024},
         },
@@ -36,8 +37,9 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
         {
             "preprocess": {"resolution": 512, "texel": 200, "shard_size": 512},
             "train": {"steps": 400_000, "batch": 8, "width": 32, "max_width": 512, "latent": 2048,
-                      "learning_rate_end": 1.0, "gan_start": 0.0, "ema": 0.9995, "reconstruction": 0.5,
-                      "log_every": 100, "sample_every": 2000, "checkpoint_every": 2000, "keep_checkpoints": 3,
+                      "learning_rate": 0.002, "learning_rate_end": 1.0, "gan_start": 0.0, "ema": 0.9995,
+                      "reconstruction": 0.5, "log_every": 100, "sample_every": 2000, "checkpoint_every": 2000,
+                      "keep_checkpoints": 3,
                       "weights": {"l1": 5, "perceptual": 5, "face": 10, "gan": 1, "patch": 1, "r1_gamma": 10}},
             "evaluate": {"pairs": 4096, "min_images": 1024},
         },

@@ -97,7 +97,7 @@ class LossWeights(Section):
 
     l1: float = Field(5.0, ge=0)
     """Absolute difference inside the person."""
-    perceptual: float = Field(2.0, ge=0)
+    perceptual: float = Field(4.0, ge=0)
     """Distance between network features."""
     face: float = Field(1.0, ge=0)
     """Identity of the aligned head crop, where the face is seen and large enough."""
@@ -118,21 +118,21 @@ class TrainSettings(Section):
 
     generator: Literal["paper", "warp"] = "warp"
     """paper: appearance through ANet's vector alone; warp: also the source texture sampled at the target pose."""
-    steps: int = Field(1200, ge=1)
+    steps: int = Field(450, ge=1)
     """Optimiser steps of the generator."""
     batch: int = Field(8, ge=1)
     """Pairs per step (all processes together)."""
-    width: int = Field(32, ge=4)
-    """Channels at full resolution; they double at each halving."""
+    width: int = Field(16, ge=4)
+    """Channels at full resolution; they double at each halving. The discriminators have half as many."""
     max_width: int = Field(256, ge=8)
     """Most channels anywhere."""
-    latent: int = Field(512, ge=8)
+    latent: int = Field(256, ge=8)
     """Length of ANet's appearance vector (2048 in the paper)."""
-    learning_rate: float = Field(0.002, gt=0)
+    learning_rate: float = Field(0.004, gt=0)
     """Adam's learning rate of generator and discriminators."""
     learning_rate_end: float = Field(0.1, gt=0, le=1)
     """Learning rate at the last step, as a share of the first; cosine in between."""
-    gan_start: float = Field(0.5, ge=0, le=1)
+    gan_start: float = Field(0.75, ge=0, le=1)
     """Share of the steps after which the GAN and patch losses begin."""
     ema: float = Field(0.995, ge=0, lt=1)
     """Decay of the averaged generator, warmed up from 0."""
@@ -148,7 +148,7 @@ class TrainSettings(Section):
     """Network of the face loss. auto: `builtin` for synthetic people, `dlib` for photos."""
     log_every: int = Field(20, ge=1)
     """Steps between logged losses."""
-    sample_every: int = Field(300, ge=1)
+    sample_every: int = Field(150, ge=1)
     """Steps between sample grids."""
     checkpoint_every: int = Field(200, ge=1)
     """Steps between checkpoints."""
@@ -188,11 +188,15 @@ class GateSettings(Section):
 
     min_pairs: int = Field(24, ge=1)
     """Fewest evaluated pairs."""
-    ssim: float = 0.5
+    ssim: float = 0.6
     """Least SSIM inside the person."""
-    perceptual: float = 0.5
+    perceptual: float = 0.3
     """Largest perceptual distance."""
-    identity_recovered: float = 0.5
+    over_warp: float = 1.0
+    """Largest perceptual distance as a multiple of a plain texture warp's: a network must be better than none."""
+    matte_iou: float = 0.8
+    """Least overlap of the outline with the true one."""
+    identity_recovered: float = 0.7
     """Least share of identity recovered: 0 a stranger's face, 1 as like as another photo of the same person."""
     frechet_ratio: float = 3.0
     """Largest Fréchet ratio: how far outputs are from one half of the real held-out photos, as a multiple of how far

@@ -32,7 +32,9 @@ def test_a_task_that_fails_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert _events(path)[-1]["done"] == 6
 
 
-def test_a_log_gets_plain_lines_with_time_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_gets_plain_lines_with_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(progress, "_LINE_EVERY_S", 0.0)
     for _ in progress.track(range(2), label="work"):
         pass

@@ -45,7 +45,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.wait()
 
 
-def test_a_step_records_as_a_child_and_puts_headlines_on_the_parent(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_step_records_as_a_child_and_puts_headlines_on_the_parent(
+    server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     mlflow = tracking.client(server)
     experiment = mlflow.create_experiment("steps")
     parent = mlflow.create_run(experiment, run_name="run").info.run_id

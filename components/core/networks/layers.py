@@ -1,0 +1,154 @@
+"""Building blocks of the StyleGAN2 family (Karras et al., arXiv 1912.04958) in plain PyTorch.
+
+Weights are drawn from N(0, 1) and scaled at run time by 1/sqrt(fan in) (equalised learning rate, arXiv 1710.10196
+section 4.1), so that one Adam learning rate suits every layer. Modulation scales activations instead of building a
+weight per sample: the same sums (arXiv 1912.04958, section 2.2), as one ordinary convolution over the whole batch.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_SLOPE = 0.2
+_GAIN = math.sqrt(2.0)
+
+
+def activate(x: Tensor) -> Tensor:
+    """Leaky ReLU with slope 0.2, times sqrt(2) so that it keeps the variance. Any shape."""
+    return F.leaky_relu(x, _SLOPE) * _GAIN
+
+
+def _kernel(x: Tensor, total: float) -> Tensor:
+    row = torch.tensor([1.0, 3.0, 3.0, 1.0], device=x.device, dtype=x.dtype)
+    kernel = torch.outer(row, row)
+    return (kernel * (total / 64.0)).expand(x.shape[1], 1, 4, 4)
+
+
+def downsample(x: Tensor) -> Tensor:
+    """[B, C, H, W] -> [B, C, H/2, W/2] through the [1, 3, 3, 1] filter of StyleGAN2, sides rounded down."""
+    return F.conv2d(x, _kernel(x, 1.0), stride=2, padding=1, groups=x.shape[1])
+
+
+def upsample(x: Tensor) -> Tensor:
+    """[B, C, H, W] -> [B, C, 2H, 2W] through the [1, 3, 3, 1] filter."""
+    return F.conv_transpose2d(x, _kernel(x, 4.0), stride=2, padding=1, groups=x.shape[1])
+
+
+class Linear(nn.Module):
+    """Linear layer with equalised learning rate: [B, inputs] -> [B, outputs]."""
+
+    def __init__(self, inputs: int, outputs: int, *, bias: float = 0.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs))
+        self.bias = nn.Parameter(torch.full((outputs,), bias))
+        self._scale = 1.0 / math.sqrt(inputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight * self._scale, self.bias)
+
+
+class Conv(nn.Module):
+    """Convolution with equalised learning rate and "same" padding: [B, inputs, H, W] -> [B, outputs, H/s, W/s]."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, bias: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        self._scale = 1.0 / math.sqrt(inputs * kernel * kernel)
+        self._stride, self._padding = stride, kernel // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight * self._scale, self.bias, stride=self._stride, padding=self._padding)
+
+
+class DownBlock(nn.Module):
+    """Residual block that halves the sides: [B, inputs, H, W] -> [B, outputs, ceil(H/2), ceil(W/2)]."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv0 = Conv(inputs, inputs, 3)
+        self.conv1 = Conv(inputs, outputs, 3, stride=2)
+        self.skip = Conv(inputs, outputs, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        even = F.pad(x, (0, width % 2, 0, height % 2), mode="replicate") if height % 2 or width % 2 else x
+        y = activate(self.conv1(activate(self.conv0(x))))
+        y = y + self.skip(downsample(even))
+        return torch.div(y, _GAIN)
+
+
+class ModulatedConv(nn.Module):
+    """Convolution whose input channels z scales, demodulated to unit variance (StyleGAN2 section 2.2).
+
+    x [B, inputs, H, W], z [B, latent] -> [B, outputs, H, W]. Without demodulation (skip outputs) the weights start
+    small, or the sum over all scales would start far outside the range of colours.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, latent: int, *, demodulate: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel) * (1.0 if demodulate else 0.1))
+        self.style = Linear(latent, inputs, bias=1.0)
+        self._scale = 1.0 / math.sqrt(inputs * kernel * kernel)
+        self._demodulate, self._padding = demodulate, kernel // 2
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        style = self.style(z)
+        weight = self.weight * self._scale
+        y = F.conv2d(x * style[:, :, None, None].to(x.dtype), weight, padding=self._padding)
+        if self._demodulate:
+            power = weight.float().square().sum((2, 3))
+            gain = torch.rsqrt(F.linear(style.float().square(), power) + 1e-8)
+            return y * gain[:, :, None, None].to(y.dtype)
+        return y
+
+
+class StyledConv(nn.Module):
+    """Modulated 3x3 convolution, optional upsampling, noise, bias, leaky ReLU (one StyleGAN2 layer).
+
+    x [B, inputs, H, W], z [B, latent] -> [B, outputs, H, W], or [B, outputs, 2H, 2W] with `up`. The convolution runs
+    before the upsampling: a quarter of the arithmetic. Noise is drawn per pixel in training and absent in evaluation,
+    so that a finished model gives the same picture twice; its strength starts at 0 and is learnt.
+    """
+
+    def __init__(self, inputs: int, outputs: int, latent: int, *, up: bool = False) -> None:
+        super().__init__()
+        self.conv = ModulatedConv(inputs, outputs, 3, latent)
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.noise = nn.Parameter(torch.zeros(()))
+        self._up = up
+
+    def forward(self, x: Tensor, z: Tensor, skip: Tensor | None = None) -> Tensor:
+        """`skip` [B, outputs, ...] of the output's size is added before the activation."""
+        y = self.conv(x, z)
+        if self._up:
+            y = upsample(y)
+        if skip is not None:
+            y = y + skip
+        if self.training:
+            y = y + self.noise.to(y.dtype) * torch.randn(y.shape[0], 1, *y.shape[2:], device=y.device, dtype=y.dtype)
+        return activate(y + self.bias[:, None, None].to(y.dtype))
+
+
+class MinibatchDeviation(nn.Module):
+    """Appends the standard deviation over groups of samples as one more channel (arXiv 1710.10196 section 3).
+
+    [B, C, H, W] -> [B, C + 1, H, W]. Groups have the largest size up to 4 that divides B.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        group = next(size for size in (4, 3, 2, 1) if batch % size == 0)
+        y = x.float().reshape(group, batch // group, channels, height, width)
+        spread = torch.sqrt(y.var(0, unbiased=False) + 1e-8).mean((1, 2, 3))
+        channel = spread.repeat(group)[:, None, None, None].expand(batch, 1, height, width)
+        return torch.cat((x, channel.to(x.dtype)), 1)
+
+
+def channels_at(level: int, width: int, max_width: int) -> int:
+    """Channels after `level` halvings: `width` at full resolution, doubled at each halving, `max_width` at most."""
+    return min(width << level, max_width)

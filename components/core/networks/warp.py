@@ -1,0 +1,247 @@
+"""What the camera saw, brought to the target pose: texture through the pose map, hair and skirts with head and torso.
+
+Three pieces of evidence, each a picture with its validity, all differentiable with respect to the colours:
+
+- the texture atlas, completed from the mirrored body half, sampled at the target's pose map;
+- the source photo moved by the similarity that carries the source's head onto the target's (hair moves with the head);
+- the clothes' photo moved by the similarity that carries one torso onto the other (skirts, coat tails), used only
+  where the photo shows the clothes that the atlas holds.
+
+Colours are float32 in [-1, 1]; masks float32 in 0..1; pose maps uint8 [B, 3, S, S] as (I, U, V), background 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from components.core.iuv import GARMENT_PARTS, HEAD_PARTS
+from components.core.texture import MIRROR
+
+TILES = 24
+_ROWS, _COLUMNS = 6, 4
+_TORSO = (1, 2)
+# The other side of the same limb or of the torso: the nearest colour for a tile of which nothing was seen.
+_OPPOSITE = (1, 0, 3, 2, 5, 4, 8, 9, 6, 7, 12, 13, 10, 11, 16, 17, 14, 15, 20, 21, 18, 19, 23, 22)
+_HEAD_REACH = 1.7  # How far from the head's centre the head-aligned photo speaks, in chart heights of the head.
+_SAME_CLOTHES = 20 / 127.5  # Median difference of texture and photo; the same garment measures about 7 grey levels.
+_LEAST_PIXELS = 12
+_EDGE = 0.3  # Belief in a photo where it shows body and the target none, or the other way: outlines never fit exactly.
+_CHART_REACH = 0.5  # Difference in U or V at which two places of a part have nothing to do with each other.
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo of the person with what is known about it; a matte of zeros means that there is none."""
+
+    images: Tensor
+    """[B, 3, S, S] in [-1, 1]."""
+    mattes: Tensor
+    """[B, 1, S, S] in 0..1."""
+    poses: Tensor
+    """uint8 [B, 3, S, S]."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Whom to paint."""
+
+    textures: Tensor
+    """Atlas tiles [B, 24, 3, N, N] in [-1, 1]; texel (y, x) is V = 1 - y/(N-1), U = x/(N-1)."""
+    seen: Tensor
+    """[B, 24, 1, N, N], 1 where the texel was seen."""
+    face: Photo
+    """The photo that face and hair come from."""
+    clothes: Photo
+    """The photo that the clothes come from."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A picture in the target's frame, where it means something, and where it had a say at all."""
+
+    images: Tensor
+    """[B, 3, S, S]; 0 where `valid` is 0."""
+    valid: Tensor
+    """[B, 1, S, S] in 0..1: there is a colour of the person here."""
+    covered: Tensor
+    """[B, 1, S, S] in 0..1. Atlas: the texel itself was seen (not mirrored); photo: inside what the photo shows, so
+    that valid = 0 there means the photo has background."""
+
+
+def to_picture(tiles: Tensor) -> Tensor:
+    """Tiles [B, 24, C, N, N] -> the atlas as one picture [B, C, 6N, 4N], filled column by column."""
+    batch, _, channels, texel, _ = tiles.shape
+    grid = tiles.reshape(batch, _COLUMNS, _ROWS, channels, texel, texel)
+    return grid.permute(0, 3, 2, 4, 1, 5).reshape(batch, channels, _ROWS * texel, _COLUMNS * texel)
+
+
+def sample_atlas(tiles: Tensor, poses: Tensor) -> Tensor:
+    """Look up [B, 24, C, N, N] at each pixel of the pose map -> [B, C, S, S], 0 off the body.
+
+    Bilinear within a tile; a tile's edge never mixes with its neighbour in the picture.
+    """
+    texel = tiles.shape[-1]
+    part, u, v = poses.float().unbind(1)
+    on_body = part > 0
+    index = (part - 1).clamp(min=0)
+    column = torch.div(index, _ROWS, rounding_mode="floor")
+    row = index - column * _ROWS
+    x = column * texel + u / 255 * (texel - 1) + 0.5
+    y = row * texel + (1 - v / 255) * (texel - 1) + 0.5
+    grid = torch.stack((x / (_COLUMNS * texel), y / (_ROWS * texel)), -1) * 2 - 1
+    sampled = F.grid_sample(to_picture(tiles).float(), grid, mode="bilinear", padding_mode="border",
+                            align_corners=False)
+    return sampled * on_body[:, None]
+
+
+def mirrored(tiles: Tensor) -> Tensor:
+    """Each texel's counterpart on the other half of the body: [B, 24, C, N, N] -> the same shape."""
+    parts = []
+    for part in range(1, TILES + 1):
+        other, flip_u, flip_v = MIRROR[part]
+        tile = tiles[:, other - 1]
+        axes = [axis for axis, flip in ((-1, flip_u), (-2, flip_v)) if flip]
+        parts.append(tile.flip(axes) if axes else tile)
+    return torch.stack(parts, 1)
+
+
+def complete(textures: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """Fill what was not seen: from the mirrored half, then from known texels nearby, then from the limb's other side.
+
+    [B, 24, 3, N, N], [B, 24, 1, N, N] -> (completed [B, 24, 3, N, N], known [B, 24, 1, N, N]: seen or mirrored).
+    """
+    known = torch.maximum(seen, mirrored(seen))
+    colours = torch.where(seen > 0, textures, mirrored(textures)) * known
+    batch, _, _, texel, _ = textures.shape
+    flat = torch.cat((colours, known), 2).reshape(batch * TILES, 4, texel, texel)
+    mean = flat.mean((2, 3)).reshape(batch, TILES, 4)
+    # Nothing known in a tile: a little of the opposite side's mean, and of everything where that is empty too.
+    prior = mean + 1e-3 * mean[:, list(_OPPOSITE)] + 1e-6 * mean.mean(1, keepdim=True)
+    filled = _spread(flat, prior.reshape(-1, 4, 1, 1)).reshape(batch, TILES, 3, texel, texel)
+    return torch.where(known > 0, colours, filled), known
+
+
+def _spread(weighted: Tensor, prior: Tensor) -> Tensor:
+    """Colours times weight, with the weight as 4th channel [K, 4, H, W] -> colours [K, 3, H, W] everywhere.
+
+    Each pixel takes the nearest scale's weighted mean that is not empty (a pull-push pyramid).
+    """
+    side = weighted.shape[-1]
+    if side > 2:
+        half = F.interpolate(weighted, ((side + 1) // 2,) * 2, mode="area")
+        below = _spread(half, prior)
+        coarse = F.interpolate(below, (side, side), mode="bilinear", align_corners=False)
+    else:
+        coarse = (prior[:, :3] / prior[:, 3:].clamp(min=1e-12)).expand(-1, -1, side, side)
+    weight = weighted[:, 3:]
+    return (weighted[:, :3] + 0.05 * coarse) / (weight + 0.05)
+
+
+def atlas_evidence(textures: Tensor, seen: Tensor, poses: Tensor) -> Evidence:
+    """The completed atlas at the target's pose map. `valid` is 1 on the body where texels are seen or mirrored."""
+    completed, known = complete(textures, seen)
+    looked_up = sample_atlas(torch.cat((completed, known, seen), 2), poses)
+    return Evidence(looked_up[:, :3], looked_up[:, 3:4], looked_up[:, 4:5])
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where a body part is: chart centre and chart axis in the image, as complex numbers in units of half a side."""
+
+    centre: Tensor
+    axis: Tensor
+    found: Tensor
+    """bool [B]."""
+
+
+def frame(poses: Tensor, parts: tuple[int, ...], axis: int) -> Frame:
+    """Fit position = centre + (chart coordinate - 0.5) * axis by least squares over the pixels of `parts`.
+
+    `axis` 1 is U (down the torso), 2 is V (up the head); both run the same way in the charts they are used for.
+    """
+    side = poses.shape[-1]
+    mask = (poses[:, 0:1] == torch.tensor(parts, device=poses.device)[None, :, None, None]).any(1).float()
+    chart = poses[:, axis].float() / 255 - 0.5
+    places = (torch.arange(side, device=poses.device, dtype=torch.float32) + 0.5) * (2 / side) - 1
+    count = mask.sum((1, 2))
+    share = mask / count.clamp(min=1)[:, None, None]
+    mean = (share * chart).sum((1, 2))
+    x, y = (share * places).sum((1, 2)), (share * places[:, None]).sum((1, 2))
+    apart = share * (chart - mean[:, None, None])
+    variance = (apart * (chart - mean[:, None, None])).sum((1, 2))
+    slope = torch.complex((apart * places).sum((1, 2)), (apart * places[:, None]).sum((1, 2)))
+    slope = slope / variance.clamp(min=1e-4)
+    found = (count >= _LEAST_PIXELS) & (variance > 1e-3) & (slope.abs() > 0.04)
+    return Frame(torch.complex(x, y) - slope * mean, slope, found)
+
+
+def aligned_photo(photo: Photo, poses: Tensor, source: Frame, target: Frame, reach: float | None) -> Evidence:
+    """Move the photo by the similarity (shift, turn, scale within 0.4..2.5) that carries one frame onto the other.
+
+    `reach` limits it to that many lengths of the frame's axis around the centre; None: the whole photo. `valid` is
+    the photo's matte times `agreement` of the photo's pose map, moved alike, with `poses`: a face is no evidence for
+    the back of a head.
+    """
+    side = photo.images.shape[-1]
+    found = source.found & target.found
+    ratio = torch.where(found, source.axis, 1) / torch.where(found, target.axis, 1)
+    ratio = ratio * (ratio.abs().clamp(0.4, 2.5) / ratio.abs())
+    places = (torch.arange(side, device=photo.images.device, dtype=torch.float32) + 0.5) * (2 / side) - 1
+    here = torch.complex(places.expand(side, side), places[:, None].expand(side, side))
+    offset = here - target.centre[:, None, None]
+    there = source.centre[:, None, None] + ratio[:, None, None] * offset
+    colours = torch.cat((photo.images * photo.mattes, photo.mattes, torch.ones_like(photo.mattes)), 1)
+    grid = torch.view_as_real(there)
+    moved = F.grid_sample(colours.float(), grid, align_corners=False)
+    charts = F.grid_sample(photo.poses.float(), grid, mode="nearest", align_corners=False)
+    if reach is not None:
+        distance = offset.abs() / target.axis.abs().clamp(min=1e-3)[:, None, None]
+        moved = moved * ((reach - distance) * 4).clamp(0, 1)[:, None]
+    moved = moved * found[:, None, None, None]
+    images = moved[:, :3] / moved[:, 3:4].clamp(min=0.02)
+    return Evidence(images, moved[:, 3:4] * agreement(charts, poses), moved[:, 4:5])
+
+
+def agreement(one: Tensor, other: Tensor) -> Tensor:
+    """How far two pose maps [B, 3, S, S] say the same at each pixel -> [B, 1, S, S] in 0..1.
+
+    1 off the body in both or at the same place of the same part, falling to 0 at half a chart apart, 0 for
+    different parts, in between where only one has a body.
+    """
+    one, other = one.float(), other.float()
+    apart = (one[:, 1:] - other[:, 1:]).abs().amax(1, keepdim=True) / 255
+    same = (one[:, :1] == other[:, :1]) * (1 - apart / _CHART_REACH).clamp(min=0)
+    edge = (one[:, :1] > 0) ^ (other[:, :1] > 0)
+    return torch.where(edge, _EDGE, same)
+
+
+def head_evidence(face: Photo, poses: Tensor) -> Evidence:
+    """The photo's head and hair where the target's head is; invalid where either shows no head."""
+    return aligned_photo(face, poses, frame(face.poses, HEAD_PARTS, 2), frame(poses, HEAD_PARTS, 2), _HEAD_REACH)
+
+
+def clothes_evidence(source: Source, poses: Tensor) -> Evidence:
+    """The clothes' photo where the target's torso is; invalid unless the photo shows the clothes of the atlas."""
+    photo = source.clothes
+    moved = aligned_photo(photo, poses, frame(photo.poses, _TORSO, 1), frame(poses, _TORSO, 1), None)
+    same = wears_atlas(source.textures, source.seen, photo)[:, None, None, None].float()
+    return Evidence(moved.images * same, moved.valid * same, moved.covered * same)
+
+
+@torch.no_grad()
+def wears_atlas(textures: Tensor, seen: Tensor, photo: Photo) -> Tensor:
+    """Does the photo show the clothes that the atlas holds? bool [B].
+
+    Compares garment pixels of the photo with the texels seen for them (median absolute difference); false where
+    fewer than a handful of pixels can be compared.
+    """
+    looked_up = sample_atlas(torch.cat((textures, seen), 2), photo.poses)
+    garments = torch.tensor(GARMENT_PARTS, device=photo.poses.device)[None, :, None, None]
+    comparable = (photo.poses[:, 0:1] == garments).any(1) & (looked_up[:, 3] > 0.99) & (photo.mattes[:, 0] > 0.5)
+    apart = (looked_up[:, :3] - photo.images).abs().mean(1)
+    median = torch.where(comparable, apart, torch.nan).flatten(1).nanmedian(1).values
+    return (comparable.flatten(1).sum(1) >= _LEAST_PIXELS) & (median < _SAME_CLOTHES)

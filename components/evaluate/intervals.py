@@ -1,0 +1,108 @@
+"""Figures with 95 % bootstrap intervals, and figures that cannot be given, with the reason.
+
+Pairs of one person are not independent: ten pairs of one face say less than ten pairs of ten faces. So whole
+identities are resampled (cluster bootstrap; Davison and Hinkley 1997, section 3.8) wherever there are at least
+`MIN_CLUSTERS` of them; with fewer, single pairs are, and the figure says so in `by`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+MIN_CLUSTERS = 5
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number: `value` with its 95 % interval [`low`, `high`], from `n` items; or None with the `reason`.
+
+    `by` says what was resampled for the interval: "identity", "pair" or "half" (random halves of the photos).
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    by: str = ""
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; numbers rounded to 6 digits after the point, so that files of equal runs are equal."""
+        content = {key: round(item, 6) if isinstance(item, float) else item for key, item in asdict(self).items()}
+        return {key: item for key, item in content.items() if item != "" or key == "value"}
+
+
+def missing(reason: str, n: int = 0) -> Figure:
+    """A figure that cannot be given."""
+    return Figure(None, n=n, reason=reason)
+
+
+class Resampler:
+    """Bootstrap resamples of items that belong to identities; the same seed draws the same resamples."""
+
+    def __init__(self, identities: Sequence[str], count: int, seed: int) -> None:
+        names, cluster = np.unique(np.asarray(identities, dtype=str), return_inverse=True)
+        self.by = "identity" if len(names) >= MIN_CLUSTERS else "pair"
+        self._cluster = cluster if self.by == "identity" else np.arange(len(cluster))
+        self._count, self._seed = count, seed
+
+    def weights(self) -> Floats:
+        """[resamples, items]: how often each item is drawn."""
+        clusters = int(self._cluster.max()) + 1 if len(self._cluster) else 0
+        if not clusters:
+            return np.zeros((self._count, 0))
+        drawn = np.random.default_rng(self._seed).multinomial(clusters, np.full(clusters, 1 / clusters), self._count)
+        return drawn[:, self._cluster].astype(np.float64)
+
+    def mean(self, values: npt.ArrayLike, *, nobody: str = "nothing to measure") -> Figure:
+        """Mean of the values that are not NaN; `nobody` is the reason when all of them are."""
+        return self.ratio(values, np.ones(len(self._cluster)), nobody=nobody)
+
+    def ratio(self, above: npt.ArrayLike, below: npt.ArrayLike, *, nobody: str = "nothing to measure") -> Figure:
+        """Sum of `above` over sum of `below`, over items in which neither is NaN (a ratio of means)."""
+        top, bottom = np.asarray(above, np.float64), np.asarray(below, np.float64)
+        valid = np.isfinite(top) & np.isfinite(bottom)
+        if not valid.any():
+            return missing(nobody)
+        top, bottom = np.where(valid, top, 0.0), np.where(valid, bottom, 0.0)
+        weights = self.weights()
+        sums = weights @ bottom
+        with np.errstate(divide="ignore", invalid="ignore"):
+            draws = (weights @ top) / sums
+        return around(float(top.sum() / bottom.sum()), draws[np.isfinite(draws)], int(valid.sum()), self.by)
+
+
+def around(value: float, draws: npt.ArrayLike, n: int, by: str) -> Figure:
+    """A figure whose interval are the 2.5 and 97.5 % points of its resampled values."""
+    resampled = np.asarray(draws, np.float64)
+    if len(resampled) == 0:
+        return Figure(value, None, None, n, by)
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    return Figure(value, float(low), float(high), n, by)
+
+
+def difference(first: tuple[Resampler, npt.ArrayLike], second: tuple[Resampler, npt.ArrayLike],
+               nobody: str = "nothing to measure") -> Figure:
+    """Mean of the first minus mean of the second, of two independent sets of items (different people)."""
+    means, draws, counts = [], [], []
+    for shift, (resampler, values) in enumerate((first, second)):
+        array = np.asarray(values, np.float64)
+        valid = np.isfinite(array)
+        if not valid.any():
+            return missing(nobody)
+        weights = resampler.weights()[:, valid]
+        totals = weights.sum(axis=1)
+        sums = weights @ array[valid]
+        # Rolled by `shift`, so that the two sides' resamples are not the same draws.
+        draws.append(np.roll(np.divide(sums, totals, out=np.full(len(sums), np.nan), where=totals > 0), shift))
+        means.append(float(array[valid].mean()))
+        counts.append(int(valid.sum()))
+    both = draws[0] - draws[1]
+    by = "identity" if first[0].by == second[0].by == "identity" else "pair"
+    return around(means[0] - means[1], both[np.isfinite(both)], min(counts), by)

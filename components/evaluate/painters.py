@@ -1,0 +1,118 @@
+"""Who answers the questions: the model, and two that need no network and show what the network adds.
+
+A painter takes cases and a background and returns pictures. Baselines (and, later, controls that must fail) are
+measured by the same code as the model because they are painters too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from components.core import texture
+from components.core.networks.generator import Reposer, SourceBatch
+from components.core.people import Person
+from components.evaluate.album import Album
+from components.evaluate.pairs import Case
+from components.evaluate.quality import Images, over
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Painted:
+    """Pictures [B, S, S, 3] over the background asked for, their mattes [B, S, S], and the pose maps [B, S, S, 3]
+    that say where in them the face is."""
+
+    images: Images
+    mattes: Images
+    poses: Images
+
+
+class Painter(Protocol):
+    """Answers cases of one data set."""
+
+    name: str
+
+    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+        """Paint the cases over `background`: a grey level or uint8 [S, S, 3]."""
+
+
+class ModelPainter:
+    """The trained generator."""
+
+    name = "model"
+
+    def __init__(self, reposer: Reposer) -> None:
+        self._reposer = reposer
+
+    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+        sources, targets = _people(people, cases)
+        textures, seen = _textures(cases, sources, targets)
+        poses = np.stack([person.iuv for person in targets])
+        batch = SourceBatch(
+            textures=textures, seen=seen,
+            photos=np.stack([person.photo for person in sources]),
+            mattes=np.stack([person.matte for person in sources]),
+            poses=np.stack([person.iuv for person in sources]),
+        )
+        backgrounds = np.broadcast_to(np.asarray(background, np.uint8), poses.shape)
+        output = self._reposer.repose(batch, poses, np.ascontiguousarray(backgrounds))
+        return Painted(output.images, output.mattes, poses)
+
+
+class WarpPainter:
+    """The texture map looked up through the target pose, texels nobody saw from the mirrored part: no network."""
+
+    name = "texture_warp"
+
+    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+        sources, targets = _people(people, cases)
+        textures, seen = _textures(cases, sources, targets)
+        poses = np.stack([person.iuv for person in targets])
+        images, mattes = [], []
+        for atlas, known, pose in zip(textures, seen, poses, strict=True):
+            image, valid = texture.sample(texture.complete(atlas, known), pose)
+            images.append(image)
+            mattes.append(valid.astype(np.uint8) * 255)
+        matte = np.stack(mattes)
+        return Painted(over(np.stack(images), matte, background), matte, poses)
+
+
+class CopyPainter:
+    """The source photo as it is, in its own pose."""
+
+    name = "copy_source"
+
+    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+        sources, _ = _people(people, cases)
+        photos, mattes, poses = (np.stack([getattr(person, name) for person in sources])
+                                 for name in ("photo", "matte", "iuv"))
+        return Painted(over(photos, mattes, background), mattes, poses)
+
+
+def truth(people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+    """What the camera saw: the target photo's person over the background."""
+    _, targets = _people(people, cases)
+    photos, mattes, poses = (np.stack([getattr(person, name) for person in targets])
+                             for name in ("photo", "matte", "iuv"))
+    return Painted(over(photos, mattes, background), mattes, poses)
+
+
+def _people(people: Album, cases: Sequence[Case]) -> tuple[list[Person], list[Person]]:
+    return [people[case.source] for case in cases], [people[case.target] for case in cases]
+
+
+def _textures(cases: Sequence[Case], sources: Sequence[Person], targets: Sequence[Person]) -> tuple[Images, Bools]:
+    textures, seen = [], []
+    for case, source, target in zip(cases, sources, targets, strict=True):
+        both = (source.texture, source.seen)
+        if case.kind == "transfer":
+            both = texture.splice(both, (target.texture, target.seen))
+        textures.append(both[0])
+        seen.append(both[1])
+    return np.stack(textures), np.stack(seen)

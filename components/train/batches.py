@@ -1,0 +1,198 @@
+"""What a training step sees: which photos, as a pure function of (seed, step), and their pixels.
+
+A re-posing example (i, j) has the head and hands of photo i and the clothes of photo k on the atlas, and photo j of
+the same person as its answer: the splice makes j exact whatever was worn in photo i. Were k always j, the atlas
+sampled at j's pose would be j itself and there would be nothing to learn, so k is another photo in the clothes of j
+where there is one (`outfits`), photo i itself when i shows them. A share of each batch is reconstruction (i = j = k).
+
+Because sampling needs no state, a run that goes on from a checkpoint sees the batches that it would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from components.core.errors import InputError
+from components.core.identities import Pairs
+from components.core.iuv import BODY_PARTS, GARMENT_PARTS
+from components.core.people import PeopleDataset, Person
+
+Indices = NDArray[np.int64]
+
+SAME_OUTFIT = 20.0
+"""Median difference in grey levels of commonly seen garment texels, below which two photos show one outfit. Measured
+on real photos: 6.9 (at most 22.6) for one, 72.3 (at least 26.9) for different ones."""
+LEAST_OVERLAP = 0.02
+"""Share of the garment texels that two photos must both show for a judgement; with less they count as different."""
+OWN_CLOTHES = 0.15
+"""Share of the pairs whose clothes come from the target photo itself although another shows them."""
+_COMPARED = 32  # Texels per side compared for outfits; finer atlases are thinned out.
+_MEMORY = 2 * 1024**3
+
+_BODY = [part - 1 for part in BODY_PARTS]
+_GARMENT = [part - 1 for part in GARMENT_PARTS]
+
+
+class Slot(NamedTuple):
+    """One example by data set indices."""
+
+    face: int
+    """Photo of head, hands and hair."""
+    clothes: int
+    """Photo of the garments' texture."""
+    skirt: int
+    """Photo shown for what the clothes are beyond the pose map."""
+    target: int
+    """The answer, and the pose."""
+
+
+class Examples(NamedTuple):
+    """A batch as bytes, ready for the device."""
+
+    textures: Tensor
+    """uint8 [B, 24, N, N, 3], spliced."""
+    seen: Tensor
+    """bool [B, 24, N, N]."""
+    face: tuple[Tensor, Tensor, Tensor]
+    """Photo uint8 [B, S, S, 3], matte uint8 [B, S, S], pose map uint8 [B, S, S, 3] of the face's photo."""
+    clothes: tuple[Tensor, Tensor, Tensor]
+    """The same of the photo that shows the clothes."""
+    target: tuple[Tensor, Tensor, Tensor]
+    """The same of the answer."""
+    leaks: Tensor
+    """bool [B, 2]: the atlas' clothes, and the photos, are the answer's own pixels."""
+
+
+class Photos:
+    """Decoded people by index: kept in memory when all fit in 2 GB, decoded on demand otherwise."""
+
+    def __init__(self, people: PeopleDataset) -> None:
+        self._people = people
+        each = 7 * people.resolution**2 + 24 * 4 * people.texel**2
+        self.in_memory = each * len(people) <= _MEMORY
+        self._kept: dict[int, Person] = {}
+
+    def __getitem__(self, index: int) -> Person:
+        person = self._kept.get(index)
+        if person is None:
+            person = self._people[index]
+            if self.in_memory:
+                self._kept[index] = person
+        return person
+
+
+class Outfits:
+    """Which photos of an identity show the same clothes, estimated from the textures, once per identity."""
+
+    def __init__(self, photos: Photos, groups: Sequence[Indices]) -> None:
+        self._photos = photos
+        self._group = {int(index): group for group in groups for index in group}
+        self._same: dict[int, list[int]] = {}
+
+    def others(self, index: int) -> list[int]:
+        """Other photos of the same person in the same clothes."""
+        if index not in self._same:
+            group = [int(member) for member in self._group[index]]
+            thin = {member: _thinned(self._photos[member]) for member in group}
+            for one in group:
+                self._same[one] = [other for other in group if other != one and same_outfit(thin[one], thin[other])]
+        return self._same[index]
+
+
+def same_outfit(one: tuple[NDArray[np.uint8], NDArray[np.bool_]],
+                other: tuple[NDArray[np.uint8], NDArray[np.bool_]]) -> bool:
+    """Do two atlases (texture [24, N, N, 3], seen [24, N, N]) show the same garments where both were seen?
+
+    False when too few texels overlap (a front and a back view).
+    """
+    both = one[1][_GARMENT] & other[1][_GARMENT]
+    if both.mean() < LEAST_OVERLAP:
+        return False
+    apart = np.abs(one[0][_GARMENT][both].astype(np.int16) - other[0][_GARMENT][both])
+    return float(np.median(apart.mean(-1))) < SAME_OUTFIT
+
+
+def _thinned(person: Person) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    every = max(person.seen.shape[1] // _COMPARED, 1)
+    return person.texture[:, ::every, ::every], person.seen[:, ::every, ::every]
+
+
+class Batches(Dataset[Examples]):
+    """Batch number `step`, for any step, in any order, in any process.
+
+    `groups`: data set indices of the training photos, one array per identity. People with one photo are
+    reconstructed only. Raises `InputError` when there is nobody.
+    """
+
+    def __init__(self, people: PeopleDataset, groups: Sequence[Indices], *, batch: int, reconstruction: float,
+                 seed: int) -> None:
+        self._all = np.concatenate([np.asarray(group, np.int64) for group in groups]) if groups else np.zeros(0, int)
+        if not len(self._all):
+            raise InputError("no identity to train on", remedy="bring more people, or lower cluster.test")
+        self._pairs = Pairs(groups)
+        self.photos = Photos(people)
+        self._outfits = Outfits(self.photos, groups)
+        self._batch, self._reconstruction, self._seed = batch, reconstruction, seed
+
+    @property
+    def pairs(self) -> int:
+        """Ordered pairs of photos of one person."""
+        return len(self._pairs)
+
+    def slots(self, step: int) -> list[Slot]:
+        """The examples of a step."""
+        draw = np.random.default_rng((self._seed, step))
+        return [self._slot(draw) for _ in range(self._batch)]
+
+    def _slot(self, draw: np.random.Generator) -> Slot:
+        if not len(self._pairs) or draw.random() < self._reconstruction:
+            index = int(draw.choice(self._all))
+            return Slot(index, index, index, index)
+        face, target = self._pairs[int(draw.integers(len(self._pairs)))]
+        clothes = self._clothes(draw, face, target)
+        # Half of the time whoever uses the model brings one photo only: the face's, whatever is worn in it.
+        skirt = face if clothes == target or draw.random() < 0.5 else clothes
+        return Slot(face, clothes, skirt, target)
+
+    def _clothes(self, draw: np.random.Generator, face: int, target: int) -> int:
+        others = self._outfits.others(target)
+        if not others or draw.random() < OWN_CLOTHES:
+            return target
+        if face in others and draw.random() < 0.5:
+            return face
+        return int(draw.choice(others))
+
+    def __len__(self) -> int:
+        return 2**62
+
+    def __getitem__(self, step: int) -> Examples:
+        return self.examples(self.slots(step))
+
+    def examples(self, slots: Sequence[Slot]) -> Examples:
+        """The pixels of some examples."""
+        textures, seen = [], []
+        for slot in slots:
+            face, clothes = self.photos[slot.face], self.photos[slot.clothes]
+            texture, mask = clothes.texture.copy(), clothes.seen.copy()
+            texture[_BODY], mask[_BODY] = face.texture[_BODY], face.seen[_BODY]
+            textures.append(texture)
+            seen.append(mask)
+        leaks = [(slot.clothes == slot.target, slot.face == slot.target) for slot in slots]
+        return Examples(
+            torch.from_numpy(np.stack(textures)), torch.from_numpy(np.stack(seen)),
+            self._shown([slot.face for slot in slots]), self._shown([slot.skirt for slot in slots]),
+            self._shown([slot.target for slot in slots]), torch.tensor(leaks),
+        )  # fmt: skip
+
+    def _shown(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        chosen = [self.photos[index] for index in indices]
+        return (torch.from_numpy(np.stack([person.photo for person in chosen])),
+                torch.from_numpy(np.stack([person.matte for person in chosen])),
+                torch.from_numpy(np.stack([person.iuv for person in chosen])))

@@ -1,0 +1,228 @@
+"""The training loop. Its only state is the step: run the same command again and it goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader
+
+from components.core import progress
+from components.core.atomic import atomic_path
+from components.core.errors import PhotoshootError, SettingsError
+from components.core.faces import FaceEmbedder, load_embedder
+from components.core.features import PerceptualDistance
+from components.core.identities import Identities
+from components.core.networks.generator import Reposer
+from components.core.people import PeopleDataset
+from components.core.recorder import NoRecord, Recorder
+from components.core.settings import TrainSettings
+from components.train.augment import prepare
+from components.train.batches import Batches, Examples, Indices
+from components.train.checkpoint import Checkpoints, file_digest
+from components.train.samples import Samples
+from components.train.trainer import Terms, Trainer
+
+MODEL = "generator.safetensors"
+CARD = "model.json"
+_DOES_NOT_MATTER = {"log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "device"}
+_WORKERS = 4
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """What a training did."""
+
+    model: str
+    """Path of the model file."""
+    digest: str
+    """Of the settings and the data: what names this training."""
+    steps: int
+    identities: int
+    photos: int
+    pairs: int
+    """Ordered pairs that could be drawn."""
+    parameters: int
+    """Of the generator."""
+    seconds: float
+    """Of the last uninterrupted stretch; 0 where the model was there already."""
+    images_per_second: float
+    resumed_from: int
+    """Step that the last stretch started from."""
+    losses: dict[str, float]
+    """The last logged ones, unweighted."""
+
+
+def train(people: Path, identities: Path, out: Path, settings: TrainSettings, *, state: Path | None = None,
+          recorder: Recorder = NoRecord()) -> TrainSummary:  # noqa: B008  # NoRecord has no state
+    """Train on the identities of the training split; write ``out/generator.safetensors`` and ``out/model.json``.
+
+    Checkpoints go to ``state / <digest of settings, people and identities>`` (default: `state` beside `out`). A run
+    that was interrupted goes on from the newest whole one; a finished one returns at once.
+    Raises `InputError` when there is nobody to train on, `DataError` for artifacts that do not fit each other,
+    `PhotoshootError` when a loss is no longer finite, `MachineError` for the disk.
+    """
+    # What to train on.
+    dataset, who = PeopleDataset.open(people), Identities.open(identities)
+    groups = list(who.members(dataset, "train").values())
+    batches = Batches(dataset, groups, batch=settings.batch, reconstruction=settings.reconstruction,
+                      seed=settings.seed)
+    digest = training_digest(settings, dataset.digest, who.digest)
+    finished = _finished(out, digest)
+    if finished:
+        return finished
+
+    # Networks, losses, and where an earlier process left them.
+    device = choose_device(settings.device)
+    trainer = Trainer(settings, dataset.resolution, dataset.texel, device,
+                      perceptual=_perceptual(settings, device), embedder=_embedder(settings, dataset.origin, device))
+    checkpoints = Checkpoints((state or out.parent / "state") / digest[:16], settings.keep_checkpoints)
+    first = checkpoints.restore(trainer.networks, trainer.optimisers)
+    samples = Samples(dataset, who, device)
+    recorder.params(_facts(trainer, dataset, groups, batches, device))
+    recorder.dataset("people", str(people), dataset.digest, "training")
+
+    # Step after step.
+    window, logged, began = _Window(), dict[str, float](), time.monotonic()
+    with progress.task("train", settings.steps, done=first) as shown:
+        for step, examples in enumerate(_examples(batches, first, settings.steps, device), start=first):
+            window.waited()
+            seed_step(settings.seed, step)
+            terms = trainer.step(step, prepare(examples, device, augment=settings.augment))
+            window.add(_finite(terms, step, checkpoints), settings.batch)
+            done = step + 1
+
+            # Log, look, save.
+            if done % settings.log_every == 0 or done == settings.steps:
+                logged = window.losses()
+                recorder.metrics(logged | window.speed(), done)
+                window = _Window()
+            if done % settings.sample_every == 0 or done == settings.steps:
+                recorder.image("samples", samples.grid(trainer.averaged), done)
+            if done % settings.checkpoint_every == 0 or done == settings.steps:
+                checkpoints.save(done, trainer.networks, trainer.optimisers)
+            shown.advance(note=f"l1 {float(terms['l1']):.3f}" if "l1" in terms else "")
+
+    # The averaged generator is the model.
+    seconds = time.monotonic() - began
+    trained = settings.steps - first
+    reposer = Reposer(trainer.averaged, settings, dataset.resolution, dataset.texel, dataset.origin, str(device))
+    reposer.save(out / MODEL)
+    summary = TrainSummary(
+        model=str(out / MODEL), digest=digest, steps=settings.steps, identities=len(groups),
+        photos=sum(map(len, groups)), pairs=batches.pairs, parameters=_size(trainer), seconds=seconds,
+        images_per_second=trained * settings.batch / seconds if trained else 0.0, resumed_from=first, losses=logged,
+    )  # fmt: skip
+    with atomic_path(out / CARD) as partial:
+        partial.write_text(json.dumps(asdict(summary) | {"sha256": file_digest(out / MODEL)}, indent=1) + "\n",
+                           encoding="utf-8")
+    return summary
+
+
+def training_digest(settings: TrainSettings, people: str, identities: str) -> str:
+    """Names a training by all that decides its result; how often it logs or saves does not."""
+    matters = settings.model_dump(mode="json", exclude=_DOES_NOT_MATTER)
+    return hashlib.sha256(json.dumps([matters, people, identities], sort_keys=True).encode()).hexdigest()
+
+
+def seed_step(seed: int, step: int) -> None:
+    """Make everything random in a step a function of (seed, step); so there is no generator state to save."""
+    torch.manual_seed((seed * 1_000_003 + step) % 2**63)
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto`: the GPU where there is one. Raises `SettingsError` for a device that torch does not have here."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise SettingsError(f"train.device = {name}: {str(error).splitlines()[0]}",
+                            remedy="use auto or cpu") from None
+    return device
+
+
+def _examples(batches: Batches, first: int, steps: int, device: torch.device) -> Iterator[Examples]:
+    """The batches of steps `first` to `steps`, by worker processes where photos must be decoded all the time."""
+    workers = 0 if batches.photos.in_memory else min(_WORKERS, os.cpu_count() or 1)
+    return iter(DataLoader(batches, batch_size=None, sampler=range(first, steps), num_workers=workers,
+                           pin_memory=device.type == "cuda"))
+
+
+def _perceptual(settings: TrainSettings, device: torch.device) -> PerceptualDistance | None:
+    return PerceptualDistance(settings.perceptual).to(device) if settings.weights.perceptual else None
+
+
+def _embedder(settings: TrainSettings, origin: str, device: torch.device) -> FaceEmbedder | None:
+    if not settings.weights.face:
+        return None
+    name = {"synthetic": "builtin", "photos": "dlib"}[origin] if settings.face == "auto" else settings.face
+    return load_embedder(name, device)
+
+
+def _finite(terms: Terms, step: int, checkpoints: Checkpoints) -> dict[str, float]:
+    """The terms as numbers. Raises `PhotoshootError` naming the first that is none, and what can still be used."""
+    values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
+    for name, value in values.items():
+        if value != value or value in (float("inf"), float("-inf")):
+            good = checkpoints.last_good()
+            raise PhotoshootError(
+                f"step {step}: the loss {name} is {value}; last good checkpoint: {good or 'none'}",
+                remedy="lower train.learning_rate, or the weight of that loss, and train again")
+    return values
+
+
+class _Window:
+    """Mean losses and speed since the last log."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[float, int]] = {}
+        self._images, self._began, self._waited = 0, time.monotonic(), 0.0
+        self._since = self._began
+
+    def waited(self) -> None:
+        """Data has arrived: what passed since the last step was waiting."""
+        self._waited += time.monotonic() - self._since
+
+    def add(self, values: dict[str, float], images: int) -> None:
+        for name, value in values.items():
+            total, count = self._sums.get(name, (0.0, 0))
+            self._sums[name] = (total + value, count + 1)
+        self._images += images
+        self._since = time.monotonic()
+
+    def losses(self) -> dict[str, float]:
+        return {f"loss/{name}": total / count for name, (total, count) in self._sums.items()}
+
+    def speed(self) -> dict[str, float]:
+        passed = max(time.monotonic() - self._began, 1e-9)
+        return {"speed/images_per_second": self._images / passed, "speed/waiting_for_data": self._waited / passed}
+
+
+def _finished(out: Path, digest: str) -> TrainSummary | None:
+    """The summary in `out`, when this very training is done and its model whole."""
+    try:
+        card = json.loads((out / CARD).read_text(encoding="utf-8"))
+        whole = card.pop("sha256") == file_digest(out / MODEL)
+        summary = TrainSummary(**(card | {"seconds": 0.0, "model": str(out / MODEL)}))
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None
+    return summary if whole and summary.digest == digest else None
+
+
+def _size(trainer: Trainer) -> int:
+    return sum(parameter.numel() for parameter in trainer.generator.parameters())
+
+
+def _facts(trainer: Trainer, dataset: PeopleDataset, groups: list[Indices], batches: Batches,
+           device: torch.device) -> dict[str, object]:
+    return {"data": {"identities": len(groups), "photos": sum(map(len, groups)), "pairs": batches.pairs,
+                     "resolution": dataset.resolution, "texel": dataset.texel, "origin": dataset.origin},
+            "device": str(device), "generator_parameters": _size(trainer)}

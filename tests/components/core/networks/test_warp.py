@@ -1,0 +1,158 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from components.core import texture
+from components.core.iuv import HEAD_PARTS
+from components.core.networks import warp
+from components.core.networks.warp import Photo, Source
+
+Figure = Callable[..., Tensor]
+_SHARED_FIXTURE = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+def test_the_atlas_picture_is_laid_out_as_on_disk() -> None:
+    tiles = np.random.default_rng(0).integers(0, 256, (24, 5, 5, 3), np.uint8)
+    picture = warp.to_picture(torch.from_numpy(tiles).permute(0, 3, 1, 2)[None])
+    assert np.array_equal(picture[0].permute(1, 2, 0).numpy(), texture.to_picture(tiles))
+
+
+@_SHARED_FIXTURE
+@given(st.integers(4, 40), st.integers(0, 2**32 - 1))
+def test_sampling_agrees_with_the_reference_and_never_mixes_tiles(figure: Figure, texel: int, seed: int) -> None:
+    tiles = np.random.default_rng(seed).integers(0, 256, (24, texel, texel, 3), np.uint8)
+    poses = figure(32)
+    wanted, valid = texture.sample(tiles, poses[0].permute(1, 2, 0).numpy())
+    got = warp.sample_atlas(torch.from_numpy(tiles).permute(0, 3, 1, 2)[None].float(), poses)[0].permute(1, 2, 0)
+    assert np.abs(got.numpy() - wanted)[valid].max() <= 0.51
+    assert not got.numpy()[~valid].any()
+
+
+def test_sampling_carries_the_gradient_to_the_texels() -> None:
+    tiles = torch.zeros(1, 24, 3, 4, 4, requires_grad=True)
+    poses = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+    poses[:, 0], poses[:, 1], poses[:, 2] = 7, 255, 0  # part 7, U = 1, V = 0: the last texel of its tile
+    warp.sample_atlas(tiles, poses).sum().backward()
+    assert tiles.grad is not None
+    assert torch.allclose(tiles.grad[0, 6, :, 3, 3], torch.tensor(16.0), atol=1e-2)
+    assert torch.allclose(tiles.grad.sum(), torch.tensor(48.0))
+
+
+def test_mirroring_agrees_with_the_reference_and_is_its_own_inverse() -> None:
+    tiles = np.random.default_rng(0).integers(0, 256, (24, 6, 6, 3), np.uint8)
+    planes = torch.from_numpy(tiles).permute(0, 3, 1, 2)[None]
+    once = warp.mirrored(planes)
+    assert np.array_equal(once[0].permute(0, 2, 3, 1).numpy(), texture.mirror(tiles))
+    assert torch.equal(warp.mirrored(once), planes)
+
+
+def test_completion_keeps_what_was_seen_and_mirrors_what_was_not() -> None:
+    colours = torch.rand(1, 24, 3, 8, 8) * 2 - 1
+    seen = torch.zeros(1, 24, 1, 8, 8)
+    seen[:, 22, :, :, :4] = 1  # half of the head's right half, so its mirror fills half of the left
+    seen[:, 8] = 1
+    completed, known = warp.complete(colours * seen, seen)
+    assert torch.equal(completed[:, 22, :, :, :4], colours[:, 22, :, :, :4])
+    assert torch.equal(completed[:, 23, :, :, 4:], colours[:, 22, :, :, :4].flip(-1))
+    assert known[:, 9].all() and not known[:, 0].any()
+    assert completed.abs().max() <= 1
+    # The torso was not seen at all; it is some mean of what was, not black.
+    assert torch.allclose(completed[:, 1], completed[:, 1].mean((2, 3), keepdim=True), atol=1e-3)
+
+
+def test_completion_of_nothing_is_grey() -> None:
+    completed, known = warp.complete(torch.zeros(1, 24, 3, 8, 8), torch.zeros(1, 24, 1, 8, 8))
+    assert not completed.any() and not known.any()
+
+
+def test_holes_take_the_colour_around_them() -> None:
+    colours = torch.full((1, 24, 3, 16, 16), 0.5)
+    seen = torch.ones(1, 24, 1, 16, 16)
+    seen[:, 1, :, 5:9, 5:9] = 0
+    seen[:, 1, :, 5:9, 7:11] = 0
+    completed, _ = warp.complete(colours * seen, seen)
+    assert torch.allclose(completed[:, 1], torch.tensor(0.5), atol=0.05)
+
+
+@_SHARED_FIXTURE
+@given(st.floats(-0.1, 0.1), st.floats(-0.05, 0.1), st.floats(0.12, 0.24))
+def test_a_head_goes_where_the_target_has_it(figure: Figure, x: float, y: float, head: float) -> None:
+    there = figure(64)
+    here = figure(64, shift=(x, y), head=head)
+    red = torch.tensor([1.0, -1.0, -1.0])[:, None, None]
+    mask = torch.isin(there[:, :1], torch.tensor(HEAD_PARTS)).float()
+    photo = Photo((red * mask).expand(1, 3, 64, 64), mask, there)
+    moved = warp.head_evidence(photo, here)
+    wanted = torch.isin(here[:, :1], torch.tensor(HEAD_PARTS)).float()
+    shown = (moved.images[:, :1] > 0.5).float()
+    assert (shown * wanted).sum() / torch.maximum(shown, wanted).sum() > 0.7
+    assert moved.valid[wanted == 1].mean() > 0.4
+
+
+def test_the_identity_pose_moves_nothing(figure: Figure) -> None:
+    poses = figure(64)
+    photo = Photo(torch.rand(1, 3, 64, 64) * 2 - 1, torch.ones(1, 1, 64, 64), poses)
+    frame = warp.frame(poses, (1, 2), 1)
+    moved = warp.aligned_photo(photo, poses, frame, frame, None)
+    assert torch.allclose(moved.images, photo.images, atol=1e-3)
+
+
+def test_a_turned_torso_turns_the_clothes(figure: Figure) -> None:
+    upright = figure(64)
+    lying = torch.rot90(upright, 1, (2, 3))
+    photo = Photo(torch.rand(1, 3, 64, 64) * 2 - 1, torch.ones(1, 1, 64, 64), upright)
+    frames = (warp.frame(pose, (1, 2), 1) for pose in (upright, lying))
+    moved = warp.aligned_photo(photo, lying, *frames, None)
+    assert torch.allclose(moved.images, torch.rot90(photo.images, 1, (2, 3)), atol=1e-3)
+
+
+def test_a_face_is_no_evidence_for_the_back_of_a_head(figure: Figure) -> None:
+    front = figure(64)
+    behind = front.clone()
+    behind[:, 1] = (255 - front[:, 1]) * (front[:, 0] > 0)  # the same outline, its charts from behind
+    photo = Photo(torch.ones(1, 3, 64, 64), torch.ones(1, 1, 64, 64), front)
+    head = torch.isin(front[:, :1], torch.tensor(HEAD_PARTS))
+    beside = (front[:, :1] == 0)[..., 8:24, 15:49]
+    for poses, wanted in ((front, 1.0), (behind, 0.5)):
+        valid = warp.head_evidence(photo, poses).valid
+        assert valid[head].mean() <= wanted
+        assert valid[..., 8:24, 15:49][beside].mean() > 0.6  # hair shows from both sides
+    assert warp.head_evidence(photo, front).valid[head].mean() > 0.9
+
+
+def test_pose_maps_agree_where_they_say_the_same() -> None:
+    one = torch.tensor([[0, 0, 0], [1, 100, 100], [1, 100, 100], [1, 100, 100], [1, 100, 100]]).T.reshape(1, 3, 1, 5)
+    other = torch.tensor([[0, 0, 0], [1, 100, 100], [1, 100, 164], [2, 100, 100], [0, 0, 0]]).T.reshape(1, 3, 1, 5)
+    for a, b in ((one, other), (other, one)):
+        got = warp.agreement(a.to(torch.uint8), b.to(torch.uint8)).flatten().tolist()
+        assert got[:2] == [1, 1] and 0.4 < got[2] < 0.6 and got[3] == 0 and 0 < got[4] < 1
+
+
+def test_no_head_no_evidence(figure: Figure, source: Callable[..., Source]) -> None:
+    headless = figure(64)
+    headless[:, :, :20] = 0
+    moved = warp.head_evidence(source(1).face, headless)
+    assert not moved.valid.any() and not moved.covered.any() and moved.images.isfinite().all()
+
+
+def _wearing(poses: Tensor, tiles: Tensor) -> Photo:
+    return Photo(warp.sample_atlas(tiles, poses), (poses[:, :1] > 0).float(), poses)
+
+
+def test_clothes_are_believed_only_when_the_photo_shows_the_atlas(
+        figure: Figure, source: Callable[..., Source]) -> None:
+    poses = figure(64)
+    mine = source(1)
+    other_tiles = -mine.textures
+    for tiles, wanted in ((mine.textures, True), (other_tiles, False)):
+        photo = _wearing(poses, tiles)
+        assert warp.wears_atlas(mine.textures, mine.seen, photo).item() is wanted
+        evidence = warp.clothes_evidence(replace(mine, clothes=photo), poses)
+        assert bool(evidence.valid.any()) is wanted
+    nothing_seen = warp.wears_atlas(mine.textures, torch.zeros_like(mine.seen), _wearing(poses, mine.textures))
+    assert not nothing_seen.item()

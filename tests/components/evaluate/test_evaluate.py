@@ -1,0 +1,241 @@
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.core.errors import DataError, InputError
+from components.core.identities import Assignment, Identities
+from components.core.networks.generator import Generator, Reposer
+from components.core.people import PeopleDataset
+from components.core.recorder import NoRecord
+from components.core.settings import EvaluateSettings, TrainSettings
+from components.evaluate import evaluate, report
+from components.evaluate.album import Album
+from components.evaluate.identity import similarities
+from components.evaluate.measure import Instruments, judge_name, measure, measure_reals
+from components.evaluate.painters import CopyPainter, ModelPainter, Painted, WarpPainter, truth
+from components.evaluate.pairs import Case, choose
+from components.evaluate.quality import over
+
+SETTINGS = EvaluateSettings.model_validate({"pairs": 24, "min_images": 12, "rows": 4, "bootstrap": 100})
+
+
+@pytest.fixture(scope="module")
+def asked(world):
+    people, identities = PeopleDataset.open(world.people), Identities.open(world.identities)
+    questions = choose(people, identities, "test", 12, 0)
+    return Album(people), questions, Instruments(SETTINGS, "synthetic")
+
+
+class TruthPainter:
+    """Always right, except for the `frame` of background that it paints over whatever it was given."""
+
+    name = "truth"
+
+    def __init__(self, invents: bool = False) -> None:
+        self._invents = invents
+
+    def paint(self, people, cases, background):
+        real = truth(people, cases, background)
+        if not self._invents:
+            return real
+        room = np.random.default_rng(0).integers(0, 256, real.images.shape, dtype=np.uint8)
+        return Painted(over(real.images, real.mattes, room), real.mattes, real.poses)
+
+
+def test_the_truth_scores_perfectly_and_a_stranger_does_not(asked) -> None:
+    album, questions, instruments = asked
+    reals = measure_reals(album, questions.members, instruments)
+    found = measure(album, questions.transfer, TruthPainter(), instruments, "truth")
+    assert found.l1 == pytest.approx(0, abs=1e-9) and found.ssim == pytest.approx(1, abs=1e-9)
+    assert found.perceptual == pytest.approx(0, abs=1e-6) and (found.matte_iou == 1).all()
+    faces = similarities(questions.transfer, found, reals)
+    assert np.nanmin(faces.output) == pytest.approx(1, abs=1e-5)
+    copied = measure(album, questions.transfer, CopyPainter(), instruments, "copy")
+    assert copied.perceptual.mean() > 0.05 and copied.ssim.mean() < 0.9
+
+
+def test_an_invented_background_is_no_help_inside_the_person(asked) -> None:
+    album, questions, instruments = asked
+    honest, inventor = (measure(album, questions.transfer, TruthPainter(invents), instruments, "truth")
+                        for invents in (False, True))
+    assert np.abs(honest.l1 - inventor.l1).max() < 0.01  # soft edges only
+    assert (inventor.perceptual >= honest.perceptual).all()
+
+
+def test_every_question_is_asked_with_its_own_texture(asked, world) -> None:
+    album, questions, _ = asked
+    case = questions.transfer[0]
+    spliced, plain = (WarpPainter().paint(album, [Case(case.source, case.target, case.identity, kind)], 0).images[0]
+                      for kind in ("transfer", "repose"))
+    target = album[case.target]
+    head = np.isin(target.iuv[..., 0], (23, 24))
+    assert np.array_equal(spliced[head], plain[head])
+    assert not np.array_equal(spliced, plain)
+
+
+def test_the_model_paints_over_the_background_it_is_given(asked, world) -> None:
+    album, questions, _ = asked
+    painter = ModelPainter(Reposer.load(world.model / "generator.safetensors"))
+    dark, light = (painter.paint(album, questions.transfer[:3], grey) for grey in (0, 255))
+    assert np.array_equal(dark.mattes, light.mattes)
+    solid, empty = dark.mattes == 255, dark.mattes == 0
+    assert np.array_equal(dark.images[solid], light.images[solid])
+    assert (dark.images[empty] == 0).all() and (light.images[empty] == 255).all()
+
+
+def test_an_evaluation_is_complete_and_says_what_it_stands_on(evaluated: Path, world) -> None:
+    content = json.loads((evaluated / "metrics.json").read_text())
+    assert content["format"] == "photoshoot.evaluation/1"
+    people = PeopleDataset.open(world.people)
+    assert content["people"]["digest"] == people.digest
+    assert len(content["people"]["rejected"]) == len(people.rejected)
+    assert content["counts"]["pairs"] == len([line for line in (evaluated / "pairs.jsonl").read_text().splitlines()
+                                              if json.loads(line)["kind"] == "transfer"]) > 0
+    assert content["judge"] | {"separation": None} == {
+        "embedder": "builtin-judge", "face_loss": "builtin", "judge_in_loss": False, "separation": None}
+    for name in ("ssim", "psnr", "l1", "perceptual", "matte_iou", "face_similarity", "identity_recovered", "kernel"):
+        figure = content["metrics"][name]
+        assert figure["low"] <= figure["value"] <= figure["high"] and figure["n"] > 0, name
+    assert set(content["baselines"]) == {"texture_warp", "copy_source"}
+    assert content["metrics"]["frechet"]["value"] is None and "covariance" in content["metrics"]["frechet"]["reason"]
+    assert content["training_gap"]["l1"]["gap"]["value"] == pytest.approx(
+        content["training_gap"]["l1"]["held_out"]["value"] - content["training_gap"]["l1"]["train"]["value"], abs=2e-6)
+    assert (evaluated / "contact_sheet.png").stat().st_size > 10_000
+    assert len(list((evaluated / "samples").iterdir())) == SETTINGS.rows
+
+
+def test_the_same_evaluation_twice_is_the_same(evaluated: Path, world, tmp_path: Path) -> None:
+    evaluate(world.model, world.people, world.identities, tmp_path / "again", SETTINGS)
+    for name in ("metrics.json", "pairs.jsonl", "contact_sheet.png", "report.html"):
+        assert (tmp_path / "again" / name).read_bytes() == (evaluated / name).read_bytes(), name
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+
+
+def test_the_report_has_everything_inside(evaluated: Path) -> None:
+    text = (evaluated / "report.html").read_text()
+    page = _Links()
+    page.feed(text)
+    assert page.sources and all(source.startswith("data:image/webp;base64,") for source in page.sources)
+    assert "script" not in page.tags and "link" not in page.tags
+    assert not re.search(r"url\(|@import|https?:", text)
+    assert all(mark in text for mark in report.VERDICT)
+    content = json.loads((evaluated / "metrics.json").read_text())
+    assert report.number(content["metrics"]["ssim"]["value"], 3) in text
+    assert content["metrics"]["frechet"]["reason"] in text
+
+
+def test_names_from_outside_cannot_inject_anything(evaluated: Path) -> None:
+    content = json.loads((evaluated / "metrics.json").read_text())
+    content["people"]["rejected"] = [{"photo": "<script>alert(1)</script>.png", "reason": "a < b & \"c\""}]
+    content["by_identity"][0]["identity"] = "<img src=x onerror=alert(1)>"
+    text = report.render(content, {"sheet": [], "best": [], "worst": []}, ("a",))
+    assert "<script>" not in text and "<img src=x" not in text
+    assert "&lt;script&gt;alert(1)" in text and "a &lt; b &amp;" in text
+
+
+def relabelled(world, out: Path, split_of) -> Path:
+    """The world's identities with other splits: `split_of(position within the person, row)` -> (identity, split)."""
+    people, identities = PeopleDataset.open(world.people), Identities.open(world.identities)
+    seen: dict[str, int] = {}
+    rows = []
+    for row in identities.rows.values():
+        name = row.identity or "nobody"
+        seen[name] = seen.get(name, -1) + 1
+        identity, split = split_of(seen[name], row)
+        rows.append(Assignment(row.person_id, identity, 1.0, split))
+    out.mkdir()
+    Identities(rows, people.digest, {}).write(out)
+    return out
+
+
+def test_people_with_one_photo_only_still_get_a_report(world, tmp_path: Path) -> None:
+    alone = relabelled(world, tmp_path / "ids", lambda at, row: (
+        (row.identity, row.split) if row.split == "train" or at == 0 else (None, None)))
+    summary = evaluate(world.model, world.people, alone, tmp_path / "out", SETTINGS)
+    content = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert content["counts"]["pairs"] == 0 and content["reconstruction"]["pairs"] > 0
+    assert all(figure["value"] is None and figure["reason"] for figure in content["metrics"].values())
+    assert content["reconstruction"]["metrics"]["ssim"]["value"] is not None
+    assert any("nothing here is about re-posing" in note for note in summary.notes)
+    assert "own pose" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_nobody_held_out_gives_a_report_that_says_so(world, tmp_path: Path) -> None:
+    nobody = relabelled(world, tmp_path / "ids", lambda at, row: (
+        (row.identity, "train") if row.identity else (None, None)))
+    evaluate(world.model, world.people, nobody, tmp_path / "out", SETTINGS)
+    content = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert content["counts"]["photos"] == 0
+    assert all(figure["value"] is None for figure in content["metrics"].values())
+    assert "nothing to show" in (tmp_path / "out" / "report.html").read_text()
+    assert (tmp_path / "out" / "contact_sheet.png").exists()
+
+
+def test_a_judge_that_was_in_the_loss_is_named(world, tmp_path: Path) -> None:
+    settings = EvaluateSettings.model_validate({**SETTINGS.model_dump(), "embedder": "builtin", "pairs": 4})
+    summary = evaluate(world.model, world.people, world.identities, tmp_path / "out", settings)
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["judge"]["judge_in_loss"] is True
+    assert any("also in the model's loss" in note for note in summary.notes)
+
+
+def test_the_judge_follows_where_the_people_come_from() -> None:
+    assert judge_name(SETTINGS, "synthetic") == "builtin-judge"
+    assert judge_name(SETTINGS, "photos") == "dlib"
+
+
+def test_what_does_not_belong_together_is_refused_and_leaves_nothing(world, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no generator here"):
+        evaluate(tmp_path, world.people, world.identities, tmp_path / "out", SETTINGS)
+    settings = TrainSettings.model_validate({"width": 4, "max_width": 8, "latent": 8})
+    (tmp_path / "larger").mkdir()
+    Reposer(Generator(settings, 128, 16), settings, 128, 16, "synthetic").save(
+        tmp_path / "larger" / "generator.safetensors")
+    with pytest.raises(DataError, match="the model is for 128 px"):
+        evaluate(tmp_path / "larger", world.people, world.identities, tmp_path / "out", SETTINGS)
+    other = tmp_path / "other"
+    shutil.copytree(world.identities, other)
+    identities = Identities.open(other)
+    Identities(identities.rows.values(), "another digest", {}).write(other)
+    with pytest.raises(DataError, match="another people data set"):
+        evaluate(world.model, world.people, other, tmp_path / "out", SETTINGS)
+    assert not (tmp_path / "out").exists()
+
+
+def test_figures_and_files_are_recorded(world, tmp_path: Path) -> None:
+    class Notes(NoRecord):
+        def __init__(self) -> None:
+            self.figures: dict[str, float] = {}
+            self.headlines: dict[str, float] = {}
+            self.files: list[str] = []
+
+        def metrics(self, values, step=None) -> None:
+            self.figures |= values
+
+        def headline(self, values) -> None:
+            self.headlines |= values
+
+        def artifact(self, path: Path, folder=None) -> None:
+            assert path.is_file()
+            self.files.append(path.name)
+
+    notes = Notes()
+    small = EvaluateSettings.model_validate({**SETTINGS.model_dump(), "pairs": 4})
+    evaluate(world.model, world.people, world.identities, tmp_path / "out", small, notes)
+    assert notes.headlines["ssim"] == notes.figures["evaluate/ssim"]
+    assert "evaluate/texture_warp/ssim" in notes.figures and notes.figures["evaluate/pairs"] == 4
+    assert notes.files == ["metrics.json", "pairs.jsonl", "contact_sheet.png", "report.html"]

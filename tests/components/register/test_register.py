@@ -1,0 +1,195 @@
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from components.core.errors import DataError, InputError, MachineError
+from components.core.images import decode_png, encode_png
+from components.core.networks.generator import Reposer
+from components.core.people import PeopleDataset
+from components.core.person import person_from_photo, pose_crop
+from components.core.settings import PreprocessSettings, RegisterSettings
+from components.core.shooting import shoot
+from components.register import register
+from components.register import run as registration
+from components.register.card import model_card
+from components.register.gate import gate
+from components.register.probe import run_probe
+from components.register.registry import Registry
+from components.register.run import RegisterSummary
+
+STRICT = RegisterSettings()
+LENIENT = RegisterSettings.model_validate({"gate": {
+    "min_pairs": 1, "ssim": -1, "perceptual": 100, "over_warp": 100, "matte_iou": 0, "identity_recovered": -100,
+    "frechet_ratio": 1e9}})
+
+
+@dataclass(frozen=True)
+class Store:
+    """An sqlite store with two versions of the small world's model, registered one after the other."""
+
+    uri: str
+    folder: Path
+    believed: Path
+    first: RegisterSummary
+    second: RegisterSummary
+
+
+def believed(evaluation: Path, out: Path) -> Path:
+    """An evaluation with figures that a gate can pass (the small world's photos are too few for a Fréchet ratio)."""
+    shutil.copytree(evaluation, out)
+    metrics = json.loads((out / "metrics.json").read_text())
+    metrics["metrics"]["frechet_ratio"] = {"value": 1.5, "low": 1.0, "high": 2.0, "n": 50, "by": "half"}
+    metrics["metrics"]["identity_recovered"] = {"value": 0.9, "low": 0.8, "high": 1.0, "n": 50, "by": "identity"}
+    (out / "metrics.json").write_text(json.dumps(metrics))
+    return out
+
+
+@pytest.fixture(scope="module")
+def store(world, evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    folder = tmp_path_factory.mktemp("store")
+    uri, evaluation = f"sqlite:///{folder}/mlflow.db", believed(evaluated, folder / "believed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # where MLflow puts artifacts when nothing else is said
+        first, second = (register(world.model, evaluation, world.people, folder / name, LENIENT, tracking_uri=uri)
+                         for name in ("one", "two"))
+        yield Store(uri, folder, evaluation, first, second)
+
+
+def columns(people: PeopleDataset) -> dict[str, bytes]:
+    source, target = people[0], people[1]
+    return {"source_photo": encode_png(source.photo), "source_pose": encode_png(source.iuv),
+            "target_pose": encode_png(target.iuv), "source_matte": encode_png(source.matte)}
+
+
+def test_the_first_version_that_passes_becomes_champion_and_the_next_challenges(store: Store) -> None:
+    assert (store.first.model_version, store.first.aliases, store.first.passed) == (
+        "1", ["challenger", "champion"], True)
+    assert (store.second.model_version, store.second.aliases) == ("2", ["challenger"])
+    registry = Registry("photoshoot", store.uri)
+    assert (registry.aliased("champion"), registry.aliased("challenger")) == ("1", "2")
+
+
+def test_a_version_carries_its_evidence_and_no_copy_of_this_package(store: Store) -> None:
+    client = mlflow.MlflowClient(store.uri)
+    version = client.get_model_version_by_alias("photoshoot", "challenger")
+    metrics = json.loads((store.believed / "metrics.json").read_text())
+    assert version.tags["verdict"] == "passed" and version.tags["tried"] == "passed"
+    assert version.tags["gate.ssim"].startswith("pass  ssim") and version.tags["run_id"] == store.second.run_id
+    assert version.tags["digest.model"] == metrics["model"]["digest"]
+    assert version.description == (store.folder / "two" / "model_card.md").read_text()
+    kept = {item.path for item in client.list_artifacts(store.second.run_id)}
+    assert {"model_card.md", "report.html", "verdict.json"} <= kept
+    code = list((store.folder / "mlruns").rglob("*.py"))
+    assert code and {path.name for path in code} == {"pyfunc_model.py"}
+
+
+def test_the_verdict_is_in_the_report(store: Store) -> None:
+    report = (store.folder / "two" / "report.html").read_text()
+    assert "Passed the gate" in report and "No verdict yet" not in report and "photoshoot version 2" in report
+    assert json.loads((store.folder / "two" / "verdict.json").read_text())["format"] == "photoshoot.version/1"
+    assert decode_png((store.folder / "two" / "try.png").read_bytes()).shape == (64, 64, 3)
+
+
+def test_a_fresh_process_paints_what_this_one_does(world, store: Store) -> None:
+    people = PeopleDataset.open(world.people)
+    painted = run_probe("models:/photoshoot@challenger", store.uri, columns(people))
+    settings = PreprocessSettings.model_validate({**people.settings, "min_person": 8, "min_coverage": 0})
+    person = person_from_photo(people[0].photo, people[0].iuv, settings, people[0].matte)
+    ours = shoot(Reposer.load(world.model / "generator.safetensors"), person, [pose_crop(people[1].iuv, settings)])
+    # Another number of threads sums in another order: a grey level, no more.
+    assert np.abs(painted.astype(int) - ours.images[0]).max() <= 1
+
+
+def test_the_model_takes_optional_columns_and_both_channel_orders(world, store: Store,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+    model = mlflow.pyfunc.load_model("models:/photoshoot@champion")
+    people = PeopleDataset.open(world.people)
+    row = columns(people)
+    wall = np.full((50, 90, 3), (10, 200, 30), np.uint8)
+    jpeg = io.BytesIO()
+    Image.fromarray(people[0].photo).save(jpeg, format="JPEG", quality=95)
+    turned = encode_png(np.ascontiguousarray(people[1].iuv[..., ::-1]))
+    bare = {name: row[name] for name in ("source_photo", "source_pose", "target_pose")}
+    answers = model.predict(pd.DataFrame([
+        {**row, "background": encode_png(wall)}, {**bare, "source_photo": jpeg.getvalue()},
+        {**row, "target_pose": turned, "background": encode_png(wall)}]))
+    images = [decode_png(data) for data in answers["image"]]
+    assert all(image.shape == (64, 64, 3) for image in images)
+    assert np.array_equal(images[0], images[2]) and not np.array_equal(images[0], images[1])
+    with pytest.raises(InputError, match=r"target_pose.*black"):
+        model.predict(pd.DataFrame([{**row, "target_pose": encode_png(np.zeros((64, 64, 3), np.uint8))}]))
+
+
+def test_no_alias_moves_to_a_version_that_does_not_work(world, store: Store, tmp_path: Path,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registration, "_pictures", lambda *_: {"source_photo": b"not a picture", "source_pose": b"x",
+                                                               "target_pose": b"x"})
+    with pytest.raises(DataError, match=r"does not work in a fresh process.*not a photo"):
+        register(world.model, store.believed, world.people, tmp_path / "bad", LENIENT, tracking_uri=store.uri)
+    registry = Registry("photoshoot", store.uri)
+    assert (registry.aliased("champion"), registry.aliased("challenger")) == ("1", "2")
+    assert not (tmp_path / "bad").exists()
+    assert mlflow.MlflowClient(store.uri).get_model_version("photoshoot", "3").tags["tried"] == "failed"
+
+
+def test_a_version_that_fails_the_gate_is_no_champion_and_mlflow_is_left_as_it_was(
+        world, evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    uri, before = f"sqlite:///{tmp_path}/other.db", mlflow.get_tracking_uri()
+    summary = register(world.model, evaluated, world.people, tmp_path / "out", STRICT, tracking_uri=uri)
+    assert not summary.passed and summary.aliases == ["challenger"]
+    assert Registry("photoshoot", uri).aliased("champion") is None
+    failed = [line["name"] for line in summary.lines if not line["passed"]]
+    assert "over_warp" in failed  # nobody trained this model: it is worse than no network at all
+    assert all(name in summary.verdict for name in failed)
+    assert "Did not pass the gate" in (tmp_path / "out" / "report.html").read_text()
+    assert mlflow.get_tracking_uri() == before != uri and mlflow.active_run() is None
+    assert not {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"} & set(os.environ)
+
+
+def test_evidence_about_something_else_is_refused(world, evaluated: Path, tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    with pytest.raises(InputError, match="nowhere to register"):
+        register(world.model, evaluated, world.people, tmp_path / "out", STRICT)
+    with pytest.raises(InputError, match="no evaluation here"):
+        register(world.model, tmp_path, world.people, tmp_path / "out", STRICT, tracking_uri=store)
+    other = tmp_path / "other"
+    shutil.copytree(evaluated, other)
+    metrics = json.loads((other / "metrics.json").read_text())
+    for part, message in (("model", "of another model"), ("people", "of other people")):
+        changed = {**metrics, part: {**metrics[part], "digest": "0" * 64}}
+        (other / "metrics.json").write_text(json.dumps(changed))
+        with pytest.raises(InputError, match=message):
+            register(world.model, other, world.people, tmp_path / "out", STRICT, tracking_uri=store)
+    (other / "metrics.json").write_text(json.dumps({**metrics, "format": "photoshoot.evaluation/9"}))
+    with pytest.raises(DataError, match=r"photoshoot\.evaluation/9"):
+        register(world.model, other, world.people, tmp_path / "out", STRICT, tracking_uri=store)
+    (other / "metrics.json").write_text("{")
+    with pytest.raises(DataError, match="torn"):
+        register(world.model, other, world.people, tmp_path / "out", STRICT, tracking_uri=store)
+
+
+def test_a_store_that_cannot_be_used_is_one_line(world, evaluated: Path, tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match="MLflow"):
+        register(world.model, evaluated, world.people, tmp_path / "out", STRICT, tracking_uri="nonsense://nowhere")
+
+
+def test_the_card_says_what_was_measured_and_what_was_not(evaluated: Path) -> None:
+    metrics = json.loads((evaluated / "metrics.json").read_text())
+    card = model_card("photoshoot", metrics, gate(metrics, STRICT.gate))
+    assert metrics["model"]["digest"] in card and "synthetic people" in card
+    assert f"{metrics['metrics']['ssim']['value']:.4g}" in card
+    assert f"none: {metrics['metrics']['frechet']['reason']}" in card
+    widths = {line.count("|") for line in card.splitlines() if line.startswith("| ") and "plain" in line.lower()}
+    assert widths == {5}
