@@ -40,8 +40,15 @@ lint: setup  ## ruff, mypy, import-linter, hadolint
 bench: setup  ## Speed of each step, as ratios to a floor measured in the same run
 	$(BIN)/python -m pipelines.bench
 
-weights: setup  ## Train the small networks that ship with the package (about 40 minutes)
-	$(BIN)/python -m components.pretrain
+# Three populations that share nobody: one for the networks in the losses, one for those that judge, one to measure on.
+weights: setup  ## Train the small networks that ship with the package (about an hour)
+	@set -e; for population in faces:100000:600 judge:200000:600 held-out:300000:120; do \
+	  IFS=: read -r name first people <<< "$$population"; \
+	  $(BIN)/photoshoot synthesize --out build/weights/$$name --set synthesize.first_person=$$first \
+	    --set synthesize.people=$$people --set synthesize.photos_per_person=6 --set synthesize.height=192; done
+	$(BIN)/python -m components.pretrain --faces build/weights/faces --judge build/weights/judge \
+	  --held-out build/weights/held-out --out components/core/data \
+	  --face-steps 800 --judge-steps 800 --perceptual-steps 400 --feature-steps 400
 
 docs: setup  ## Make the pictures of the README again (a whole `make run`)
 	$(BIN)/python -m pipelines.pictures

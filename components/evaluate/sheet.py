@@ -60,8 +60,8 @@ def contact_sheet(title: str, subtitle: str, columns: Sequence[str], rows: Seque
 
 
 def strip(pictures: Sequence[Images], cell: int = CELL) -> Images:
-    """Pictures side by side [cell, n * cell + gaps, 3]."""
-    sheet = Image.new("RGB", (len(pictures) * (cell + _GAP) - _GAP, cell), _PAPER)
+    """Pictures side by side [cell, n * cell + gaps, 4], the gaps transparent: they look right on any paper."""
+    sheet = Image.new("RGBA", (len(pictures) * (cell + _GAP) - _GAP, cell))
     for at, picture in enumerate(pictures):
         sheet.paste(_enlarged(picture, cell), (at * (cell + _GAP), 0))
     return np.asarray(sheet)

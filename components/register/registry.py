@@ -54,6 +54,13 @@ class Registry:
                     pip_requirements=[_requirement()], registered_model_name=self.name)
         return str(logged.registered_model_version)
 
+    def find(self, tags: Mapping[str, str]) -> str | None:
+        """The newest version that has all of `tags`, or None (also when nothing was ever registered)."""
+        with _mlflow_errors(self.uri):
+            versions = self._client.search_model_versions(f"name = '{self.name}'")
+        same = [int(found.version) for found in versions if tags.items() <= found.tags.items()]
+        return str(max(same)) if same else None
+
     def describe(self, version: str, description: str, tags: Mapping[str, str]) -> None:
         """Set a version's description (Markdown) and tags."""
         with _mlflow_errors(self.uri):

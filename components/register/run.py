@@ -23,6 +23,7 @@ from components.register.registry import CHALLENGER, CHAMPION, Registry
 
 EVALUATION = "photoshoot.evaluation/1"
 FORMAT = "photoshoot.version/1"
+_SIGNS = {">=": "≥", "<=": "≤"}
 # What components/evaluate/report.py puts around its verdict; the report is the contract between the two steps.
 _VERDICT = ("<!-- verdict -->", "<!-- /verdict -->")
 
@@ -48,9 +49,13 @@ def run(model: Path, evaluation: Path, people: Path, out: Path, settings: Regist
     verdict = gate(metrics, settings.gate)
     card = model_card(settings.model_name, metrics, verdict)
     registry = Registry(settings.model_name, tracking_uri)
-    version = registry.log(generator, _cut(dataset), getattr(recorder, "run_id", None))
+    evidence = _evidence(metrics, evaluation, settings)
+    # Registering the same model on the same evidence again is no news: the version that says so is found.
+    version = registry.find(evidence | {"tried": "passed"})
+    if version is None:
+        version = registry.log(generator, _cut(dataset), getattr(recorder, "run_id", None))
     run_id = registry.run_of(version)
-    registry.describe(version, card, _tags(metrics, verdict, evaluation, run_id))
+    registry.describe(version, card, _tags(verdict, run_id) | evidence)
     with registry.trying(version):
         tried = run_probe(f"models:/{settings.model_name}/{version}", registry.uri, _pictures(dataset, evaluation))
     aliases = _point(registry, version, verdict)
@@ -101,20 +106,29 @@ def _pictures(dataset: PeopleDataset, evaluation: Path) -> dict[str, bytes]:
 
 
 def _point(registry: Registry, version: str, verdict: Verdict) -> list[str]:
+    """Move the aliases; returns those that point to `version` now."""
     registry.point(CHALLENGER, version)
-    if not verdict.passed or registry.aliased(CHAMPION) is not None:
-        return [CHALLENGER]
-    registry.point(CHAMPION, version)
-    return [CHALLENGER, CHAMPION]
+    champion = registry.aliased(CHAMPION)
+    if verdict.passed and champion is None:
+        registry.point(CHAMPION, version)
+        champion = version
+    return [CHALLENGER, CHAMPION] if champion == version else [CHALLENGER]
 
 
-def _tags(metrics: Mapping[str, Any], verdict: Verdict, evaluation: Path, run_id: str) -> dict[str, str]:
-    evidence = hashlib.sha256((evaluation / "metrics.json").read_bytes()).hexdigest()
+def _evidence(metrics: Mapping[str, Any], evaluation: Path, settings: RegisterSettings) -> dict[str, str]:
+    """Digests of all that a version rests on: model, data, evaluation, thresholds."""
+    return {
+        "digest.model": metrics["model"]["digest"], "digest.people": metrics["people"]["digest"],
+        "digest.identities": metrics["identities"]["digest"],
+        "digest.evaluation": hashlib.sha256((evaluation / "metrics.json").read_bytes()).hexdigest(),
+        "digest.gate": hashlib.sha256(settings.gate.model_dump_json().encode()).hexdigest(),
+    }
+
+
+def _tags(verdict: Verdict, run_id: str) -> dict[str, str]:
     return {
         "verdict": "passed" if verdict.passed else "failed",
-        **{f"gate.{line.name}": str(line) for line in verdict.lines},
-        "digest.model": metrics["model"]["digest"], "digest.people": metrics["people"]["digest"],
-        "digest.identities": metrics["identities"]["digest"], "digest.evaluation": evidence, "run_id": run_id,
+        **{f"gate.{line.name}": str(line) for line in verdict.lines}, "run_id": run_id,
     }
 
 
@@ -135,9 +149,9 @@ def with_verdict(report: str, summary: RegisterSummary, verdict: Verdict) -> str
         return report
     rows = "".join(
         f"<tr><td>{html.escape(line.name)}</td><td>{'–' if line.value is None else f'{line.value:.4g}'}</td>"
-        f"<td>{html.escape(line.comparison)} {line.bound:g}</td>"
+        f"<td>{_SIGNS[line.comparison]} {line.bound:g}</td>"
         f'<td class="{"yes" if line.passed else "no"}">{"pass" if line.passed else "fail"}</td>'
-        f"<td>{html.escape(line.reason)}</td></tr>" for line in verdict.lines)
+        f'<td class="reason">{html.escape(line.reason)}</td></tr>' for line in verdict.lines)
     block = (f'<section class="verdict {"passed" if verdict.passed else "failed"}">'
              f"<strong>{'Passed' if verdict.passed else 'Did not pass'} the gate</strong>"
              f'<p class="soft">{html.escape(summary.model_name)} version {html.escape(summary.model_version)}: '

@@ -28,9 +28,13 @@ from components.register.registry import Registry
 from components.register.run import RegisterSummary
 
 STRICT = RegisterSettings()
-LENIENT = RegisterSettings.model_validate({"gate": {
-    "min_pairs": 1, "ssim": -1, "perceptual": 100, "over_warp": 100, "matte_iou": 0, "identity_recovered": -100,
-    "frechet_ratio": 1e9}})
+
+
+def lenient(pairs: int = 1) -> RegisterSettings:
+    """A gate that lets everything pass; another number of pairs makes it other evidence, and so another version."""
+    return RegisterSettings.model_validate({"gate": {
+        "min_pairs": pairs, "ssim": -1, "perceptual": 100, "over_warp": 100, "matte_iou": 0,
+        "identity_recovered": -100, "frechet_ratio": 1e9}})
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,8 @@ def store(world, evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     uri, evaluation = f"sqlite:///{folder}/mlflow.db", believed(evaluated, folder / "believed")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)  # where MLflow puts artifacts when nothing else is said
-        first, second = (register(world.model, evaluation, world.people, folder / name, LENIENT, tracking_uri=uri)
-                         for name in ("one", "two"))
+        first, second = (register(world.model, evaluation, world.people, folder / name, lenient(pairs),
+                                  tracking_uri=uri) for pairs, name in ((1, "one"), (2, "two")))
         yield Store(uri, folder, evaluation, first, second)
 
 
@@ -136,11 +140,18 @@ def test_no_alias_moves_to_a_version_that_does_not_work(world, store: Store, tmp
     monkeypatch.setattr(registration, "_pictures", lambda *_: {"source_photo": b"not a picture", "source_pose": b"x",
                                                                "target_pose": b"x"})
     with pytest.raises(DataError, match=r"does not work in a fresh process.*not a photo"):
-        register(world.model, store.believed, world.people, tmp_path / "bad", LENIENT, tracking_uri=store.uri)
+        register(world.model, store.believed, world.people, tmp_path / "bad", lenient(3), tracking_uri=store.uri)
     registry = Registry("photoshoot", store.uri)
     assert (registry.aliased("champion"), registry.aliased("challenger")) == ("1", "2")
     assert not (tmp_path / "bad").exists()
     assert mlflow.MlflowClient(store.uri).get_model_version("photoshoot", "3").tags["tried"] == "failed"
+
+
+def test_the_same_evidence_again_is_the_same_version(world, store: Store, tmp_path: Path) -> None:
+    again = register(world.model, store.believed, world.people, tmp_path / "again", lenient(1), tracking_uri=store.uri)
+    assert (again.model_version, again.run_id) == (store.first.model_version, store.first.run_id)
+    assert again.aliases == ["challenger", "champion"]
+    assert Registry("photoshoot", store.uri).aliased("challenger") == "1"
 
 
 def test_a_version_that_fails_the_gate_is_no_champion_and_mlflow_is_left_as_it_was(
