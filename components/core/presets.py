@@ -7,6 +7,14 @@ from typing import Any
 from components.core.errors import SettingsError
 from components.core.settings import Settings
 
+# What both sizes of the DeepFashion recipe share.
+_DEEPFASHION: dict[str, Any] = {
+    "max_width": 512, "latent": 2048, "learning_rate": 0.002, "learning_rate_end": 1.0, "gan_start": 0.0,
+    "ema": 0.9995, "reconstruction": 0.5, "log_every": 100, "sample_every": 2000, "checkpoint_every": 2000,
+    "keep_checkpoints": 3,
+    "weights": {"l1": 5, "perceptual": 5, "face": 10, "gan": 1, "patch": 1, "r1_gamma": 10},
+}
+
 _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "smoke": (
         "every step in seconds, for tests; the pictures are not worth looking at",
@@ -21,14 +29,10 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "demo": ("the default: synthetic people, minutes on two CPU cores", {}),
     "deepfashion-256": (
-        "a training recipe for a data set of DeepFashion's size at 256 px on one or more GPUs",
+        "a training recipe for a data set of DeepFashion's size at 256 px on a GPU",
         {
             "preprocess": {"resolution": 256, "texel": 128, "shard_size": 512},
-            "train": {"steps": 300_000, "batch": 16, "width": 64, "max_width": 512, "latent": 2048,
-                      "learning_rate": 0.002, "learning_rate_end": 1.0, "gan_start": 0.0, "ema": 0.9995,
-                      "reconstruction": 0.5, "log_every": 100, "sample_every": 2000, "checkpoint_every": 2000,
-                      "keep_checkpoints": 3,
-                      "weights": {"l1": 5, "perceptual": 5, "face": 10, "gan": 1, "patch": 1, "r1_gamma": 10}},
+            "train": {**_DEEPFASHION, "steps": 300_000, "batch": 16, "width": 64},
             "evaluate": {"pairs": 4096, "min_images": 1024},
         },
     ),
@@ -36,11 +40,7 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
         "the same at 512 px",
         {
             "preprocess": {"resolution": 512, "texel": 200, "shard_size": 512},
-            "train": {"steps": 400_000, "batch": 8, "width": 32, "max_width": 512, "latent": 2048,
-                      "learning_rate": 0.002, "learning_rate_end": 1.0, "gan_start": 0.0, "ema": 0.9995,
-                      "reconstruction": 0.5, "log_every": 100, "sample_every": 2000, "checkpoint_every": 2000,
-                      "keep_checkpoints": 3,
-                      "weights": {"l1": 5, "perceptual": 5, "face": 10, "gan": 1, "patch": 1, "r1_gamma": 10}},
+            "train": {**_DEEPFASHION, "steps": 400_000, "batch": 8, "width": 32},
             "evaluate": {"pairs": 4096, "min_images": 1024},
         },
     ),

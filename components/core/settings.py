@@ -86,7 +86,7 @@ class ClusterSettings(Section):
     """How many people there are; found by silhouette when not given (K-means, average linkage)."""
     validation: float = Field(0.1, ge=0, lt=1)
     """Share of identities kept for validation."""
-    test: float = Field(0.2, gt=0, lt=1)
+    test: float = Field(0.25, gt=0, lt=1)
     """Share of identities kept for evaluation, never trained on."""
     seed: int = 0
     """Seed of K-means and of the split's hash."""
@@ -118,7 +118,7 @@ class TrainSettings(Section):
 
     generator: Literal["paper", "warp"] = "warp"
     """paper: appearance through ANet's vector alone; warp: also the source texture sampled at the target pose."""
-    steps: int = Field(450, ge=1)
+    steps: int = Field(380, ge=1)
     """Optimiser steps of the generator."""
     batch: int = Field(8, ge=1)
     """Pairs per step (all processes together)."""
@@ -132,7 +132,7 @@ class TrainSettings(Section):
     """Adam's learning rate of generator and discriminators."""
     learning_rate_end: float = Field(0.1, gt=0, le=1)
     """Learning rate at the last step, as a share of the first; cosine in between."""
-    gan_start: float = Field(0.75, ge=0, le=1)
+    gan_start: float = Field(0.8, ge=0, le=1)
     """Share of the steps after which the GAN and patch losses begin."""
     ema: float = Field(0.995, ge=0, lt=1)
     """Decay of the averaged generator, warmed up from 0."""
@@ -198,7 +198,7 @@ class GateSettings(Section):
     """Least overlap of the outline with the true one."""
     identity_recovered: float = 0.7
     """Least share of identity recovered: 0 a stranger's face, 1 as like as another photo of the same person."""
-    frechet_ratio: float = 3.0
+    frechet_ratio: float = 2.0
     """Largest Fréchet ratio: how far outputs are from one half of the real held-out photos, as a multiple of how far
     the other half is, both with as many images (a bare Fréchet distance depends on their number). 1 at best."""
 

@@ -46,7 +46,8 @@ _WHAT = {
     ),
     "builtin-features": (
         "A 64-dimensional descriptor for Fréchet and kernel distances; the variances over synthetic photos sum to 1.",
-        "Not Inception: figures compare only with its own. Pictures are judged at 128 px; finer detail is not seen.",
+        "Not Inception: figures compare only with its own. Pictures are judged at 128 px; finer detail is not seen. "
+        "It answers to sharpness, noise and colour; hardly to small shifts, smooth deformation or a pasted patch.",
     ),
 }
 

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from components.core.errors import SettingsError
 from components.core.features import Features, PerceptualDistance
+from components.core.settings import SynthesizeSettings
+from components.synthesize import photos_of
 
 DISTANCE = PerceptualDistance()
 FEATURES = Features()
@@ -135,14 +137,23 @@ def test_features_of_a_picture_do_not_depend_on_its_batch() -> None:
     torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-5)
 
 
-def test_frechet_distance_of_features_grows_with_harm_and_is_small_between_halves() -> None:
-    images = _figures(160, seed=3)
-    reference, others = _described(images[:80]), images[80:]
+@pytest.fixture(scope="module")
+def photos() -> Tensor:
+    """Rendered photos [160, 3, 128, 128] of 40 people, head and shoulders first, in random order."""
+    shots = SynthesizeSettings(people=40, photos_per_person=4, height=172, first_person=900_000)
+    people = range(shots.first_person, shots.first_person + shots.people)
+    pictures = np.stack([photo.rgb[:128, :128] for person in people for _, _, photo in photos_of(shots, person)])
+    order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(0))
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2)[order].float() / 127.5 - 1
+
+
+@pytest.mark.parametrize("harm", ["blur", "noise", "tint"])
+def test_frechet_distance_of_features_grows_with_harm_and_is_small_between_halves(harm: str, photos: Tensor) -> None:
+    reference, others = _described(photos[:80]), photos[80:]
     halves = _frechet(reference, _described(others))
-    for harm in (_blurred, _noisy, _tinted):
-        weak, strong = (_frechet(reference, _described(harm(others, strength))) for strength in (4, 12))
-        assert halves < weak < strong
-        assert 2 * halves < strong
+    weak, strong = (_frechet(reference, _described(HARMS[harm](others, strength))) for strength in (4, 12))
+    assert halves < weak < strong
+    assert 2 * halves < strong
 
 
 def _described(images: Tensor) -> Tensor:
