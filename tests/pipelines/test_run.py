@@ -50,7 +50,8 @@ def test_a_run_ends_with_a_version_a_report_and_a_contact_sheet(first: dict[str,
     assert Path(first["report"]).read_text().lstrip().lower().startswith("<!doctype html")
     assert Image.open(first["contact_sheet"]).size[0] > 300
     mlflow = tracking.client(Home.at(home).tracking_uri)
-    assert mlflow.get_model_version_by_alias("photoshoot", "challenger").version == first["model_version"]
+    version = mlflow.get_model_version_by_alias("photoshoot", "challenger").version
+    assert str(version) == first["model_version"]
 
 
 def test_mlflow_shows_one_tree(first: dict[str, Any], home: Path) -> None:
