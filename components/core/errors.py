@@ -75,6 +75,7 @@ _MACHINE_REMEDIES = {
     errno.EROFS: ("the disk is read-only", "choose a folder that can be written"),
     errno.EACCES: ("permission denied", "choose a folder that you may write, or change its permissions"),
     errno.EPERM: ("operation not permitted", "choose a folder that you may write, or change its permissions"),
+    errno.ENOTDIR: ("a part of this path is a file, not a folder", "choose another folder"),
     errno.EADDRINUSE: ("the port is in use", "choose another with --port"),
 }
 

@@ -39,6 +39,7 @@ _LONGEST_PARAM = 500
 def client(uri: str | None = None) -> MlflowClient:
     """An MLflow client for `uri` (default: the environment's). Raises `MachineError` when it cannot be reached."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # it announces each table that it creates
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 

@@ -16,7 +16,7 @@ def test_an_error_survives_the_way_to_another_process(kind: type[PhotoshootError
     assert str(back) == str(error) == "a/b.png: cannot be read -- save it again"
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EADDRINUSE])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENOTDIR, errno.EADDRINUSE])
 def test_what_the_machine_refuses_gets_a_remedy(code: int) -> None:
     with pytest.raises(MachineError) as raised, machine_errors("here"):
         raise OSError(code, "refused")
