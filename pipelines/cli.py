@@ -205,6 +205,27 @@ def evaluate(model: ModelOption, people: PeopleOption, identities: IdentitiesOpt
 
 
 @app.command(rich_help_panel=RESULTS)
+def shoot(
+    photo: Annotated[Path, typer.Option("--photo", help="Photo of the person.")],
+    iuv: Annotated[Path, typer.Option("--iuv", help="The photo's DensePose map.")],
+    pose: Annotated[list[Path], typer.Option("--pose", help="Pose map to imitate; may be given several times.")],
+    out: OutOption,
+    matte: Annotated[Path | None, typer.Option("--matte", help="The photo's matte, if there is one.")] = None,
+    background: Annotated[Path | None, typer.Option("--background", help="Picture to stand before.")] = None,
+    version: Annotated[str, typer.Option("--version", help="Version number or alias.")] = "champion",
+    model_name: Annotated[str, typer.Option("--model-name")] = "photoshoot",
+    home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
+) -> None:
+    """Paint a person in other poses with a registered version."""
+    from components.shoot.generate import Sitter
+    from pipelines.home import Home
+    from pipelines.shooting import shoot_with_version
+
+    summary = shoot_with_version(Home.at(home), model_name, version, Sitter(photo, iuv, matte), pose, out, background)
+    _finish("shoot", summary, out, as_json)
+
+
+@app.command(rich_help_panel=RESULTS)
 def compare(
     runs: Annotated[list[str] | None, typer.Argument(help="Runs to compare; the last five when none is named.")] = None,
     home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,

@@ -34,8 +34,8 @@ class ShootSummary:
     images: list[str]
 
 
-def run(model: Path, sitter: Sitter, poses: Sequence[Path], out: Path, *, background: Path | None = None,
-        clothes: Sitter | None = None, preprocess: PreprocessSettings | None = None) -> ShootSummary:
+def generate(model: Path, sitter: Sitter, poses: Sequence[Path], out: Path, *, background: Path | None = None,
+             clothes: Sitter | None = None, preprocess: PreprocessSettings | None = None) -> ShootSummary:
     """Paint `sitter` in every pose of `poses` (pose map files) and write ``<pose's name>.png`` into the folder `out`.
 
     `model` is generator.safetensors or its folder. `background` is a picture (default: a studio wall), `clothes` whose

@@ -97,6 +97,21 @@ def test_the_version_loads_in_a_fresh_process_and_paints(first: dict[str, Any], 
     assert done.returncode == 0, done.stderr
 
 
+def test_a_person_is_shot_with_the_registered_version(first: dict[str, Any], home: Path, tmp_path: Path) -> None:
+    photos = next(Home.at(home).pipeline_root.glob("*/synthesize/photos"))
+    photo, other = sorted((photos / "photos").iterdir())[:2]
+    maps = [photos / "iuv" / f"{path.stem}.png" for path in (photo, other)]
+    command = [sys.executable, "-m", "pipelines.cli", "shoot", "--home", str(home), "--photo", str(photo),
+               "--iuv", str(maps[0]), "--pose", str(maps[0]), "--pose", str(maps[1]), "--out", str(tmp_path / "new")]
+    done = subprocess.run([*command, "--version", "challenger", "--json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(path.name for path in maps)
+    assert Image.open(tmp_path / "new" / maps[1].name).size == (64, 64)
+    refused = subprocess.run([*command, "--version", "99"], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "no version 99" in refused.stderr
+
+
 def test_an_evaluation_setting_reruns_evaluation_and_registration_only(first: dict[str, Any], home: Path) -> None:
     code, result, log = _run(home, "--set", "evaluate.rows=3")
     assert code == 0, log

@@ -11,8 +11,7 @@ from components.core.people import PeopleDataset
 from components.core.person import PersonCrop, person_from_photo
 from components.core.settings import PreprocessSettings
 from components.core.shooting import middle_square, shoot
-from components.shoot import generate
-from components.shoot.generate import Sitter
+from components.shoot.generate import Sitter, generate
 
 SETTINGS = PreprocessSettings.model_validate({"resolution": 64, "texel": 16, "min_person": 8})
 
