@@ -92,18 +92,26 @@ def run(
     rows = [(name, figure(entry)) for name, entry in result.metrics.items()]
     table(f"Run {result.run_id}", ("figure (people never trained on)", "value [95 % interval] count"), rows)
     table("Gate", ("line", "found", "bound", ""), [
-        (line["name"], figure(line["value"]), f"{line['comparison']} {line['bound']:g}",
+        (line["name"], "-" if line["value"] is None else f"{line['value']:.4g}",
+         f"{line['comparison']} {line['bound']:g}",
          "pass" if line["passed"] else f"FAIL {line['reason'] or ''}".rstrip())
         for line in result.gate
     ])
     aliases = f" ({', '.join(result.aliases)})" if result.aliases else ""
     people = result.people
-    table("Result", ("", ""), [
-        ("model version", f"{settings.register_.model_name} {result.model_version}{aliases}: gate {result.verdict}"),
-        ("people", f"{people['accepted']} accepted, {len(people['rejected'])} rejected"),
-        ("report", result.report), ("contact sheet", result.contact_sheet),
-        ("time", f"{result.seconds:.0f} s"), ("MLflow", f"photoshoot ui --home {home}"),
-    ])
+    lines = {
+        "model version": f"{settings.register_.model_name} {result.model_version}{aliases}: gate {result.verdict}",
+        "people": f"{people['accepted']} accepted, {len(people['rejected'])} rejected",
+        "report": result.report,
+        "contact sheet": result.contact_sheet,
+        "time": f"{result.seconds:.0f} s",
+        "MLflow": f"photoshoot ui --home {home}",
+    }
+    # No table: a path that is folded cannot be copied.
+    for name, value in lines.items():
+        print(f"{name:<14} {value}")
+    for left_out in people["rejected"][:10]:
+        errors.print(f"left out {left_out['photo']}: {left_out['reason']}", markup=False, soft_wrap=True)
 
 
 @app.command("compile", rich_help_panel=PIPELINE)
@@ -142,7 +150,7 @@ def _finish(name: str, summary: Any, out: Path, as_json: bool) -> None:
     shown += [(key, f"{len(value)}") for key, value in values.items() if isinstance(value, (list, tuple)) and value]
     table(name, ("", ""), [*shown, ("written to", str(out))])
     for rejected in values.get("rejected", [])[:10]:
-        errors.print(f"  left out {rejected['photo']}: {rejected['reason']}", markup=False)
+        errors.print(f"  left out {rejected['photo']}: {rejected['reason']}", markup=False, soft_wrap=True)
 
 
 @app.command(rich_help_panel=STEP_BY_STEP)
