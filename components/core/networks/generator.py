@@ -45,7 +45,7 @@ _MATTE_PRIOR = 3.0
 
 
 class Painting(NamedTuple):
-    """The person and where they are; the background comes last (DESIGN section 5.1)."""
+    """The person and where they are; the background comes last."""
 
     person: Tensor
     """[B, 3, S, S], about [-1, 1]."""
