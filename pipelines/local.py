@@ -6,11 +6,9 @@ the events that steps append to a file, and when this process is interrupted the
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -22,6 +20,7 @@ from components.core import progress, step, tracking
 from components.core.errors import InputError, PhotoshootError, machine_errors
 from components.core.settings import Settings
 from pipelines.home import Home
+from pipelines.processes import ended_with_us
 
 Event = dict[str, Any]
 
@@ -30,7 +29,6 @@ LOG_FILE = "log.txt"
 JOB_FILE = "job.json"
 OUTPUTS_FILE = "outputs.json"
 _POLL_S = 0.1
-_GRACE_S = 5.0
 
 
 def run_steps(
@@ -76,7 +74,7 @@ def run_steps(
             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True,
         )
     failure: Event | None = None
-    with _ended_with_us(child):
+    with ended_with_us(child):
         for event in _follow(events, child):
             if event.get("state") == "failed":
                 failure = event
@@ -112,36 +110,6 @@ def _follow(events: Path, child: subprocess.Popen[bytes]) -> Iterator[Event]:
             if ended:
                 return
             time.sleep(_POLL_S)
-
-
-@contextlib.contextmanager
-def _ended_with_us(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """However this block is left, SIGTERM included, no process of the child's session outlives it."""
-
-    def interrupt(signum: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-        child.wait()
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        for stop in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, stop)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(_GRACE_S)
-                if stop is signal.SIGTERM and not _group_lives(child.pid):
-                    break
-
-
-def _group_lives(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _failure(event: Event | None, log: Path) -> PhotoshootError:

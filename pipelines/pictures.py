@@ -14,7 +14,7 @@ from components.core.presets import preset
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 CAPTIONS = {
-    "synthesize": ("or your photos", "folder or gs://"),
+    "synthesize": ("or your photos", "and pose maps"),
     "preprocess": ("crop, pose map,", "matte, texture map"),
     "cluster": ("identities,", "split, pairs"),
     "train": ("ANet + PNet", "+ GNet"),

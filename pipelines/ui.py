@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -12,8 +12,7 @@ import sys
 from components.core.errors import MachineError, machine_errors
 from pipelines.display import errors
 from pipelines.home import Home
-
-_GRACE_S = 10
+from pipelines.processes import ended_with_us
 
 
 def serve(home: Home, host: str, port: int) -> None:
@@ -33,21 +32,10 @@ def serve(home: Home, host: str, port: int) -> None:
         env=environment, start_new_session=True,
     )
     errors.print(f"MLflow: http://{host}:{port}/#/experiments?workflowType=machine_learning   (Ctrl-C ends it)")
-
-    def interrupt(signum: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
-    try:
+    with contextlib.suppress(KeyboardInterrupt), ended_with_us(server):
         code = server.wait()
         if code:
             raise MachineError(f"the MLflow server ended with exit code {code}", remedy="its output above says why")
-    except KeyboardInterrupt:
-        os.killpg(server.pid, signal.SIGTERM)
-        try:
-            server.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
 
 
 def _check_port(host: str, port: int) -> None:

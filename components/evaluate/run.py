@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import time
@@ -13,6 +12,7 @@ from typing import Any
 
 from components.core.atomic import atomic_folder
 from components.core.backdrop import backdrop
+from components.core.digest import file_digest
 from components.core.errors import DataError, InputError, machine_errors
 from components.core.identities import Identities
 from components.core.images import write_png
@@ -171,8 +171,8 @@ def _content(subject: _Subject, questions: Questions, reals: Reals, groups: dict
 
 
 def _model_card(subject: _Subject) -> dict[str, Any]:
-    weights = (subject.folder / "generator.safetensors").read_bytes()
-    return {"digest": hashlib.sha256(weights).hexdigest(), "bytes": len(weights),
+    weights = subject.folder / "generator.safetensors"
+    return {"digest": file_digest(weights), "bytes": weights.stat().st_size,
             "generator": subject.reposer.settings.generator, "resolution": subject.reposer.resolution,
             "texel": subject.reposer.texel, "trained_on": subject.reposer.origin,
             "settings": subject.reposer.settings.model_dump(mode="json")}

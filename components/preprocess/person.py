@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.core.crop import cut
+from components.core.digest import file_digest
 from components.core.errors import InputError
 from components.core.head import face_chip, face_seen, head_box, view
 from components.core.images import encode_png, read_photo
@@ -58,7 +59,7 @@ def _encode(photo: Photo, settings: PreprocessSettings) -> EncodedPerson:
 
 
 def _record(photo: Photo, person: PersonCrop, order: Order, settings: PreprocessSettings) -> PersonRecord:
-    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (photo.path, photo.iuv, photo.matte) if path]
+    digests = [file_digest(path) for path in (photo.path, photo.iuv, photo.matte) if path]
     return PersonRecord(
         id=photo.id, photo=photo.path.name, photo_digest=digests[0],
         inputs_digest=hashlib.sha256("".join(digests).encode()).hexdigest(), shard=0, offset=0, length=0,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from components.core.atomic import atomic_folder
+from components.core.digest import file_digest
 from components.core.errors import DataError, InputError
 from components.core.images import Pixels, encode_png, write_png
 from components.core.people import PeopleDataset
@@ -82,7 +83,7 @@ def _open(model: Path, evaluation: Path, people: Path) -> tuple[Path, dict[str, 
     if not isinstance(metrics, dict) or metrics.get("format") != EVALUATION:
         found = metrics.get("format") if isinstance(metrics, dict) else None
         raise DataError(f"format {found}, expected {EVALUATION}", path=path, remedy="evaluate again with this version")
-    if hashlib.sha256(generator.read_bytes()).hexdigest() != metrics["model"]["digest"]:
+    if file_digest(generator) != metrics["model"]["digest"]:
         raise InputError("this evaluation is of another model", path=path, remedy="evaluate this model")
     dataset = PeopleDataset.open(people)
     if dataset.digest != metrics["people"]["digest"]:
@@ -120,7 +121,7 @@ def _evidence(metrics: Mapping[str, Any], evaluation: Path, settings: RegisterSe
     return {
         "digest.model": metrics["model"]["digest"], "digest.people": metrics["people"]["digest"],
         "digest.identities": metrics["identities"]["digest"],
-        "digest.evaluation": hashlib.sha256((evaluation / "metrics.json").read_bytes()).hexdigest(),
+        "digest.evaluation": file_digest(evaluation / "metrics.json"),
         "digest.gate": hashlib.sha256(settings.gate.model_dump_json().encode()).hexdigest(),
     }
 

@@ -10,7 +10,6 @@ from components.synthesize.body import (
     ANKLE,
     ARM_AXIS,
     CROTCH,
-    ELBOW,
     HIP_CREASE,
     KNEE,
     SHOULDER,
@@ -21,7 +20,6 @@ from components.synthesize.charts import limb_turn
 from components.synthesize.fabric import Fabric, denim, paint_fabric, sample_colour, sample_fabric
 from components.synthesize.meshes import Floats, length, smoothstep
 
-LOWER_ARM = float((ELBOW - SHOULDER) @ ARM_AXIS)
 ARM = float((WRIST - SHOULDER) @ ARM_AXIS)
 
 

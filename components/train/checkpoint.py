@@ -7,7 +7,6 @@ atomically. A checkpoint without its JSON, or that does not match it, is passed 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from components.core.atomic import atomic_path
+from components.core.digest import file_digest
 from components.core.errors import machine_errors
 
 FORMAT = "photoshoot.checkpoint/1"
@@ -89,12 +89,6 @@ class Checkpoints:
                 return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (FileNotFoundError, ValueError, KeyError, TypeError, SafetensorError):
             return None
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file's content, hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _moments(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

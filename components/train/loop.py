@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from components.core import progress
 from components.core.atomic import atomic_path
+from components.core.digest import file_digest
 from components.core.errors import PhotoshootError, SettingsError
 from components.core.faces import FaceEmbedder, load_embedder
 from components.core.features import PerceptualDistance
@@ -25,7 +26,7 @@ from components.core.recorder import NoRecord, Recorder
 from components.core.settings import TrainSettings
 from components.train.augment import prepare
 from components.train.batches import Batches, Examples, Indices
-from components.train.checkpoint import Checkpoints, file_digest
+from components.train.checkpoint import Checkpoints
 from components.train.samples import Samples
 from components.train.trainer import Terms, Trainer
 
