@@ -1,0 +1,77 @@
+"""Settings of the networks and their training."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from components.core.settings.section import Section
+
+
+class LossWeights(Section):
+    """Weights of the generator's losses; 0 switches one off."""
+
+    l1: float = Field(5.0, ge=0)
+    """Absolute difference inside the person."""
+    perceptual: float = Field(4.0, ge=0)
+    """Distance between network features."""
+    face: float = Field(1.0, ge=0)
+    """Identity of the aligned head crop, where the face is seen and large enough."""
+    gan: float = Field(0.1, ge=0)
+    """Non-saturating GAN loss."""
+    patch: float = Field(0.05, ge=0)
+    """Co-occurrence patch loss on the re-posed image."""
+    matte: float = Field(2.0, ge=0)
+    """Difference of the matte."""
+    r1_gamma: float = Field(1.0, ge=0)
+    """R1 gradient penalty of both discriminators."""
+    r1_every: int = Field(16, ge=1)
+    """Steps between R1 penalties (lazy regularisation)."""
+
+
+class TrainSettings(Section):
+    """The networks and how they are trained."""
+
+    generator: Literal["paper", "warp"] = "warp"
+    """paper: appearance through ANet's vector alone; warp: also the source texture sampled at the target pose."""
+    steps: int = Field(380, ge=1)
+    """Optimiser steps of the generator."""
+    batch: int = Field(8, ge=1)
+    """Pairs per step (all processes together)."""
+    width: int = Field(16, ge=4)
+    """Channels at full resolution; they double at each halving. The discriminators have half as many."""
+    max_width: int = Field(256, ge=8)
+    """Most channels anywhere."""
+    latent: int = Field(256, ge=8)
+    """Length of ANet's appearance vector (2048 in the paper)."""
+    learning_rate: float = Field(0.004, gt=0)
+    """Adam's learning rate of generator and discriminators."""
+    learning_rate_end: float = Field(0.1, gt=0, le=1)
+    """Learning rate at the last step, as a share of the first; cosine in between."""
+    gan_start: float = Field(0.8, ge=0, le=1)
+    """Share of the steps after which the GAN and patch losses begin."""
+    ema: float = Field(0.995, ge=0, lt=1)
+    """Decay of the averaged generator, warmed up from 0."""
+    reconstruction: float = Field(0.25, ge=0, le=1)
+    """Share of each batch in which source and target are the same photo (the paper's first term)."""
+    augment: bool = True
+    """One random colour change for texture, target and person alike."""
+    weights: LossWeights = LossWeights()
+    """Loss weights."""
+    perceptual: Literal["builtin"] = "builtin"
+    """Network of the perceptual loss."""
+    face: Literal["auto", "builtin", "dlib"] = "auto"
+    """Network of the face loss. auto: `builtin` for synthetic people, `dlib` for photos."""
+    log_every: int = Field(20, ge=1)
+    """Steps between logged losses."""
+    sample_every: int = Field(150, ge=1)
+    """Steps between sample grids."""
+    checkpoint_every: int = Field(200, ge=1)
+    """Steps between checkpoints."""
+    keep_checkpoints: int = Field(2, ge=1)
+    """Checkpoints kept."""
+    device: str = "auto"
+    """auto: a CUDA GPU where there is one; or cpu, cuda, cuda:1."""
+    seed: int = 0
+    """Seed of initialisation, sampling and augmentation."""

@@ -1,0 +1,157 @@
+"""The settings tree: YAML in and out, changes from the command line, errors that name the nearest key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self, get_args
+
+import yaml
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+
+from components.core.errors import SettingsError, machine_errors
+from components.core.settings.data import ClusterSettings, PreprocessSettings, SynthesizeSettings
+from components.core.settings.judgement import EvaluateSettings, RegisterSettings
+from components.core.settings.section import Section
+from components.core.settings.training import TrainSettings
+
+
+class Settings(Section):
+    """The whole tree, as saved with every run."""
+
+    preset: str = "demo"
+    """Preset that the settings started from."""
+    experiment: str = "photoshoot"
+    """MLflow experiment."""
+    synthesize: SynthesizeSettings = SynthesizeSettings()
+    preprocess: PreprocessSettings = PreprocessSettings()
+    cluster: ClusterSettings = ClusterSettings()
+    train: TrainSettings = TrainSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    register_: RegisterSettings = Field(RegisterSettings(), alias="register")
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _splits_leave_training(self) -> Self:
+        if self.cluster.validation + self.cluster.test >= 1:
+            raise ValueError("cluster.validation and cluster.test leave nobody to train on: their sum must be below 1")
+        return self
+
+    def with_changes(self, changes: Iterable[str]) -> Settings:
+        """Apply ``section.key=value`` changes; values are YAML (``8``, ``true``, ``null``, ``[1, 2]``).
+
+        Raises `SettingsError` that names the nearest known key for one that does not exist.
+        """
+        tree = self.to_tree()
+        for change in changes:
+            key, separator, value = change.partition("=")
+            if not separator:
+                raise SettingsError(f"--set {change}: no value", remedy="write it as section.key=value")
+            _assign(tree, key.strip(), _yaml(value, f"--set {change}"))
+        return Settings.from_tree(tree, source="--set")
+
+    def to_tree(self) -> dict[str, Any]:
+        """Plain dictionaries, lists and scalars."""
+        return self.model_dump(by_alias=True, mode="json")
+
+    def to_yaml(self) -> str:
+        """The whole tree as YAML, in the order of the fields."""
+        return yaml.safe_dump(self.to_tree(), sort_keys=False, allow_unicode=True)
+
+    @staticmethod
+    def from_tree(tree: Mapping[str, Any], *, source: str = "settings") -> Settings:
+        """Validate a tree; missing keys take their defaults. Raises `SettingsError`; `source` names its origin."""
+        unknown = next(_unknown_keys(Settings, tree), None)
+        if unknown:
+            key, known = unknown
+            raise SettingsError(f"{source}: unknown setting {key}", remedy=_nearest(key, known))
+        try:
+            return Settings.model_validate(dict(tree))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "settings"
+            message = first["msg"].removeprefix("Value error, ")
+            raise SettingsError(f"{source}: {where} = {first['input']!r}: {message}"
+                                if first["loc"] else f"{source}: {message}",
+                                remedy=f"see `photoshoot settings` for the meaning of {where}") from None
+
+    @staticmethod
+    def from_yaml(path: Path, base: Settings | None = None) -> Settings:
+        """Read a YAML file over `base` (default: the defaults). Raises `SettingsError`."""
+        with machine_errors(path):
+            try:
+                text = path.read_text(encoding="utf-8")
+            except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
+                raise SettingsError("not a readable settings file", path=path,
+                                    remedy="`photoshoot settings > settings.yaml` writes one to start from") from None
+        tree = _yaml(text, str(path))
+        if not isinstance(tree, dict):
+            raise SettingsError("settings are sections with keys", path=path,
+                                remedy="`photoshoot settings > settings.yaml` writes one to start from")
+        merged = _merge((base or Settings()).to_tree(), tree)
+        return Settings.from_tree(merged, source=str(path))
+
+
+def _yaml(text: str, source: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(f"{source}: not YAML: {reason}", remedy="quote text that holds : or #") from None
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _assign(tree: dict[str, Any], key: str, value: Any) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        below = tree.setdefault(section, {})
+        if not isinstance(below, dict):
+            below = tree[section] = {}
+        tree = below
+    tree[last] = value
+
+
+def _section_of(annotation: Any) -> type[Section] | None:
+    candidates = (annotation, *get_args(annotation))
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, Section)), None)
+
+
+def _children(section: type[Section]) -> dict[str, type[Section] | None]:
+    return {(field.alias or name): _section_of(field.annotation) for name, field in section.model_fields.items()}
+
+
+def _paths(section: type[Section], prefix: str = "") -> list[str]:
+    paths = []
+    for name, below in _children(section).items():
+        paths.append(prefix + name)
+        if below:
+            paths += _paths(below, f"{prefix}{name}.")
+    return paths
+
+
+def _unknown_keys(section: type[Section], tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, list[str]]]:
+    children = _children(section)
+    for key, value in tree.items():
+        if key not in children:
+            yield f"{prefix}{key}", _paths(Settings)
+        elif (below := children[key]) and isinstance(value, Mapping):
+            yield from _unknown_keys(below, value, f"{prefix}{key}.")
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    """Nearest whole path, else the path whose last part is nearest to the key's last part."""
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    if not close:
+        last = key.rpartition(".")[2]
+        by_last = {path.rpartition(".")[2]: path for path in reversed(known)}
+        close = [by_last[name] for name in difflib.get_close_matches(last, list(by_last), n=1, cutoff=0.6)]
+    return f"did you mean {close[0]}?" if close else "`photoshoot settings` lists them all"

@@ -1,0 +1,113 @@
+"""The application, its options in common and how a command ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from components.core.errors import InputError, PhotoshootError
+from components.core.presets import names, preset
+from components.core.settings import Settings
+from pipelines.display import errors, show_error, table
+
+app = typer.Typer(
+    name="photoshoot",
+    help="From a folder of people's photos to a registered model that re-poses a person.",
+    no_args_is_help=True, add_completion=False, rich_markup_mode="rich",
+    pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+PIPELINE = "The pipeline"
+STEP_BY_STEP = "One step on a folder"
+RESULTS = "Runs and versions"
+
+HomeOption = Annotated[Path, typer.Option("--home", envvar="PHOTOSHOOT_HOME", help="Folder that holds all state.")]
+PresetOption = Annotated[str, typer.Option("--preset", help=f"Settings to start from: {', '.join(names())}.")]
+SettingsOption = Annotated[Path | None, typer.Option("--settings", help="YAML file with settings over the preset.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting: --set train.batch=8.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object, last line of stdout.")]
+PhotosOption = Annotated[Path, typer.Option("--photos", help="Folder of photos with iuv/ (and matte/, labels.csv).")]
+PeopleOption = Annotated[Path, typer.Option("--people", help="People data set that `preprocess` wrote.")]
+IdentitiesOption = Annotated[Path, typer.Option("--identities", help="Identities that `cluster` wrote.")]
+ModelOption = Annotated[Path, typer.Option("--model", help="Model that `train` wrote.")]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder to write.")]
+
+DEFAULT_HOME = Path(".photoshoot")
+
+
+@app.callback()
+def _common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show stack traces.", is_eager=True)] = False,
+) -> None:
+    if debug:
+        os.environ["PHOTOSHOOT_DEBUG"] = "1"
+
+
+def settings_from(preset_name: str, file: Path | None, changes: list[str] | None) -> Settings:
+    """The preset, the file over it, the single changes over both."""
+    settings = preset(preset_name)
+    if file:
+        settings = Settings.from_yaml(file, settings)
+    return settings.with_changes(changes or [])
+
+
+def finish(name: str, summary: Any, out: Path, as_json: bool) -> None:
+    """Show a step's summary (a dataclass): as one JSON object, or as a table and what was left out."""
+    values = asdict(summary)
+    if as_json:
+        print(json.dumps({"status": "succeeded", "out": str(out), **values}, default=str))
+        return
+    shown = [(key, str(value)) for key, value in values.items() if not isinstance(value, (list, dict, tuple))]
+    shown += [(key, f"{len(value)}") for key, value in values.items() if isinstance(value, (list, tuple)) and value]
+    table(name, ("", ""), [*shown, ("written to", str(out))])
+    for rejected in values.get("rejected", [])[:10]:
+        errors.print(f"  left out {rejected['photo']}: {rejected['reason']}", markup=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point: errors become one line and an exit code; `--debug` keeps stack traces."""
+    as_json = "--json" in sys.argv
+    try:
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except PhotoshootError as error:
+        if os.environ.get("PHOTOSHOOT_DEBUG"):
+            traceback.print_exc()
+        show_error(error)
+        _json_error(as_json, str(error))
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        errors.print("interrupted: the same command goes on where it stopped")
+        _json_error(as_json, "interrupted")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as error:
+        if _is_usage_error(error):
+            show_error(InputError(error.format_message(), remedy="photoshoot --help"))  # type: ignore[attr-defined]
+            _json_error(as_json, str(error))
+            sys.exit(2)
+        if os.environ.get("PHOTOSHOOT_DEBUG"):
+            raise
+        problem = f"a defect in photoshoot: {type(error).__name__}: {error}"
+        show_error(PhotoshootError(problem, remedy="`photoshoot --debug ...` shows where"))
+        _json_error(as_json, problem)
+        sys.exit(70)
+
+
+def _is_usage_error(error: Exception) -> bool:
+    return hasattr(error, "format_message") and hasattr(error, "exit_code")
+
+
+def _json_error(as_json: bool, message: str) -> None:
+    if as_json:
+        print(json.dumps({"status": "failed", "error": message}))

@@ -1,0 +1,101 @@
+"""Commands for the whole pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.core.errors import InputError
+from pipelines.cli.app import (
+    DEFAULT_HOME,
+    PIPELINE,
+    HomeOption,
+    JsonOption,
+    PresetOption,
+    SetOption,
+    SettingsOption,
+    app,
+    settings_from,
+)
+from pipelines.display import errors, output, table
+
+
+@app.command(rich_help_panel=PIPELINE)
+def run(
+    photos: Annotated[
+        Path | None, typer.Option("--photos", help="Folder of photos with iuv/. Without it, synthetic people.")
+    ] = None,
+    preset_name: PresetOption = "demo",
+    settings_file: SettingsOption = None,
+    changes: SetOption = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the pipeline on this machine: photos in, a registered version, a report and a contact sheet out.
+
+    The same command again reuses every step whose code, settings and inputs are unchanged, and goes on with a
+    training that was interrupted.
+    """
+    settings = settings_from(preset_name, settings_file, changes)
+    if photos is not None and not photos.is_dir():
+        raise InputError("no such folder", path=photos, remedy="give --photos a folder of photos")
+    from pipelines.display import figure
+    from pipelines.home import Home
+    from pipelines.run import run_pipeline
+
+    result = run_pipeline(settings, photos, Home.at(home))
+    if as_json:
+        print(result.to_json())
+        return
+    rows = [(name, figure(entry)) for name, entry in result.metrics.items()]
+    table(f"Run {result.run_id}", ("figure (people never trained on)", "value [95 % interval] count"), rows)
+    table("Gate", ("line", "found", "bound", ""), [
+        (line["name"], "-" if line["value"] is None else f"{line['value']:.4g}",
+         f"{line['comparison']} {line['bound']:g}",
+         "pass" if line["passed"] else f"FAIL {line['reason'] or ''}".rstrip())
+        for line in result.gate
+    ])
+    aliases = f" ({', '.join(result.aliases)})" if result.aliases else ""
+    people = result.people
+    lines = {
+        "model version": f"{settings.register_.model_name} {result.model_version}{aliases}: gate {result.verdict}",
+        "people": f"{people['accepted']} accepted, {len(people['rejected'])} rejected",
+        "report": result.report,
+        "contact sheet": result.contact_sheet,
+        "time": f"{result.seconds:.0f} s",
+        "MLflow": f"photoshoot ui --home {home}",
+    }
+    # No table: a path that is folded cannot be copied.
+    for name, value in lines.items():
+        print(f"{name:<14} {value}")
+    for left_out in people["rejected"][:10]:
+        errors.print(f"left out {left_out['photo']}: {left_out['reason']}", markup=False, soft_wrap=True)
+
+
+@app.command("compile", rich_help_panel=PIPELINE)
+def compile_(
+    out: Annotated[Path, typer.Option("--out", "-o", help="YAML file to write.")] = Path("pipeline.yaml"),
+    photos: Annotated[str | None, typer.Option("--photos", help="gs:// prefix or folder; else synthetic.")] = None,
+    registry: Annotated[str, typer.Option("--registry", help="Prefix of the image names.")] = "",
+    preset_name: PresetOption = "demo",
+    settings_file: SettingsOption = None,
+    changes: SetOption = None,
+) -> None:
+    """Write the pipeline as KFP IR YAML, to upload to a Kubeflow cluster."""
+    settings = settings_from(preset_name, settings_file, changes)
+    from pipelines.compilation import compile_pipeline
+
+    compile_pipeline(settings, out, photos, registry)
+    errors.print(f"wrote {out}")
+
+
+@app.command("settings", rich_help_panel=PIPELINE)
+def settings_(
+    preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None
+) -> None:
+    """Print all settings as YAML, each with its meaning."""
+    from pipelines.explain import explained_yaml
+
+    output.file.write(explained_yaml(settings_from(preset_name, settings_file, changes)))
