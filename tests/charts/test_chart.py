@@ -1,8 +1,14 @@
-"""The Helm chart, rendered by the real Helm library and held against Kubernetes' own schemas."""
+"""What the chart renders, held against Kubernetes' own schemas and the promises of its README."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+import copy
+import functools
+import os
+import re
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,292 +18,269 @@ import pytest
 import yaml
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "photoshoot"
+PROFILES = CHART.parents[1] / "pipelines" / "profiles"
 KUBERNETES = ("1.28", "1.29", "1.30", "1.31", "1.32", "1.33", "1.34")
 
-DEFAULTS: dict[str, Any] = {}
-EXTERNAL: dict[str, Any] = {
-    "image": {"repository": "team/photoshoot-tools", "digest": f"sha256:{'0123456789abcdef' * 4}"},
-    "mlflow": {
-        "replicas": 2,
-        "database": {"existingSecret": "mlflow-database", "key": "uri", "port": 6432},
-        "artifacts": {"destination": "gs://team-bucket/mlflow"},
-        "serviceAccount": {"googleServiceAccount": "mlflow@team-project.iam.gserviceaccount.com"},
-    },
-}
-EVERYTHING: dict[str, Any] = {
-    "image": {"tag": "0123abcd", "pullPolicy": "Always", "pullSecrets": ["registry"]},
-    "clusterDomain": "team.example",
-    "mlflow": {
-        "replicas": 3,
-        "database": {"existingSecret": "mlflow-database"},
-        "persistence": {"accessMode": "ReadWriteMany", "storageClass": "shared", "size": "1.5Ti"},
-        "service": {"type": "LoadBalancer", "port": 80},
-        "allowedHosts": ["mlflow.example.com", "*.team.example"],
-        "serviceAccount": {"annotations": {"example.com/owner": "team"}},
-        "resources": {"requests": {"cpu": 2, "memory": "4Gi"}, "limits": {"memory": "4Gi"}},
-        "nodeSelector": {"pool": "cpu"},
-        "tolerations": [{"key": "pool", "operator": "Equal", "value": "cpu", "effect": "NoSchedule"}],
-    },
-    "steps": {
-        "serviceAccount": {
-            "name": "trainer", "googleServiceAccount": "trainer@team-project.iam.gserviceaccount.com",
-            "annotations": {"example.com/owner": "team"},
-        },
-        "readableSecrets": ["mlpipeline-minio-artifact"],
-    },
-    "networkPolicy": {"allowFrom": [{"namespaceSelector": {"matchLabels": {"team": "vision"}}}]},
-}
-OPEN: dict[str, Any] = {
-    "mlflow": {"persistence": {"existingClaim": "old-runs"}},
-    "steps": {"serviceAccount": {"create": False}},
-    "networkPolicy": {"enabled": False},
-}
-VALUE_SETS = {"defaults": DEFAULTS, "external": EXTERNAL, "everything": EVERYTHING, "open": OPEN}
+
+def test_lint_finds_nothing(value_sets: dict[str, dict[str, Any]]) -> None:
+    for name, values in value_sets.items():
+        report = helm_python.lint(CHART, values, strict=True, namespace="vision", kube_version="v1.28.0")
+        assert report["errors"] == [], name
+        # Severity 1 is advice; the only piece of it we do not take is to have an icon.
+        assert [m["error"] for m in report["messages"]] == ["icon is recommended"], name
 
 
-@pytest.fixture(scope="module")
-def chart() -> Iterator[helm_python.Chart]:
-    with helm_python.Chart.load(CHART) as loaded:
-        yield loaded
+@pytest.fixture
+def schemas_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """kubernetes-validate reads a version's definitions, a megabyte, anew for each manifest."""
+    utils = kubernetes_validate.utils
+    monkeypatch.setattr(utils, "schema_contents", functools.cache(utils.schema_contents))
+    monkeypatch.setattr(utils, "all_versions", functools.cache(utils.all_versions))
 
 
-def render(chart: helm_python.Chart, values: dict[str, Any], name: str = "photoshoot") -> list[dict[str, Any]]:
-    """All manifests of the chart under `values`, in namespace ``vision``."""
-    files = chart.render(values, name=name, namespace="vision")
-    texts = [text for path, text in files.items() if path.endswith(".yaml")]
-    return [document for text in texts for document in yaml.safe_load_all(text) if document]
-
-
-def one(documents: list[dict[str, Any]], kind: str, part: str = "mlflow") -> dict[str, Any]:
-    """The one document of `kind` that belongs to `part`."""
-    found = [d for d in documents if d["kind"] == kind
-             and d["metadata"]["labels"]["app.kubernetes.io/component"] == part]
-    assert len(found) == 1, f"{len(found)} {kind} of {part}"
-    return found[0]
-
-
-def container(documents: list[dict[str, Any]]) -> dict[str, Any]:
-    (only,) = one(documents, "Deployment")["spec"]["template"]["spec"]["containers"]
-    return dict(only)
-
-
-def option(documents: list[dict[str, Any]], name: str) -> str:
-    (value,) = [a.split("=", 1)[1] for a in container(documents)["args"] if a.startswith(f"--{name}=")]
-    return str(value)
-
-
-@pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS)
-def test_lint_finds_nothing(values: dict[str, Any]) -> None:
-    report = helm_python.lint(CHART, values, strict=True, namespace="vision", kube_version="v1.28.0")
-    assert report["errors"] == []
-    # Severity 1 is advice; the only piece of it we do not take is to have an icon.
-    assert [m["error"] for m in report["messages"]] == ["icon is recommended"]
-
-
+@pytest.mark.usefixtures("schemas_read_once")
 @pytest.mark.parametrize("version", KUBERNETES)
-@pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS)
-def test_manifests_are_valid(chart: helm_python.Chart, values: dict[str, Any], version: str) -> None:
-    documents = render(chart, values)
-    assert documents
-    for document in documents:
-        kubernetes_validate.validate(document, version, strict=True)
+def test_manifests_are_valid(render: Callable[..., Any], value_sets: dict[str, Any], version: str) -> None:
+    for values in value_sets.values():
+        documents = render(values).documents
+        assert documents
+        for document in documents:
+            kubernetes_validate.validate(document, version, strict=True)
 
 
-def test_validation_notices_a_wrong_field(chart: helm_python.Chart) -> None:
-    deployment = one(render(chart, DEFAULTS), "Deployment")
+def test_validation_notices_a_wrong_field(defaults: Any) -> None:
+    deployment = copy.deepcopy(defaults.one("Deployment", "-mlflow"))
     deployment["spec"]["template"]["spec"]["containers"][0]["prots"] = []
     with pytest.raises(kubernetes_validate.ValidationError, match="prots"):
         kubernetes_validate.validate(deployment, "1.30", strict=True)
 
 
-@pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS)
-def test_every_reference_leads_somewhere(chart: helm_python.Chart, values: dict[str, Any]) -> None:
-    documents = render(chart, values)
-    names = {(d["kind"], d["metadata"]["name"]) for d in documents}
-    assert len(names) == len(documents), "two manifests of one kind and name"
-    assert {d["metadata"]["namespace"] for d in documents} == {"vision"}
-
-    deployment = one(documents, "Deployment")
-    pod = deployment["spec"]["template"]
-    assert ("ServiceAccount", pod["spec"]["serviceAccountName"]) in names
-    selectors = [deployment["spec"]["selector"]["matchLabels"], one(documents, "Service")["spec"]["selector"]]
-    selectors += [d["spec"]["podSelector"]["matchLabels"] for d in documents if d["kind"] == "NetworkPolicy"]
-    selectors += [d["spec"]["selector"]["matchLabels"] for d in documents if d["kind"] == "PodDisruptionBudget"]
-    for selector in selectors:
-        assert selector.items() <= pod["metadata"]["labels"].items()
-
-    volumes = {v["name"]: v for v in pod["spec"]["volumes"]}
-    assert {m["name"] for m in container(documents)["volumeMounts"]} == set(volumes)
-    if "data" in volumes:
-        claim = volumes["data"]["persistentVolumeClaim"]["claimName"]
-        assert claim == "old-runs" or ("PersistentVolumeClaim", claim) in names
-    (port,) = container(documents)["ports"]
-    assert one(documents, "Service")["spec"]["ports"][0]["targetPort"] == port["name"]
-    assert f"--port={port['containerPort']}" in container(documents)["args"]
+def test_every_pod_is_locked_down(rendered: Any) -> None:
+    assert rendered.templates()
+    for where, template in rendered.templates().items():
+        pod = template["spec"]
+        security = pod["securityContext"]
+        assert security["runAsNonRoot"] is True and security["runAsUser"] > 0 and security["fsGroup"] > 0, where
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}, where
+        assert not pod.keys() & {"hostNetwork", "hostPID", "hostIPC"}, where
+        # Only what speaks to Kubernetes gets a token for it.
+        assert pod["automountServiceAccountToken"] is (where == "CronJob/photoshoot-follow"), where
+        for container in [*pod["containers"], *pod.get("initContainers", [])]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+            }, where
+            requests, limits = container["resources"]["requests"], container["resources"]["limits"]
+            assert {"cpu", "memory"} <= requests.keys() and "memory" in limits, where
+        assert all(v.keys() & {"emptyDir", "configMap", "secret", "persistentVolumeClaim"}
+                   for v in pod.get("volumes", [])), where
 
 
-@pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS)
-def test_mlflow_is_locked_down(chart: helm_python.Chart, values: dict[str, Any]) -> None:
-    documents = render(chart, values)
-    pod = one(documents, "Deployment")["spec"]["template"]["spec"]
-    assert pod["securityContext"]["runAsNonRoot"] is True
-    assert pod["securityContext"]["runAsUser"] >= 10000
-    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert pod["automountServiceAccountToken"] is False
-    server = container(documents)
-    assert server["securityContext"] == {
-        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
-    }
-    assert {"/tmp"} <= {m["mountPath"] for m in server["volumeMounts"]}
-    assert server["resources"]["requests"]["memory"] and server["resources"]["limits"]["memory"]
-    assert {server[p]["httpGet"]["path"] for p in ("startupProbe", "readinessProbe", "livenessProbe")} == {"/health"}
-    environment = {e["name"]: e.get("value") for e in server["env"]}
-    assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
-    assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
-    assert "--workers=1" in server["args"]
+def test_what_runs_for_long_is_probed_and_what_ends_may_not_hang(rendered: Any) -> None:
+    for workload in rendered.all("Deployment", "StatefulSet"):
+        for container in workload["spec"]["template"]["spec"]["containers"]:
+            assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys(), container["name"]
+            ports = {p["name"] for p in container["ports"]}
+            probes = [container[p]["httpGet"]["port"] for p in ("readinessProbe", "livenessProbe")
+                      if "httpGet" in container[p]]
+            assert set(probes) <= ports
+    for job in [j["spec"]["jobTemplate"] for j in rendered.all("CronJob")] + rendered.all("Job"):
+        assert job["spec"]["activeDeadlineSeconds"] > 0 and job["spec"]["backoffLimit"] >= 1
 
 
-def test_the_database_url_stays_in_its_secret(chart: helm_python.Chart) -> None:
-    server = container(render(chart, EXTERNAL))
-    (store,) = [e for e in server["env"] if e["name"] == "MLFLOW_BACKEND_STORE_URI"]
-    assert store["valueFrom"] == {"secretKeyRef": {"name": "mlflow-database", "key": "uri"}}
-    assert not any("backend-store" in a for a in server["args"])
+def _references(value: Any) -> list[tuple[str, str]]:
+    """Kind and name of everything that a manifest refers to by name."""
+    keys = {"secretKeyRef": ("Secret", "name"), "secret": ("Secret", "secretName"), "configMap": ("ConfigMap", "name"),
+            "persistentVolumeClaim": ("PersistentVolumeClaim", "claimName")}
+    found = []
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in keys and isinstance(inner, dict):
+                kind, name = keys[key]
+                found.append((kind, inner[name]))
+            elif key == "serviceAccountName":
+                found.append(("ServiceAccount", inner))
+            elif key == "imagePullSecrets":
+                found += [("Secret", entry["name"]) for entry in inner]
+            found += _references(inner)
+    elif isinstance(value, list):
+        found = [reference for inner in value for reference in _references(inner)]
+    return found
 
 
-def test_no_volume_when_all_is_elsewhere(chart: helm_python.Chart) -> None:
-    documents = render(chart, EXTERNAL)
-    assert "PersistentVolumeClaim" not in {d["kind"] for d in documents}
-    assert one(documents, "Deployment")["spec"].get("strategy") is None
-    assert option(documents, "artifacts-destination") == "gs://team-bucket/mlflow"
+def test_every_reference_leads_somewhere(rendered: Any, named_elsewhere: set[str]) -> None:
+    names = [(d["kind"], d["metadata"]["name"]) for d in rendered.documents]
+    assert len(set(names)) == len(names), "two manifests of one kind and name"
+    namespaces = {d["metadata"].get("namespace") for d in rendered.documents if not d["kind"].startswith("Cluster")}
+    assert namespaces == {"vision"}
+    made_elsewhere = {(kind, name) for name in named_elsewhere for kind in ("Secret", "PersistentVolumeClaim")}
+    for document in rendered.documents:
+        for reference in _references(document):
+            assert reference in names or reference in made_elsewhere, (document["metadata"]["name"], reference)
+    # ... and the keys are there too.
+    secrets = {d["metadata"]["name"]: d["data"] for d in rendered.all("Secret")}
+    for template in rendered.templates().values():
+        for container in [*template["spec"]["containers"], *template["spec"].get("initContainers", [])]:
+            for entry in container.get("env", []):
+                wanted = entry.get("valueFrom", {}).get("secretKeyRef")
+                if wanted and wanted["name"] in secrets:
+                    assert wanted["key"] in secrets[wanted["name"]], wanted
 
 
-def test_a_volume_mounted_once_is_let_go_first(chart: helm_python.Chart) -> None:
-    assert one(render(chart, DEFAULTS), "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
-    assert one(render(chart, EVERYTHING), "Deployment")["spec"]["strategy"] == {"type": "RollingUpdate"}
+def test_every_mount_has_its_volume_and_every_script_is_there(rendered: Any) -> None:
+    scripts = rendered.one("ConfigMap", "-scripts")["data"]
+    for where, template in rendered.templates().items():
+        pod = template["spec"]
+        volumes = {v["name"] for v in pod.get("volumes", [])}
+        if where.startswith("StatefulSet/"):
+            volumes.add("data")
+        containers = [*pod["containers"], *pod.get("initContainers", [])]
+        assert {m["name"] for c in containers for m in c.get("volumeMounts", [])} == volumes, where
+        for container in containers:
+            for word in container.get("command", []):
+                assert not word.startswith("/scripts/") or word.removeprefix("/scripts/") in scripts, word
+            assert all(m["subPath"] in scripts for m in container.get("volumeMounts", []) if "subPath" in m)
 
 
-def test_disruption_budget_only_for_several_servers(chart: helm_python.Chart) -> None:
-    assert "PodDisruptionBudget" not in {d["kind"] for d in render(chart, DEFAULTS)}
-    assert one(render(chart, EXTERNAL), "PodDisruptionBudget")["spec"]["minAvailable"] == 1
+def test_every_service_and_selector_finds_its_pods(rendered: Any) -> None:
+    pods = {where: template["metadata"]["labels"] for where, template in rendered.templates().items()}
+    for service in rendered.all("Service"):
+        selector = service["spec"]["selector"]
+        found = [w for w, labels in pods.items() if selector.items() <= labels.items()]
+        assert len(found) == 1, service["metadata"]["name"]
+        (container,) = rendered.templates()[found[0]]["spec"]["containers"]
+        assert {p["targetPort"] for p in service["spec"]["ports"]} <= {p["name"] for p in container["ports"]}
+    for workload in rendered.all("Deployment", "StatefulSet"):
+        selector = workload["spec"]["selector"]["matchLabels"]
+        where = f"{workload['kind']}/{workload['metadata']['name']}"
+        assert [w for w, labels in pods.items() if selector.items() <= labels.items()] == [where]
+    for budget in rendered.all("PodDisruptionBudget"):
+        selector = budget["spec"]["selector"]["matchLabels"]
+        assert any(selector.items() <= labels.items() for labels in pods.values())
 
 
-def test_image_by_version_tag_or_digest(chart: helm_python.Chart) -> None:
+def test_disruption_budgets_only_where_there_are_several(defaults: Any, everything: Any) -> None:
+    assert defaults.all("PodDisruptionBudget") == []
+    assert {d["metadata"]["name"] for d in everything.all("PodDisruptionBudget")} == {
+        "photoshoot-mlflow", "photoshoot-serving"}
+
+
+def test_images_are_pinned_by_digest_with_everything_on(everything: Any) -> None:
+    images = {c["image"] for t in everything.templates().values()
+              for c in [*t["spec"]["containers"], *t["spec"].get("initContainers", [])]}
+    assert images == {f"photoshoot-tools@sha256:{'a' * 64}", f"postgres@sha256:{'b' * 64}",
+                      f"team/photoshoot-train@sha256:{'c' * 64}"}
+
+
+def test_images_by_version_or_tag(defaults: Any, external: Any) -> None:
     version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
-    assert container(render(chart, DEFAULTS))["image"] == f"photoshoot-tools:{version}"
-    assert container(render(chart, EVERYTHING))["image"] == "photoshoot-tools:0123abcd"
-    assert container(render(chart, EXTERNAL))["image"] == f"team/photoshoot-tools@sha256:{'0123456789abcdef' * 4}"
+    assert defaults.container("Deployment", "-mlflow")["image"] == f"photoshoot-tools:{version}"
+    assert external.container("Deployment", "-serving")["image"] == "team/photoshoot-tools:0123abcd"
 
 
-def test_mlflow_answers_to_its_names(chart: helm_python.Chart) -> None:
-    documents = render(chart, EVERYTHING, name="a-release")
-    service = one(documents, "Service")["metadata"]["name"]
-    hosts = option(documents, "allowed-hosts").split(",")
+def test_no_password_is_written_into_a_pod(rendered: Any) -> None:
+    for where, template in rendered.templates().items():
+        for container in [*template["spec"]["containers"], *template["spec"].get("initContainers", [])]:
+            for entry in container.get("env", []):
+                if "PASSWORD" in entry["name"] or "SECRET" in entry["name"]:
+                    assert "secretKeyRef" in entry["valueFrom"], (where, entry["name"])
+            assert not re.search(r"//[^/@\s]+:[^/@\s]+@", str(container)), where
+
+
+def test_passwords_are_long_and_differ(everything: Any) -> None:
+    secrets = {d["metadata"]["name"]: d["data"] for d in everything.all("Secret")}
+    # Kubeflow's is a copy.
+    assert secrets.pop("kfp-mlflow-credentials") == secrets["photoshoot-mlflow-client"]
+    data = [v for d in secrets.values() for k, v in d.items() if k not in ("username", "url")]
+    assert len(data) == 7 and len(set(data)) == 7 and all(len(v) > 50 for v in data)
+    studies = {k: base64.b64decode(v).decode() for k, v in secrets["photoshoot-studies"].items()}
+    assert studies["url"] == (f"postgresql+psycopg://optuna:{studies['optuna-password']}"
+                              "@photoshoot-database.vision.svc:5432/optuna")
+
+
+def test_mlflow_keeps_nothing_here_when_all_is_elsewhere(external: Any, everything: Any, defaults: Any) -> None:
+    assert external.all("PersistentVolumeClaim", "StatefulSet", "Secret") == []
+    server = external.container("Deployment", "-mlflow")
+    assert "--artifacts-destination=gs://team-bucket/mlflow" in server["args"]
+    environment = {e["name"]: e.get("value") for e in server["env"]}
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == "postgresql+psycopg://mlflow@10.1.2.3:6432/mlflow"
+    assert (environment["PGSSLMODE"], environment["PGSSLROOTCERT"]) == ("verify-ca", "/database-ca/ca.crt")
+    # A volume that is mounted once is let go before the next server starts.
+    assert defaults.one("Deployment", "-mlflow")["spec"]["strategy"] == {"type": "Recreate"}
+    assert everything.one("Deployment", "-mlflow")["spec"]["strategy"] == {"type": "RollingUpdate"}
+
+
+def test_mlflow_answers_to_its_names(render: Callable[..., Any], value_sets: dict[str, Any]) -> None:
+    rendered = render(value_sets["everything"], name="a-release")
+    service = rendered.one("Service", "-mlflow")["metadata"]["name"]
+    arguments = dict(a.removeprefix("--").split("=", 1) for a in rendered.container("Deployment", "-mlflow")["args"])
+    hosts = set(arguments["allowed-hosts"].split(","))
     for name in (service, f"{service}.vision", f"{service}.vision.svc", f"{service}.vision.svc.team.example"):
-        assert {name, f"{name}:80"} <= set(hosts)
-    assert {"mlflow.example.com", "*.team.example", "localhost:*"} <= set(hosts)
-    assert "https://mlflow.example.com" in option(documents, "cors-allowed-origins").split(",")
+        assert {name, f"{name}:80"} <= hosts
+    assert {"mlflow.example.com", "*.team.example", "localhost:*"} <= hosts
+    assert "https://mlflow.example.com" in arguments["cors-allowed-origins"].split(",")
+    # Its clients inside the chart use one of these names.
+    uri = rendered.environment(rendered.container("CronJob", "-follow"))["MLFLOW_TRACKING_URI"]
+    assert uri.removeprefix("http://") in hosts
 
 
-def test_steps_may_do_what_kfp_needs_and_no_more(chart: helm_python.Chart) -> None:
-    documents = render(chart, EVERYTHING)
-    account = one(documents, "ServiceAccount", "steps")["metadata"]
-    assert account["name"] == "trainer"
-    assert account["annotations"] == {
-        "iam.gke.io/gcp-service-account": "trainer@team-project.iam.gserviceaccount.com", "example.com/owner": "team",
-    }
-    binding = one(documents, "RoleBinding", "steps")
-    role = one(documents, "Role", "steps")
-    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "trainer", "namespace": "vision"}]
-    assert binding["roleRef"]["name"] == role["metadata"]["name"]
-    assert not any("*" in rule[key] for rule in role["rules"] for key in ("apiGroups", "resources", "verbs"))
-    secrets = [rule for rule in role["rules"] if "secrets" in rule["resources"]]
-    assert [rule["resourceNames"] for rule in secrets] == [["mlpipeline-minio-artifact"]]
-    plain = one(render(chart, DEFAULTS), "Role", "steps")
-    assert not any("secrets" in rule["resources"] for rule in plain["rules"])
+def test_serving_starts_with_the_version_it_is_told_and_the_alias_before(everything: Any, tmp_path: Path) -> None:
+    serving = everything.container("Deployment", "-serving")
+    (tmp_path / "mlflow").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "mlflow").chmod(0o755)
+
+    def started(version: str) -> str:
+        environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "MODEL_VERSION": version}
+        names = {e["name"]: e["value"] for e in serving["env"] if e["name"] in ("MODEL_NAME", "MODEL_ALIAS")}
+        return subprocess.run([*serving["command"], *serving["args"]], env=environment | names, check=True,
+                              capture_output=True, text=True).stdout
+
+    assert started("").startswith("models serve --model-uri models:/photoshoot@champion ")
+    assert started("7").startswith("models serve --model-uri models:/photoshoot/7 ")
+    assert "--port 8080" in started("7") and serving["ports"][0]["containerPort"] == 8080
+    (field,) = [e["valueFrom"]["fieldRef"]["fieldPath"] for e in serving["env"] if e["name"] == "MODEL_VERSION"]
+    assert field == "metadata.annotations['photoshoot/version']"
+    # A version that does not come up takes nothing away.
+    strategy = everything.one("Deployment", "-serving")["spec"]["strategy"]["rollingUpdate"]
+    assert strategy == {"maxSurge": 1, "maxUnavailable": 0}
 
 
-def test_no_account_for_steps_when_not_wanted(chart: helm_python.Chart) -> None:
-    assert not {d["kind"] for d in render(chart, OPEN)} & {"Role", "RoleBinding", "NetworkPolicy"}
+def test_backups_go_to_a_volume_or_a_bucket(everything: Any, external: Any) -> None:
+    pod = everything.templates()["CronJob/photoshoot-backup"]["spec"]
+    assert [c["name"] for c in pod["containers"]] == ["dump"] and "initContainers" not in pod
+    pod = external.templates()["CronJob/photoshoot-backup"]["spec"]
+    assert [c["name"] for c in pod["initContainers"]] == ["dump"]
+    assert pod["containers"][0]["command"][-1] == "gs://team-bucket/backups"
 
 
-def test_network_opens_what_the_server_uses(chart: helm_python.Chart) -> None:
-    def ports(values: dict[str, Any]) -> set[int]:
-        egress = one(render(chart, values), "NetworkPolicy")["spec"]["egress"]
-        return {p["port"] for rule in egress for p in rule["ports"]}
-
-    assert ports(DEFAULTS) == {53}
-    assert ports(EVERYTHING) == {53, 5432}
-    assert ports(EXTERNAL) == {53, 6432, 443, 80, 987, 988}
-    (ingress,) = one(render(chart, EVERYTHING), "NetworkPolicy")["spec"]["ingress"]
-    assert {"namespaceSelector": {"matchLabels": {"team": "vision"}}} in ingress["from"]
-    assert len(one(render(chart, DEFAULTS), "NetworkPolicy")["spec"]["ingress"][0]["from"]) == 1
+def test_an_external_database_without_studies(render: Callable[..., Any]) -> None:
+    rendered = render({"backup": {"enabled": True},
+                       "database": {"type": "external", "host": "db", "existingSecret": "mlflow-database"}})
+    names = {entry["name"] for entry in rendered.container("CronJob", "-backup")["env"]}
+    assert "MLFLOW_DATABASES" in names and not names & {"OPTUNA_USER", "OPTUNA_DATABASES"}
+    assert "Studies" not in rendered.notes
 
 
-def test_notes_say_where_mlflow_is(chart: helm_python.Chart) -> None:
-    def notes(values: dict[str, Any]) -> str:
-        files = chart.render(values, name="photoshoot", namespace="vision")
-        return files["photoshoot/templates/NOTES.txt"]
-
-    assert "MLFLOW_TRACKING_URI=http://photoshoot-mlflow.vision.svc:5000" in notes(DEFAULTS)
-    assert "WARNING" not in notes(DEFAULTS) and "SQLite" in notes(DEFAULTS)
-    assert "WARNING" in notes(OPEN) and "service account" not in notes(OPEN)
-    assert "SQLite" not in notes(EXTERNAL) and ":80\n" in notes(EVERYTHING)
-
-
-WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"mlfow": {}}, "additional properties 'mlfow' not allowed"),
-    ({"mlflow": {"replica": 2}}, "at '/mlflow': additional properties 'replica' not allowed"),
-    ({"mlflow": {"replicas": 0}}, "at '/mlflow/replicas': minimum: got 0, want 1"),
-    ({"mlflow": {"replicas": "two"}}, "at '/mlflow/replicas': got string, want integer"),
-    ({"mlflow": {"replicas": 2}}, "SQLite serves one server only.* set mlflow.replicas to 1"),
-    ({"mlflow": {"replicas": 2, "database": {"existingSecret": "db"}}}, "mounted once only: set mlflow.artifacts"),
-    ({"mlflow": {"service": {"port": 70000}}}, "at '/mlflow/service/port': maximum: got 70,?000, want 65,?535"),
-    ({"mlflow": {"service": {"type": "Ingress"}}}, "at '/mlflow/service/type': value must be one of 'ClusterIP'"),
-    ({"mlflow": {"persistence": {"size": "20 GB"}}}, "at '/mlflow/persistence/size': '20 GB' does not match"),
-    ({"mlflow": {"artifacts": {"destination": "s3://b"}}}, 'destination is "s3://b": give gs://bucket/prefix'),
-    ({"mlflow": {"allowedHosts": ["*"]}}, "allowedHosts has .*: name the hosts"),
-    ({"mlflow": {"allowedHosts": ["https://mlflow.example.com"]}}, "at '/mlflow/allowedHosts/0': 'https://"),
-    ({"mlflow": {"resources": {"limits": {"gpu": 1}}}}, "additional properties 'gpu' not allowed"),
-    ({"image": {"tag": "latest"}}, "image.tag is latest.*: give the tag"),
-    ({"image": {"repository": "photoshoot tools"}}, "at '/image/repository': 'photoshoot tools' does not match"),
-    ({"image": {"digest": "sha256:abc"}}, "at '/image/digest': 'sha256:abc' does not match"),
-    ({"networkPolicy": {"enabled": "yes"}}, "at '/networkPolicy/enabled': got string, want boolean"),
-    ({"networkPolicy": {"allowFrom": [{}]}}, "at '/networkPolicy/allowFrom/0': minProperties: got 0, want 1"),
-    ({"steps": {"serviceAccount": {"googleServiceAccount": "me"}}}, "googleServiceAccount': 'me' does not match"),
-]
+def test_the_pipelines_profiles_find_what_they_name(defaults: Any) -> None:
+    names = {(d["kind"], d["metadata"]["name"]) for d in defaults.documents}
+    port = defaults.one("Service", "-mlflow")["spec"]["ports"][0]["port"]
+    data = defaults.one("Secret", "-mlflow-client")["data"]
+    profiles = [yaml.safe_load(path.read_text()) for path in sorted(PROFILES.glob("gke-*.yaml"))]
+    assert len(profiles) == 2
+    for profile in profiles:
+        assert ("ServiceAccount", profile["service_account"]) in names
+        if "state_claim" in profile:
+            assert ("PersistentVolumeClaim", profile["state_claim"]) in names
+        assert profile["tracking_uri"] == f"http://photoshoot-mlflow:{port}"
+        for step in profile["steps"].values():
+            logins = [s for s in step["secrets"] if s["name"] == "photoshoot-mlflow-client"]
+            assert logins and all(s["env"].keys() <= data.keys() for s in logins)
 
 
-@pytest.mark.parametrize(("values", "message"), WRONG, ids=[str(values) for values, _ in WRONG])
-def test_a_wrong_value_is_refused_by_name(chart: helm_python.Chart, values: dict[str, Any], message: str) -> None:
-    with pytest.raises(helm_python.HelmError, match=message):
-        render(chart, values)
-
-
-def _leaves(values: dict[str, Any], schema: dict[str, Any], path: str = "") -> Iterator[str]:
-    for key, value in values.items():
-        where = f"{path}.{key}".lstrip(".")
-        inside = schema.get(key, {}).get("properties")
-        if isinstance(value, dict) and inside and value:
-            yield from _leaves(value, inside, where)
-        else:
-            yield where
-
-
-def test_schema_values_and_readme_know_the_same_names() -> None:
-    import json
-
-    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
-    leaves = set(_leaves(values, schema))
-
-    def declared(properties: dict[str, Any], path: str = "") -> Iterator[str]:
-        for key, entry in properties.items():
-            where = f"{path}.{key}".lstrip(".")
-            yield from declared(entry["properties"], where) if "properties" in entry else [where]
-
-    documented = {line.split("`")[1] for line in (CHART / "README.md").read_text().splitlines()
-                  if line.startswith("| `")}
-    # requests and limits are documented as a whole: their keys are Kubernetes' own.
-    whole = "mlflow.resources"
-    assert {whole if leaf.startswith(whole) else leaf for leaf in leaves} == documented
-    assert {whole if name.startswith(whole) else name for name in declared(schema) if name != "global"} == documented
+def test_notes_say_where_mlflow_is(rendered: Any, defaults: Any, bare: Any, external: Any) -> None:
+    service = rendered.one("Service", "-mlflow")
+    port = service["spec"]["ports"][0]["port"]
+    assert f"MLFLOW_TRACKING_URI=http://photoshoot-mlflow.vision.svc:{port}\n" in rendered.notes
+    assert "WARNING" not in defaults.notes
+    assert "SQLite" in defaults.notes and "photoshoot-mlflow-client" in defaults.notes
+    assert bare.notes.count("WARNING") == 2 and "service account" not in bare.notes
+    assert "SQLite" not in external.notes and "optuna@10.1.2.3:6432/optuna" in external.notes

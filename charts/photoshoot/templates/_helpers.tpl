@@ -1,8 +1,8 @@
 {{- define "photoshoot.name" -}}
 {{- if contains .Chart.Name .Release.Name -}}
-{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -11,9 +11,10 @@
 {{- end -}}
 
 {{- define "photoshoot.steps.name" -}}
-{{- .Values.steps.serviceAccount.name | default (printf "%s-steps" (include "photoshoot.name" .)) -}}
+{{- .Values.steps.serviceAccount.name | default (printf "%s-runner" (include "photoshoot.name" .)) -}}
 {{- end -}}
 
+{{/* Labels of everything. */}}
 {{- define "photoshoot.labels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -22,19 +23,53 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
-{{- define "photoshoot.mlflow.selector" -}}
+{{/* Name, namespace and labels of one thing. Takes (list . "suffix" "component"). */}}
+{{- define "photoshoot.metadata" -}}
+{{- $ := index . 0 -}}
+name: {{ include "photoshoot.name" $ }}-{{ index . 1 }}
+namespace: {{ $.Release.Namespace }}
+labels:
+  {{- include "photoshoot.labels" $ | nindent 2 }}
+  app.kubernetes.io/component: {{ index . 2 }}
+{{- end -}}
+
+{{/* What selects the release's pods. */}}
+{{- define "photoshoot.ours" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/component: mlflow
+{{- end -}}
+
+{{/* What selects one component's pods. Takes (list . "component"). */}}
+{{- define "photoshoot.selector" -}}
+{{ include "photoshoot.ours" (index . 0) }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{/* Takes (list . image). A digest names content; a tag is somebody's promise. */}}
+{{- define "photoshoot.imageName" -}}
+{{- $image := index . 1 -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $image.repository $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $image.repository ($image.tag | default (index . 0).Chart.AppVersion) -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "photoshoot.image" -}}
-{{- with .Values.image -}}
-{{- if .digest -}}
-{{- printf "%s@%s" .repository .digest -}}
-{{- else -}}
-{{- printf "%s:%s" .repository (.tag | default $.Chart.AppVersion) -}}
+{{- include "photoshoot.imageName" (list . .Values.image) -}}
 {{- end -}}
+
+{{- define "photoshoot.serving.image" -}}
+{{- $own := .Values.serving.image -}}
+{{- if $own.repository -}}{{- include "photoshoot.imageName" (list . $own) -}}{{- else -}}{{- include "photoshoot.image" . -}}{{- end -}}
+{{- end -}}
+
+{{- define "photoshoot.pullSecrets" -}}
+{{- with .Values.image.pullSecrets -}}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
 {{- end -}}
 {{- end -}}
 
@@ -50,13 +85,63 @@ annotations:
 {{- end -}}
 {{- end -}}
 
+{{/* "true" when there is a PostgreSQL server to talk to. */}}
+{{- define "photoshoot.postgresql" -}}
+{{- if ne .Values.database.type "sqlite" -}}true{{- end -}}
+{{- end -}}
+
+{{- define "photoshoot.database.host" -}}
+{{- if eq .Values.database.type "in-cluster" -}}
+{{- printf "%s-database.%s.svc" (include "photoshoot.name" .) .Release.Namespace -}}
+{{- else -}}
+{{- .Values.database.host -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "photoshoot.database.port" -}}
+{{- eq .Values.database.type "in-cluster" | ternary 5432 .Values.database.port -}}
+{{- end -}}
+
+{{- define "photoshoot.database.secret" -}}
+{{- .Values.database.existingSecret | default (printf "%s-database" (include "photoshoot.name" .)) -}}
+{{- end -}}
+
+{{/* Secret with Optuna's password; empty where there are no studies on the cluster. A Secret of its own, because who may
+     look into the steps' Secrets need not see MLflow's. */}}
+{{- define "photoshoot.studies.secret" -}}
+{{- if .Values.database.studiesSecret -}}
+{{- .Values.database.studiesSecret -}}
+{{- else if eq .Values.database.type "in-cluster" -}}
+{{- printf "%s-studies" (include "photoshoot.name" .) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* SQLAlchemy's URL of a database, without the password. Takes (list . "user" "database"). */}}
+{{- define "photoshoot.database.url" -}}
+{{- $ := index . 0 -}}
+{{- printf "postgresql+psycopg://%s@%s:%v/%s" (index . 1) (include "photoshoot.database.host" $) (include "photoshoot.database.port" $) (index . 2) -}}
+{{- end -}}
+
+{{- define "photoshoot.auth.secret" -}}
+{{- .Values.mlflow.auth.existingSecret | default (printf "%s-auth" (include "photoshoot.mlflow.name" .)) -}}
+{{- end -}}
+
+{{/* Secret with which steps log in to MLflow. */}}
+{{- define "photoshoot.steps.secret" -}}
+{{- .Values.steps.credentials.existingSecret | default (printf "%s-mlflow-client" (include "photoshoot.name" .)) -}}
+{{- end -}}
+
 {{/* "true" when MLflow keeps anything on the volume. */}}
 {{- define "photoshoot.mlflow.onVolume" -}}
-{{- if not (and .Values.mlflow.database.existingSecret .Values.mlflow.artifacts.destination) -}}true{{- end -}}
+{{- if not (and (include "photoshoot.postgresql" .) .Values.mlflow.artifacts.destination) -}}true{{- end -}}
 {{- end -}}
 
 {{- define "photoshoot.mlflow.claim" -}}
 {{- .Values.mlflow.persistence.existingClaim | default (include "photoshoot.mlflow.name" .) -}}
+{{- end -}}
+
+{{- define "photoshoot.mlflow.url" -}}
+{{- printf "http://%s.%s.svc:%v" (include "photoshoot.mlflow.name" .) .Release.Namespace .Values.mlflow.service.port -}}
 {{- end -}}
 
 {{/* Every name the service has inside the cluster, with and without its port: MLflow compares Host headers exactly. */}}
@@ -78,27 +163,4 @@ annotations:
 {{- $origins = concat $origins (list (printf "https://%s" .) (printf "http://%s" .)) -}}
 {{- end -}}
 {{- join "," $origins -}}
-{{- end -}}
-
-{{/* What a schema cannot say in words that a person understands. */}}
-{{- define "photoshoot.check" -}}
-{{- if eq .Values.image.tag "latest" -}}
-{{- fail "image.tag is latest, which means something else tomorrow: give the tag that the image was built with, or image.digest" -}}
-{{- end -}}
-{{- with .Values.mlflow -}}
-{{- if not (regexMatch "^(gs://[a-z0-9][a-z0-9._-]+[a-z0-9](/.*)?)?$" .artifacts.destination) -}}
-{{- fail (printf "mlflow.artifacts.destination is %q: give gs://bucket/prefix, or nothing to keep artifacts on the volume" .artifacts.destination) -}}
-{{- end -}}
-{{- if has "*" .allowedHosts -}}
-{{- fail "mlflow.allowedHosts has *, which lets any web page talk to MLflow through its visitor's browser: name the hosts" -}}
-{{- end -}}
-{{- if gt (int .replicas) 1 -}}
-{{- if not .database.existingSecret -}}
-{{- fail (printf "mlflow.replicas is %d, but SQLite serves one server only: name a Secret with a database URL in mlflow.database.existingSecret, or set mlflow.replicas to 1" (int .replicas)) -}}
-{{- end -}}
-{{- if and (not .artifacts.destination) (ne .persistence.accessMode "ReadWriteMany") -}}
-{{- fail (printf "mlflow.replicas is %d, but the volume with the artifacts can be mounted once only: set mlflow.artifacts.destination to gs://bucket/prefix, or mlflow.persistence.accessMode to ReadWriteMany, or mlflow.replicas to 1" (int .replicas)) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
 {{- end -}}
