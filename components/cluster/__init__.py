@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from components.core.recorder import NoRecord, Recorder
 
 if TYPE_CHECKING:
-    from components.cluster.run import ClusterSummary
+    from components.cluster.run import ClusterSummary, Sorted
     from components.core.settings import ClusterSettings
 
 
@@ -16,12 +16,36 @@ def cluster(people: Path, out: Path, settings: ClusterSettings, recorder: Record
     """Sort the people of a data set into identities by their faces and split the identities.
 
     Writes into `out`, as a whole or not at all: `identities.parquet` (format "photoshoot.identities/1"),
-    `scores.json`, `montage.png`. The same people and settings give the same identities. People whose face is not seen
-    or too small, and who are like nobody (HDBSCAN), are set aside with the reason. labels.csv is used for scores only.
+    `members.parquet`, `scores.json`, `montage.png`. The same people, settings and decisions give the same identities.
+    People whose face is not seen or too small, who fit nobody, or who were set aside by hand, are set aside with the
+    reason. labels.csv is used for scores only.
 
-    Raises `DataError` for a folder that is no people data set, `InputError` for too few people to split,
-    `SettingsError` for settings that contradict each other, `MachineError` where the face network is not installed.
+    Raises `DataError` for a folder that is no people data set, `InputError` for too few people to split, decisions
+    that contradict each other, or a face that is on both sides of the split, `SettingsError` for settings that
+    contradict each other, `MachineError` where the face network is not installed. The error about the split comes
+    after writing: what was found is needed to mend it.
     """
-    from components.cluster.run import run  # torch and scikit-learn are imported here, not by all who read the pipeline
+    return cluster_people(people, out, settings, recorder).summary
 
-    return run(people, out, settings, recorder or NoRecord())
+
+def cluster_people(people: Path, out: Path, settings: ClusterSettings, recorder: Recorder | None = None) -> Sorted:
+    """`cluster`, which also tells the photos of each identity."""
+    # torch and scikit-learn are imported here, not by all who read the pipeline.
+    from components.cluster.run import run
+    from components.cluster.subjects import PeopleSubjects
+    from components.core.people import PeopleDataset
+
+    return run(PeopleSubjects(PeopleDataset.open(people)), people, out, settings, recorder or NoRecord())
+
+
+def cluster_portraits(photos: Path, out: Path | None, settings: ClusterSettings,
+                      recorder: Recorder | None = None) -> Sorted:
+    """`cluster` for a folder of plain portraits without pose maps: faces are found by a detector.
+
+    Ids are the photos' names relative to the folder. Without `out` nothing is written. Raises as `cluster`, and
+    `MachineError` where no detector is installed.
+    """
+    from components.cluster.run import run
+    from components.cluster.subjects import PortraitSubjects
+
+    return run(PortraitSubjects(photos), photos, out, settings, recorder or NoRecord())

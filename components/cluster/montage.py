@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +53,35 @@ def montage(rows: Sequence[Row], note: str = "") -> Pixels:
     if note:
         draw.text((14, _GAP + pitch * len(rows)), note, fill=_FAINT, font=small)
     return np.asarray(picture)
+
+
+def overview(people: Sequence[tuple[str | None, str | None, float]], picture: Callable[[int], Pixels]) -> Pixels:
+    """The identities with most photos first, then those set aside, MOST_ROWS at most.
+
+    `people`: identity (None: set aside), split and confidence of each; `picture` gives the face of one of them.
+    """
+    members: dict[str, list[int]] = {}
+    aside: list[int] = []
+    for index, (identity, _, _) in enumerate(people):
+        (aside if identity is None else members.setdefault(identity, [])).append(index)
+    names = sorted(members, key=lambda name: (-len(members[name]), name))
+    shown = names[: MOST_ROWS - bool(aside)]
+    rows = [Row(name, str(people[members[name][0]][1]), len(members[name]),
+                [(picture(index), f"{people[index][2]:.2f}") for index in members[name][:MOST_FACES]])
+            for name in shown]
+    if aside:
+        rows.append(Row("nobody", "set aside", len(aside), [(picture(index), "") for index in aside[:MOST_FACES]]))
+    note = "below each face: confidence"
+    if len(shown) < len(names):
+        note += f"; {len(names) - len(shown)} more identities with fewer photos are in identities.parquet"
+    return montage(rows, note)
+
+
+def page(title: str, split: str, faces: Sequence[tuple[Pixels, str]]) -> Pixels:
+    """All faces of one identity, MOST_FACES to a row."""
+    parts = [faces[start : start + MOST_FACES] for start in range(0, len(faces), MOST_FACES)]
+    return montage([Row(title, split, len(part), part) for part in parts],
+                   f"{len(faces)} photos; below each face: confidence")
 
 
 def _thumbnail(face: Pixels) -> Image.Image:

@@ -1,8 +1,8 @@
-"""The clustering step: embed, group, split, score, show."""
+"""The clustering step: embed, group, name, split, score, show."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,20 +12,25 @@ import torch
 
 from components.cluster.assign import SET_ASIDE, Clusters, assign
 from components.cluster.embed import Embedded, embed
-from components.cluster.montage import MOST_FACES, MOST_ROWS, Pixels, Row, head_crop, montage
+from components.cluster.leak import Across, nearest_across
+from components.cluster.members import Member, names_of, read_members, splits_before, write_members
+from components.cluster.montage import overview
+from components.cluster.overrides import Ruling, read_overrides, ruling
 from components.cluster.score import Agreement, bcubed, pairwise
 from components.cluster.split import split_identities
+from components.cluster.subjects import Subjects
+from components.cluster.tree import Rule
 from components.core.atomic import atomic_folder
 from components.core.errors import InputError
-from components.core.faces import load_embedder
-from components.core.identities import SPLITS, Assignment, Identities
-from components.core.images import write_png
-from components.core.people import PeopleDataset
+from components.core.faces import FaceEmbedder, load_embedder
+from components.core.identities import SPLITS, Assignment, Identities, Split
+from components.core.images import Pixels, write_png
 from components.core.recorder import Recorder
 from components.core.settings import ClusterSettings
 
 FORMAT = "photoshoot.scores/1"
 LIKE_NOBODY = "the face is like nobody else's"
+BY_HAND = "set aside by hand"
 
 
 @dataclass(frozen=True)
@@ -37,125 +42,174 @@ class ClusterSummary:
     method: str
     k: int
     silhouette: float
-    identities: dict[str, int]
-    """Identities per split."""
-    photos: dict[str, int]
-    """Photos per split."""
+    same_person: float
+    """Distance below which two single photos were taken for one person."""
+    identities_per_split: dict[str, int]
+    photos_per_split: dict[str, int]
     one_photo_people: dict[str, int]
     """Identities with a single photo per split: reconstructed, never re-posed."""
     set_aside: list[dict[str, str]]
     """person, photo and reason of everybody without an identity."""
+    decided: int
+    """Photos about which something was decided by hand."""
+    nearest_across: Across | None
+    """The nearest pair of faces across the split."""
     labelled: int
     bcubed: Agreement | None
     pairwise: Agreement | None
+    pairwise_f: float | None
 
 
-def run(people: Path, out: Path, settings: ClusterSettings, recorder: Recorder) -> ClusterSummary:
-    """See `components.cluster.cluster`."""
-    dataset = PeopleDataset.open(people)
+@dataclass(frozen=True)
+class Sorted:
+    """The summary, and the photos of each identity."""
+
+    summary: ClusterSummary
+    identities: dict[str, list[str]]
+
+
+def run(subjects: Subjects, source: Path, out: Path | None, settings: ClusterSettings, recorder: Recorder) -> Sorted:
+    """Sort `subjects`, which come from `source`; write into the folder `out`, or nowhere. See `components.cluster`."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    embedder = load_embedder(_embedder_name(settings, dataset), device)
-    faces = embed(dataset, embedder, device)
+    decisions = [] if settings.overrides is None else read_overrides(settings.overrides)
+    before = [] if settings.previous is None else read_members(settings.previous)
+    embedder = load_embedder(_embedder_name(settings, subjects), device)
+    faces = embed(subjects, embedder, device)
+    faces = _without_aside(faces, ruling(decisions, subjects.keys))
     if len(faces.indices) == 0:
-        raise InputError(f"none of {len(dataset)} people has a face large enough to tell who it is", path=people,
+        raise InputError(f"none of {len(subjects.ids)} people has a face large enough to tell who it is", path=source,
                          remedy="bring photos that show faces, or a larger preprocess.resolution")
-    same_person = embedder.same_person_at(float(np.median(faces.heads)))
-    clusters = assign(faces.embeddings, settings.method, settings.identities, same_person, settings.seed)
-    rows = _rows(dataset, faces, clusters, settings)
-    reasons = faces.left_out | {int(faces.indices[at]): LIKE_NOBODY
-                                for at in np.flatnonzero(clusters.labels == SET_ASIDE)}
-    summary = _summary(dataset, rows, reasons, clusters, embedder.name, settings)
-    identities = Identities(rows, dataset.digest, {"format": FORMAT, **asdict(summary)})
-    picture = _montage(dataset, rows, reasons)
-    with atomic_folder(out) as folder:
-        identities.write(folder)
-        write_png(folder / "montage.png", picture)
-    _record(recorder, people, dataset, summary, picture)
-    return summary
+    ruled = ruling(decisions, subjects.keys)
+    links = ruled.links.take(faces.indices)
+    rule = _rule(settings, embedder, faces)
+    clusters = assign(faces.embeddings, settings.method, settings.identities, rule, settings.seed, links)
+    members = _members(subjects, faces, clusters, _named(clusters, links.atom, ruled.names), before, settings)
+    across = _across(faces, members, embedder, rule, settings)
+    summary = _summary(subjects, members, clusters, embedder, rule, across, settings,
+                       int((ruled.links.pinned | ruled.aside).sum()))
+    picture = overview([(member.identity, member.split, member.confidence) for member in members], subjects.picture)
+    if out is not None:
+        _write(out, subjects, members, summary, picture)
+    _record(recorder, source, subjects, summary, picture)
+    if across is not None:
+        across.check()  # last: what was found is needed to mend it by hand
+    return Sorted(summary, _photos_of(members))
 
 
-def _embedder_name(settings: ClusterSettings, people: PeopleDataset) -> str:
+def _embedder_name(settings: ClusterSettings, subjects: Subjects) -> str:
     if settings.embedder != "auto":
         return settings.embedder
-    return "builtin" if people.origin == "synthetic" else "dlib"
+    return "builtin-both" if subjects.synthetic else "dlib"
 
 
-def _rows(people: PeopleDataset, faces: Embedded, clusters: Clusters, settings: ClusterSettings) -> list[Assignment]:
-    """A row per person of the data set, in its order."""
-    names = {int(index): f"person-{label + 1:04d}"
-             for index, label in zip(faces.indices, clusters.labels, strict=True) if label != SET_ASIDE}
+def _rule(settings: ClusterSettings, embedder: FaceEmbedder, faces: Embedded) -> Rule:
+    """Small heads look alike: strangers are nearer, and one person's photos have to be, too."""
+    blurred = embedder.same_person_at(float(np.median(faces.heads))) / embedder.same_person_distance
+    near = settings.same_person or embedder.same_person_distance * blurred
+    return Rule(near, max(embedder.strangers.mean * blurred, near), embedder.strangers.share)
+
+
+def _without_aside(faces: Embedded, ruled: Ruling) -> Embedded:
+    kept = ~ruled.aside[faces.indices]
+    reasons = faces.left_out | {int(index): BY_HAND for index in faces.indices[~kept]}
+    return Embedded(faces.indices[kept], faces.embeddings[kept], faces.heads[kept], reasons)
+
+
+def _named(clusters: Clusters, atoms: np.ndarray[Any, Any], names: Mapping[int, str]) -> dict[int, str]:
+    """Cluster number -> the name that was given by hand to photos in it."""
+    return {int(label): names[int(atom)] for label, atom in zip(clusters.labels, atoms, strict=True)
+            if int(atom) in names}
+
+
+def _members(subjects: Subjects, faces: Embedded, clusters: Clusters, given: Mapping[int, str],
+             before: Sequence[Member], settings: ClusterSettings) -> list[Member]:
+    """A row per person, in order."""
+    keys = subjects.keys
+    groups: list[list[str]] = [[] for _ in range(clusters.k)]
+    for index, label in zip(faces.indices.tolist(), clusters.labels.tolist(), strict=True):
+        if label != SET_ASIDE:
+            groups[label].append(keys[index])
+    names = names_of(groups, given, before)
+    by_name = dict(zip(names, groups, strict=True))
+    splits = split_identities(by_name, settings.validation, settings.test, settings.seed,
+                              splits_before(by_name, before))
+    reasons = faces.left_out | {int(faces.indices[at]): LIKE_NOBODY
+                                for at in np.flatnonzero(clusters.labels == SET_ASIDE)}
+    label_of = dict(zip(faces.indices.tolist(), clusters.labels.tolist(), strict=True))
     confidence = dict(zip(faces.indices.tolist(), clusters.confidence.tolist(), strict=True))
-    digests = people.column("photo_digest")
+    members = []
+    for index, (person_id, photo, key) in enumerate(zip(subjects.ids, subjects.photos, keys, strict=True)):
+        name, split, sure = None, None, 0.0
+        if index not in reasons:
+            name, sure = names[label_of[index]], confidence[index]
+            split = splits[name]
+        members.append(Member(person_id, photo, key, name, split, sure, reasons.get(index)))
+    return members
+
+
+def _across(faces: Embedded, members: Sequence[Member], embedder: FaceEmbedder, rule: Rule,
+            settings: ClusterSettings) -> Across | None:
+    rows = [members[index] for index in faces.indices]
+    return nearest_across(faces.embeddings, [row.split for row in rows], [row.photo for row in rows],
+                          [row.identity for row in rows], settings.leak_distance, embedder, rule.near)
+
+
+def _photos_of(members: Sequence[Member]) -> dict[str, list[str]]:
     photos: dict[str, list[str]] = {}
-    for index, name in names.items():
-        photos.setdefault(name, []).append(digests[index])
-    splits = split_identities(photos, settings.validation, settings.test, settings.seed)
-    return [Assignment(person_id, names.get(index), confidence[index] if index in names else 0.0,
-                       splits[names[index]] if index in names else None)
-            for index, person_id in enumerate(people.ids)]
+    for member in members:
+        if member.identity is not None:
+            photos.setdefault(member.identity, []).append(member.photo)
+    return photos
 
 
-def _summary(people: PeopleDataset, rows: Sequence[Assignment], reasons: dict[int, str], clusters: Clusters,
-             embedder: str, settings: ClusterSettings) -> ClusterSummary:
-    sizes: dict[str, dict[str, int]] = {split: {} for split in SPLITS}
-    for row in rows:
-        if row.identity is not None and row.split is not None:
-            of_split = sizes[row.split]
-            of_split[row.identity] = of_split.get(row.identity, 0) + 1
-    labels = people.labels
-    scored = [row for row in rows if row.identity is not None and row.person_id in labels]
-    found, truth = [row.identity for row in scored], [labels[row.person_id] for row in scored]
-    photos = people.column("photo")
+def _summary(subjects: Subjects, members: Sequence[Member], clusters: Clusters, embedder: FaceEmbedder, rule: Rule,
+             across: Across | None, settings: ClusterSettings, decided: int) -> ClusterSummary:
+    sizes: dict[Split, dict[str, int]] = {split: {} for split in SPLITS}
+    for member in members:
+        if member.identity is not None and member.split is not None:
+            of_split = sizes[member.split]
+            of_split[member.identity] = of_split.get(member.identity, 0) + 1
+    labels = subjects.labels
+    scored = [member for member in members if member.identity is not None and member.person_id in labels]
+    found, truth = [member.identity for member in scored], [labels[member.person_id] for member in scored]
+    by_pairs = pairwise(found, truth) if scored else None
     return ClusterSummary(
-        people=len(people), embedder=embedder, method=settings.method, k=clusters.k, silhouette=clusters.silhouette,
-        identities={split: len(counts) for split, counts in sizes.items()},
-        photos={split: sum(counts.values()) for split, counts in sizes.items()},
+        people=len(members), embedder=embedder.name, method=settings.method, k=clusters.k,
+        silhouette=clusters.silhouette, same_person=rule.near,
+        identities_per_split={split: len(counts) for split, counts in sizes.items()},
+        photos_per_split={split: sum(counts.values()) for split, counts in sizes.items()},
         one_photo_people={split: list(counts.values()).count(1) for split, counts in sizes.items()},
-        set_aside=[{"person": people.ids[index], "photo": photos[index], "reason": reason}
-                   for index, reason in sorted(reasons.items())],
-        labelled=len(scored),
+        set_aside=[{"person": member.person_id, "photo": member.photo, "reason": str(member.reason)}
+                   for member in members if member.identity is None],
+        decided=decided, nearest_across=across, labelled=len(scored),
         bcubed=bcubed(found, truth) if scored else None,
-        pairwise=pairwise(found, truth) if scored else None,
+        pairwise=by_pairs, pairwise_f=by_pairs.f if by_pairs else None,
     )
 
 
-def _montage(people: PeopleDataset, rows: Sequence[Assignment], reasons: dict[int, str]) -> Pixels:
-    """The identities with most photos first, then those set aside, MOST_ROWS at most."""
-    members: dict[str, list[int]] = {}
-    for index, row in enumerate(rows):
-        if row.identity is not None:
-            members.setdefault(row.identity, []).append(index)
-    names = sorted(members, key=lambda name: (-len(members[name]), name))
-    shown = names[: MOST_ROWS - bool(reasons)]
-    drawn = [Row(name, str(rows[members[name][0]].split), len(members[name]),
-                 [_face(people, index, f"{rows[index].confidence:.2f}") for index in members[name][:MOST_FACES]])
-             for name in shown]
-    if reasons:
-        drawn.append(Row("nobody", "set aside", len(reasons),
-                         [_face(people, index, "") for index in sorted(reasons)[:MOST_FACES]]))
-    note = "below each face: confidence"
-    if len(shown) < len(names):
-        note += f"; {len(names) - len(shown)} more identities with fewer photos are in identities.parquet"
-    return montage(drawn, note)
+def _write(out: Path, subjects: Subjects, members: Sequence[Member], summary: ClusterSummary, picture: Pixels) -> None:
+    rows = (Assignment(one.person_id, one.identity, one.confidence, one.split) for one in members)
+    identities = Identities(rows, subjects.digest, {"format": FORMAT, **asdict(summary)})
+    with atomic_folder(out) as folder:
+        identities.write(folder)
+        write_members(folder, members)
+        write_png(folder / "montage.png", picture)
 
 
-def _face(people: PeopleDataset, index: int, caption: str) -> tuple[Pixels, str]:
-    person = people[index]
-    return head_crop(person.photo, person.record.head_box) if person.face is None else person.face, caption
-
-
-def _record(recorder: Recorder, source: Path, people: PeopleDataset, summary: ClusterSummary, picture: Pixels) -> None:
+def _record(recorder: Recorder, source: Path, subjects: Subjects, summary: ClusterSummary, picture: Pixels) -> None:
     figures: dict[str, Any] = {
         "identities": float(summary.k),
         "silhouette": summary.silhouette,
         "set_aside": float(len(summary.set_aside)),
-        **{f"identities_{split}": float(count) for split, count in summary.identities.items()},
-        **{f"photos_{split}": float(count) for split, count in summary.photos.items()},
+        **{f"identities_{split}": float(count) for split, count in summary.identities_per_split.items()},
+        **{f"photos_{split}": float(count) for split, count in summary.photos_per_split.items()},
     }
+    if summary.nearest_across is not None:
+        figures["nearest_across_split"] = summary.nearest_across.distance
     for name, agreement in (("bcubed", summary.bcubed), ("pairwise", summary.pairwise)):
         if agreement is not None:
             figures |= {f"{name}_{part}": value for part, value in asdict(agreement).items() if value is not None}
     recorder.metrics(figures)
     recorder.headline({key: figures[key] for key in ("identities", "bcubed_f") if key in figures})
-    recorder.dataset("people", str(source), people.digest, "clustering")
+    recorder.dataset("people", str(source), subjects.digest, "clustering")
     recorder.image("identities", picture)

@@ -1,7 +1,8 @@
 """Which identities are trained on, which validate, which test: whole identities, never photos.
 
-The order in which identities are drawn is a hash of their content, so it depends neither on file names nor on who
-else is there: adding photos or people moves at most the few identities at the borders of the shares.
+Each identity draws a number in 0..1 from a hash of its content and falls into a split by the shares alone. So neither
+file names, nor identity names, nor who else is there decide: adding people moves nobody, adding photos only where a
+new photo happens to have the least digest, and `cluster.previous` keeps even those in place.
 """
 
 from __future__ import annotations
@@ -13,49 +14,53 @@ from components.core.errors import InputError
 from components.core.identities import Split
 
 
-def split_identities(photos: Mapping[str, Sequence[str]], validation: float, test: float,
-                     seed: int) -> dict[str, Split]:
+def split_identities(photos: Mapping[str, Sequence[str]], validation: float, test: float, seed: int,
+                     fixed: Mapping[str, Split] | None = None) -> dict[str, Split]:
     """Split of each identity; `photos` maps an identity to the digests of its photos.
 
-    `validation` and `test` are shares of the identities; the rest is trained on. People with several photos (who can
-    be re-posed) and with one are split each by these shares. As far as there are people with several photos, the
-    first goes to training, the second to testing, the third to validation (where its share is above 0), whatever the
-    shares. Raises `InputError` for fewer than two identities.
+    `validation` and `test` are shares of the identities; the rest is trained on. `fixed` identities keep their split.
+    Of people with several photos (who can be re-posed) one is trained on, the second is for testing, the third for
+    validation (where its share is above 0) if the draw alone did not see to that: only there, in small sets, does it
+    matter who else is there. Raises `InputError` for fewer than two identities.
     """
     if len(photos) < 2:
         raise InputError(f"{len(photos)} {'person' if len(photos) == 1 else 'people'} with a visible face: "
                          "too few to split",
                          remedy="bring photos of at least 2 people (better 10 or more), with their faces seen")
-    drawn = sorted(photos, key=lambda identity: _draw(photos[identity], seed))
-    several = [identity for identity in drawn if len(photos[identity]) > 1]
-    single = [identity for identity in drawn if len(photos[identity]) == 1]
-    all_validation, all_test = _counts(len(drawn), validation, test)
-    of_several = _counts(len(several), validation, test)
-    to_test = min(max(all_test - of_several[1], 0), len(single))
-    to_validation = min(max(all_validation - of_several[0], 0), len(single) - to_test)
-    return _cut(several, *of_several) | _cut(single, to_validation, to_test)
+    fixed = fixed or {}
+    drawn = {identity: _draw(digests, seed) for identity, digests in photos.items()}
+    splits: dict[str, Split] = {
+        identity: fixed.get(identity) or ("test" if at < test else "validation" if at < test + validation else "train")
+        for identity, at in drawn.items()}
+    several = [identity for identity in photos if len(photos[identity]) > 1]
+    free = {identity: at for identity, at in drawn.items() if identity not in fixed}
+    _keep_promises(splits, several, free, validation)
+    if len(several) < 2:
+        singles = {identity: at for identity, at in free.items() if identity not in several}
+        _keep_promises(splits, list(photos), singles, 0.0)
+    return splits
 
 
-def _draw(digests: Sequence[str], seed: int) -> str:
+def _draw(digests: Sequence[str], seed: int) -> float:
     # The least digest: neither the order of the photos nor, mostly, another photo changes it.
-    return hashlib.sha256(f"{seed}:{min(digests)}".encode()).hexdigest()
+    drawn = hashlib.sha256(f"{seed}:{min(digests)}".encode()).digest()
+    return int.from_bytes(drawn[:8], "big") / 2**64
 
 
-def _counts(people: int, validation: float, test: float) -> tuple[int, int]:
-    """How many of `people` validate and test: one goes to training first, then one to testing, one to validation."""
-    if people < 2:
-        return 0, 0
-    to_test = max(1, round(test * people))
-    to_validation = max(1, round(validation * people)) if validation > 0 and people > 2 else 0
-    while to_test + to_validation >= people:  # small numbers round up
-        if to_validation > to_test:
-            to_validation -= 1
-        else:
-            to_test -= 1
-    return to_validation, to_test
-
-
-def _cut(drawn: Sequence[str], to_validation: int, to_test: int) -> dict[str, Split]:
-    tested, validated = set(drawn[:to_test]), set(drawn[to_test : to_test + to_validation])
-    return {identity: "test" if identity in tested else "validation" if identity in validated else "train"
-            for identity in drawn}
+def _keep_promises(splits: dict[str, Split], members: Sequence[str], free: Mapping[str, float],
+                   validation: float) -> None:
+    """Move the fewest of `members` so that training, test and validation, in this order, have at least one."""
+    wanted: list[Split] = ["train", "test", "validation"] if validation > 0 else ["train", "test"]
+    for split in wanted[: len(members)]:
+        counts = {name: sum(splits[member] == name for member in members) for name in wanted}
+        if counts[split]:
+            continue
+        # From where most are, but nobody's last one who comes first; who drew nearest to the split's end of the range.
+        earlier = wanted[: wanted.index(split)]
+        spare = [member for member in members
+                 if member in free and (splits[member] not in earlier or counts[splits[member]] > 1)]
+        if spare:
+            most = max(counts.get(splits[member], 0) for member in spare)
+            donors = [member for member in spare if counts.get(splits[member], 0) == most]
+            ends = {"train": -1.0, "test": 1.0, "validation": 1.0}
+            splits[min(donors, key=lambda member: (ends[split] * free[member], member))] = split

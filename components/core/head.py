@@ -32,6 +32,9 @@ _CANONICAL: Floats = np.asarray([(0.229, 0.216), (0.751, 0.216), (0.490, 0.516),
 _PADDING = 0.25
 """Room around the unit face square in an aligned face, as a share of its side: what dlib's network was made with."""
 
+CANONICAL_FACE: Floats = (_CANONICAL + _PADDING) / (1 + 2 * _PADDING)
+"""The landmarks in an aligned face of side 1, as (x, y)."""
+
 _FACE_AROUND, _FACE_UP = 0.3, (0.25, 0.75)
 _MIN_FACE_PIXELS = 8
 _MIN_FACE_SHARE = 0.1
@@ -116,13 +119,16 @@ def face_to_image(iuv: Pixels, size: int, min_head: int) -> tuple[complex, compl
     The least-squares one from `face_points`. None where the face is not seen or the head is under `min_head` pixels
     high.
     """
+    left, top, right, bottom = _head_area(iuv)
+    iuv = iuv[top:bottom, left:right]  # all that follows looks at the head alone
     box = head_box(iuv)
     if box is None or box[3] - box[1] < min_head:
         return None
     points = face_points(iuv)
     if points is None:
         return None
-    face = (_CANONICAL + _PADDING) / (1 + 2 * _PADDING) * size
+    points = points + np.asarray([left, top])
+    face = CANONICAL_FACE * size
     source = face[:, 0] + 1j * face[:, 1]
     target = points[:, 0] + 1j * points[:, 1]
     centred = source - source.mean()
@@ -160,10 +166,18 @@ def _is_head(iuv: Pixels) -> npt.NDArray[np.bool_]:
     return head
 
 
+def _head_area(iuv: Pixels) -> tuple[int, int, int, int]:
+    """(x0, y0, x1, y1) around every head pixel; empty where there is none."""
+    labels = np.ascontiguousarray(iuv[..., 0])
+    x, y, width, height = cv2.boundingRect(np.asarray(cv2.inRange(labels, _RIGHT, _LEFT), np.uint8))
+    return x, y, x + width, y + height
+
+
 def _head_coordinates(iuv: Pixels) -> tuple[Floats, Floats, Floats]:
     """Of each head pixel: position [n, 2] as (x, y), around [n] in -1..1, up [n] in 0..1."""
-    ys, xs = np.nonzero(_is_head(iuv))
-    part, u, up = iuv[ys, xs].astype(np.float64).T
+    pixels = np.flatnonzero(_is_head(iuv))
+    ys, xs = np.divmod(pixels, iuv.shape[1])
+    part, u, up = iuv.reshape(-1, 3).take(pixels, axis=0).T.astype(np.float64, order="C")
     around = np.where(part == _RIGHT, u / 255 - 1, u / 255)
     return np.stack([xs, ys], axis=1).astype(np.float64), around, up / 255
 

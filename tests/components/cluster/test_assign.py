@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 from components.cluster import assign as module
 from components.cluster.assign import SET_ASIDE, Clusters, assign, silhouette
 from components.cluster.score import bcubed
+from components.cluster.tree import Rule
 from components.core.errors import SettingsError
 
 METHODS = ("kmeans", "average", "hdbscan")
+RULE = Rule(near=0.6, far=1.4)
 
 
 def people(sizes: list[int], *, spread: float = 0.15, dim: int = 64, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -32,7 +34,7 @@ def agreement(clusters: Clusters, truth: np.ndarray) -> tuple[float | None, floa
 @pytest.mark.parametrize("sizes", [[4] * 12, [1] * 10 + [5, 3], [1] * 6, [40, 1, 1, 2], [7]])
 def test_people_are_found_whatever_number_of_photos_they_have(method: module.Method, sizes: list[int]) -> None:
     points, truth = people(sizes)
-    clusters = assign(points, method, None, 0.6, 0)
+    clusters = assign(points, method, None, RULE, 0)
     assert clusters.k == len(sizes)
     assert agreement(clusters, truth) == (1.0, 1.0)
     assert clusters.silhouette > 0.4
@@ -41,7 +43,7 @@ def test_people_are_found_whatever_number_of_photos_they_have(method: module.Met
 
 def test_hdbscan_sets_lone_photos_aside_and_merges_nobody() -> None:
     points, truth = people([5, 4, 3, 1, 1, 1])
-    clusters = assign(points, "hdbscan", None, 0.6, 0)
+    clusters = assign(points, "hdbscan", None, RULE, 0)
     lone = np.isin(truth, (3, 4, 5))
     assert (clusters.labels[lone] == SET_ASIDE).all() and (clusters.confidence[lone] == 0).all()
     assert agreement(clusters, truth)[0] == 1.0
@@ -51,36 +53,36 @@ def test_hdbscan_sets_lone_photos_aside_and_merges_nobody() -> None:
 @given(st.integers(1, 14), st.sampled_from(["kmeans", "average"]))
 def test_a_given_number_is_kept(k: int, method: module.Method) -> None:
     points, _ = people([3, 1, 4, 1, 5])
-    clusters = assign(points, method, k, 0.6, 0)
+    clusters = assign(points, method, k, RULE, 0)
     assert clusters.k == k == len(np.unique(clusters.labels))
 
 
 def test_a_given_number_is_kept_where_photos_are_identical() -> None:
     points = np.repeat(people([1, 1])[0], 3, axis=0)
-    assert assign(points, "average", 4, 0.6, 0).k == 4
+    assert assign(points, "average", 4, RULE, 0).k == 4
 
 
 def test_numbers_that_cannot_be() -> None:
     points, _ = people([2, 2])
     with pytest.raises(SettingsError, match="only 4 photos"):
-        assign(points, "kmeans", 5, 0.6, 0)
+        assign(points, "kmeans", 5, RULE, 0)
     with pytest.raises(SettingsError, match="hdbscan"):
-        assign(points, "hdbscan", 2, 0.6, 0)
+        assign(points, "hdbscan", 2, RULE, 0)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_same_input_same_groups_and_one_photo_is_enough(method: module.Method) -> None:
     points, _ = people([3, 2, 1, 4], spread=0.5)
-    first, second = (assign(points, method, None, 0.6, 7) for _ in range(2))
+    first, second = (assign(points, method, None, RULE, 7) for _ in range(2))
     assert (first.labels == second.labels).all() and (first.confidence == second.confidence).all()
-    assert assign(points[:1], method, None, 0.6, 0).labels.tolist() == [0]
+    assert assign(points[:1], method, None, RULE, 0).labels.tolist() == [0]
 
 
 def test_confidence_tells_the_doubtful_photo() -> None:
     points, truth = people([6, 6])
     between = points[truth == 0][0] * 0.55 + points[truth == 1][0] * 0.45
     points = np.concatenate([points, (between / np.linalg.norm(between))[None]]).astype(np.float32)
-    confidence = assign(points, "kmeans", 2, 0.6, 0).confidence
+    confidence = assign(points, "kmeans", 2, RULE, 0).confidence
     assert confidence[-1] < 0.3 < 0.7 < confidence[:-1].min()
 
 
@@ -108,6 +110,6 @@ def test_a_lone_photo_counts_against_when_somebody_is_near() -> None:
 def test_large_sets_are_grouped_in_blocks(method: module.Method, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "EXACT", 60)
     points, truth = people([6] * 50 + [1] * 30)
-    clusters = assign(points, method, None, 0.6, 0)
+    clusters = assign(points, method, None, RULE, 0)
     precision, recall = agreement(clusters, truth)
     assert precision == 1.0 and recall is not None and recall > 0.98
