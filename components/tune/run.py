@@ -1,0 +1,101 @@
+"""The three tasks of tuning, by name of the study: make it, work on it, pick its winner."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.core import tracking
+from components.core.identities import Identities
+from components.core.people import PeopleDataset
+from components.core.recorder import Recorder
+from components.core.settings import TrainSettings, TuneSettings
+from components.tune import study as studies
+from components.tune.select import SelectSummary
+from components.tune.select import select as write_winner
+from components.tune.work import Worker, share_cores
+
+_NOT_THE_STUDY = {"enabled", "study", "trials", "workers", "device_hours", "warm_start", "heartbeat"}
+_NOT_THE_TRIAL = {"weights", "steps", "seed", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints",
+                  "device"}
+RUN = "mlflow_run"
+"""Study attribute: the MLflow run that its workers' runs are children of."""
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """The study that was made, or opened again."""
+
+    study: str
+    trials: int
+    done: int
+    """Trials that earlier runs settled."""
+
+
+@dataclass(frozen=True)
+class WorkSummary:
+    """What one worker did."""
+
+    study: str
+    begun: int
+    """Trials that this worker began or took over."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TuneRun:
+    """The MLflow run that `prepare` recorded in; keywords of `tracking.step_run` for the tasks that follow it."""
+
+    study: str
+    worker: str = ""
+
+    def as_child(self) -> dict[str, str]:
+        """A worker's run is a child of it."""
+        return {"name": f"worker {self.worker}", "parent": self._id()}
+
+    def as_itself(self) -> dict[str, str]:
+        """The winner and the plots go into it."""
+        return {"run_id": self._id()}
+
+    def _id(self) -> str:
+        return str(studies.load(self.study, studies.storage(studies.studies_url())).user_attrs.get(RUN, ""))
+
+
+def prepare(people: Path, identities: Path, training: TrainSettings, settings: TuneSettings, recorder: Recorder
+            ) -> PrepareSummary:
+    """Create the study or open it again, with `settings.trials` slots.
+
+    Its name, when not given, comes from everything that decides a trial's score: data, training, objective, space.
+    """
+    dataset, who = PeopleDataset.open(people), Identities.open(identities)
+    content = [settings.model_dump(mode="json", exclude=_NOT_THE_STUDY),
+               training.model_dump(mode="json", exclude=_NOT_THE_TRIAL), dataset.digest, who.digest]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    name = settings.study or f"weights-{digest[:12]}"
+    facts = {"people": dataset.digest, "identities": who.digest, "steps": settings.steps,
+             "created_for": training.generator, RUN: getattr(recorder, "run_id", "")}
+    database = studies.storage(studies.studies_url())
+    study = studies.create(name, database, settings, training.weights, facts)
+    recorder.params({"study": name})
+    done = sum(any(map(studies.done, trials)) for trials in studies.slots(study).values())
+    return PrepareSummary(name, settings.trials, done)
+
+
+def work(name: str, people: Path, identities: Path, training: TrainSettings, settings: TuneSettings, state: Path,
+         recorder: Recorder) -> WorkSummary:
+    """Work on a study until nothing is left to do. Checkpoints of trials under way lie under `state`."""
+    began = time.monotonic()
+    share_cores(settings.workers)
+    study = studies.load(name, studies.storage(studies.studies_url(), settings.heartbeat), settings)
+    worker = Worker(study, people, identities, training, settings, state / "trials",
+                    lambda trial, run: tracking.nested_run(recorder, trial, run))
+    begun = worker.run()
+    return WorkSummary(name, begun, round(time.monotonic() - began, 1))
+
+
+def select(name: str, out: Path, settings: TuneSettings, recorder: Recorder) -> SelectSummary:
+    """Write the winner of a study to `out`. Raises `InputError` when no trial has finished."""
+    return write_winner(studies.load(name, studies.storage(studies.studies_url())), out, settings, recorder)

@@ -1,0 +1,105 @@
+"""What a trial is worth: one number from people it was not trained on, none of them among the test people.
+
+    score = identity recovered - Fréchet distance / Fréchet distance of plain warping
+
+Both parts have no unit. The first is 0 for a stranger's face and 1 for one as like as another photo of the person
+(`components.evaluate.identity`); the second is 1 for pictures as far from real photos as texture maps that were only
+looked up, without a network, in the same pairs. So a gain of 0.1 in either is worth the same.
+
+The Fréchet distance is taken in the leading principal components of the real photos' features, as many as the number
+of pictures can determine: validation sets are small, and what matters is the order of trials.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from components.core.errors import DataError
+from components.core.identities import Identities
+from components.core.networks.generator import Reposer
+from components.core.people import PeopleDataset
+from components.core.settings import EvaluateSettings, TuneSettings
+from components.evaluate import pairs
+from components.evaluate.album import Album
+from components.evaluate.identity import identity_figures, similarities
+from components.evaluate.intervals import Resampler
+from components.evaluate.measure import Instruments, Measured, measure, measure_reals
+from components.evaluate.painters import ModelPainter, WarpPainter
+from components.evaluate.quality import frechet
+
+Floats = npt.NDArray[np.float64]
+_PER_COMPONENT = 4
+"""Pictures per principal component."""
+_MOST_COMPONENTS = 64
+
+
+@dataclass(frozen=True)
+class Score:
+    """A trial's score and its parts."""
+
+    value: float
+    identity_recovered: float
+    frechet: float
+    """As a multiple of plain warping's."""
+    perceptual: float
+    """Mean distance from the truth; not in the score, for the record."""
+
+    def parts(self) -> dict[str, float]:
+        """By name, for logs."""
+        return asdict(self)
+
+
+class Scorer:
+    """Scores models on fixed pairs of the validation identities.
+
+    Raises `DataError` when those cannot tell: too few pairs, or faces that the judge cannot tell apart.
+    """
+
+    def __init__(self, people: Path, identities: Path, settings: TuneSettings) -> None:
+        dataset = PeopleDataset.open(people)
+        self._album = Album(dataset)
+        judge = EvaluateSettings(split="validation", pairs=settings.pairs, seed=settings.seed)
+        questions = pairs.choose(dataset, Identities.open(identities), "validation", settings.pairs, settings.seed)
+        self._cases = questions.transfer
+        if len(self._cases) < 8:
+            raise DataError(f"the validation people have {len(self._cases)} pairs: too few to score a trial",
+                            path=identities, remedy="raise cluster.validation, or bring more photos per person")
+        self._instruments = Instruments(judge, dataset.origin)
+        self._reals = measure_reals(self._album, questions.members, self._instruments)
+        self._resampler = Resampler([case.identity for case in self._cases], 100, settings.seed)
+        count = min(len(self._cases), len(self._reals.features))
+        self._axes = _principal(self._reals.features, min(max(count // _PER_COMPONENT, 1), _MOST_COMPONENTS))
+        self._plain = self._distance(self._measure(WarpPainter(), "plain warp"))
+
+    @property
+    def facts(self) -> dict[str, int]:
+        """What the score is taken from."""
+        return {"pairs": len(self._cases), "people": len({case.identity for case in self._cases}),
+                "frechet_components": self._axes.shape[1]}
+
+    def __call__(self, reposer: Reposer) -> Score:
+        """Score a model."""
+        measured = self._measure(ModelPainter(reposer), "score")
+        identity = identity_figures(similarities(self._cases, measured, self._reals), self._resampler
+                                    )["identity_recovered"]
+        if identity.value is None:
+            raise DataError(f"identity cannot be scored on the validation people: {identity.reason}",
+                            remedy="raise cluster.validation")
+        distance = self._distance(measured) / self._plain
+        return Score(identity.value - distance, identity.value, distance, float(np.nanmean(measured.perceptual)))
+
+    def _measure(self, painter: ModelPainter | WarpPainter, label: str) -> Measured:
+        return measure(self._album, self._cases, painter, self._instruments, label)
+
+    def _distance(self, measured: Measured) -> float:
+        return frechet(measured.features @ self._axes, self._reals.features @ self._axes)
+
+
+def _principal(features: Floats, count: int) -> Floats:
+    """The leading principal directions of features [n, d] as columns [d, count]."""
+    _, _, directions = np.linalg.svd(features - features.mean(axis=0), full_matrices=False)
+    return np.asarray(directions[:count].T)
