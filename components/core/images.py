@@ -23,6 +23,7 @@ PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 # Pillow's own limit is fixed; `open_image` has one that is a setting, and checks it before anything is unpacked.
 Image.MAX_IMAGE_PIXELS = None
 
+_MOST_BYTES_PER_PIXEL, _MOST_BYTES_BESIDE = 8, 1 << 26
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError,
            OverflowError, MemoryError, struct.error, zlib.error)
@@ -38,7 +39,12 @@ def read_photo(path: str | Path, max_megapixels: float = 80.0) -> Pixels:
     image = open_image(path, max_megapixels)
     with _refusing_broken(path):
         image = ImageOps.exif_transpose(image) or image
-        return np.asarray(_to_rgb(_to_srgb(image), path))
+        profile = image.info.get("icc_profile")
+        colours, alpha = _flattened(image, path)
+        rgb = _to_srgb(colours, profile)
+        if alpha is not None:
+            rgb = Image.composite(rgb, Image.new("RGB", rgb.size, (255, 255, 255)), alpha)
+        return np.asarray(rgb)
 
 
 def open_image(path: str | Path, max_megapixels: float = 80.0) -> Image.Image:
@@ -49,6 +55,11 @@ def open_image(path: str | Path, max_megapixels: float = 80.0) -> Image.Image:
     path = Path(path)
     with _refusing_broken(path), machine_errors(path):
         try:
+            # No photo of so many pixels takes more: four channels of 16 bits, and room for what else it holds.
+            if path.stat().st_size > _MOST_BYTES_PER_PIXEL * max_megapixels * 1e6 + _MOST_BYTES_BESIDE:
+                raise InputError(f"a file of {path.stat().st_size / 1e6:.0f} MB, which no photo of "
+                                 f"{max_megapixels:g} megapixels needs", path=path,
+                                 remedy="export it again or raise preprocess.max_megapixels")
             data = path.read_bytes()
         except (FileNotFoundError, IsADirectoryError):
             raise InputError("no such image file", path=path, remedy="check the name") from None
@@ -71,10 +82,13 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
     Raises `InputError` for a file that is missing or no image.
     """
-    with _refusing_broken(path), warnings.catch_warnings():
+    with _refusing_broken(path), machine_errors(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(path, formats=_FORMATS) as image:
-            return image.height, image.width
+        try:
+            with Image.open(path, formats=_FORMATS) as image:
+                return image.height, image.width
+        except (FileNotFoundError, IsADirectoryError):
+            raise InputError("no such image file", path=path, remedy="check the name") from None
 
 
 def write_png(path: str | Path, image: Pixels, *, compress_level: int = 3) -> None:
@@ -123,29 +137,39 @@ class _refusing_broken:  # reads as a statement: with _refusing_broken(path)
         raise InputError(reason, path=self._path, remedy="copy or export it again, or remove it") from error
 
 
-def _to_srgb(image: Image.Image) -> Image.Image:
-    """Convert an embedded colour profile; images without one, or with a broken one, are taken as they are."""
-    profile_bytes = image.info.get("icc_profile")
-    if not profile_bytes or image.mode not in ("RGB", "CMYK", "L"):
-        return image
+def _flattened(image: Image.Image, path: str | Path) -> tuple[Image.Image, Image.Image | None]:
+    """Any image as 8-bit RGB, L, CMYK or LAB, which its profile speaks of, and its alpha where it has any."""
+    mode = image.mode
+    if mode in ("RGB", "L", "CMYK", "LAB") and "transparency" not in image.info:
+        return image, None
+    if mode == "I" or mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8)), None
+    if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        over = image.convert("RGBA")
+        return over.convert("RGB"), over.getchannel("A")
+    if mode in ("1", "P", "YCbCr", "HSV"):
+        return image.convert("L" if mode == "1" else "RGB"), None
+    raise InputError(f"pixels of type {mode} are not a photo", path=path, remedy="export it as 8-bit RGB")
+
+
+def _to_srgb(image: Image.Image, profile_bytes: bytes | None) -> Image.Image:
+    """RGB, L, CMYK or LAB as sRGB by its profile; without a profile, or with a broken one, as Pillow takes it."""
+    plain = image if image.mode == "RGB" else image.convert("RGB")
+    if not profile_bytes:
+        return plain
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(profile_bytes))
-        if image.mode == "RGB" and "srgb" in ImageCms.getProfileDescription(profile).lower():
-            return image
-        converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return image
-    return converted if converted is not None else image
+        # A grey picture of an editor that works in RGB carries the RGB profile.
+        wanted = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(profile.profile.xcolor_space.strip())
+        source = plain if wanted == "RGB" else image
+        if source.mode != wanted or (wanted == "RGB" and _is_srgb(profile)):
+            return plain
+        converted = ImageCms.profileToProfile(source, profile, ImageCms.createProfile("sRGB"), outputMode="RGB",
+                                              renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError):
+        return plain
+    return plain if converted is None else converted
 
 
-def _to_rgb(image: Image.Image, path: str | Path) -> Image.Image:
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I;16") or image.mode == "I":
-        return Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
-        over = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", over.size, (255, 255, 255, 255)), over).convert("RGB")
-    if image.mode in ("1", "L", "P", "CMYK", "YCbCr", "LAB", "HSV"):
-        return image.convert("RGB")
-    raise InputError(f"pixels of type {image.mode} are not a photo", path=path, remedy="export it as 8-bit RGB")
+def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
+    return "srgb" in ImageCms.getProfileDescription(profile).lower()

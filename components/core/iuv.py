@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.core.errors import InputError
-from components.core.images import Pixels, open_image, write_png
+from components.core.images import Pixels, image_size, open_image, write_png
 
 Order = Literal["IUV", "VUI"]
+_Sums = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 PART_NAMES: dict[int, str] = {
     1: "torso back", 2: "torso front", 3: "right hand", 4: "left hand", 5: "left foot", 6: "right foot",
@@ -35,10 +36,12 @@ GARMENT_PARTS = (1, 2, *range(5, 23))
 BODY_PARTS = (3, 4, 23, 24)
 
 _MAX_MEGAPIXELS = 200.0
-# Share of label changes that pass through a label in between. On 21 detector maps: at most 0.012 at full size and
-# 0.081 shrunk (nearest) to a person of 64 px; at least 0.145 after bilinear, area or bicubic resizing by 0.25 to 3.
-_IN_BETWEEN = 0.11
+# Share of label changes that pass through a pixel in between. At most 0.003 on 21 detector maps at full size, 0.026
+# shrunk to a person of 64 px, 0.036 on synthetic maps of 128 to 512 px; at least 0.15 after bilinear, area, bicubic or
+# Lanczos resizing by 0.5 to 2, also where only I was interpolated.
+_IN_BETWEEN = 0.08
 _FEW_CHANGES = 24
+_ROUNDING = 1
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,13 @@ def read_iuv(path: str | Path, size: tuple[int, int] | None = None) -> IuvMap:
     doubt or that fits neither, nobody in it, and I (or U, V) that was interpolated by a resize.
     """
     path = Path(path)
+    if size is not None:  # by its header, before anything is unpacked
+        height, width = image_size(path)
+        if (height, width) != tuple(size):
+            raise InputError(f"the pose map is {width} x {height} pixels, its photo is {size[1]} x {size[0]}",
+                             path=path, remedy="make the pose map from this very photo, or resize it with nearest "
+                                               "neighbour")
     pixels = _read_rgb_png(path)
-    height, width = pixels.shape[:2]
-    if size is not None and (height, width) != tuple(size):
-        raise InputError(f"the pose map is {width} x {height} pixels, its photo is {size[1]} x {size[0]}", path=path,
-                         remedy="make the pose map from this very photo, or resize it with nearest neighbour")
     order = _decide_order(pixels, path)
     planes = pixels if order == "IUV" else np.ascontiguousarray(pixels[..., ::-1])
     check_iuv(planes, path=path)
@@ -77,7 +82,7 @@ def write_iuv(path: str | Path, iuv: Pixels) -> None:
 def check_iuv(iuv: Pixels, path: str | Path | None = None) -> None:
     """Raise `InputError` unless `iuv` is uint8 [H, W, 3] as (I, U, V) with labels that nobody interpolated."""
     _check_values(iuv, path)
-    share = in_between_share(iuv[..., 0])
+    share = in_between_share(iuv)
     if share > _IN_BETWEEN:
         raise InputError(f"I was interpolated: {share:.0%} of its borders pass through labels in between", path=path,
                          remedy="resize pose maps with nearest neighbour, and never as JPEG")
@@ -99,24 +104,34 @@ def _check_values(iuv: Pixels, path: str | Path | None) -> None:
                          path=path, remedy="resize pose maps with nearest neighbour, U and V 0 where I is 0")
 
 
-def in_between_share(labels: Pixels) -> float:
-    """Share of a label map's changes (along rows and columns) at pixels whose label lies strictly between both sides.
+def in_between_share(iuv: Pixels) -> float:
+    """Share of a pose map's label changes (along rows and columns) at pixels that lie between both their neighbours.
 
-    True maps jump from part to part (at most 0.012 on detector maps at full size); interpolation leaves ramps
-    (0.145 and more). 0 where there are too few changes to tell.
+    Between in all of I, U and V, in I strictly: what interpolation makes of a border. True maps jump from part to part,
+    and where a thin part happens to have a label between its neighbours', its U and V hardly ever are. 0 where there
+    are too few changes to tell.
     """
+    x0, y0, x1, y1 = person_box(iuv) or (0, 0, 0, 0)
+    iuv = iuv[max(0, y0 - 1) : y1 + 1, max(0, x0 - 1) : x1 + 1]  # beyond, nothing changes
+    labels = np.ascontiguousarray(iuv[..., 0]).astype(np.int8)
     between = changes = 0
-    signed = labels.astype(np.int8)
-    for step in (np.diff(signed, axis=0), np.diff(signed, axis=1).T):
-        changes += int(np.count_nonzero(step))
-        between += int(np.count_nonzero(step[1:].astype(np.int16) * step[:-1] > 0))
+    for axis, view in enumerate((iuv, iuv.transpose(1, 0, 2))):
+        steps = np.diff(labels, axis=axis)
+        changes += int(np.count_nonzero(steps))
+        after, before = (steps[1:], steps[:-1]) if axis == 0 else (steps[:, 1:], steps[:, :-1])
+        # Of one sign, by the highest bit.
+        found = np.flatnonzero(((after ^ before) >= 0) & (after != 0) & (before != 0))
+        rows, columns = np.divmod(found, max(1, after.shape[1]))[:: 1 if axis == 0 else -1]
+        first, here, last = (view[rows + i, columns, 1:].astype(np.int16) for i in range(3))
+        low, high = np.minimum(first, last) - _ROUNDING, np.maximum(first, last) + _ROUNDING
+        between += int(np.count_nonzero(((here >= low) & (here <= high)).all(axis=1)))
     return between / changes if changes >= _FEW_CHANGES else 0.0
 
 
 def person_box(iuv: Pixels) -> tuple[int, int, int, int] | None:
     """(x0, y0, x1, y1) around all body parts, ends excluded, or None where there is nobody."""
-    rows = np.flatnonzero((iuv[..., 0] > 0).any(axis=1))
-    columns = np.flatnonzero((iuv[..., 0] > 0).any(axis=0))
+    labels = np.ascontiguousarray(iuv[..., 0])
+    rows, columns = np.flatnonzero(labels.max(axis=1)), np.flatnonzero(labels.max(axis=0))
     if not len(rows):
         return None
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
@@ -142,24 +157,67 @@ def resize_iuv(iuv: Pixels, size: tuple[int, int]) -> Pixels:
     if size == iuv.shape[:2]:
         return iuv.copy()
     (height, width), (rows, columns) = iuv.shape[:2], size
-    nearest = iuv[_centres(rows, height).astype(np.intp)][:, _centres(columns, width).astype(np.intp)]
-    labels = nearest[..., 0]
-    total = np.zeros((rows, columns, 2), np.float32)
-    weights = np.zeros((rows, columns), np.float32)
-    taps = _taps(columns, width)
-    for y, weight_y in _taps(rows, height):
-        strip = iuv[y]
-        for x, weight_x in taps:
-            tap = strip[:, x]
-            weight = (tap[..., 0] == labels) * (weight_y[:, None] * weight_x[None, :])
-            total += tap[..., 1:] * weight[..., None]
-            weights += weight
+    packed = _packed(iuv)
+    nearest = packed[_centres(rows, height).astype(np.intp)].take(_centres(columns, width).astype(np.intp), axis=1)
+    labels = np.asarray(nearest >> 24, np.uint32)
+    sums = _averaged if height > rows and width > columns else _interpolated
+    *charts, weights = sums(packed, labels)
     # A nearest pixel that no tap hit (a part thinner than the taps' spacing) keeps its own U and V.
-    mean = np.where(weights[..., None] > 0, total / np.maximum(weights, 1e-6)[..., None], nearest[..., 1:])
+    missed = weights == 0
+    weights[missed] = 1
     out = np.empty((rows, columns, 3), np.uint8)
     out[..., 0] = labels
-    out[..., 1:] = np.where(labels[..., None] > 0, np.rint(mean), 0)
+    for plane, (total, own) in enumerate(zip(charts, _charts(nearest), strict=True), start=1):
+        total[missed] = own[missed]
+        out[..., plane] = np.rint(total / weights) * (labels > 0)
     return out
+
+
+def _packed(iuv: Pixels) -> NDArray[np.uint32]:
+    """A pose map [H, W, 3] as one number a pixel: I in the top byte, V in the third, U in the lowest [H, W].
+
+    One gather moves all three, and up to 256 pixels' U and V are summed in one addition.
+    """
+    planes = np.zeros((*iuv.shape[:2], 4), np.uint8)
+    planes[..., 0], planes[..., 2], planes[..., 3] = iuv[..., 1], iuv[..., 2], iuv[..., 0]
+    return planes.view("<u4")[..., 0].astype(np.uint32, copy=False)
+
+
+def _charts(packed: NDArray[np.uint32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """U and V of packed pixels."""
+    return (packed & 0xFF).astype(np.float32), ((packed >> 16) & 0xFF).astype(np.float32)
+
+
+def _averaged(packed: NDArray[np.uint32], labels: NDArray[np.uint32]) -> _Sums:
+    """Sums of U, of V, and counts [h, w] over the taps of each pixel that show its part; for shrinking."""
+    total, count = np.zeros_like(labels), np.zeros(labels.shape, np.uint8)
+    columns = [x for x, _ in _taps(labels.shape[1], packed.shape[1])]
+    for y, _ in _taps(labels.shape[0], packed.shape[0]):
+        strip = packed[y]
+        for x in columns:
+            tap = strip.take(x, axis=1)
+            same = (tap >> 24) == labels
+            tap &= 0x00FF00FF
+            tap *= same
+            total += tap
+            count += same
+    return (total & 0xFFFF).astype(np.float32), (total >> 16).astype(np.float32), count.astype(np.float32)
+
+
+def _interpolated(packed: NDArray[np.uint32], labels: NDArray[np.uint32]) -> _Sums:
+    """Weighted sums of U, of V, and weights [h, w] of the taps of each pixel that show its part."""
+    total_u, total_v, weights = (np.zeros(labels.shape, np.float32) for _ in range(3))
+    columns = _taps(labels.shape[1], packed.shape[1])
+    for y, weight_y in _taps(labels.shape[0], packed.shape[0]):
+        strip = packed[y]
+        for x, weight_x in columns:
+            tap = strip.take(x, axis=1)
+            weight = ((tap >> 24) == labels) * (weight_y[:, None] * weight_x[None, :])
+            u, v = _charts(tap)
+            total_u += u * weight
+            total_v += v * weight
+            weights += weight
+    return total_u, total_v, weights
 
 
 def _centres(count: int, length: int) -> NDArray[np.float64]:
@@ -222,7 +280,7 @@ def _decide_order(pixels: Pixels, path: Path) -> Order:
     # Both ends are small: only true labels cover everything that has U or V, and jump instead of running smoothly.
     views = {"IUV": pixels, "VUI": pixels[..., ::-1]}
     likely = [order for order in fits if views[order][..., 0].any() and not _spill(views[order])
-              and in_between_share(views[order][..., 0]) <= _IN_BETWEEN]
+              and in_between_share(views[order]) <= _IN_BETWEEN]
     if len(likely) == 1:
         return likely[0]
     raise InputError(f"the channel order is in doubt: R reaches {peaks[0]} and B {peaks[2]}, either could be I",

@@ -35,8 +35,12 @@ _RELATIVES: dict[int, tuple[int, ...]] = {
 }
 """Whose mean colour stands in for a part of which neither side was seen: the part's other face, then its neighbour."""
 
+SEEN, MIRRORED, PAINTED = 255, 128, 64
+"""Where a completed texel comes from: the photo, the photo's mirrored side, or nowhere (spread from its neighbours)."""
+
 _GRID = (4, 6)
 _MAX_SUBDIVISION = 4
+_PACK = float(2**26)
 
 
 def unwrap(photo: Pixels, iuv: Pixels, texel: int, mask: Mask | None = None) -> tuple[Pixels, Mask]:
@@ -50,12 +54,10 @@ def unwrap(photo: Pixels, iuv: Pixels, texel: int, mask: Mask | None = None) -> 
     labels = iuv[..., 0] if mask is None else iuv[..., 0] * mask
     around = _around(labels)
     labels, iuv, photo = labels[around], iuv[around], photo[around]
-    x, y = _texel_positions(iuv, texel)
-    total = np.zeros((PARTS * texel * texel, 4))
-    _accumulate(total, labels, x, y, photo, texel)
-    steps = _subdivision(labels, x, y)
+    total = _accumulated(labels, iuv, photo, texel)
+    steps = _subdivision(labels, iuv, texel)
     if steps > 1:
-        _accumulate_between(total, labels, x, y, photo, texel, steps)
+        _accumulate_between(total, labels, *_texel_positions(iuv, texel), photo, texel, steps)
     tiles = total.reshape(PARTS, texel, texel, 4)
     seen = tiles[..., 3] > 0
     colour = (tiles[..., :3] / np.maximum(tiles[..., 3:], 1e-9)).astype(np.float32)
@@ -120,11 +122,12 @@ def mirror(tiles: NDArray[Kind]) -> NDArray[Kind]:
     return out
 
 
-def complete(texture: Pixels, seen: Mask) -> Pixels:
+def complete(texture: Pixels, seen: Mask) -> tuple[Pixels, Pixels]:
     """Fill the unseen texels: from the mirrored part (left-right symmetry), then outward from the part's seen texels.
 
     A part of which neither side was seen takes the mean colour of its nearest relative. Seen texels stay as they
-    are; `seen` itself keeps telling what is evidence and what is paint. Returns uint8 [24, N, N, 3].
+    are. Returns the texture uint8 [24, N, N, 3] and what each texel is, uint8 [24, N, N]: SEEN is evidence, MIRRORED a
+    guess about a symmetric body, PAINTED says nothing about the person.
     """
     mirrored = mirror(seen)
     take = mirrored & ~seen
@@ -142,7 +145,8 @@ def complete(texture: Pixels, seen: Mask) -> Pixels:
             garment = [means[other] for other in GARMENT_PARTS if other in means]
             fallback = relatives[0] if relatives else np.mean(garment, axis=0) if garment else overall
             colour[tile] = fallback
-    return np.where(seen[..., None], texture, np.rint(colour).astype(np.uint8))
+    origin = np.where(seen, np.uint8(SEEN), np.where(take, np.uint8(MIRRORED), np.uint8(PAINTED)))
+    return np.where(seen[..., None], texture, np.rint(colour).astype(np.uint8)), origin
 
 
 def to_picture(tiles: Pixels) -> Pixels:
@@ -178,25 +182,43 @@ def _texel_positions(iuv: Pixels, texel: int) -> tuple[Floats, Floats]:
     return iuv[..., 1] * scale, (255 - iuv[..., 2].astype(np.float32)) * scale
 
 
-def _accumulate(total: NDArray[np.float64], labels: Pixels, x: Floats, y: Floats, photo: NDArray[np.generic],
+def _accumulated(labels: Pixels, iuv: Pixels, photo: Pixels, texel: int) -> NDArray[np.float64]:
+    """Sums of colour and count [24 N N, 4] over the pixels of the body that fall in each texel."""
+    body = np.flatnonzero(labels > 0)
+    values = np.arange(256, dtype=np.uint8)
+    x, y = _texel_positions(np.stack([values] * 3, axis=1), texel)
+    column, row = (x + 0.5).astype(np.intp), (y + 0.5).astype(np.intp) * texel
+    tile = (values.astype(np.intp) - 1) * (texel * texel)
+    part, u, v = iuv.reshape(-1, 3).take(body, axis=0).T
+    index = tile.take(part) + row.take(v) + column.take(u)
+    red, green, blue = photo.reshape(-1, 3).take(body, axis=0).T.astype(np.float64, order="C")
+    # Two sums in one number: whole ones of 26 bits each are exact in float64 (2^18 pixels of 255 in one texel).
+    size = PARTS * texel * texel
+    total = np.empty((size, 4))
+    for at, packed in ((0, red + _PACK * green), (2, blue + _PACK)):
+        sums = np.bincount(index, packed, size)
+        total[:, at + 1] = np.floor(sums / _PACK)
+        total[:, at] = sums - _PACK * total[:, at + 1]
+    return total
+
+
+def _accumulate(total: NDArray[np.float64], labels: Pixels, x: Floats, y: Floats, colours: Floats,
                 texel: int) -> None:
-    """Add the pixels of the body, colour and count, to the texels they fall in."""
-    body = labels > 0
-    tile = (labels[body].astype(np.intp) - 1) * (texel * texel)
-    index = tile + (y[body] + 0.5).astype(np.intp) * texel + (x[body] + 0.5).astype(np.intp)
-    colours = photo[body]
+    """Add points of the body [n], colour and count, to the texels they fall in."""
+    tile = (labels.astype(np.intp) - 1) * (texel * texel)
+    index = tile + (y + 0.5).astype(np.intp) * texel + (x + 0.5).astype(np.intp)
     for channel in range(3):
         total[:, channel] += np.bincount(index, colours[:, channel], len(total))
     total[:, 3] += np.bincount(index, minlength=len(total))
 
 
-def _subdivision(labels: Pixels, x: Floats, y: Floats) -> int:
+def _subdivision(labels: Pixels, iuv: Pixels, texel: int) -> int:
     """Into how many steps to divide a pixel so that most neighbours of a part are at most a texel apart."""
     distances = []
     for along in ((slice(None), slice(None, None, 4)), (slice(None, None, 4), slice(None))):
         # Every fourth column and every fourth row are enough to tell.
         axis = 0 if along[0] == slice(None) else 1
-        part, u, v = labels[along], x[along], y[along]
+        part, (u, v) = labels[along], _texel_positions(iuv[along], texel)
         same = (_after(part, axis) == _before(part, axis)) & (_before(part, axis) > 0)
         distances.append(np.maximum(np.abs(np.diff(u, axis=axis)), np.abs(np.diff(v, axis=axis)))[same])
     steps = np.concatenate(distances)

@@ -1,4 +1,4 @@
-"""One photo to one person: crop, pose map, matte, texture map, encoded and ready to be written."""
+"""One photo to the people in it: crop, pose map, matte, texture map, encoded and ready to be written."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.core.crop import cut
 from components.core.digest import file_digest
 from components.core.errors import InputError
 from components.core.head import face_chip, face_seen, head_box, view
-from components.core.images import encode_png, read_photo
-from components.core.iuv import Order, crop_iuv, read_iuv
+from components.core.images import Pixels, decode_png, encode_png, read_photo
+from components.core.iuv import Order, read_iuv
 from components.core.matte import read_matte
 from components.core.people import FACE, PersonRecord
 from components.core.people_writer import EncodedPerson
 from components.core.person import PersonCrop, person_from_photo
 from components.core.settings import PreprocessSettings
 from components.core.texture import to_picture
+from components.preprocess.checks import check_person, grey_of, perceptual_hash
 from components.preprocess.photos import Photo
 
 
@@ -30,39 +30,96 @@ class Rejected:
     reason: str
 
 
-def encode_person(photo: Photo, settings: PreprocessSettings) -> EncodedPerson | Rejected:
-    """Do the whole work on one photo. What is wrong with it is returned, not raised; a full disk is raised."""
+def people_of_photo(photo: Photo, settings: PreprocessSettings) -> list[EncodedPerson | Rejected]:
+    """Do the whole work on one photo: a result for each person in it, at least one.
+
+    One person by its pose map, or as many as DensePose found where it came without. What is wrong with a photo or a
+    person is returned, not raised; a full disk is raised.
+    """
     try:
-        return _encode(photo, settings)
+        pixels = read_photo(photo.path, settings.max_megapixels)
+        poses = _poses(photo, (pixels.shape[0], pixels.shape[1]), settings)
+        digest = file_digest(photo.path)
+        own = _own_matte(photo, pixels, settings)
     except InputError as error:
-        where = f"{error.path}: " if error.path and error.path != str(photo.path) else ""
-        return Rejected(photo.path.name, f"{where}{error.problem}" + (f" -- {error.remedy}" if error.remedy else ""))
+        return [_rejected(photo, error)]
+    results: list[EncodedPerson | Rejected] = []
+    for pose in poses:
+        try:
+            results.append(_encode(photo, digest, pixels, pose, _without_others(own, pose, poses), settings))
+        except InputError as error:
+            results.append(_rejected(photo, error, pose.id if len(poses) > 1 else None))
+    return results
 
 
-def _encode(photo: Photo, settings: PreprocessSettings) -> EncodedPerson:
-    if not photo.iuv.exists():
-        raise InputError("no pose map", path=photo.path, remedy=f"add iuv/{photo.iuv.name}")
-    pixels = read_photo(photo.path, settings.max_megapixels)
-    size = pixels.shape[0], pixels.shape[1]
-    read = read_iuv(photo.iuv, size)
-    own = None
-    if photo.matte is not None and settings.matte == "auto":
-        own = read_matte(photo.matte, size, settings.max_megapixels)
-    person = person_from_photo(pixels, read.planes, settings, own)
+@dataclass(frozen=True)
+class _Pose:
+    """A person's pose map in a photo [H, W]."""
+
+    id: str
+    planes: Pixels
+    order: Order
+    digest: str
+    """sha256 of the file that it came in."""
+
+
+def _poses(photo: Photo, size: tuple[int, int], settings: PreprocessSettings) -> list[_Pose]:
+    if photo.iuv.exists():
+        read = read_iuv(photo.iuv, size)
+        return [_Pose(photo.id, read.planes, read.order, file_digest(photo.iuv))]
+    if photo.detected is None:
+        raise InputError("no pose map", path=photo.path,
+                         remedy=f"add iuv/{photo.iuv.name}, or install detectron2 (docs/densepose.md)")
+    if not photo.detected:
+        score = settings.densepose.min_score
+        raise InputError(f"DensePose found nobody with a score of at least {score:g}", path=photo.path,
+                         remedy="remove the photo or lower preprocess.densepose.min_score")
+    return [_Pose(one.id, decode_png(one.iuv), "IUV", hashlib.sha256(one.iuv).hexdigest()) for one in photo.detected]
+
+
+def _own_matte(photo: Photo, pixels: Pixels, settings: PreprocessSettings) -> Pixels | None:
+    if photo.matte is None or settings.matte != "auto":
+        return None
+    return read_matte(photo.matte, (pixels.shape[0], pixels.shape[1]), settings.max_megapixels)
+
+
+def _without_others(matte: Pixels | None, pose: _Pose, poses: list[_Pose]) -> Pixels | None:
+    """The user's matte of everybody, less the bodies of the others."""
+    if matte is None or len(poses) == 1:
+        return matte
+    others = np.any([one.planes[..., 0] > 0 for one in poses if one is not pose], axis=0)
+    return np.where(others & (pose.planes[..., 0] == 0), np.uint8(0), matte)
+
+
+def _encode(photo: Photo, digest: str, pixels: Pixels, pose: _Pose, matte: Pixels | None,
+            settings: PreprocessSettings) -> EncodedPerson:
+    person = person_from_photo(pixels, pose.planes, settings, matte)
+    grey = grey_of(person.native_photo)
+    check_person(grey, person.native_iuv, settings)
     members = {"photo": encode_png(person.photo), "iuv": encode_png(person.iuv), "matte": encode_png(person.matte),
                "texture": encode_png(to_picture(person.texture)),
                "seen": encode_png(to_picture(np.where(person.seen, np.uint8(255), np.uint8(0))))}
-    face = face_chip(cut(pixels, person.box), crop_iuv(read.planes, person.box))
+    face = face_chip(person.native_photo, person.native_iuv)
     if face is not None:
         members[FACE] = encode_png(face)
-    return EncodedPerson(_record(photo, person, read.order, settings), members)
+    looks = perceptual_hash(grey) if settings.repeats >= 0 else None
+    return EncodedPerson(_record(photo, digest, pose, person, looks, settings), members)
 
 
-def _record(photo: Photo, person: PersonCrop, order: Order, settings: PreprocessSettings) -> PersonRecord:
-    digests = [file_digest(path) for path in (photo.path, photo.iuv, photo.matte) if path]
+def _record(photo: Photo, digest: str, pose: _Pose, person: PersonCrop, looks: str | None,
+            settings: PreprocessSettings) -> PersonRecord:
+    digests = [digest, pose.digest, *([file_digest(photo.matte)] if photo.matte else [])]
+    alone = photo.detected is None or len(photo.detected) == 1
     return PersonRecord(
-        id=photo.id, photo=photo.path.name, photo_digest=digests[0],
+        id=pose.id, photo=photo.path.name, photo_digest=digest,
         inputs_digest=hashlib.sha256("".join(digests).encode()).hexdigest(), shard=0, offset=0, length=0,
         box=person.box, scale=settings.resolution / (person.box[2] - person.box[0]), coverage=float(person.seen.mean()),
-        head_box=head_box(person.iuv), face_seen=face_seen(person.iuv), view=view(person.iuv), channel_order=order,
-        label=photo.label)
+        head_box=head_box(person.iuv), face_seen=face_seen(person.iuv), view=view(person.iuv),
+        channel_order=pose.order, label=photo.label if alone else None, perceptual_hash=looks)
+
+
+def _rejected(photo: Photo, error: InputError, person: str | None = None) -> Rejected:
+    where = f"{person}: " if person else ""
+    if error.path and error.path != str(photo.path):
+        where += f"{error.path}: "
+    return Rejected(photo.path.name, f"{where}{error.problem}" + (f" -- {error.remedy}" if error.remedy else ""))

@@ -22,6 +22,15 @@ _LONGEST_ID = 72
 
 
 @dataclass(frozen=True)
+class Detected:
+    """A person whom DensePose found in a photo that came without a pose map."""
+
+    id: str
+    iuv: bytes
+    """The pose map of the whole photo, a PNG as `iuv.write_iuv` makes them."""
+
+
+@dataclass(frozen=True)
 class Photo:
     """One photo and what lies beside it."""
 
@@ -33,6 +42,8 @@ class Photo:
     """The user's own matte, where there is one."""
     label: str | None
     """Identity from labels.csv."""
+    detected: tuple[Detected, ...] | None = None
+    """The people found in it; None where nobody looked, because it has a pose map or nothing can look."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
@@ -121,3 +122,76 @@ def test_broken_files_of_every_kind_never_crash(tmp_path: Path) -> None:
         else:
             assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
     assert refused > 250
+
+
+def _tiff(path: Path, array: np.ndarray) -> Path:
+    Image.fromarray(array).save(path)
+    return path
+
+
+def _swapped_profile() -> bytes:
+    """sRGB with the primaries of red and blue exchanged."""
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = srgb.replace(b"rXYZ", b"????").replace(b"bXYZ", b"rXYZ").replace(b"????", b"bXYZ")
+    return swapped.replace("sRGB".encode("utf-16-be"), "BGRs".encode("utf-16-be"))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_comes_out_upright(tmp_path: Path, orientation: int) -> None:
+    # How the camera stored an upright picture (EXIF 2.32, tag 274): undone in the same steps.
+    stored = {1: RAMP, 2: RAMP[:, ::-1], 3: RAMP[::-1, ::-1], 4: RAMP[::-1], 5: RAMP.transpose(1, 0, 2),
+              6: np.rot90(RAMP), 7: RAMP[::-1, ::-1].transpose(1, 0, 2), 8: np.rot90(RAMP, -1)}[orientation]
+    image = Image.fromarray(np.ascontiguousarray(stored))
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "turned.png", exif=exif)
+    assert np.array_equal(read_photo(tmp_path / "turned.png"), RAMP)
+
+
+def test_16_bit_colour_keeps_its_high_byte(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "deep.png"), RAMP[..., ::-1].astype(np.uint16) * 257)
+    assert np.array_equal(read_photo(tmp_path / "deep.png"), RAMP)
+    for name in ("deep.tif", "little.png"):
+        grey = RAMP[..., 0].astype(np.uint16) * 256 + 200
+        assert np.array_equal(read_photo(_tiff(tmp_path / name, grey)), np.repeat(RAMP[..., :1], 3, axis=-1))
+
+
+def test_cmyk_black_and_white_and_inverted_jpegs(tmp_path: Path) -> None:
+    flat = np.full((16, 16, 3), (200, 60, 20), np.uint8)
+    Image.fromarray(flat).convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
+    Image.fromarray(flat).convert("CMYK").save(tmp_path / "cmyk.tif")
+    for name in ("cmyk.jpg", "cmyk.tif"):
+        assert np.abs(read_photo(tmp_path / name).astype(int) - flat).max() <= 4
+    Image.fromarray(RAMP[..., 0] > 100).save(tmp_path / "bits.png")
+    assert np.array_equal(read_photo(tmp_path / "bits.png")[..., 2], np.where(RAMP[..., 0] > 100, 255, 0))
+
+
+def test_profiles_are_converted_whatever_the_pixels(tmp_path: Path) -> None:
+    profile, flat = _swapped_profile(), Image.new("RGB", (8, 8), (200, 120, 40))
+    clear = flat.convert("RGBA")
+    clear.putpixel((0, 0), (0, 0, 0, 0))
+    clear.save(tmp_path / "alpha.png", icc_profile=profile)
+    flat.quantize(4).save(tmp_path / "palette.png", icc_profile=profile)
+    for name in ("alpha.png", "palette.png"):
+        read = read_photo(tmp_path / name)
+        assert np.abs(read[4:].astype(int) - (40, 120, 200)).max() <= 3
+    assert (read_photo(tmp_path / "alpha.png")[0, 0] == 255).all()
+    # Grey has no red to exchange with blue: an RGB profile leaves it grey.
+    Image.new("L", (8, 8), 120).save(tmp_path / "grey.png", icc_profile=profile)
+    assert np.abs(read_photo(tmp_path / "grey.png").astype(int) - 120).max() <= 2
+
+
+def test_half_transparent_pixels_are_mixed_with_white(tmp_path: Path) -> None:
+    Image.new("RGBA", (4, 4), (100, 0, 200, 128)).save(tmp_path / "half.png")
+    assert np.abs(read_photo(tmp_path / "half.png").astype(int) - (177, 127, 227)).max() <= 1
+    palette = Image.new("P", (4, 4), 1)
+    palette.putpalette([9, 9, 9, 10, 200, 30])
+    palette.save(tmp_path / "key.png", transparency=0)
+    assert (read_photo(tmp_path / "key.png") == (10, 200, 30)).all()
+
+
+def test_a_file_too_large_for_any_photo_is_not_read(tmp_path: Path) -> None:
+    with open(tmp_path / "huge.png", "wb") as file:
+        file.truncate(1 << 40)  # a hole: takes no room
+    with pytest.raises(InputError, match="a file of 1099512 MB, which no photo"):
+        read_photo(tmp_path / "huge.png")

@@ -184,7 +184,7 @@ def test_real_maps_are_read_in_the_right_order_and_refused_when_resized(shared_d
         path = shared_data / "people" / "iuv" / f"{stem}.png"
         read = read_iuv(path)
         assert read.order == order, stem
-        assert in_between_share(read.planes[..., 0]) < 0.02
+        assert in_between_share(read.planes) < 0.02
         pixels = np.asarray(Image.open(path))
         for factor in (0.4, 0.75):
             resized = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
@@ -192,3 +192,22 @@ def test_real_maps_are_read_in_the_right_order_and_refused_when_resized(shared_d
                 read_iuv(save(tmp_path / "resized.png", resized))
         small = resize_iuv(read.planes, (pixels.shape[0] // 3, pixels.shape[1] // 3))
         check_iuv(small)
+
+
+@pytest.mark.parametrize("height", [128, 256])
+def test_exact_maps_are_taken_and_interpolated_ones_refused(height: int) -> None:
+    from components.core.settings import SynthesizeSettings
+    from components.synthesize import photos_of
+
+    for person in range(3):
+        for _, _, photo in photos_of(SynthesizeSettings(people=8, photos_per_person=2, height=height), person):
+            check_iuv(photo.iuv)
+            for factor in (0.5, 0.75, 1.3):
+                resized = cv2.resize(photo.iuv, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+                resized[resized[..., 0] == 0] = 0  # nothing spills over the background
+                nearest = cv2.resize(photo.iuv, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST)
+                only_labels = np.dstack([resized[..., 0], nearest[..., 1:] * (resized[..., :1] > 0)])
+                check_iuv(nearest)
+                for bad in (resized, only_labels):
+                    with pytest.raises(InputError, match="interpolated"):
+                        check_iuv(bad)
