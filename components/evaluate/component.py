@@ -9,6 +9,7 @@ def evaluate(
     people: dsl.Input[dsl.Dataset],
     identities: dsl.Input[dsl.Dataset],
     settings: str,
+    gate: str,
     evaluation: dsl.Output[dsl.Artifact],
 ) -> None:
     """Measure quality and identity on held-out people; write the report and the contact sheet.
@@ -18,19 +19,21 @@ def evaluate(
         people: The people data set.
         identities: Identities and their split.
         settings: EvaluateSettings as JSON.
+        gate: GateSettings as JSON: the thresholds that the controls are judged by.
         evaluation: metrics.json, report.html, contact_sheet.png.
     """
     from pathlib import Path
 
-    from components.core.settings import EvaluateSettings
-    from components.core.step import step
+    from components.core.settings import EvaluateSettings, GateSettings
+    from components.core.step import state_folder, step
 
     with step("evaluate", settings) as this:
         from components.evaluate import evaluate as run
 
-        out = Path(evaluation.path)
+        out, kept = Path(evaluation.path), state_folder()
         summary = run(
             Path(model.path), Path(people.path), Path(identities.path), out,
-            EvaluateSettings.model_validate_json(settings), this.recorder,
+            EvaluateSettings.model_validate_json(settings), this.recorder, GateSettings.model_validate_json(gate),
+            kept / "reference" if kept else None,
         )
         this.done(summary, out)

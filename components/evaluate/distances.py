@@ -12,7 +12,8 @@ A Fréchet distance of few images is biased upward, so its plain value says litt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,7 +29,20 @@ _FRECHET_DRAWS = 200
 _LEAST_DRAWN = 8
 
 
-def set_distances(cases: Sequence[Case], measured: Measured, reals: Reals, *, least: int, draws: int,
+@dataclass(frozen=True)
+class Space:
+    """The features that sets are compared in: the network's name, which every figure carries, and the factor that
+    brings its features to the scale that the cubic kernel expects."""
+
+    name: str
+    kernel_scale: float
+
+    def mark(self, figures: Mapping[str, Figure]) -> dict[str, Figure]:
+        """The figures with this network's name."""
+        return {name: replace(figure, features=self.name) for name, figure in figures.items()}
+
+
+def set_distances(cases: Sequence[Case], measured: Measured, reals: Reals, space: Space, *, least: int, draws: int,
                   seed: int) -> dict[str, Figure]:
     """Fréchet distance, kernel distance, Fréchet ratio of the answers; null where there are fewer than `least`
     images on either side, or, for the Fréchet distance, no more images than dimensions."""
@@ -37,11 +51,11 @@ def set_distances(cases: Sequence[Case], measured: Measured, reals: Reals, *, le
     names = ("frechet", "kernel", "frechet_ratio")
     if fewest < least:
         reason = f"{len(outputs)} outputs and {len(real)} real photos, evaluate.min_images asks for {least} of each"
-        return dict.fromkeys(names, missing(reason, fewest))
+        return space.mark(dict.fromkeys(names, missing(reason, fewest)))
     weights = Resampler([*(case.identity for case in cases), *reals.identities], draws, seed)
     drawn = weights.weights()
     w_out, w_real = drawn[:, : len(outputs)], drawn[:, len(outputs) :]
-    kernel = _kernel_distance(outputs, real)
+    kernel = _kernel_distance(outputs, real, space)
     figures = {"kernel": _centred(float(kernel()[0]), kernel(w_out, w_real), fewest, weights.by)}
     if fewest <= dim:
         figures["frechet"] = missing(f"{fewest} images do not determine a covariance of {dim} features", fewest)
@@ -51,7 +65,7 @@ def set_distances(cases: Sequence[Case], measured: Measured, reals: Reals, *, le
                      zip(w_out[enough][:_FRECHET_DRAWS], w_real[enough][:_FRECHET_DRAWS], strict=True)]
         figures["frechet"] = _centred(frechet(outputs, real), np.asarray(resampled), fewest, weights.by)
     figures["frechet_ratio"] = ratio(cases, outputs, reals, seed)
-    return {name: figures[name] for name in names}
+    return space.mark({name: figures[name] for name in names})
 
 
 def ratio(cases: Sequence[Case], outputs: Floats, reals: Reals, seed: int) -> Figure:
@@ -72,26 +86,24 @@ def ratio(cases: Sequence[Case], outputs: Floats, reals: Reals, seed: int) -> Fi
     return around(float(np.sum(over) / np.sum(under)), np.asarray(over) / np.asarray(under), len(photos), "half")
 
 
-def real_halves(reals: Reals, *, least: int, seed: int) -> dict[str, Figure]:
+def real_halves(reals: Reals, space: Space, *, least: int, seed: int) -> dict[str, Figure]:
     """The same distances between two random halves of the real photos: what perfection would score at that size."""
     count = len(reals.features)
     if count < max(least, 2 * _LEAST_DRAWN):
-        return dict.fromkeys(("frechet_halves", "kernel_halves"),
-                             missing(f"{count} real photos, evaluate.min_images asks for {least}", count))
+        few = missing(f"{count} real photos, evaluate.min_images asks for {least}", count)
+        return space.mark(dict.fromkeys(("frechet_halves", "kernel_halves"), few))
     random, frechets, kernels = np.random.default_rng(seed), [], []
     for _ in range(HALVES):
         shuffled = random.permutation(count)
         a, b = reals.features[shuffled[: count // 2]], reals.features[shuffled[count // 2 :]]
         frechets.append(frechet(a, b))
-        kernels.append(float(_kernel_distance(a, b)()[0]))
-    return {"frechet_halves": around(float(np.mean(frechets)), frechets, count, "half"),
-            "kernel_halves": around(float(np.mean(kernels)), kernels, count, "half")}
+        kernels.append(float(_kernel_distance(a, b, space)()[0]))
+    return space.mark({"frechet_halves": around(float(np.mean(frechets)), frechets, count, "half"),
+                       "kernel_halves": around(float(np.mean(kernels)), kernels, count, "half")})
 
 
-def _kernel_distance(first: Floats, second: Floats) -> KernelDistance:
-    # The kernel expects features of variance about 1 each; this project's have variances that add up to 1.
-    scale = first.shape[1] ** 0.5
-    return KernelDistance(first * scale, second * scale)
+def _kernel_distance(first: Floats, second: Floats, space: Space) -> KernelDistance:
+    return KernelDistance(first * space.kernel_scale, second * space.kernel_scale)
 
 
 def _centred(value: float, draws: Floats, n: int, by: str) -> Figure:

@@ -9,20 +9,39 @@ import numpy as np
 
 from components.core.settings import EvaluateSettings
 from components.evaluate.album import Album
-from components.evaluate.distances import set_distances
+from components.evaluate.distances import Space, set_distances
+from components.evaluate.facefind import FaceFinder
 from components.evaluate.identity import Similarities, identity_figures, similarities
-from components.evaluate.intervals import Figure, Resampler, difference
+from components.evaluate.intervals import Figure, Resampler, difference, missing
 from components.evaluate.measure import Instruments, Measured, Reals, measure
 from components.evaluate.painters import CopyPainter, ModelPainter, Painter, WarpPainter
 from components.evaluate.pairs import Case
+from components.evaluate.parts import PARTS
 from components.evaluate.quality import Floats
 
-PER_CASE = ("ssim", "psnr", "l1", "perceptual", "matte_iou")
+PER_CASE = ("ssim", "psnr", "l1", "perceptual", "matte_iou", "pose")
 NO_CASES = {
     "transfer": "no held-out person has two photos",
     "repose": "no two held-out photos of a person show the same clothes",
     "reconstruction": "no held-out person has a single photo",
 }
+READABLE = 0.45
+"""Least agreement of real photos' poses, as read from the picture, with their pose maps, for the reader to be believed:
+between what it reaches on held-out synthetic photos and what the pose map of another photo would reach."""
+
+
+@dataclass(frozen=True)
+class Against:
+    """What answers are held against: the split's real photos, what finds faces, how figures are made."""
+
+    reals: Reals
+    finder: FaceFinder
+    instruments: Instruments
+    settings: EvaluateSettings
+
+    def resampler(self, cases: Sequence[Case]) -> Resampler:
+        """Resamples of some cases by identity."""
+        return Resampler([case.identity for case in cases], self.settings.bootstrap, self.settings.seed)
 
 
 @dataclass(frozen=True)
@@ -32,6 +51,12 @@ class Answer:
     measured: Measured
     faces: Similarities
     figures: dict[str, Figure]
+    parts: dict[str, Figure]
+    """Error of each body part."""
+
+    def parts_json(self) -> dict[str, dict[str, object]]:
+        """Body part -> {"l1": figure}."""
+        return {part: {"l1": figure.to_json()} for part, figure in self.parts.items()}
 
 
 @dataclass(frozen=True)
@@ -56,37 +81,75 @@ class Group:
         """Pairs, the model's metrics and the baselines' in plain values."""
         figures = {name: {key: figure.to_json() for key, figure in answer.figures.items()}
                    for name, answer in self.answers.items()}
-        return {"pairs": len(self.cases), "metrics": figures.pop("model"), "baselines": figures}
+        baselines = {name: {**found, "parts": self.answers[name].parts_json()}
+                     for name, found in figures.items() if name != "model"}
+        return {"pairs": len(self.cases), "metrics": figures["model"], "parts": self.model.parts_json(),
+                "baselines": baselines}
 
 
-def group(kind: str, people: Album, cases: Sequence[Case], model: ModelPainter, instruments: Instruments,
-          reals: Reals, settings: EvaluateSettings, asked: Group | None = None) -> Group:
+def group(kind: str, people: Album, cases: Sequence[Case], model: ModelPainter, against: Against,
+          asked: Group | None = None) -> Group:
     """Ask the model and both baselines a group of questions. Distances between sets only for "transfer": the other
     groups are its parts, or people without a pair. `asked` is a group with the same pairs among its own, from which
     the copy of the source is taken: it does not depend on the question."""
     painters: list[Painter] = [model, WarpPainter()]
     if kind != "reconstruction":
         painters.append(CopyPainter())  # a photo copied into its own pose is the truth itself
-    resampler = Resampler([case.identity for case in cases], settings.bootstrap, settings.seed)
     answers: dict[str, Answer] = {}
     for painter in painters:
         if asked and painter.name == CopyPainter.name:
             measured = asked.answers[painter.name].measured.take(asked.where(cases))
         else:
-            measured = measure(people, cases, painter, instruments, f"{kind}: {painter.name.replace('_', ' ')}")
-        faces = similarities(cases, measured, reals)
-        figures = {name: resampler.mean(getattr(measured, name), nobody=NO_CASES[kind]) for name in PER_CASE}
-        if kind == "reconstruction":
-            figures["face_similarity"] = identity_figures(faces, resampler)["face_similarity"]
-        else:
-            figures |= identity_figures(faces, resampler)
+            label = f"{kind}: {painter.name.replace('_', ' ')}"
+            measured = measure(people, cases, painter, against.instruments, label)
+        answers[painter.name] = answer(kind, cases, measured, against)
         if kind == "transfer":
-            figures |= set_distances(cases, measured, reals, least=settings.min_images, draws=settings.bootstrap,
-                                     seed=settings.seed)
-        answers[painter.name] = Answer(measured, faces, figures)
-    ours, warped = (answers[name].measured.perceptual for name in (model.name, WarpPainter.name))
-    answers[model.name].figures["over_warp"] = resampler.ratio(ours, warped, nobody=NO_CASES[kind])
-    return Group(kind, list(cases), answers)
+            settings = against.settings
+            answers[painter.name].figures.update(set_distances(
+                cases, measured, against.reals, space(against.instruments), least=settings.min_images,
+                draws=settings.bootstrap, seed=settings.seed))
+    found = Group(kind, list(cases), answers)
+    found.model.figures["over_warp"] = over_warp(found, found.model.measured, against)
+    return found
+
+
+def answer(kind: str, cases: Sequence[Case], measured: Measured, against: Against) -> Answer:
+    """The figures of answers to `cases` by themselves, whoever gave them."""
+    resampler = against.resampler(cases)
+    faces = similarities(cases, measured, against.reals)
+    figures = {name: resampler.mean(getattr(measured, name), nobody=NO_CASES[kind]) for name in PER_CASE}
+    named = identity_figures(faces, resampler)
+    figures |= {"face_similarity": named["face_similarity"]} if kind == "reconstruction" else named
+    figures["face_found"] = against.finder.share(cases, measured, against.reals, resampler)
+    figures |= _pose_figures(cases, measured, against, resampler)
+    errors = {name: resampler.mean(measured.parts[:, column], nobody=f"no target photo shows the {name}")
+              for column, name in enumerate(PARTS)}
+    return Answer(measured, faces, figures, errors)
+
+
+def over_warp(asked: Group, measured: Measured, against: Against) -> Figure:
+    """Perceptual distance of answers to the questions of `asked` as a multiple of the plain warp's."""
+    warped = asked.answers[WarpPainter.name].measured.perceptual
+    return against.resampler(asked.cases).ratio(measured.perceptual, warped, nobody=NO_CASES[asked.kind])
+
+
+def space(instruments: Instruments) -> Space:
+    """The feature space of some instruments."""
+    return Space(instruments.features.name, instruments.features.kernel_scale)
+
+
+def _pose_figures(cases: Sequence[Case], measured: Measured, against: Against,
+                  resampler: Resampler) -> dict[str, Figure]:
+    """`pose`, the agreement itself, and `pose_fidelity`, as a share of what the real photos reach with the same reader;
+    neither where the reader cannot read the real photos."""
+    if not cases:
+        return {"pose_fidelity": missing("nobody was asked for")}
+    real = against.reals.pose[against.reals.rows([case.target for case in cases])]
+    if real.mean() < READABLE:
+        reason = missing(f"{against.instruments.body.name} cannot read poses from these photos: real ones agree with "
+                         f"their own pose maps by {real.mean():.2f} only")
+        return {"pose": reason, "pose_fidelity": reason}
+    return {"pose_fidelity": resampler.ratio(measured.pose, real)}
 
 
 def gaps(held_out: Group, trained: tuple[Sequence[Case], Measured, Similarities],

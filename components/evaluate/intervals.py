@@ -22,7 +22,8 @@ Floats = npt.NDArray[np.float64]
 class Figure:
     """One number: `value` with its 95 % interval [`low`, `high`], from `n` items; or None with the `reason`.
 
-    `by` says what was resampled for the interval: "identity", "pair" or "half" (random halves of the photos).
+    `by` says what was resampled for the interval: "identity", "pair" or "half" (random halves of the photos);
+    `features` names the feature network behind the figure, if there is one: figures of two networks do not compare.
     """
 
     value: float | None
@@ -31,6 +32,7 @@ class Figure:
     n: int = 0
     by: str = ""
     reason: str = ""
+    features: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; numbers rounded to 6 digits after the point, so that files of equal runs are equal."""

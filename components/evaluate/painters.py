@@ -1,7 +1,7 @@
 """Who answers the questions: the model, and two that need no network and show what the network adds.
 
-A painter takes cases and a background and returns pictures. Baselines (and, later, controls that must fail) are
-measured by the same code as the model because they are painters too.
+A painter takes cases and a background and returns pictures. Baselines, and the controls of `controls.py`, are measured
+by the same code as the model because they are painters too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from components.core import texture
 from components.core.networks.generator import Reposer, SourceBatch
@@ -25,12 +27,13 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Painted:
-    """Pictures [B, S, S, 3] over the background asked for, their mattes [B, S, S], and the pose maps [B, S, S, 3]
-    that say where in them the face is."""
+    """Pictures [B, S, S, 3] over the background asked for, their mattes [B, S, S], the pose maps [B, S, S, 3] that say
+    where in them the face is, and, of a generator, the layers [B, S, S, 3] painted before the background came in."""
 
     images: Images
     mattes: Images
     poses: Images
+    layer: Images | None = None
 
 
 class Painter(Protocol):
@@ -61,8 +64,14 @@ class ModelPainter:
             poses=np.stack([person.iuv for person in sources]),
         )
         backgrounds = np.broadcast_to(np.asarray(background, np.uint8), poses.shape)
-        output = self._reposer.repose(batch, poses, np.ascontiguousarray(backgrounds))
-        return Painted(output.images, output.mattes, poses)
+        layers: list[Images] = []
+        hook = self._reposer.network.register_forward_hook(
+            lambda _, __, painting: layers.append(_bytes(painting.person)))
+        try:
+            output = self._reposer.repose(batch, poses, np.ascontiguousarray(backgrounds))
+        finally:
+            hook.remove()
+        return Painted(output.images, output.mattes, poses, np.concatenate(layers))
 
 
 class WarpPainter:
@@ -76,7 +85,7 @@ class WarpPainter:
         poses = np.stack([person.iuv for person in targets])
         images, mattes = [], []
         for atlas, known, pose in zip(textures, seen, poses, strict=True):
-            image, valid = texture.sample(texture.complete(atlas, known), pose)
+            image, valid = texture.sample(texture.complete(atlas, known)[0], pose)
             images.append(image)
             mattes.append(valid.astype(np.uint8) * 255)
         matte = np.stack(mattes)
@@ -101,6 +110,12 @@ def truth(people: Album, cases: Sequence[Case], background: Images | int) -> Pai
     photos, mattes, poses = (np.stack([getattr(person, name) for person in targets])
                              for name in ("photo", "matte", "iuv"))
     return Painted(over(photos, mattes, background), mattes, poses)
+
+
+def _bytes(colours: Tensor) -> Images:
+    """[B, 3, S, S], about [-1, 1] -> uint8 [B, S, S, 3]."""
+    picture = ((colours + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return np.asarray(picture.permute(0, 2, 3, 1).cpu().numpy(), np.uint8)
 
 
 def _people(people: Album, cases: Sequence[Case]) -> tuple[list[Person], list[Person]]:

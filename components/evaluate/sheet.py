@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import colorsys
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from components.evaluate.quality import Images
+from components.core.images import Pixels, write_png
 
+SAMPLES = "samples.json"
 CELL = 192
 """Least side of a picture on the sheet in pixels; smaller crops are enlarged."""
 _GAP, _EDGE, _HEADER, _CAPTION = 6, 18, 44, 22
@@ -22,13 +26,17 @@ _LEFT_PARTS = (4, 5, 8, 10, 12, 14, 15, 17, 19, 21, 24)
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the sheet: pictures [S, S, 3], as many as there are columns, and a caption under them."""
+    """One row of the sheet: pictures [S, S, 3], as many as there are columns, and a caption under them.
 
-    pictures: list[Images]
+    `key` names the question (kind, source, target), so that rows of two runs can be laid side by side.
+    """
+
+    pictures: list[Pixels]
     caption: str
+    key: str = ""
 
 
-def colour_pose(iuv: Images) -> Images:
+def colour_pose(iuv: Pixels) -> Pixels:
     """A pose map [H, W, 3] in colours [H, W, 3]: a hue for each part, the person's right warm and left cool, shaded
     by U and V so that the charts show."""
     part, u, v = iuv[..., 0].astype(np.intp), iuv[..., 1] / 255, iuv[..., 2] / 255
@@ -37,7 +45,7 @@ def colour_pose(iuv: Images) -> Images:
     return np.where((part > 0)[..., None], np.rint(body), np.asarray(_ROOM)).astype(np.uint8)
 
 
-def contact_sheet(title: str, subtitle: str, columns: Sequence[str], rows: Sequence[Row], empty: str = "") -> Images:
+def contact_sheet(title: str, subtitle: str, columns: Sequence[str], rows: Sequence[Row], empty: str = "") -> Pixels:
     """One picture [H, W, 3]: title, column heads, a row of pictures for each pair; `empty` is said where no row is."""
     cell = max([CELL, *(picture.shape[0] for row in rows for picture in row.pictures)])
     width = 2 * _EDGE + len(columns) * cell + (len(columns) - 1) * _GAP
@@ -59,7 +67,27 @@ def contact_sheet(title: str, subtitle: str, columns: Sequence[str], rows: Seque
     return np.asarray(sheet)
 
 
-def strip(pictures: Sequence[Images], cell: int = CELL) -> Images:
+def write_samples(folder: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """Write each row as ``NN_identity.png`` into a new folder, and ``samples.json`` that says what they show."""
+    folder.mkdir()
+    listed = []
+    for number, row in enumerate(rows, 1):
+        identity = re.sub(r"[^\w.-]+", "_", row.caption.partition(":")[0])
+        file = folder / f"{number:02d}_{identity}.png"
+        write_png(file, strip(row.pictures))
+        listed.append({"file": file.name, "caption": row.caption, "key": row.key})
+    content = {"columns": list(columns), "gap": _GAP, "rows": listed}
+    (folder / SAMPLES).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def cells(picture: Image.Image, count: int, gap: int = _GAP) -> list[Image.Image]:
+    """The `count` pictures of a strip, without the gaps."""
+    side = (picture.width + gap) // count - gap
+    return [picture.crop((k * (side + gap), 0, k * (side + gap) + side, picture.height)).convert("RGB")
+            for k in range(count)]
+
+
+def strip(pictures: Sequence[Pixels], cell: int = CELL) -> Pixels:
     """Pictures side by side [cell, n * cell + gaps, 4], the gaps transparent: they look right on any paper."""
     sheet = Image.new("RGBA", (len(pictures) * (cell + _GAP) - _GAP, cell))
     for at, picture in enumerate(pictures):
@@ -67,7 +95,7 @@ def strip(pictures: Sequence[Images], cell: int = CELL) -> Images:
     return np.asarray(sheet)
 
 
-def _enlarged(picture: Images, cell: int) -> Image.Image:
+def _enlarged(picture: Pixels, cell: int) -> Image.Image:
     image = Image.fromarray(np.ascontiguousarray(picture))
     return image if image.size == (cell, cell) else image.resize((cell, cell), Image.Resampling.LANCZOS)
 

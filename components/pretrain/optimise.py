@@ -1,4 +1,4 @@
-"""The optimiser that all four networks train with."""
+"""The optimiser that all the networks train with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From three populations of synthetic people to the four networks that ship."""
+"""From three populations of synthetic people to the networks that ship."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import torch
 from torch import nn
 
 from components.core.errors import InputError, SettingsError
-from components.core.networks.builtin import FaceNet, FeatureNet, JudgeNet, PerceptualNet, folded
+from components.core.networks.builtin import FaceNet, FeatureNet, JudgeNet, PartsNet, PerceptualNet, folded
 from components.core.progress import task
 from components.core.recorder import NoRecord, Recorder
 from components.core.weights import NETWORKS
-from components.pretrain import identity, pictures, score
+from components.pretrain import identity, parts, pictures, score
 from components.pretrain.photos import Population, people_of, read_population
 from components.pretrain.publish import Trained, publish
 
 IN_LOSSES = ("builtin-face", "builtin-perceptual")
-JUDGES = ("builtin-judge", "builtin-features")
+JUDGES = ("builtin-judge", "builtin-features", "builtin-parts")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class PretrainSettings:
     judge_steps: int = 800
     perceptual_steps: int = 400
     feature_steps: int = 400
+    part_steps: int = 300
     batch: int = 96
     """Faces per step; person crops are a third and a sixth as many."""
     most_bodies: int = 3000
@@ -73,8 +74,8 @@ def pretrain(
 ) -> PretrainSummary:
     """Train the networks named in `only` and write each, as soon as it is done, to `out` with its card.
 
-    `faces` teaches the networks of the losses (face, perceptual), `judge` those that judge (judge, features), and
-    figures come from `held_out`; each is a folder with photos/, iuv/ and labels.csv, and no person may be in two.
+    `faces` teaches the networks of the losses (face, perceptual), `judge` those that judge (judge, features, parts),
+    and figures come from `held_out`; each is a folder with photos/, iuv/ and labels.csv, and no person may be in two.
     Raises `InputError` for folders that cannot be used or share people, `SettingsError` for unknown networks.
     """
     settings, recorder = settings or PretrainSettings(), recorder or NoRecord()
@@ -137,11 +138,16 @@ def _train_features(people: Population, settings: PretrainSettings) -> nn.Module
     return network
 
 
+def _train_parts(people: Population, settings: PretrainSettings) -> nn.Module:
+    return _folded(parts.train_parts(people, settings.part_steps, settings.batch // 6, settings.seed + 5))
+
+
 _TRAIN: dict[str, Callable[[Population, PretrainSettings], nn.Module]] = {
     "builtin-face": _train_face,
     "builtin-judge": _train_judge,
     "builtin-perceptual": _train_perceptual,
     "builtin-features": _train_features,
+    "builtin-parts": _train_parts,
 }
 
 
@@ -151,6 +157,8 @@ def _measure(name: str, network: nn.Module, people: Population, seed: int) -> di
             figures = score.face_figures(network, people, seed)
         elif isinstance(network, PerceptualNet):
             figures = score.perceptual_figures(network, people, seed)
+        elif isinstance(network, PartsNet):
+            figures = parts.part_figures(network, people, seed)
         else:
             figures = score.feature_figures(cast(FeatureNet, network), people, seed)
         progress.advance()

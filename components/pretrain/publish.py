@@ -49,6 +49,11 @@ _WHAT = {
         "Not Inception: figures compare only with its own. Pictures are judged at 128 px; finer detail is not seen. "
         "It answers to sharpness, noise and colour; hardly to small shifts, smooth deformation or a pasted patch.",
     ),
+    "builtin-parts": (
+        "Says which body part is where in a picture, to judge whether an output has the pose it was asked for.",
+        "Learnt from synthetic people at 128 px. On photos it is worth what it reads from real ones: evaluation "
+        "measures that beside every figure, and gives none where it is too little. Not DensePose.",
+    ),
 }
 
 

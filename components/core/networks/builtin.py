@@ -1,8 +1,9 @@
 """Architectures of the project's own small networks, whose weights ship with the package.
 
-Four networks, trained by `make weights` on people who do not exist: `FaceNet` (the face loss and clustering),
+Five networks, trained by `make weights` on people who do not exist: `FaceNet` (the face loss and clustering),
 `JudgeNet` (another architecture that scores faces in evaluation: what is in the loss must not be the judge),
-`PerceptualNet` (layers for a perceptual distance) and `FeatureNet` (a descriptor for Fréchet and kernel distances).
+`PerceptualNet` (layers for a perceptual distance), `FeatureNet` (a descriptor for Fréchet and kernel distances) and
+`PartsNet` (which body part is where, for judging poses).
 
 Each exists in two forms. The trainable one, ``Net(norm=True)``, has batch normalisation; the shipped one, ``Net()``,
 has it folded into its convolutions, so that it computes the same in training and in evaluation mode.
@@ -214,6 +215,40 @@ class FeatureNet(nn.Module):
         spread = ((x - x.mean((2, 3), keepdim=True)).square().mean((2, 3)) + 1e-4).sqrt()
         features: Tensor = self.embed(torch.cat([fields, spread], 1))
         return features
+
+
+class PartsNet(nn.Module):
+    """Body parts of a picture. ``forward``: [B, 3, 128, 128] in [-1, 1] -> logits [B, 25, 64, 64] of background and
+    the 24 DensePose parts."""
+
+    size = 128
+    parts = 25
+
+    def __init__(self, *, norm: bool = False) -> None:
+        super().__init__()
+        self.down = nn.ModuleList(
+            [
+                Conv(3, 16, stride=2, norm=norm),
+                Residual(16, 32, stride=2, norm=norm),
+                Residual(32, 64, stride=2, norm=norm),
+                Residual(64, 96, stride=2, norm=norm),
+            ]
+        )
+        self.deep = Residual(96, 96, norm=norm)
+        self.up = nn.ModuleList(
+            [Conv(96 + 64, 64, norm=norm), Conv(64 + 32, 48, norm=norm), Conv(48 + 16, 32, norm=norm)]
+        )
+        self.label = nn.Conv2d(32, self.parts, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        layers = [images]
+        for stage in self.down:
+            layers.append(stage(layers[-1]))
+        x = self.deep(layers[-1])
+        for stage, beside in zip(self.up, reversed(layers[1:-1]), strict=True):
+            x = stage(torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), beside], 1))
+        logits: Tensor = self.label(x)
+        return logits
 
 
 def folded(network: nn.Module) -> dict[str, Tensor]:

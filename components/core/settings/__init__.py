@@ -5,14 +5,26 @@ not exist is an error that names the nearest one that does. Sections are frozen:
 given, so what is saved with a run is what ran.
 """
 
-from components.core.settings.data import ClusterSettings, Embedder, PreprocessSettings, Resolution, SynthesizeSettings
-from components.core.settings.judgement import EvaluateSettings, GateSettings, RegisterSettings
+from components.core.settings.costs import CostSettings
+from components.core.settings.data import (
+    ClusterSettings,
+    DensePoseSettings,
+    Embedder,
+    PreprocessSettings,
+    Resolution,
+    SynthesizeSettings,
+)
+from components.core.settings.judgement import ChampionSettings, EvaluateSettings, GateSettings, RegisterSettings
 from components.core.settings.section import Section
 from components.core.settings.training import LossWeights, TrainSettings
 from components.core.settings.tree import Settings
+from components.core.settings.tuning import SearchSpace, TuneSettings
 
 __all__ = [
+    "ChampionSettings",
     "ClusterSettings",
+    "CostSettings",
+    "DensePoseSettings",
     "Embedder",
     "EvaluateSettings",
     "GateSettings",
@@ -20,8 +32,10 @@ __all__ = [
     "PreprocessSettings",
     "RegisterSettings",
     "Resolution",
+    "SearchSpace",
     "Section",
     "Settings",
     "SynthesizeSettings",
     "TrainSettings",
+    "TuneSettings",
 ]

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from components.core.settings.section import Section
 
 Resolution = Literal[64, 128, 256, 512]
-Embedder = Literal["auto", "builtin", "builtin-judge", "dlib"]
+EMBEDDERS = ("auto", "builtin", "builtin-judge", "builtin-both", "dlib", "vggface2")
+NETWORK_FILES = (".onnx", ".pt", ".pth", ".torchscript")
+"""Endings by which an embedder's name is taken for the path of a network."""
+
+
+def _embedder(name: str) -> str:
+    if name not in EMBEDDERS and not name.endswith(NETWORK_FILES):
+        raise ValueError(f"neither a face embedder ({', '.join(EMBEDDERS)}) nor a path or gs:// address of an ONNX or "
+                         f"TorchScript file ({', '.join(NETWORK_FILES)})")
+    return name
+
+
+Embedder = Annotated[str, AfterValidator(_embedder)]
+"""A face embedder by name, or the path or gs:// address of an ONNX or TorchScript file."""
 
 
 class SynthesizeSettings(Section):
@@ -35,6 +48,30 @@ class SynthesizeSettings(Section):
     """Same seed, same photos."""
 
 
+class DensePoseSettings(Section):
+    """DensePose through detectron2, for photos that come without a pose map. Needs detectron2 (docs/densepose.md)."""
+
+    config: str = "densepose_rcnn_R_101_FPN_DL_s1x"
+    """One of DensePose's chart configurations by name, or the path of a YAML file."""
+    weights: str = "auto"
+    """auto: those published for the configuration, downloaded once and checked; else the name of another
+    configuration whose weights to take, a path, or a gs:// address. They are a Python pickle: take them only from
+    those you trust."""
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    """What the weights' digest must be; null: for published weights the check that their name carries."""
+    device: str = "auto"
+    """auto: a GPU where there is one; else what torch calls it: cpu, cuda, cuda:1."""
+    batch: int = Field(8, ge=1, le=256)
+    """Photos in one pass."""
+    min_score: float = Field(0.8, ge=0, le=1)
+    """Detections less sure than this are nobody."""
+    person: Literal["largest", "all", "centre"] = "largest"
+    """Whom to take of several people: the one who covers most pixels, all of them (each a person of their own), or
+    the one nearest the photo's middle."""
+    overrides: tuple[str | int | float | bool, ...] = ()
+    """Further detectron2 configuration, key and value in turn, e.g. [INPUT.MIN_SIZE_TEST, 512]."""
+
+
 class PreprocessSettings(Section):
     """From photos with pose maps to person crops, mattes and texture maps."""
 
@@ -52,19 +89,34 @@ class PreprocessSettings(Section):
     the texture."""
     min_person: int = Field(48, ge=8)
     """Smallest side in pixels of a person's box in the photo."""
+    min_head: int = Field(0, ge=0)
+    """Smallest height in pixels of a head that shows in the photo; 0: any. Heads under 12 px give no face."""
+    min_sharpness: float = Field(0.01, ge=0)
+    """Least sharpness of the person: what fine detail adds to the grey levels' variance. 0: any. The default leaves out
+    what is blurred over more than a hundredth of the crop's side."""
+    repeats: int = Field(10, ge=-1, le=64)
+    """Of people whose pictures' perceptual hashes differ in at most this many of 576 bits, only the first in order of
+    name is kept. 10: the same picture saved again; 20: frames of a video that hardly differ, too; -1: all are kept."""
     min_coverage: float = Field(0.01, ge=0, le=1)
     """Smallest share of the 24 tiles' texels that the photo must show."""
     max_megapixels: float = Field(80.0, gt=0)
     """Photos that unpack to more than this are refused (image bombs)."""
+    densepose: DensePoseSettings = DensePoseSettings()
+    """How pose maps are made for photos that come without."""
     shard_size: int = Field(256, ge=1)
-    """People per shard."""
+    """Most photos per shard; a small folder is cut finer."""
+    shards: int = Field(1, ge=1, le=1000)
+    """Tasks that share the photos, on a cluster each with its own machine. The outcome is the same for any number."""
 
 
 class ClusterSettings(Section):
     """Who is who, and who may be trained on."""
 
     embedder: Embedder = "auto"
-    """Face embedder. auto: `builtin` for synthetic people, `dlib` for photos."""
+    """Face embedder. auto: `builtin-both` for synthetic people, `dlib` for photos; or builtin, builtin-judge, vggface2,
+    or the path of an ONNX or TorchScript file."""
+    same_person: float | None = Field(None, gt=0, le=2)
+    """Distance below which two single photos show one person; null: the embedder's own. Smaller is more careful."""
     method: Literal["kmeans", "average", "hdbscan"] = "kmeans"
     """Clustering method."""
     identities: int | None = Field(None, ge=1)
@@ -73,5 +125,15 @@ class ClusterSettings(Section):
     """Share of identities kept for validation."""
     test: float = Field(0.25, gt=0, lt=1)
     """Share of identities kept for evaluation, never trained on."""
+    leak_distance: float | None = Field(None, ge=0, le=2)
+    """The step stops when a face that is trained on is nearer than this to one that is held out; null: by the embedder
+    and the number of photos; 0: never."""
+    overrides: str | None = None
+    """File with what was decided by hand (`photoshoot identities`): a path or gs:// address."""
+    previous: str | None = None
+    """Identities of an earlier run, a folder or gs:// prefix: whoever was in it keeps name and split."""
+    files_digest: str | None = None
+    """Filled in by the command line: what the files that overrides, previous and embedder name hold, so that a cached
+    run notices a change."""
     seed: int = 0
     """Seed of K-means and of the split's hash."""

@@ -21,14 +21,20 @@ class EvaluateSettings(Section):
     """Fewest images for a Fréchet or kernel distance; with fewer there is no number."""
     embedder: Embedder = "auto"
     """Face embedder that judges. auto: `builtin-judge` for synthetic people, `dlib` for photos."""
-    features: Literal["builtin"] = "builtin"
-    """Feature network of the Fréchet and kernel distances."""
+    features: Literal["builtin", "inception"] = "builtin"
+    """Feature network of the Fréchet and kernel distances. inception: figures like those of papers, weights by name."""
     perceptual: Literal["builtin"] = "builtin"
     """Network of the perceptual distance."""
     rows: int = Field(8, ge=1)
     """Rows of the contact sheet."""
     bootstrap: int = Field(500, ge=100)
     """Resamples behind each 95 % interval."""
+    probes: int = Field(64, ge=8)
+    """Training photos that the model is asked to give back, for the tests of memorisation."""
+    distractors: int = Field(99, ge=9)
+    """Other photos' backgrounds among which a training photo's own is looked for."""
+    training_photos: int = Field(1024, ge=16)
+    """Most training photos, chosen by seed, that outputs and faces are compared with."""
     seed: int = 0
     """Chooses pairs and resamples."""
 
@@ -51,6 +57,59 @@ class GateSettings(Section):
     frechet_ratio: float = 2.0
     """Largest Fréchet ratio: how far outputs are from one half of the real held-out photos, as a multiple of how far
     the other half is, both with as many images (a bare Fréchet distance depends on their number). 1 at best."""
+    features: Literal["builtin-features", "inception-2015-12-05"] = "builtin-features"
+    """Feature network that the bound of the Fréchet ratio is for; figures of another one fail."""
+    pose_fidelity: float | None = 0.85
+    """Least agreement of body parts with the pose asked for, as a share of the real photos' own. null: not asked."""
+    face_found: float | None = 0.8
+    """Least share of outputs in which a face is found where there should be one. null: not asked."""
+    face_error: float | None = 0.12
+    """Largest absolute difference on the face, 0..1. null: not asked; the same for the other parts."""
+    hands_error: float | None = 0.2
+    """Largest absolute difference on the hands."""
+    upper_body_error: float | None = 0.12
+    """Largest absolute difference on torso and arms."""
+    lower_body_error: float | None = 0.15
+    """Largest absolute difference on legs and feet."""
+    background_retrieval: float = 0.1
+    """Largest share of training photos whose background comes back, beyond chance."""
+    counterfactual_swap: float = 0.1
+    """Largest share of training poses in another person's texture with a background of either, beyond chance."""
+    training_gap: float = 0.35
+    """Largest share by which the error on training people lies under that on held-out people."""
+    identity_capture: float = 0.1
+    """Most by which outputs are nearer to a training person's face more often than real photos are, as a share."""
+    neighbour_test: float = -3.0
+    """Least z-score of distances to the nearest training photo, outputs against held-out real photos."""
+
+
+class ChampionSettings(Section):
+    """What a version must keep of what the champion reaches, both asked the same questions.
+
+    A gain is the new model's figure minus the champion's, turned so that above 0 is better. Of each headline gain
+    the lower end of its 95 % interval must stay above minus the margin: no worse, as far as these pairs can tell.
+    """
+
+    min_pairs: int = Field(16, ge=1)
+    """Fewest pairs of people whom neither model was trained on; with fewer there is no comparison."""
+    ssim: float = Field(0.01, ge=0)
+    """Margin of the SSIM inside the person."""
+    perceptual: float = Field(0.01, ge=0)
+    """Margin of the perceptual distance."""
+    matte_iou: float = Field(0.01, ge=0)
+    """Margin of the outline's overlap with the true one."""
+    pose: float = Field(0.02, ge=0)
+    """Margin of the pose fidelity."""
+    face_similarity: float = Field(0.03, ge=0)
+    """Margin of the face similarity (cosine)."""
+    parts: float = Field(0.01, ge=0)
+    """Most by which the mean error of a body part (0..1) may grow: face, hands, upper body, lower body."""
+    slices: float = Field(0.02, ge=0)
+    """Most by which the mean perceptual distance of a slice of the pairs may grow: a view, a kind of clothes."""
+    min_slice: int = Field(12, ge=1)
+    """Fewest pairs of a slice or part that is judged; smaller ones are listed, no more."""
+    incomparable: Literal["fail", "pass"] = "fail"
+    """What the gate says where the champion cannot be compared with: another resolution, or trained on these people."""
 
 
 class RegisterSettings(Section):
@@ -60,3 +119,7 @@ class RegisterSettings(Section):
     """Name of the registered model."""
     gate: GateSettings = GateSettings()
     """Thresholds."""
+    champion: ChampionSettings = ChampionSettings()
+    """Margins of the comparison with the champion."""
+    auto_promote: Literal["never", "first", "passed"] = "first"
+    """When a run's version becomes champion at once: never; when it passed and there is none; whenever it passed."""

@@ -14,6 +14,12 @@ class LossWeights(Section):
 
     l1: float = Field(5.0, ge=0)
     """Absolute difference inside the person."""
+    head: float = Field(2.0, ge=1)
+    """How much more a pixel of the head counts than one of the body in the absolute difference."""
+    light: float = Field(1.0, ge=0)
+    """Brightness and tint of the head that is copied from the source, before anything is painted (`warp` only)."""
+    detail: float = Field(5.0, ge=0)
+    """Difference in the strength of edges, wherever exactly they are."""
     perceptual: float = Field(4.0, ge=0)
     """Distance between network features."""
     face: float = Field(1.0, ge=0)
@@ -26,6 +32,10 @@ class LossWeights(Section):
     """Difference of the matte."""
     r1_gamma: float = Field(1.0, ge=0)
     """R1 gradient penalty of both discriminators."""
+    path: float = Field(0.0, ge=0)
+    """Path length regularisation of the generator (2 in StyleGAN2)."""
+    path_every: int = Field(4, ge=1)
+    """Steps between path length penalties (lazy regularisation)."""
     r1_every: int = Field(16, ge=1)
     """Steps between R1 penalties (lazy regularisation)."""
 
@@ -39,6 +49,8 @@ class TrainSettings(Section):
     """Optimiser steps of the generator."""
     batch: int = Field(8, ge=1)
     """Pairs per step (all processes together)."""
+    accumulate: int = Field(1, ge=1)
+    """Parts into which a batch is cut, one after the other, with one optimiser step for all: for little memory."""
     width: int = Field(16, ge=4)
     """Channels at full resolution; they double at each halving. The discriminators have half as many."""
     max_width: int = Field(256, ge=8)
@@ -53,10 +65,16 @@ class TrainSettings(Section):
     """Share of the steps after which the GAN and patch losses begin."""
     ema: float = Field(0.995, ge=0, lt=1)
     """Decay of the averaged generator, warmed up from 0."""
+    sources: int = Field(4, ge=1)
+    """Most photos of a person that are merged into one source; half of the pairs have a single one."""
     reconstruction: float = Field(0.25, ge=0, le=1)
     """Share of each batch in which source and target are the same photo (the paper's first term)."""
     augment: bool = True
     """One random colour change for texture, target and person alike."""
+    diff_augment: bool = False
+    """Random changes of all that the discriminator sees (DiffAugment): for data sets of a few thousand photos."""
+    compile: bool = False
+    """Compile PNet and GNet with torch.compile: a slower start, then faster steps; needs a C++ compiler."""
     weights: LossWeights = LossWeights()
     """Loss weights."""
     perceptual: Literal["builtin"] = "builtin"

@@ -11,10 +11,12 @@ import yaml
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from components.core.errors import SettingsError, machine_errors
+from components.core.settings.costs import CostSettings
 from components.core.settings.data import ClusterSettings, PreprocessSettings, SynthesizeSettings
 from components.core.settings.judgement import EvaluateSettings, RegisterSettings
 from components.core.settings.section import Section
 from components.core.settings.training import TrainSettings
+from components.core.settings.tuning import TuneSettings
 
 
 class Settings(Section):
@@ -27,9 +29,11 @@ class Settings(Section):
     synthesize: SynthesizeSettings = SynthesizeSettings()
     preprocess: PreprocessSettings = PreprocessSettings()
     cluster: ClusterSettings = ClusterSettings()
+    tune: TuneSettings = TuneSettings()
     train: TrainSettings = TrainSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     register_: RegisterSettings = Field(RegisterSettings(), alias="register")
+    costs: CostSettings = CostSettings()
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, populate_by_name=True)
 

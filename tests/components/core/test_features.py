@@ -102,6 +102,12 @@ def test_the_mask_says_where_to_look() -> None:
     torch.testing.assert_close(DISTANCE(x, y, torch.ones(2, 1, 64, 64)), everywhere)
 
 
+def test_what_several_are_compared_with_is_looked_at_once() -> None:
+    pictures, known = _figures(4), _figures(2, seed=1)
+    of = torch.tensor([1, 0, 1, 1])
+    torch.testing.assert_close(DISTANCE(pictures, known, None, of), DISTANCE(pictures, known[of]))
+
+
 def test_perceptual_distance_is_a_loss_that_leads_back_to_the_picture() -> None:
     truth = _figures(2)
     painted = _blurred(truth, 4).requires_grad_()

@@ -1,17 +1,25 @@
 import json
 import pickle
+import random
+import shutil
 import tarfile
-from dataclasses import fields
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from components.core.digest import file_digest
 from components.core.errors import DataError, InputError, MachineError
 from components.core.images import encode_png
 from components.core.people import FACE, FORMAT, MEMBERS, PeopleDataset, PersonRecord
-from components.core.people_writer import EncodedPerson, PeopleWriter
+from components.core.people_assembly import assemble
+from components.core.people_writer import EncodedPerson, PartWriter, Plan
 from components.core.texture import to_picture
 
 SIDE, TEXEL = 32, 8
@@ -41,18 +49,28 @@ def encoded(number: int) -> EncodedPerson:
     return EncodedPerson(record, members)
 
 
-def writer(out: Path, plan: str = "plan") -> PeopleWriter:
-    return PeopleWriter(out, resolution=SIDE, texel=TEXEL, origin="photos", settings={"a": 1}, plan=plan)
+def plan_of(shards: int, inputs: str = "inputs", **settings: int) -> Plan:
+    return Plan(inputs, SIDE, TEXEL, "photos", settings, shards)
 
 
-def write(out: Path, shards: int = 2, each: int = 3) -> Path:
-    with writer(out) as people:
-        for shard in range(shards):
-            with people.shard(shard) as one:
+def fill(work: Path, plan: Plan, numbers: Iterable[int], each: int = 3) -> Path:
+    with PartWriter(work, plan) as part:
+        for shard in numbers:
+            with part.shard(shard) as one:
                 for number in range(shard * each, (shard + 1) * each):
                     one.add(encoded(number))
                 one.reject(f"q{shard}.jpg", "it is blank")
-        people.finish(shards)
+    return work
+
+
+def nothing_repeated(hashes: Mapping[str, str]) -> dict[str, str]:
+    return {}
+
+
+def write(out: Path, shards: int = 2, each: int = 3, **settings: int) -> Path:
+    work = fill(out.with_name(f"{out.name}-work"), plan_of(shards, **settings), range(shards), each)
+    assemble([work], out, nothing_repeated)
+    shutil.rmtree(work)
     return out
 
 
@@ -119,60 +137,113 @@ def test_the_digest_depends_on_content_and_settings_not_on_the_place(tmp_path: P
     first = PeopleDataset.open(write(tmp_path / "a")).digest
     assert first == PeopleDataset.open(write(tmp_path / "b", shards=3, each=2)).digest
     assert first != PeopleDataset.open(write(tmp_path / "c", each=2)).digest
-    with PeopleWriter(tmp_path / "d", resolution=SIDE, texel=TEXEL, origin="photos", settings={"a": 2},
-                      plan="") as people:
-        with people.shard(0) as one:
-            for number in range(6):
-                one.add(encoded(number))
-        people.finish(1)
-    assert first != PeopleDataset.open(tmp_path / "d").digest
+    assert first != PeopleDataset.open(write(tmp_path / "d", a=2)).digest
 
 
 def test_finished_shards_are_kept_and_half_ones_are_not(tmp_path: Path) -> None:
-    whole = tree(write(tmp_path / "whole"))
-    out = tmp_path / "people"
-    with pytest.raises(KeyboardInterrupt), writer(out) as people:
-        with people.shard(0) as one:
-            for number in range(3):
-                one.add(encoded(number))
-            one.reject("q0.jpg", "it is blank")
-        with people.shard(1) as one:
-            one.add(encoded(3))
-            raise KeyboardInterrupt
-    assert not out.exists()
-    (out.with_name("people.partial") / ".shard-00001.partial-77.tar").write_bytes(b"left by a killed process")
-    with writer(out) as people:
-        assert people.has(0) and not people.has(1)
-        with people.shard(1) as one:
-            for number in range(3, 6):
-                one.add(encoded(number))
-            one.reject("q1.jpg", "it is blank")
-        people.finish(2)
-    assert tree(out) == whole
-    assert not out.with_name("people.partial").exists()
+    work = tmp_path / "work"
+    fill(work, plan_of(2), [0])
+    kept = tree(work)
+    with pytest.raises(KeyboardInterrupt), PartWriter(work, plan_of(2)) as part, part.shard(1) as one:
+        one.add(encoded(3))
+        raise KeyboardInterrupt
+    assert tree(work) == kept
+    (work / ".shard-00001.partial-77.tar").write_bytes(b"left by a killed process")
+    with PartWriter(work, plan_of(2)) as part:
+        assert part.has(0) and not part.has(1)
+    fill(work, plan_of(2), [1])
+    assemble([work], tmp_path / "people", nothing_repeated)
+    assert tree(tmp_path / "people") == tree(write(tmp_path / "whole"))
 
 
-def test_shards_of_another_plan_are_thrown_away(tmp_path: Path) -> None:
-    out = tmp_path / "people"
-    with writer(out, "first") as people, people.shard(0) as one:
-        one.add(encoded(0))
-    with writer(out, "second") as people:
-        assert not people.has(0)
+@pytest.mark.parametrize("other", [plan_of(2, "other photos"), plan_of(2, a=3), plan_of(3)])
+def test_shards_of_another_plan_are_thrown_away(tmp_path: Path, other: Plan) -> None:
+    work = fill(tmp_path / "work", plan_of(2), [0])
+    with PartWriter(work, other) as part:
+        assert not part.has(0)
+    assert {path.name for path in work.iterdir()} == {".lock", "plan.json"}
 
 
-def test_two_writers_of_one_data_set_do_not_mix(tmp_path: Path) -> None:
-    with writer(tmp_path / "people"), pytest.raises(MachineError, match="another process"), writer(tmp_path / "people"):
+def test_two_writers_of_one_folder_do_not_mix(tmp_path: Path) -> None:
+    with (PartWriter(tmp_path / "work", plan_of(1)), pytest.raises(MachineError, match="another process"),
+          PartWriter(tmp_path / "work", plan_of(1))):
         pass
 
 
 def test_nobody_accepted_shows_the_first_reasons(tmp_path: Path) -> None:
-    with writer(tmp_path / "people") as people:
-        with people.shard(0) as one:
-            for name in "abcde":
-                one.reject(f"{name}.jpg", f"reason {name}")
-        with pytest.raises(InputError, match=r"not one of 5 photos.*a\.jpg: reason a; b\.jpg: reason b"):
-            people.finish(1)
-    assert not list(tmp_path.iterdir())
+    with PartWriter(tmp_path / "work", plan_of(1)) as part, part.shard(0) as one:
+        for name in "abcde":
+            one.reject(f"{name}.jpg", f"reason {name}")
+    with pytest.raises(InputError, match=r"not one of 5 photos.*a\.jpg: reason a; b\.jpg: reason b"):
+        assemble([tmp_path / "work"], tmp_path / "people", nothing_repeated)
+    assert not (tmp_path / "people").exists()
+
+
+@given(st.lists(st.integers(0, 3), min_size=5, max_size=5), st.randoms())
+@settings(max_examples=12, deadline=None)
+def test_parts_in_any_number_and_order_give_the_same_bytes(owners: list[int], dice: random.Random) -> None:
+    """Whoever wrote which shard leaves no trace, and nothing of the parts is changed."""
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        expected = tree(write(root / "whole", shards=5, each=2))
+        parts = [fill(root / f"part-{one}", plan_of(5), [n for n in range(5) if owners[n] == one], 2)
+                 for one in range(4)]
+        before = [tree(part) for part in parts]
+        dice.shuffle(parts)
+        assert assemble(parts, root / "people", nothing_repeated) == (10, 5)
+        assert tree(root / "people") == expected
+        assert sorted(map(str, before)) == sorted(str(tree(part)) for part in parts)
+
+
+def test_parts_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    one = fill(tmp_path / "one", plan_of(2), [0])
+    with pytest.raises(DataError, match="shard 1 of 2 is in none of 1 parts"):
+        assemble([one], tmp_path / "people", nothing_repeated)
+    with pytest.raises(DataError, match="other photos, settings or code"):
+        assemble([one, fill(tmp_path / "two", plan_of(2, "other photos"), [1])], tmp_path / "people", nothing_repeated)
+    with pytest.raises(DataError, match=r"plan\.json is missing"):
+        assemble([one, tmp_path / "nothing"], tmp_path / "people", nothing_repeated)
+    two = fill(tmp_path / "two", plan_of(2), [1])
+    (two / "shard-00001.tar").unlink()
+    with pytest.raises(DataError, match="lacks its shard"):
+        assemble([one, two], tmp_path / "people", nothing_repeated)
+    (two / "plan.json").write_text("{")
+    with pytest.raises(DataError, match="torn plan"):
+        assemble([one, two], tmp_path / "people", nothing_repeated)
+    assert not list(tmp_path.glob("people*"))
+
+
+def test_repeated_pictures_leave_the_data_set_whichever_part_has_them(tmp_path: Path) -> None:
+    """p001 and p004 look like p000; they are in two shards, and in the second way in two parts."""
+    def alike(hashes: Mapping[str, str]) -> dict[str, str]:
+        assert list(hashes) == [f"p{number:03d}" for number in range(6)]
+        return {id: "p000" for id in ("p001", "p004") if hashes[id] == hashes["p000"]}
+
+    looks = {0: "ff", 1: "ff", 4: "ff"}
+    plan = plan_of(2)
+    for name, groups in {"one": [(0, 1)], "two": [(1,), (0,)]}.items():
+        parts = []
+        for group in groups:
+            parts.append(tmp_path / f"{name}-{group[0]}")
+            with PartWriter(parts[-1], plan) as part:
+                for shard in group:
+                    with part.shard(shard) as one:
+                        for number in range(shard * 3, shard * 3 + 3):
+                            person = encoded(number)
+                            record = replace(person.record, perceptual_hash=looks.get(number, f"{number:02x}"))
+                            one.add(replace(person, record=record))
+        assert assemble(parts, tmp_path / name, alike) == (4, 2)
+    assert tree(tmp_path / "one") == tree(tmp_path / "two")
+    people = PeopleDataset.open(tmp_path / "one")
+    assert people.ids == ["p000", "p002", "p003", "p005"]
+    assert [reason.split(" -- ")[0] for _, reason in people.rejected] == ["the same picture as p000.jpg"] * 2
+    for number, person in zip((0, 2, 3, 5), people, strict=True):
+        assert np.array_equal(person.photo, planes(number)["photo"])
+    with tarfile.open(tmp_path / "one" / "shard-00000.tar") as shard:
+        assert not any(name.startswith("p001") for name in shard.getnames())
+    listed = pq.read_table(tmp_path / "one" / "shards.parquet").to_pylist()
+    assert [row["sha256"] for row in listed] == [
+        file_digest(tmp_path / "one" / f"shard-{number:05d}.tar") for number in range(2)]
 
 
 def test_another_format_is_named(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from gcp_storage_emulator.server import create_server
 
 from components.core import storage
 from components.core.errors import DataError, InputError, MachineError
-from components.core.storage import GcsLocation, LocalLocation, Location, open_location
+from components.core.storage import GcsLocation, LocalLocation, Location, is_remote, mirror, open_location
 
 BUCKET = "pictures"
 
@@ -199,3 +199,58 @@ def test_other_addresses_are_refused(uri: str) -> None:
 def test_naming_a_location_needs_no_connection() -> None:
     assert open_location("gs://bucket/some/path/").uri == "gs://bucket/some/path"
     assert open_location("some/folder").uri == "some/folder"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")}
+
+
+def test_a_mirror_fetches_what_is_new_and_drops_what_is_gone(location: Location, tmp_path: Path) -> None:
+    location.upload(make(tmp_path / "source", FILES))
+    assert mirror(location, tmp_path / "copy") == len(FILES) and contents(tmp_path / "copy") == FILES
+    assert mirror(location, tmp_path / "copy") == 0
+    location.write_bytes("sub/deep/x", b"xy")
+    location.write_bytes("new", b"n")
+    (tmp_path / "copy" / "people.json").write_bytes(b"altered here")
+    (tmp_path / "copy" / "many" / "003").unlink()
+    (tmp_path / "copy" / "stray").write_bytes(b"not there")
+    assert mirror(location, tmp_path / "copy") == 4
+    assert contents(tmp_path / "copy") == {**FILES, "sub/deep/x": b"xy", "new": b"n"}
+
+
+def test_an_interrupted_mirror_goes_on_where_it_stopped(
+        location: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "_AT_ONCE", 8)
+    location.upload(make(tmp_path / "source", FILES))
+    kind, batches = type(location), []
+    real = kind.fetch
+
+    def interrupted(self: Location, names: list[str], to: Path, shown: object = None) -> None:
+        batches.append(len(names))
+        if len(batches) == 3:
+            raise KeyboardInterrupt
+        real(self, names, to, shown)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(kind, "fetch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        mirror(location, tmp_path / "copy")
+    there = contents(tmp_path / "copy")
+    assert len(there) == 16 and there.items() <= FILES.items()
+    assert mirror(location, tmp_path / "copy") == len(FILES) - 16
+    assert contents(tmp_path / "copy") == FILES
+
+
+def test_single_files_are_fetched(location: Location, tmp_path: Path) -> None:
+    location.upload(make(tmp_path / "source", FILES))
+    location.fetch(["sub/deep/x", "people.json"], tmp_path / "some")
+    assert contents(tmp_path / "some") == {name: FILES[name] for name in ("sub/deep/x", "people.json")}
+    with pytest.raises(InputError, match="no file gone"):
+        location.fetch(["people.json", "gone"], tmp_path / "other")
+    assert "gone" not in contents(tmp_path / "other")
+
+
+def test_an_address_survives_being_a_path() -> None:
+    assert open_location(Path("gs://bucket/some/path")).uri == "gs://bucket/some/path"
+    assert is_remote(Path("gs://bucket/x")) and is_remote("gs://bucket/x")
+    assert not is_remote(Path("some/folder")) and not is_remote("gs:/folder")

@@ -1,17 +1,18 @@
 import numpy as np
 import pytest
 
-from components.evaluate.distances import ratio, real_halves, set_distances
+from components.evaluate.distances import Space, ratio, real_halves, set_distances
 from components.evaluate.measure import Measured, Reals
 from components.evaluate.pairs import Case
 
 DIM, PEOPLE, PHOTOS = 6, 10, 5
+SPACE = Space("six", DIM**0.5)
 
 
 def reals(count: int = PEOPLE * PHOTOS) -> Reals:
     features = np.random.default_rng(0).normal(size=(count, DIM))
     return Reals(np.arange(count) + 100, [f"p{k // PHOTOS}" for k in range(count)], features, np.zeros((count, 2)),
-                 np.ones(count, bool))
+                 np.ones(count, bool), np.ones(count), np.zeros((0, 2)))
 
 
 def cases(count: int = PEOPLE * PHOTOS) -> list[Case]:
@@ -24,7 +25,7 @@ def answers(asked: list[Case], known: Reals, noise: float = 0.0, shift: float = 
     features = known.features[known.rows([case.target for case in asked])]
     features = features + shift + noise * np.random.default_rng(1).normal(size=features.shape)
     nothing = np.zeros(len(asked))
-    return Measured(nothing, nothing, nothing, nothing, nothing, features, np.zeros((len(asked), 2)),
+    return Measured(*[nothing] * 6, np.zeros((len(asked), 4)), features, np.zeros((len(asked), 2)),
                     np.zeros(len(asked), bool))
 
 
@@ -45,26 +46,27 @@ def test_the_ratio_grows_with_what_is_wrong() -> None:
 
 def test_figures_come_with_intervals_around_them() -> None:
     known, asked = reals(), cases()
-    found = set_distances(asked, answers(asked, known, noise=0.5), known, least=20, draws=100, seed=0)
+    found = set_distances(asked, answers(asked, known, noise=0.5), known, SPACE, least=20, draws=100, seed=0)
     for name in ("frechet", "kernel", "frechet_ratio"):
         assert found[name].low <= found[name].value <= found[name].high
     assert found["frechet"].by == "identity"
-    assert found == set_distances(asked, answers(asked, known, noise=0.5), known, least=20, draws=100, seed=0)
+    assert all(figure.features == "six" and figure.to_json()["features"] == "six" for figure in found.values())
+    assert found == set_distances(asked, answers(asked, known, noise=0.5), known, SPACE, least=20, draws=100, seed=0)
 
 
 def test_too_few_images_give_a_reason_instead_of_a_number() -> None:
     known, asked = reals(), cases()
-    few = set_distances(asked, answers(asked, known), known, least=51, draws=100, seed=0)
+    few = set_distances(asked, answers(asked, known), known, SPACE, least=51, draws=100, seed=0)
     assert all(figure.value is None and "asks for 51" in figure.reason for figure in few.values())
     known, asked = reals(DIM), cases(DIM)
-    few = set_distances(asked, answers(asked, known), known, least=2, draws=100, seed=0)
+    few = set_distances(asked, answers(asked, known), known, SPACE, least=2, draws=100, seed=0)
     assert few["frechet"].value is None and "covariance" in few["frechet"].reason
     assert few["kernel"].value is not None
     assert few["frechet_ratio"].value is None and "halve" in few["frechet_ratio"].reason
-    assert all(figure.value is None for figure in real_halves(reals(10), least=11, seed=0).values())
+    assert all(figure.value is None for figure in real_halves(reals(10), SPACE, least=11, seed=0).values())
 
 
 def test_two_halves_of_the_real_photos_differ_by_chance_only() -> None:
-    halves = real_halves(reals(), least=20, seed=0)
+    halves = real_halves(reals(), SPACE, least=20, seed=0)
     assert halves["kernel_halves"].low < 0 < halves["kernel_halves"].high
     assert 0 < halves["frechet_halves"].value < 3

@@ -1,7 +1,5 @@
 import json
-import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,7 @@ from components.core.networks.generator import Generator, Reposer
 from components.core.people import PeopleDataset
 from components.core.recorder import NoRecord
 from components.core.settings import EvaluateSettings, TrainSettings
-from components.evaluate import evaluate, report
+from components.evaluate import evaluate
 from components.evaluate.album import Album
 from components.evaluate.identity import similarities
 from components.evaluate.measure import Instruments, judge_name, measure, measure_reals
@@ -90,7 +88,7 @@ def test_the_model_paints_over_the_background_it_is_given(asked, world) -> None:
 
 def test_an_evaluation_is_complete_and_says_what_it_stands_on(evaluated: Path, world) -> None:
     content = json.loads((evaluated / "metrics.json").read_text())
-    assert content["format"] == "photoshoot.evaluation/1"
+    assert content["format"] == "photoshoot.evaluation/2"
     people = PeopleDataset.open(world.people)
     assert content["people"]["digest"] == people.digest
     assert len(content["people"]["rejected"]) == len(people.rejected)
@@ -106,46 +104,13 @@ def test_an_evaluation_is_complete_and_says_what_it_stands_on(evaluated: Path, w
     assert content["training_gap"]["l1"]["gap"]["value"] == pytest.approx(
         content["training_gap"]["l1"]["held_out"]["value"] - content["training_gap"]["l1"]["train"]["value"], abs=2e-6)
     assert (evaluated / "contact_sheet.png").stat().st_size > 10_000
-    assert len(list((evaluated / "samples").iterdir())) == SETTINGS.rows
+    assert len(list((evaluated / "samples").glob("*.png"))) == SETTINGS.rows
 
 
 def test_the_same_evaluation_twice_is_the_same(evaluated: Path, world, tmp_path: Path) -> None:
     evaluate(world.model, world.people, world.identities, tmp_path / "again", SETTINGS)
     for name in ("metrics.json", "pairs.jsonl", "contact_sheet.png", "report.html"):
         assert (tmp_path / "again" / name).read_bytes() == (evaluated / name).read_bytes(), name
-
-
-class _Links(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.sources: list[str] = []
-        self.tags: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
-
-
-def test_the_report_has_everything_inside(evaluated: Path) -> None:
-    text = (evaluated / "report.html").read_text()
-    page = _Links()
-    page.feed(text)
-    assert page.sources and all(source.startswith("data:image/webp;base64,") for source in page.sources)
-    assert "script" not in page.tags and "link" not in page.tags
-    assert not re.search(r"url\(|@import|https?:", text)
-    assert all(mark in text for mark in report.VERDICT)
-    content = json.loads((evaluated / "metrics.json").read_text())
-    assert report.number(content["metrics"]["ssim"]["value"], 3) in text
-    assert content["metrics"]["frechet"]["reason"] in text
-
-
-def test_names_from_outside_cannot_inject_anything(evaluated: Path) -> None:
-    content = json.loads((evaluated / "metrics.json").read_text())
-    content["people"]["rejected"] = [{"photo": "<script>alert(1)</script>.png", "reason": "a < b & \"c\""}]
-    content["by_identity"][0]["identity"] = "<img src=x onerror=alert(1)>"
-    text = report.render(content, {"sheet": [], "best": [], "worst": []}, ("a",))
-    assert "<script>" not in text and "<img src=x" not in text
-    assert "&lt;script&gt;alert(1)" in text and "a &lt; b &amp;" in text
 
 
 def relabelled(world, out: Path, split_of) -> Path:

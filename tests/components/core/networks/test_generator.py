@@ -10,9 +10,9 @@ from torch import Tensor
 from components.core import presets
 from components.core.errors import DataError, InputError
 from components.core.networks.discriminator import Discriminator
-from components.core.networks.generator import Generator, Painting, Reposer, SourceBatch, gather
+from components.core.networks.generator import SHOWN, Generator, Painting, Reposer, SourceBatch, gather
 from components.core.networks.patch import CROPS, PatchDiscriminator, random_crops
-from components.core.networks.warp import Source
+from components.core.networks.warp import Source, sample_atlas
 from components.core.settings import TrainSettings
 
 Figure = Callable[..., Tensor]
@@ -50,16 +50,27 @@ def test_both_generators_paint_a_person_and_a_matte(generator: str, side: int, s
     assert painting.person.shape == (2, 3, side, side)
     assert painting.matte.shape == (2, 1, side, side)
     assert torch.allclose(painting.shares.sum(1), torch.tensor(1.0), atol=1e-5)
-    assert painting.shares.shape[1] == (4 if generator == "warp" else 1)
+    assert painting.shares.shape[1] == (5 if generator == "warp" else 1)
     assert painting.person.std() < 2
 
 
 def test_void_evidence_has_no_share(source: MakeSource, figure: Figure) -> None:
     mine, poses = source(1), figure(64)
     painting = Generator(tiny("warp"), 64, 8)(mine, poses)
+    assert (painting.shares[:, 0] > 0).all()
     for share, evidence in zip(painting.shares[:, 1:].unbind(1), gather(mine, poses), strict=True):
         assert not share[evidence.valid[:, 0] == 0].any()
     assert painting.shares[:, 1][poses[:, 0] > 0].min() > 0
+
+
+def test_an_untrained_generator_paints_the_evidence(source: MakeSource, figure: Figure) -> None:
+    torch.manual_seed(0)
+    mine, poses = source(1), figure(64)
+    painting = Generator(tiny("warp", width=16), 64, 8).eval()(mine, poses)
+    body = (poses[:, :1] > 0).expand(-1, 3, -1, -1)
+    wanted = sample_atlas(mine.textures, poses)
+    assert (painting.person - wanted).abs()[body].mean() < 0.25 * wanted.abs()[body].mean()
+    assert painting.matte[poses[:, :1] > 0].min() > 0.8
 
 
 @pytest.mark.parametrize("generator", ["paper", "warp"])
@@ -175,11 +186,11 @@ def test_every_presets_networks_fit_together(name: str) -> None:
     side, texel, train = chosen.preprocess.resolution, chosen.preprocess.texel, chosen.train
     with torch.device("meta"):
         network = Generator(train, side, texel)
-        features = network.pnet(torch.zeros(2, 3, side, side, dtype=torch.uint8), torch.zeros(2, 15, side, side))
+        features = network.pnet(torch.zeros(2, 3, side, side, dtype=torch.uint8), torch.zeros(2, SHOWN, side, side))
         z = network.anet(torch.zeros(2, 24, 3, texel, texel), torch.zeros(2, 24, 1, texel, texel))
         assert z.shape == (2, train.latent)
         assert features[-1].shape[-2:] == (side // 16, side // 16)
-        assert network.gnet(features, z).shape == (2, 7, side, side)
+        assert network.gnet(features, z).shape == (2, 11, side, side)
         judge = Discriminator(side, train.width, train.max_width)
         assert judge(torch.zeros(2, 3, side, side), torch.zeros(2, 3, side, side)).shape == (2,)
 

@@ -156,3 +156,58 @@ def test_clothes_are_believed_only_when_the_photo_shows_the_atlas(
         assert bool(evidence.valid.any()) is wanted
     nothing_seen = warp.wears_atlas(mine.textures, torch.zeros_like(mine.seen), _wearing(poses, mine.textures))
     assert not nothing_seen.item()
+
+
+def _painted(parts: dict[int, tuple[float, float, float]], texel: int = 16) -> tuple[Tensor, Tensor]:
+    """An atlas that shows some parts, each in one colour."""
+    colours, seen = torch.zeros(1, 24, 3, texel, texel), torch.zeros(1, 24, 1, texel, texel)
+    for part, colour in parts.items():
+        colours[:, part - 1] = torch.tensor(colour)[:, None, None]
+        seen[:, part - 1] = 1
+    return colours, seen
+
+
+SKIN, HAIR, SHIRT = (0.4, 0.1, -0.1), (-0.8, -0.9, -0.9), (-0.5, 0.0, 0.8)
+
+
+def test_skin_is_what_the_lower_face_shows() -> None:
+    colours, seen = _painted({23: HAIR, 24: HAIR, 2: SHIRT, 3: (0.9, 0.9, 0.9)})
+    colours[:, 22, :, 6:12, 11:] = torch.tensor(SKIN)[:, None, None]  # U > 0.7, V within 0.25..0.6
+    colours[:, 23, :, 6:12, :5] = torch.tensor(SKIN)[:, None, None]
+    got, found = warp.skin_colour(colours, seen)
+    assert found.item() == 1 and torch.allclose(got[0], torch.tensor(SKIN), atol=0.03)
+    only_hands = _painted({3: SKIN, 2: SHIRT})
+    assert torch.allclose(warp.skin_colour(*only_hands)[0][0], torch.tensor(SKIN), atol=1e-4)
+    got, found = warp.skin_colour(*_painted({2: SHIRT}))
+    assert found.item() == 0 and not got.any()
+
+
+def test_skin_is_evidence_all_over_the_body(figure: Figure) -> None:
+    poses = figure(32)
+    evidence = warp.skin_evidence(*_painted({23: SKIN, 24: SKIN}), poses)
+    body = poses[0, 0] > 0
+    assert torch.equal(evidence.valid[0, 0], body.float()) and not evidence.covered.any()
+    assert torch.allclose(evidence.images[0, :, body], torch.tensor(SKIN)[:, None], atol=1e-5)
+    assert not warp.skin_evidence(*_painted({2: SHIRT}), poses).valid.any()
+
+
+def test_a_limb_nobody_saw_takes_the_colour_of_its_neighbour() -> None:
+    trousers = (0.2, 0.2, 0.7)
+    completed, known = warp.complete(*_painted({23: SKIN, 24: SKIN, 2: SHIRT, 9: trousers}))
+    for part, colour in ((7, trousers), (13, trousers), (1, SHIRT), (17, SHIRT), (3, SKIN), (4, SKIN)):
+        assert not known[0, part - 1].any()
+        assert torch.allclose(completed[0, part - 1].mean((1, 2)), torch.tensor(colour), atol=0.08), part
+
+
+def test_the_first_guess_is_the_atlas_on_the_body_and_the_photo_beside_it(figure: Figure) -> None:
+    poses = figure(64)
+    colours, seen = _painted({2: SHIRT, 23: SKIN, 24: SKIN, 9: SHIRT, 10: SHIRT})
+    beside = torch.zeros(1, 1, 64, 64)
+    beside[..., 4:12, 24:40] = 1
+    hair = warp.Evidence(torch.tensor(HAIR)[None, :, None, None] * beside, beside, beside)
+    guess = warp.blended(warp.atlas_evidence(colours, seen, poses), [hair], poses)
+    torso = poses[0, 0] == 2
+    assert torch.allclose(guess[0, :, torso].mean(1), torch.tensor(SHIRT), atol=0.05)
+    assert torch.allclose(guess[0, :, 5, 30], torch.tensor(HAIR), atol=0.1)
+    far = guess[0, :, 60, 32]  # below the legs: what is near, not black and not white
+    assert (far - torch.tensor(SHIRT)).abs().max() < 0.5

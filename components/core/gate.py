@@ -1,0 +1,134 @@
+"""What a gate is made of: requirements, each a line with figure, bound and pass or fail. Pure: figures in, lines out.
+
+Every line fails closed: a figure that is missing, null or not a number fails it, and the line says so. Both
+evaluation (which judges its controls with them) and registration (which judges the model) use these lines.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from components.core.settings import GateSettings
+
+Comparison = Literal[">=", "<="]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One requirement: the figure, its bound, whether it is kept, and in words why or why not."""
+
+    name: str
+    value: float | None
+    bound: float
+    comparison: Comparison
+    passed: bool
+    reason: str
+
+    def __str__(self) -> str:
+        figure = "no figure" if self.value is None else f"{self.value:.4g}"
+        mark = "pass" if self.passed else "FAIL"
+        why = f": {self.reason}" if self.reason else ""
+        return f"{mark}  {self.name} {figure} {self.comparison} {self.bound:g}{why}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Passed when every line did; there is no verdict without lines."""
+
+    passed: bool
+    lines: tuple[Line, ...]
+
+    @staticmethod
+    def of(lines: Iterable[Line]) -> Verdict:
+        """The verdict that some lines make; none at all do not pass."""
+        found = tuple(lines)
+        return Verdict(bool(found) and all(line.passed for line in found), found)
+
+    @property
+    def failed_lines(self) -> tuple[str, ...]:
+        """Names of the lines that failed."""
+        return tuple(line.name for line in self.lines if not line.passed)
+
+    @property
+    def summary(self) -> str:
+        """The verdict in one sentence."""
+        if self.passed:
+            return f"passed all {len(self.lines)} requirements"
+        return f"failed {len(self.failed_lines)} of {len(self.lines)} requirements: {', '.join(self.failed_lines)}"
+
+
+_FIGURES: tuple[tuple[str, Comparison], ...] = (
+    ("ssim", ">="), ("perceptual", "<="), ("over_warp", "<="), ("matte_iou", ">="), ("identity_recovered", ">="),
+    ("frechet_ratio", "<="), ("pose_fidelity", ">="), ("face_found", ">="),
+)
+PARTS = ("face", "hands", "upper_body", "lower_body")
+MEMORISATION: dict[str, Comparison] = {
+    "background_retrieval": "<=", "counterfactual_swap": "<=", "training_gap": "<=", "identity_capture": "<=",
+    "neighbour_test": ">=",
+}
+"""Test -> which side of the bound passes."""
+_OF_FEATURES = ("frechet_ratio",)
+
+
+def thresholds(evaluation: Mapping[str, Any], settings: GateSettings) -> tuple[Line, ...]:
+    """Hold an evaluation (the content of metrics.json) against thresholds; a line for each that has a bound, always."""
+    lines = [requirement("pairs", {"value": _inside(evaluation, "counts").get("pairs")}, settings.min_pairs, ">=")]
+    for name, comparison in _FIGURES:
+        figure, bound = _inside(evaluation, "metrics").get(name), getattr(settings, name)
+        if bound is not None:
+            lines.append(_of_features(name, figure, bound, comparison, settings) if name in _OF_FEATURES
+                         else requirement(name, figure, bound, comparison))
+    for part in PARTS:
+        name = f"{part}_error"
+        if (bound := getattr(settings, name)) is not None:
+            lines.append(requirement(name, _inside(_inside(evaluation, "parts"), part).get("l1"), bound, "<="))
+    tests = _inside(evaluation, "memorisation")
+    return (*lines, *(memorisation(name, tests.get(name), settings) for name in MEMORISATION))
+
+
+def memorisation(name: str, figure: Any, settings: GateSettings) -> Line:
+    """The line of one test of memorisation."""
+    return requirement(name, figure, getattr(settings, name), MEMORISATION[name])
+
+
+def controls(evaluation: Mapping[str, Any]) -> Line:
+    """Whether every control behaved: as many as there must be, and none that the thresholds judged wrongly."""
+    found = _inside(evaluation, "controls")
+    behaved = [name for name in CONTROLS if _inside(found, name).get("behaved") is True]
+    reasons = [f"{name}: {_inside(found, name).get('reason', 'not in the evaluation')}" for name in CONTROLS
+               if name not in behaved]
+    return Line("controls", float(len(behaved)), len(CONTROLS), ">=", len(behaved) == len(CONTROLS), "; ".join(reasons))
+
+
+CONTROLS = ("copy_cat", "baked_background", "real_photos")
+
+
+def _of_features(name: str, figure: Any, bound: float, comparison: Comparison, settings: GateSettings) -> Line:
+    """The line of a figure that depends on the feature network: a bound for one network says nothing of another's."""
+    used = figure.get("features") if isinstance(figure, Mapping) else None
+    if isinstance(figure, Mapping) and figure.get("value") is not None and used != settings.features:
+        return Line(name, None, bound, comparison, False,
+                    f"made with the features {used}, this bound is for {settings.features}")
+    return requirement(name, figure, bound, comparison)
+
+
+def _inside(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = content.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def requirement(name: str, figure: Any, bound: float, comparison: Comparison) -> Line:
+    """The line of one figure ({value, low, high, reason} as in metrics.json) against its bound."""
+    if not isinstance(figure, Mapping):
+        return Line(name, None, bound, comparison, False, "not in the evaluation")
+    value = figure.get("value")
+    # bool is an int in Python; "true pairs" is no figure.
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        return Line(name, None, bound, comparison, False, str(figure.get("reason") or f"{value} is no figure"))
+    passed = value >= bound if comparison == ">=" else value <= bound
+    low, high = figure.get("low"), figure.get("high")
+    interval = f"95 % interval {low:.4g} to {high:.4g}" if low is not None and high is not None else ""
+    return Line(name, float(value), bound, comparison, passed, interval)

@@ -1,0 +1,19 @@
+"""Settings of what computing costs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from components.core.settings.section import Section
+
+
+class CostSettings(Section):
+    """What computing costs. Nothing is priced unless you say so."""
+
+    prices: dict[str, Annotated[float, Field(ge=0)]] = {}
+    """Price of one device-hour by kind of device: `cpu` is a whole machine or container without a GPU; a GPU is named
+    by a part of its product name (`H100`). E.g. {cpu: 0.2, H100: 3.9}."""
+    currency: str = Field("USD", min_length=1, max_length=8)
+    """What prices are in."""

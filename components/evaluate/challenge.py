@@ -1,0 +1,272 @@
+"""The new model against the champion: both asked the very same questions, compared pair by pair.
+
+The questions are those of the new model's evaluation (its pairs.jsonl); the champion comes from the registry and
+answers them today, judged by today's networks. Figures measured on other data or by other networks are never compared.
+
+A champion that was trained on somebody it is asked about would be flattered. Its version keeps digests of the photos
+it was trained on; people with such a photo are left out, and when too few remain the comparison is refused. That
+finds the same photo file, not another photo of the same person.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.core.atomic import atomic_folder, atomic_path
+from components.core.digest import code_digest, file_digest
+from components.core.errors import DataError, InputError, PhotoshootError
+from components.core.identities import Identities
+from components.core.networks.generator import Reposer
+from components.core.people import PeopleDataset
+from components.core.recorder import NoRecord, Recorder
+from components.core.registry import CHAMPION, GENERATOR, LINEAGE, Version, Versions
+from components.core.settings import EvaluateSettings, RegisterSettings
+from components.evaluate.album import Album
+from components.evaluate.content import FORMAT as EVALUATION
+from components.evaluate.identity import similarities
+from components.evaluate.intervals import Resampler
+from components.evaluate.measure import Instruments, measure, measure_reals
+from components.evaluate.painters import ModelPainter
+from components.evaluate.pairs import Case
+from components.evaluate.parts import PARTS
+from components.evaluate.quality import Floats
+
+FORMAT = "photoshoot.duel/1"
+DUEL, ANSWERS = "duel.json", "champion_pairs.jsonl"
+GAINS = {"perceptual": -1, "ssim": 1, "psnr": 1, "l1": -1, "matte_iou": 1, "pose": 1, "face_similarity": 1}
+"""Figure of a pair -> 1 where more is better, -1 where less is."""
+_SLICED = "perceptual"
+_UNSEEN = "unseen"
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ChallengeSummary:
+    """What came of it. `status` is "compared", "none" (no champion), "same" (the champion is this very model) or
+    "refused" (with the `reason`); `gains` are those of the compared figures, above 0 where the new model is better."""
+
+    status: str
+    champion: str | None
+    reason: str
+    pairs: int
+    gains: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reused: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Questions:
+    """What the new model was asked, and its answers; `metrics` is its evaluation."""
+
+    people: PeopleDataset
+    identities: Identities
+    metrics: dict[str, Any]
+    lines: list[Line]
+    digest: str
+
+    @staticmethod
+    def open(model: Path, people: Path, identities: Path, evaluation: Path) -> _Questions:
+        path = evaluation / "metrics.json"
+        try:
+            metrics = json.loads(path.read_text(encoding="utf-8"))
+            text = (evaluation / "pairs.jsonl").read_text(encoding="utf-8")
+            lines = [json.loads(line) for line in text.splitlines()]
+            found = metrics["format"]
+            of = [metrics[part]["digest"] for part in ("model", "people", "identities")]
+        except (FileNotFoundError, NotADirectoryError):
+            raise InputError("no evaluation here", path=path, remedy="make one with `photoshoot evaluate`") from None
+        except (ValueError, KeyError, TypeError):
+            raise DataError("torn evaluation", path=path, remedy="evaluate again") from None
+        if found != EVALUATION:
+            raise DataError(f"format {found}, expected {EVALUATION}", path=path,
+                            remedy="evaluate again with this version")
+        dataset, owners = PeopleDataset.open(people), Identities.open(identities)
+        weights = model / GENERATOR
+        if not weights.is_file():
+            raise InputError("no generator here", path=weights, remedy="train one with `photoshoot train`")
+        for name, was, now in zip(("model", "people", "identities"), of,
+                                    (file_digest(weights), dataset.digest, owners.digest), strict=True):
+            if was != now:
+                raise InputError(f"this evaluation is of another {name}", path=path,
+                                 remedy=f"give the {name} it was made with")
+        return _Questions(dataset, owners, metrics, [line for line in lines if line["kind"] == "transfer"],
+                          file_digest(path))
+
+    @property
+    def settings(self) -> EvaluateSettings:
+        """How the new model was judged, and so how the champion is."""
+        return EvaluateSettings.model_validate(self.metrics["settings"])
+
+    def without(self, people: set[str]) -> list[Line]:
+        """The lines of everybody but these identities."""
+        return [line for line in self.lines if line["identity"] not in people]
+
+
+def challenge(model: Path, people: Path, identities: Path, evaluation: Path, out: Path, settings: RegisterSettings,
+              recorder: Recorder | None = None, *, tracking_uri: str | None = None,
+              state: Path | None = None) -> ChallengeSummary:
+    """Compare the model folder `model` with the champion of `settings.model_name` on the pairs of its `evaluation`.
+
+    Writes `duel.json` (format "photoshoot.duel/1") and `champion_pairs.jsonl` into `out`. The champion's answers are
+    kept in `state`, if given, and not measured twice. `tracking_uri` is the registry's (default:
+    ``MLFLOW_TRACKING_URI``). Raises `InputError` for missing folders or an evaluation of something else,
+    `MachineError` when the registry cannot be reached. A champion that cannot be compared with is no error: the
+    comparison says so, and the gate decides.
+    """
+    started = time.monotonic()
+    questions = _Questions.open(Path(model), Path(people), Path(identities), Path(evaluation))
+    versions = Versions(settings.model_name, tracking_uri)
+    number = versions.aliased(CHAMPION)
+    champion = None if number is None else versions.get(number)
+    content, answers, reused = _compare(questions, versions, champion, settings, state)
+    header = {
+        "format": FORMAT, "model_name": settings.model_name, "model": questions.metrics["model"]["digest"],
+        "evaluation": questions.digest,
+        "champion": champion and {"version": champion.number, "digest": champion.tags.get("digest.model", "")},
+    }
+    with atomic_folder(out) as folder:
+        (folder / DUEL).write_text(json.dumps({**header, **content}, indent=1, allow_nan=False) + "\n",
+                                   encoding="utf-8")
+        (folder / ANSWERS).write_text("".join(json.dumps(line) + "\n" for line in answers), encoding="utf-8")
+    gains = {name: figure["gain"] for name, figure in content.get("figures", {}).items()}
+    (recorder or NoRecord()).metrics({f"challenge/gain/{name}": gain["value"] for name, gain in gains.items()
+                                      if gain["value"] is not None} | {"challenge/pairs": float(content["pairs"])})
+    return ChallengeSummary(content["status"], champion.number if champion else None, content["reason"],
+                            content["pairs"], gains, reused, round(time.monotonic() - started, 1))
+
+
+def _compare(questions: _Questions, versions: Versions, champion: Version | None, settings: RegisterSettings,
+             state: Path | None) -> tuple[dict[str, Any], list[Line], bool]:
+    """What duel.json says, the champion's answers, and whether they were measured before."""
+    if champion is None:
+        return _nothing("none", "there is no champion yet"), [], False
+    if champion.tags.get("digest.model") == questions.metrics["model"]["digest"]:
+        return _nothing("same", f"the champion, version {champion.number}, is this very model"), [], False
+    try:
+        with versions.files(champion) as folder:
+            seen = _seen(folder / LINEAGE, questions)
+            asked = questions.without(seen)
+            left_out = {"identities": len(seen), "pairs": len(questions.lines) - len(asked)}
+            if len(asked) < settings.champion.min_pairs:
+                why = (f", {left_out['pairs']} more show {len(seen)} people whom the champion was trained on"
+                       if seen else "")
+                raise DataError(f"only {len(asked)} pairs to compare on{why}")
+            answers, reused = _answers(folder / GENERATOR, questions, asked, state)
+    except PhotoshootError as error:
+        return _nothing("refused", f"version {champion.number} cannot be compared with: {error.problem}"), [], False
+    content = {"status": "compared", "reason": "", "pairs": len(asked),
+               "identities": len({line["identity"] for line in asked}), "left_out": left_out,
+               **compare_lines(asked, answers, questions.settings)}
+    return content, answers, reused
+
+
+def _nothing(status: str, reason: str) -> dict[str, Any]:
+    return {"status": status, "reason": reason, "pairs": 0}
+
+
+def _seen(lineage: Path, questions: _Questions) -> set[str]:
+    """Held-out identities of which the champion was trained on a photo. Raises `DataError` when it does not say."""
+    try:
+        trained = set(json.loads(lineage.read_text(encoding="utf-8"))["training_photos"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DataError("it does not say what it was trained on", path=lineage,
+                        remedy="register it again with this version") from None
+    digests = questions.people.column("photo_digest")
+    members = questions.identities.members(questions.people, questions.settings.split)
+    return {name for name, group in members.items() if any(digests[int(index)] in trained for index in group)}
+
+
+def _answers(generator: Path, questions: _Questions, asked: Sequence[Line],
+             state: Path | None) -> tuple[list[Line], bool]:
+    """The champion's line for each of the lines asked; measured once for one champion, evaluation and code."""
+    key = json.dumps([file_digest(generator), questions.digest, code_digest("core", "evaluate"),
+                      [[line["source"], line["target"]] for line in asked]])
+    kept = state and state / "duels" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.jsonl"
+    if kept and kept.is_file():
+        return [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()], True
+    lines = _measure(Reposer.load(generator), questions, asked)
+    if kept:
+        with atomic_path(kept) as partial:
+            partial.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return lines, False
+
+
+def _measure(champion: Reposer, questions: _Questions, asked: Sequence[Line]) -> list[Line]:
+    people = questions.people
+    if (people.resolution, people.texel) != (champion.resolution, champion.texel):
+        raise DataError(f"it is for {champion.resolution} px and texture tiles of {champion.texel}, these people have "
+                        f"{people.resolution} px and {people.texel}")
+    album, instruments = Album(people), Instruments(questions.settings, people.origin)
+    cases = [Case(people.index(line["source"]), people.index(line["target"]), line["identity"], "transfer")
+             for line in asked]
+    measured = measure(album, cases, ModelPainter(champion), instruments, "the champion")
+    members = questions.identities.members(people, questions.settings.split)
+    shown = {case.identity for case in cases}
+    reals = measure_reals(album, {name: group for name, group in members.items() if name in shown}, instruments)
+    values = {name: getattr(measured, name) for name in GAINS if name != "face_similarity"}
+    values["face_similarity"] = similarities(cases, measured, reals).output
+    return [{**{key: line[key] for key in ("kind", "identity", "source", "target")},
+             **{name: _plain(value[k]) for name, value in values.items()},
+             "parts": {name: _plain(measured.parts[k, column]) for column, name in enumerate(PARTS)}}
+            for k, line in enumerate(asked)]
+
+
+def compare_lines(challenger: Sequence[Line], champion: Sequence[Line], settings: EvaluateSettings) -> dict[str, Any]:
+    """Paired figures of two models' lines about the same cases: `figures`, `parts` and `slices`, each
+    {champion, challenger, gain} by name, the gain with its interval by whole identities.
+
+    Raises `DataError` when the lines are not about the same cases.
+    """
+    cases = [[(line["source"], line["target"]) for line in lines] for lines in (challenger, champion)]
+    if cases[0] != cases[1]:
+        raise DataError("the two models were not asked the same")
+
+    def paired(new: Floats, old: Floats, sign: int, rows: Sequence[int] | None = None) -> dict[str, Any]:
+        chosen = np.arange(len(new)) if rows is None else np.asarray(rows, np.intp)
+        both = np.isfinite(new[chosen]) & np.isfinite(old[chosen])
+        chosen = chosen[both]
+        names = [str(challenger[int(k)]["identity"]) for k in chosen]
+        resampler = Resampler(names, settings.bootstrap, settings.seed)
+        nobody = "no pair has this figure for both models"
+        return {who: resampler.mean(values[chosen], nobody=nobody).to_json()
+                for who, values in (("champion", old), ("challenger", new), ("gain", sign * (new - old)))}
+
+    figures = {name: paired(_column(challenger, name), _column(champion, name), sign) for name, sign in GAINS.items()}
+    parts = {name: paired(_column(challenger, name, "parts"), _column(champion, name, "parts"), -1)
+             for name in _names(challenger, "parts")}
+    new, old = _column(challenger, _SLICED), _column(champion, _SLICED)
+    slices = {f"{kind}.{value}": paired(new, old, GAINS[_SLICED], rows)
+              for (kind, value), rows in _slices(challenger).items()}
+    return {"figures": figures, "parts": parts, "slices": slices}
+
+
+def _column(lines: Sequence[Line], name: str, under: str | None = None) -> Floats:
+    values = [(line.get(under) or {} if under else line).get(name) for line in lines]
+    return np.asarray([np.nan if value is None else value for value in values], np.float64)
+
+
+def _names(lines: Sequence[Line], under: str) -> list[str]:
+    return list(dict.fromkeys(name for line in lines for name in (line.get(under) or {})))
+
+
+def _slices(lines: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[int]]:
+    """(kind, value) -> rows of its lines, sorted by name."""
+    rows: dict[tuple[str, str], list[int]] = {}
+    for k, line in enumerate(lines):
+        for kind, value in (line.get("slices") or {}).items():
+            if value != _UNSEEN:
+                rows.setdefault((kind, str(value)), []).append(k)
+    return dict(sorted(rows.items()))
+
+
+def _plain(value: float) -> float | None:
+    return round(float(value), 6) if np.isfinite(value) else None

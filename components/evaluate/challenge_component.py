@@ -1,0 +1,37 @@
+"""KFP component: compare a model with the champion."""
+
+from kfp import dsl
+
+
+@dsl.component(base_image="python:3.11-slim", packages_to_install=[], install_kfp_package=False)
+def challenge(
+    model: dsl.Input[dsl.Model],
+    people: dsl.Input[dsl.Dataset],
+    identities: dsl.Input[dsl.Dataset],
+    evaluation: dsl.Input[dsl.Artifact],
+    settings: str,
+    duel: dsl.Output[dsl.Artifact],
+) -> None:
+    """Ask the champion what the model was asked, and compare them pair by pair.
+
+    Args:
+        model: The new model.
+        people: The people data set.
+        identities: Identities and their split.
+        evaluation: The new model's evaluation.
+        settings: RegisterSettings as JSON.
+        duel: duel.json, champion_pairs.jsonl.
+    """
+    from pathlib import Path
+
+    from components.core.settings import RegisterSettings
+    from components.core.step import state_folder, step
+    from components.evaluate.challenge import challenge as run
+
+    with step("challenge", settings) as this:
+        out = Path(duel.path)
+        summary = run(
+            Path(model.path), Path(people.path), Path(identities.path), Path(evaluation.path), out,
+            RegisterSettings.model_validate_json(settings), this.recorder, state=state_folder(),
+        )
+        this.done(summary, out)

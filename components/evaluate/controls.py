@@ -1,0 +1,146 @@
+"""Painters whose verdict is known beforehand. An evaluation that judges one of them wrongly judges nobody.
+
+- **copy_cat** returns the training photo that is nearest by pose and appearance to what was asked for, its person cut
+  out: it looks perfect and knows nothing. Must fail, by `identity_capture` and `neighbour_test` at least, and by
+  `training_gap`: on training people it is exact.
+- **baked_background** answers with the true photo's person, before the background of the training photo that is nearest
+  by pose instead of the one it was given. Must fail, by `background_retrieval` at least.
+- **real_photos** answers with the true photo itself. Must pass.
+
+All three answer by the target alone, so each target is measured once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.core.gate import Line, Verdict
+from components.core.people import Person
+from components.evaluate.album import Album
+from components.evaluate.painters import Painted, Painter, truth
+from components.evaluate.pairs import Case
+from components.evaluate.quality import Images, over
+
+_SIDE, _TEXELS = 32, 4
+_LEAST_OVERLAP = 0.02
+
+
+class Memory:
+    """All training photos, to find the one nearest to another photo by pose, or by pose and appearance."""
+
+    def __init__(self, people: Album, indices: Sequence[int]) -> None:
+        self._people, self.indices = people, [int(index) for index in indices]
+        looks = [_thin(people[index]) for index in self.indices]
+        self._parts = np.stack([parts for parts, _, _ in looks])
+        self._colours = np.stack([colours for _, colours, _ in looks])
+        self._seen = np.stack([seen for _, _, seen in looks])
+        self._found: dict[tuple[int, bool], int] = {}
+
+    def nearest(self, index: int, *, by_appearance: bool) -> int:
+        """Data set index of the training photo nearest to photo `index`; itself, if it is one of them."""
+        key = index, by_appearance
+        if key not in self._found:
+            parts, colours, seen = _thin(self._people[index])
+            union = ((self._parts > 0) | (parts > 0)).sum(axis=1)
+            distance = 1 - ((self._parts == parts) & (parts > 0)).sum(axis=1) / np.maximum(union, 1)
+            if by_appearance:
+                both = self._seen & seen
+                apart = (np.abs(self._colours - colours).mean(axis=2) * both).sum(axis=1)
+                apart /= np.maximum(both.sum(axis=1), 1)
+                distance = distance + np.where(both.mean(axis=1) < _LEAST_OVERLAP, 1.0, apart / 255)
+            self._found[key] = self.indices[int(distance.argmin())]
+        return self._found[key]
+
+
+class CopyCat:
+    """Returns the nearest training photo's person."""
+
+    name = "copy_cat"
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+        copied = [self._memory.nearest(case.target, by_appearance=True) for case in cases]
+        return truth(people, [Case(index, index, "", "reconstruction") for index in copied], background)
+
+
+class BakedBackground:
+    """Returns the true photo's person before the nearest training photo's background."""
+
+    name = "baked_background"
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+        real = truth(people, cases, background)
+        rooms = np.stack([people[self._memory.nearest(case.target, by_appearance=False)].photo for case in cases])
+        return Painted(over(real.images, real.mattes, rooms), real.mattes, real.poses)
+
+
+class RealPhotos:
+    """Returns the true photo's person."""
+
+    name = "real_photos"
+
+    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+        return truth(people, cases, background)
+
+
+@dataclass(frozen=True)
+class Control:
+    """A painter, and what the gate must say about it: `expected` "passed", or "failed" by `lines` at least."""
+
+    painter: Painter
+    expected: str
+    lines: tuple[str, ...] = ()
+
+
+def controls(people: Album, training: Sequence[int]) -> list[Control]:
+    """The three controls; without a training photo only the one that needs none."""
+    real = Control(RealPhotos(), "passed")
+    if not len(training):
+        return [real]
+    memory = Memory(people, training)
+    return [Control(CopyCat(memory), "failed", ("training_gap", "identity_capture", "neighbour_test")),
+            Control(BakedBackground(memory), "failed", ("background_retrieval",)), real]
+
+
+def judged(control: Control, verdict: Verdict) -> dict[str, Any]:
+    """What metrics.json says of a control: its verdict, the lines that failed, what was expected, whether it behaved.
+
+    A line that failed for want of a figure is no reason: a control that should have failed by it did not behave.
+    """
+    lines = {line.name: line for line in verdict.lines}
+    said = "passed" if verdict.passed else "failed"
+    if control.expected == "passed":
+        amiss = [_why(lines[name]) for name in verdict.failed_lines]
+    else:
+        amiss = [f"{name}: {'no figure, ' + lines[name].reason if lines[name].value is None else 'passed'}"
+                 for name in control.lines if lines[name].passed or lines[name].value is None]
+    behaved = said == control.expected and not amiss
+    found = {"verdict": said, "failed_lines": list(verdict.failed_lines), "expected": control.expected,
+             "expected_lines": list(control.lines), "behaved": behaved}
+    return found if behaved else {**found, "reason": "; ".join(amiss) or f"it {said} the gate"}
+
+
+def _why(line: Line) -> str:
+    if line.value is None:
+        return f"{line.name}: {line.reason}"
+    return f"{line.name}: {line.value:.4g}, asked for {line.comparison} {line.bound:g}"
+
+
+def _thin(person: Person) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Parts on a coarse grid [n], atlas colours on a coarse grid [m, 3], which of them were seen [m]."""
+    side, texel = person.iuv.shape[0], person.texture.shape[1]
+    places = (np.arange(_SIDE) * side + side // 2) // _SIDE
+    texels = (np.arange(_TEXELS) * texel + texel // 2) // _TEXELS
+    parts = person.iuv[..., 0][np.ix_(places, places)].ravel()
+    colours = person.texture[:, texels][:, :, texels].reshape(-1, 3).astype(np.float32)
+    return parts, colours, person.seen[:, texels][:, :, texels].ravel()

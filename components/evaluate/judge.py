@@ -1,0 +1,139 @@
+"""Ask the model, the baselines and the controls; measure everybody alike. What comes out is evidence, not yet words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from components.core import gate
+from components.core.gate import Verdict
+from components.evaluate import figures, pairs
+from components.evaluate.controls import Control, controls, judged
+from components.evaluate.distances import ratio
+from components.evaluate.facefind import FaceFinder
+from components.evaluate.figures import Against, Group
+from components.evaluate.identity import similarities
+from components.evaluate.intervals import Figure
+from components.evaluate.measure import Measured, Reals, measure, measure_by_target
+from components.evaluate.memorisation import Finding, Probes, look, probes, retrieval, training_gap
+from components.evaluate.neighbours import identity_capture, neighbour_test
+from components.evaluate.painters import Painter
+from components.evaluate.pairs import Case, Questions
+from components.evaluate.reference import reference
+from components.evaluate.subject import Subject
+
+GAP_PAIRS = 96
+"""Training pairs asked for: enough for an interval of the training gap; each costs a picture."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is asked and known about people that the model was trained on."""
+
+    cases: list[Case]
+    reals: Reals
+    probes: Probes
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that was measured."""
+
+    questions: Questions
+    against: Against
+    groups: dict[str, Group]
+    """"transfer", "repose", "reconstruction"."""
+    training: Training
+    gaps: dict[str, dict[str, Figure]]
+    """The model's figures on training and on held-out people."""
+    findings: dict[str, Finding]
+    """The model's tests of memorisation."""
+    controls: dict[str, dict[str, Any]]
+
+    @property
+    def transfer(self) -> Group:
+        """The pairs that most figures are about."""
+        return self.groups["transfer"]
+
+
+def judge(subject: Subject) -> Evidence:
+    """Judge a subject."""
+    album, settings = subject.album, subject.settings
+    questions = pairs.choose(subject.people, subject.identities, settings.split, settings.pairs, settings.seed)
+    reals = reference(album, questions.members, subject.instruments, "held-out photos", subject.cache)
+    training = _training(subject, len(questions.transfer))
+    against = Against(reals, FaceFinder(training.reals, reals), subject.instruments, settings)
+
+    def ask(kind: pairs.Kind, cases: list[Case], asked: Group | None = None) -> Group:
+        return figures.group(kind, album, cases, subject.painter, against, asked)
+
+    transfer = ask("transfer", questions.transfer)
+    groups = {"transfer": transfer, "repose": ask("repose", pairs.reposes(album, questions.transfer), transfer),
+              "reconstruction": ask("reconstruction", questions.reconstruction)}
+    trained = measure(album, training.cases, subject.painter, subject.instruments, "training people")
+    gaps = figures.gaps(transfer, (training.cases, trained, similarities(training.cases, trained, training.reals)),
+                        settings)
+    findings = _findings(subject, subject.painter, transfer.cases, transfer.model.measured, trained, training, against)
+    checked = {control.painter.name: _control(subject, control, transfer, training, against)
+               for control in controls(album, training.reals.indices.tolist())}
+    return Evidence(questions, against, groups, training, gaps, findings, checked)
+
+
+def _training(subject: Subject, held_out_pairs: int) -> Training:
+    people, settings = subject.album, subject.settings
+    chosen = pairs.choose(subject.people, subject.identities, "train", min(GAP_PAIRS, held_out_pairs), settings.seed)
+    asked = probes(subject.people, people, subject.identities, settings)
+    ends = {index for case in (*chosen.transfer, *asked.own, *asked.swapped) for index in (case.source, case.target)}
+    photos = set(subject.training_photos(ends))
+    members = {name: group[np.isin(group, list(photos))] for name, group in chosen.members.items()}
+    reals = reference(people, members, subject.instruments, "training photos", subject.cache)
+    return Training(chosen.transfer, reals, asked)
+
+
+def _findings(subject: Subject, painter: Painter, cases: Sequence[Case], measured: Measured, trained: Measured,
+              training: Training, against: Against) -> dict[str, Finding]:
+    """The five tests of one painter, from its answers to held-out `cases` and to the training cases."""
+    settings, reals = subject.settings, against.reals
+    name = painter.name.replace("_", " ")
+    own = look(subject.album, painter, training.probes.own, f"own background: {name}")
+    swapped = look(subject.album, painter, training.probes.swapped, f"swapped texture: {name}")
+    return {
+        "background_retrieval": retrieval(own, training.probes, settings),
+        "counterfactual_swap": retrieval(swapped, training.probes, settings),
+        "training_gap": training_gap((against.resampler(cases), measured.l1),
+                                     (against.resampler(training.cases), trained.l1)),
+        "identity_capture": identity_capture(cases, measured, reals, training.reals, settings),
+        "neighbour_test": neighbour_test(cases, measured, reals, training.reals, settings),
+    }
+
+
+def _control(subject: Subject, control: Control, transfer: Group, training: Training,
+             against: Against) -> dict[str, Any]:
+    """One control through the same measurement and the same thresholds as the model."""
+    painter, cases = control.painter, transfer.cases
+    label = f"control: {painter.name.replace('_', ' ')}"
+    measured = measure_by_target(subject.album, cases, painter, subject.instruments, label)
+    trained = measure_by_target(subject.album, training.cases, painter, subject.instruments, f"{label}, training")
+    answer = figures.answer("transfer", cases, measured, against)
+    answer.figures["over_warp"] = figures.over_warp(transfer, measured, against)
+    apart = {"frechet_ratio": ratio(cases, measured.features, against.reals, subject.settings.seed)}
+    answer.figures.update(figures.space(subject.instruments).mark(apart))
+    findings = _findings(subject, painter, cases, measured, trained, training, against)
+    said = {name: finding.figure.to_json() for name, finding in findings.items()}
+    content = {
+        "counts": {"pairs": len(cases)}, "parts": answer.parts_json(),
+        "metrics": {name: figure.to_json() for name, figure in answer.figures.items()},
+        "memorisation": said,
+    }
+    verdict = Verdict.of(gate.thresholds(content, subject.gate))
+    return {**judged(control, verdict), "memorisation": {name: figure["value"] for name, figure in said.items()}}
+
+
+def bounds(findings: Mapping[str, Finding], subject: Subject) -> dict[str, tuple[float, str, bool]]:
+    """Of each test its bound, comparison and whether it passed."""
+    lines = {name: gate.memorisation(name, finding.figure.to_json(), subject.gate)
+             for name, finding in findings.items()}
+    return {name: (line.bound, line.comparison, line.passed) for name, line in lines.items()}

@@ -1,0 +1,70 @@
+"""What is judged: a model, and the people it is asked about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.core.digest import file_digest
+from components.core.errors import DataError, InputError
+from components.core.identities import Identities
+from components.core.networks.generator import Reposer
+from components.core.people import PeopleDataset
+from components.core.settings import EvaluateSettings, GateSettings
+from components.evaluate.album import Album
+from components.evaluate.measure import Instruments
+from components.evaluate.painters import ModelPainter
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model in question, the people it is asked about, the networks that judge, and the bounds."""
+
+    folder: Path
+    reposer: Reposer
+    people: PeopleDataset
+    album: Album
+    identities: Identities
+    instruments: Instruments
+    settings: EvaluateSettings
+    gate: GateSettings
+    cache: Path | None
+    """Where measurements of real photos are kept between evaluations."""
+
+    @property
+    def painter(self) -> ModelPainter:
+        """The model as a painter."""
+        return ModelPainter(self.reposer)
+
+    def training_photos(self, always: set[int]) -> list[int]:
+        """Data set indices of the training photos that outputs are compared with: `always`, and more by seed."""
+        members = self.identities.members(self.people, "train")
+        every = sorted(int(index) for group in members.values() for index in group)
+        order = [int(index) for index in np.random.default_rng(self.settings.seed).permutation(every)]
+        return sorted(always | set(order[: self.settings.training_photos]))
+
+    def card(self) -> dict[str, Any]:
+        """What metrics.json says of the model."""
+        weights = self.folder / "generator.safetensors"
+        return {"digest": file_digest(weights), "bytes": weights.stat().st_size,
+                "generator": self.reposer.settings.generator, "resolution": self.reposer.resolution,
+                "texel": self.reposer.texel, "trained_on": self.reposer.origin,
+                "settings": self.reposer.settings.model_dump(mode="json")}
+
+
+def open_subject(model: Path, people: Path, identities: Path, settings: EvaluateSettings, gate: GateSettings,
+                 cache: Path | None) -> Subject:
+    """Open what is judged. Raises `InputError` for what is missing, `DataError` for what does not belong together."""
+    weights = model / "generator.safetensors"
+    if not weights.is_file():
+        raise InputError("no generator here", path=weights, remedy="train one with `photoshoot train`")
+    dataset, reposer = PeopleDataset.open(people), Reposer.load(weights)
+    if (dataset.resolution, dataset.texel) != (reposer.resolution, reposer.texel):
+        raise DataError(f"the model is for {reposer.resolution} px and texture tiles of {reposer.texel}, these people "
+                        f"have {dataset.resolution} px and {dataset.texel}", path=people,
+                        remedy="preprocess the photos with the model's settings")
+    return Subject(model, reposer, dataset, Album(dataset), Identities.open(identities),
+                   Instruments(settings, dataset.origin), settings, gate, cache)

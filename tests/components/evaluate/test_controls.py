@@ -1,0 +1,145 @@
+"""The copy-cat and the baked-background painter against the real gate, and the real photos that must pass it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from components.core.gate import CONTROLS, Line, Verdict, controls, thresholds
+from components.core.identities import Assignment, Identities
+from components.core.networks.generator import Generator, Reposer
+from components.core.people import PeopleDataset
+from components.core.settings import (
+    EvaluateSettings,
+    GateSettings,
+    PreprocessSettings,
+    SynthesizeSettings,
+    TrainSettings,
+)
+from components.evaluate import evaluate
+from components.evaluate.album import Album
+from components.evaluate.controls import BakedBackground, Control, CopyCat, Memory, judged
+from components.evaluate.painters import truth
+from components.evaluate.pairs import Case
+from components.preprocess import preprocess
+from components.synthesize import synthesize
+
+SETTINGS = EvaluateSettings.model_validate({"pairs": 32, "min_images": 16, "rows": 2, "bootstrap": 100, "probes": 16,
+                                            "distractors": 9})
+GATE = GateSettings.model_validate({"face_found": None})
+"""Heads of 18 pixels: whether a judge tells them from smears is a matter of luck."""
+
+
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve people of four photos, half of them trained on, and a generator that nobody trained."""
+    root = tmp_path_factory.mktemp("halves")
+    synthesize(root / "photos", SynthesizeSettings.model_validate(
+        {"people": 12, "photos_per_person": 4, "height": 160, "back_views": 0.0}))
+    preprocess(root / "photos", root / "people", PreprocessSettings.model_validate(
+        {"resolution": 64, "texel": 16, "matte": "silhouette", "min_person": 32}))
+    people = PeopleDataset.open(root / "people")
+    names = sorted(set(people.labels.values()))
+    rows = [Assignment(name, people.labels[name], 1.0, "train" if people.labels[name] in names[:6] else "test")
+            for name in people.ids]
+    (root / "identities").mkdir()
+    Identities(rows, people.digest, {}).write(root / "identities")
+    torch.manual_seed(0)
+    trained = TrainSettings.model_validate({"width": 4, "max_width": 8, "latent": 8})
+    (root / "model").mkdir()
+    Reposer(Generator(trained, 64, 16), trained, 64, 16, "synthetic").save(root / "model" / "generator.safetensors")
+    return root
+
+
+@pytest.fixture(scope="module")
+def judgement(halves: Path) -> dict:
+    evaluate(halves / "model", halves / "people", halves / "identities", halves / "out", SETTINGS,
+             gate=GATE)
+    content: dict = json.loads((halves / "out" / "metrics.json").read_text())
+    return content
+
+
+def test_each_control_is_judged_rightly_and_for_the_right_reason(judgement: dict) -> None:
+    cat, baked, real = (judgement["controls"][name] for name in CONTROLS)
+    assert cat["verdict"] == "failed" and {"training_gap", "identity_capture", "neighbour_test"} <= set(
+        cat["failed_lines"])
+    assert "background_retrieval" not in cat["failed_lines"]
+    assert baked["verdict"] == "failed" and "background_retrieval" in baked["failed_lines"]
+    assert not {"ssim", "perceptual", "identity_recovered", "identity_capture", "face_error"} & set(
+        baked["failed_lines"])
+    assert real["verdict"] == "passed" and real["failed_lines"] == []
+    assert judgement["controls_behaved"] is True and judgement["valid"] is True and controls(judgement).passed
+
+
+def test_the_untrained_model_is_not_taken_for_a_good_one(judgement: dict) -> None:
+    verdict = Verdict.of(thresholds(judgement, GATE))
+    assert "face_found" not in {line.name for line in verdict.lines}
+    assert {"perceptual", "over_warp"} & set(verdict.failed_lines)
+    for name, test in judgement["memorisation"].items():
+        line = next(line for line in verdict.lines if line.name == name)
+        assert (line.value, line.bound, line.comparison, line.passed) == (
+            test["value"], test["bound"], test["comparison"], test["passed"])
+        assert test["meaning"] and test["n"] > 0
+
+
+def test_the_proof_lies_where_it_is_said_to_lie(judgement: dict, halves: Path) -> None:
+    shown = [picture for test in judgement["memorisation"].values() for picture in test["pictures"]]
+    assert len(shown) >= 6 and all(picture["caption"] for picture in shown)
+    assert sorted(picture["file"] for picture in shown) == sorted(
+        f"memorisation/{path.name}" for path in (halves / "out" / "memorisation").iterdir())
+
+
+def test_every_case_says_what_kind_it_is_and_where_it_went_wrong(halves: Path, judgement: dict) -> None:
+    lines = [json.loads(line) for line in (halves / "out" / "pairs.jsonl").read_text().splitlines()]
+    for line in lines:
+        assert set(line["slices"]) == {"view", "clothes", "arms", "legs"}
+        assert set(line["parts"]) == {"face", "hands", "upper_body", "lower_body"}
+    faces = [line["parts"]["face"] for line in lines if line["kind"] == "transfer"]
+    shown = [error for error in faces if error is not None]
+    assert judgement["parts"]["face"]["l1"]["value"] == pytest.approx(np.mean(shown), abs=1e-5)
+    assert all(line["slices"]["clothes"] == "same" for line in lines if line["kind"] == "repose")
+
+
+def test_where_a_control_cannot_be_tried_the_evaluation_is_not_valid(evaluated: Path) -> None:
+    """Six training photos are too few for any test of memorisation: nothing is known, so nothing is believed."""
+    content = json.loads((evaluated / "metrics.json").read_text())
+    assert content["valid"] is False and content["controls_behaved"] is False
+    baked = content["controls"]["baked_background"]
+    assert baked["behaved"] is False and "background_retrieval: no figure, only 6 training photos" in baked["reason"]
+    assert any("not valid" in note and "baked background" in note for note in content["notes"])
+    line = controls(content)
+    assert not line.passed and "baked_background" in line.reason
+    assert json.loads((evaluated / "pairs.jsonl").read_text().splitlines()[0])["parts"]
+
+
+def test_the_copy_cat_gives_a_training_photo_back_and_knows_its_own(halves: Path) -> None:
+    people, identities = PeopleDataset.open(halves / "people"), Identities.open(halves / "identities")
+    training = np.concatenate(list(identities.members(people, "train").values()))
+    held = np.concatenate(list(identities.members(people, "test").values()))
+    album, memory = Album(people), Memory(Album(people), training.tolist())
+    assert all(memory.nearest(int(index), by_appearance=True) == index for index in training)
+    pairs = ((held[0], held[1]), (training[0], training[1]))
+    asked = [Case(int(source), int(target), "a", "transfer") for source, target in pairs]
+    copied = CopyCat(memory).paint(album, asked, 128)
+    assert np.array_equal(copied.images[1], truth(album, asked, 128).images[1])
+    assert any(np.array_equal(copied.poses[0], album[int(index)].iuv) for index in training)
+    baked = BakedBackground(memory).paint(album, asked[1:], 128)
+    outside = baked.mattes[0] == 0
+    assert np.array_equal(baked.images[0][outside], album[int(training[1])].photo[outside])
+
+
+def line(name: str, value: float | None, passed: bool) -> Line:
+    return Line(name, value, 1.0, "<=", passed, "too few" if value is None else "")
+
+
+def test_failing_for_want_of_data_is_not_failing_for_the_right_reason() -> None:
+    control = Control(CopyCat.__new__(CopyCat), "failed", ("training_gap",))
+    right = judged(control, Verdict.of([line("training_gap", 2.0, False)]))
+    assert right["behaved"] is True and "reason" not in right
+    for amiss in (line("training_gap", None, False), line("training_gap", 0.5, True)):
+        wrong = judged(control, Verdict.of([amiss, line("pairs", 3, False)]))
+        assert wrong["verdict"] == "failed" and wrong["behaved"] is False and "training_gap" in wrong["reason"]
+    real = Control(control.painter, "passed")
+    assert judged(real, Verdict.of([line("ssim", None, False)]))["reason"] == "ssim: too few"
