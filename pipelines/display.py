@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -12,10 +13,12 @@ from rich.table import Table
 
 from components.core import progress
 from components.core.errors import PhotoshootError
+from pipelines.steps import PARTIAL_TASKS, step_of
 
 # Standard output belongs to results (and to --json); everything else goes to standard error.
 errors = Console(stderr=True, highlight=False)
-output = Console(highlight=False)
+# A table that goes to a file or another program is not folded for a screen that is not there.
+output = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 240)
 
 
 def show_error(error: PhotoshootError) -> None:
@@ -37,6 +40,7 @@ class PipelineDisplay:
         self._live = sys.stderr.isatty()
         self._bar = progress.bar() if self._live else None
         self._tasks: dict[str, Any] = {}
+        self._began: dict[str, float] = {}
         self._last_line = 0.0
 
     def __enter__(self) -> PipelineDisplay:
@@ -62,16 +66,21 @@ class PipelineDisplay:
                 self._reused(step)
 
     def _step(self, event: dict[str, Any]) -> None:
-        step, state = event["step"], event["state"]
+        step, state = step_of(event["step"]), event["state"]
         if step not in self.states:
             return
         if state == "started":
             for earlier in self.steps[: self.steps.index(step)]:
                 if self.states[earlier] == "waiting":
                     self._reused(earlier)
-            self._say(f"[bold]{step}[/]")
+            if self.states[step] != "started":  # else another of several tasks that share the step
+                self._began[step] = time.monotonic()
+                self._say(f"[bold]{step}[/]")
         elif state == "finished":
-            self.seconds[step] = float(event["seconds"])
+            if event["step"] in PARTIAL_TASKS:
+                return
+            several = event["step"] != step
+            self.seconds[step] = time.monotonic() - self._began[step] if several else float(event["seconds"])
             self._say(f"[bold]{step}[/] [green]done[/] in {self.seconds[step]:.0f} s")
         self.states[step] = state
 
@@ -99,7 +108,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     """Print a table on standard output."""
     drawn = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
     for index, column in enumerate(columns):
-        drawn.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        # What the first column names (a run, a figure) is for copying: it is not folded.
+        drawn.add_column(column, justify="left" if index == 0 else "right", overflow="fold", no_wrap=index == 0)
     for row in rows:
         drawn.add_row(*[_plain(cell) for cell in row])
     output.print(drawn)

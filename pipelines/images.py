@@ -6,16 +6,10 @@ step can reach: `components/core`, its own folder, and the versions of the libra
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
-import components
-from pipelines.steps import STEP_IMAGE
-
-_LIBRARIES = ("torch", "numpy", "opencv-python-headless", "scikit-learn", "mlflow", "kfp")
-_CODE = {".py", ".json", ".html", ".css", ".safetensors"}
+from components.core import digest
+from pipelines.steps import STEP_IMAGE, STEP_ROOMS
 
 
 def images(registry: str = "") -> dict[str, str]:
@@ -27,19 +21,4 @@ def images(registry: str = "") -> dict[str, str]:
 @cache
 def code_digest(step: str) -> str:
     """Digest (16 hex digits) of all code that `step` can reach."""
-    root = Path(components.__file__).parent
-    digest = hashlib.sha256()
-    for folder in ("core", step):
-        for path in sorted((root / folder).rglob("*")):
-            if path.suffix in _CODE:
-                digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    for library in _LIBRARIES:
-        digest.update(f"{library}={_version(library)}\n".encode())
-    return digest.hexdigest()[:16]
-
-
-def _version(library: str) -> str:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return "absent"
+    return digest.code_digest("core", *STEP_ROOMS.get(step, (step,)))

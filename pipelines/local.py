@@ -19,6 +19,7 @@ from typing import Any
 from components.core import progress, step, tracking
 from components.core.errors import InputError, PhotoshootError, machine_errors
 from components.core.settings import Settings
+from components.core.storage import is_remote, mirror, open_location
 from pipelines.home import Home
 from pipelines.processes import ended_with_us
 
@@ -28,13 +29,15 @@ EVENTS_FILE = "events.jsonl"
 LOG_FILE = "log.txt"
 JOB_FILE = "job.json"
 OUTPUTS_FILE = "outputs.json"
+TRAINING, TUNING = "training", "tuning"
 _POLL_S = 0.1
 
 
 def run_steps(
-    settings: Settings, photos: str | None, home: Home, folder: Path, parent_run: str, on_event: Callable[[Event], None]
+    settings: Settings, photos: str | None, home: Home, folder: Path, parent_run: str,
+    on_event: Callable[[Event], None], pipeline: str = TRAINING,
 ) -> dict[str, Path]:
-    """Execute the pipeline; return the artifact folders by name (people, identities, model, evaluation, version).
+    """Execute a pipeline; return its artifact folders by name (people, identities, model, evaluation, version).
 
     Args:
         settings: What each step does.
@@ -43,12 +46,14 @@ def run_steps(
         folder: This run's own folder (log, events).
         parent_run: MLflow run that the steps become children of.
         on_event: Called with every event of the steps, in order.
+        pipeline: `TRAINING`, or `TUNING`, which ends with the loss weights (people, identities, weights).
 
     Raises:
         PhotoshootError: A step failed; what it said, or where its log is.
         KeyboardInterrupt: Interrupted; the steps have ended.
     """
     job = {
+        "pipeline": pipeline,
         "settings": settings.to_tree(),
         "photos": photos,
         "photos_digest": folder_digest(Path(photos)) if photos else "",
@@ -66,6 +71,7 @@ def run_steps(
         step.STATE: str(home.state),
         tracking.TRACKING_URI: home.tracking_uri,
         tracking.PARENT_RUN_ID: parent_run,
+        step.STUDIES: home.studies_url,
     }
     environment.pop(tracking.RUN_ID, None)
     with log:
@@ -83,6 +89,19 @@ def run_steps(
         raise _failure(failure, folder / LOG_FILE)
     outputs = json.loads((folder / OUTPUTS_FILE).read_text(encoding="utf-8"))
     return {name: Path(path) for name, path in outputs.items()}
+
+
+def photos_here(photos: Path, home: Home) -> Path:
+    """The folder of photos on this machine: of a gs:// prefix a copy, of which only what changed is fetched anew.
+
+    Raises `InputError` when there is nothing at the address, `MachineError` when it does not answer.
+    """
+    if not is_remote(photos):
+        return photos.absolute()
+    place = open_location(photos)
+    copy = home.state / "photos" / hashlib.sha256(place.uri.encode()).hexdigest()[:16]
+    mirror(place, copy)
+    return copy
 
 
 def folder_digest(folder: Path) -> str:

@@ -1,12 +1,37 @@
 """The steps, in order: a table that can be read without importing KFP."""
 
-STEPS = ("synthesize", "preprocess", "cluster", "train", "evaluate", "register")
+STEPS = ("synthesize", "preprocess", "cluster", "tune", "train", "evaluate", "challenge", "register")
 
 STEP_IMAGE = {
     "synthesize": "tools",
     "preprocess": "preprocess",
     "cluster": "tools",
+    "tune": "train",
     "train": "train",
     "evaluate": "train",
+    "challenge": "train",
     "register": "tools",
 }
+
+STEP_ROOMS = {"challenge": ("evaluate",), "tune": ("tune", "train", "evaluate")}
+"""Steps whose code is not just in the folder of their own name under `components`."""
+
+TASK_STEP = {
+    "preprocess-part": "preprocess", "gather": "preprocess",
+    "prepare-study": "tune", "tune-worker": "tune", "select-weights": "tune",
+}
+"""Tasks that are not a step of their own, and the step whose work, code and image they share."""
+
+PARTIAL_TASKS = {"preprocess-part", "prepare-study", "tune-worker"}
+"""Those of them with which the step is not yet done."""
+
+
+def step_of(task: str) -> str:
+    """The step that a task belongs to, by the name of its component."""
+    return TASK_STEP.get(task, task)
+
+
+def steps_of_run(*, synthetic: bool, tuned: bool) -> tuple[str, ...]:
+    """The steps that a training run has: people are synthesised or brought, loss weights are searched for or not."""
+    return tuple(step for step in STEPS
+                 if (step != "synthesize" or synthetic) and (step != "tune" or tuned))

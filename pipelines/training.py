@@ -4,21 +4,30 @@ One definition for every place it runs. Locally a photo folder is imported by pa
 without photos the people are synthesised.
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from kfp import dsl
 from kfp.dsl import graph_component
 
 from components.cluster.component import cluster
 from components.core.settings import Section, Settings
+from components.evaluate.challenge_component import challenge
 from components.evaluate.component import evaluate
-from components.preprocess.component import preprocess
+from components.preprocess.component import gather, preprocess, preprocess_part
 from components.register.component import register
 from components.synthesize.component import synthesize
 from components.train.component import train
+from components.tune.component import prepare_study, select_weights, tune_worker
+from pipelines.placement import Profile, place
+from pipelines.steps import step_of
 
 NAME = "photoshoot-training"
+TUNING = "photoshoot-tuning"
+_WORKER_RETRIES, _WORKER_TIME = 3, "604800s"
+"""A worker that is lost costs nothing but its start: its trial goes on from the checkpoint. KFP would retry for an hour
+only."""
 
 
 class Artifacts(NamedTuple):
@@ -31,8 +40,26 @@ class Artifacts(NamedTuple):
     version: dsl.Artifact
 
 
+class TuningArtifacts(NamedTuple):
+    """What a search for loss weights leaves behind."""
+
+    people: dsl.Dataset
+    identities: dsl.Dataset
+    weights: dsl.Artifact
+
+
+@dataclass(frozen=True)
+class Source:
+    """The photos: a folder or gs:// prefix, with a fingerprint of a folder's content so that a cache notices new photos
+    under the same path; without a path people are synthesised."""
+
+    photos: str | None = None
+    digest: str = ""
+
+
 def training_pipeline(
-    settings: Settings, images: Mapping[str, str], photos: str | None = None, photos_digest: str = ""
+    settings: Settings, images: Mapping[str, str], photos: str | None = None, photos_digest: str = "",
+    profile: Profile | None = None,
 ) -> graph_component.GraphComponent:
     """Build the pipeline.
 
@@ -42,29 +69,127 @@ def training_pipeline(
         images: Container image of each step, changing whenever the step's code does: caches go by it.
         photos: Folder or gs:// prefix of photos; None synthesises people.
         photos_digest: Fingerprint of the folder's content, so that a cache notices new photos under the same path.
+        profile: The cluster; its node pools become inputs of the pipeline. None places nothing (this machine).
     """
 
-    def run(component, section: Section, **inputs):  # type: ignore[no-untyped-def]  # KFP tasks have no usable types
-        task = component(settings=section.model_dump_json(), **inputs)
-        return task.set_container_image(images[component.name]).set_caching_options(True)
-
-    @dsl.pipeline(name=NAME, description="Photos -> people -> identities -> model -> evaluation -> registered version")
-    def pipeline() -> Artifacts:
-        if photos is None:
-            source = run(synthesize, settings.synthesize).outputs["photos"]
-        else:
-            source = dsl.importer(
-                artifact_uri=photos, artifact_class=dsl.Dataset, metadata={"digest": photos_digest}
-            ).output
-        people = run(preprocess, settings.preprocess, photos=source).outputs["people"]
-        identities = run(cluster, settings.cluster, people=people).outputs["identities"]
-        model = run(train, settings.train, people=people, identities=identities).outputs["model"]
-        evaluation = run(
-            evaluate, settings.evaluate, model=model, people=people, identities=identities
+    def body(steps: _Steps) -> Artifacts:
+        people, identities = steps.people()
+        weights = {"weights": steps.tuned(people, identities)} if settings.tune.enabled else {}
+        model = steps.run(train, settings.train, people=people, identities=identities, **weights).outputs["model"]
+        evaluation = steps.run(
+            evaluate, settings.evaluate, model=model, people=people, identities=identities,
+            gate=settings.register_.gate.model_dump_json(),
         ).outputs["evaluation"]
-        version = run(register, settings.register_, model=model, evaluation=evaluation, people=people)
-        # The registry, not the cache, knows whether a version exists; registering the same evidence twice is free.
-        version.set_caching_options(False)
+        duel = steps.run(
+            challenge, settings.register_, model=model, people=people, identities=identities, evaluation=evaluation
+        )
+        version = steps.run(
+            register, settings.register_, model=model, evaluation=evaluation, duel=duel.outputs["duel"],
+            people=people, identities=identities,
+        )  # fmt: skip
+        # The registry, not the cache, knows who is champion and whether a version exists; comparing and registering
+        # the same evidence twice is free.
+        for task in (duel, version):
+            task.set_caching_options(False)
         return Artifacts(people, identities, model, evaluation, version.outputs["version"])
 
+    description = "Photos -> people -> identities -> model -> evaluation -> registered version"
+    steps = _Steps(settings, images, Source(photos, photos_digest), profile)
+    return dsl.pipeline(name=NAME, description=description)(_with_inputs(body, steps, Artifacts))
+
+
+def tuning_pipeline(
+    settings: Settings, images: Mapping[str, str], photos: str | None = None, photos_digest: str = "",
+    profile: Profile | None = None,
+) -> graph_component.GraphComponent:
+    """Build the pipeline that ends with the loss weights; see `training_pipeline`."""
+
+    def body(steps: _Steps) -> TuningArtifacts:
+        people, identities = steps.people()
+        return TuningArtifacts(people, identities, steps.tuned(people, identities))
+
+    steps = _Steps(settings, images, Source(photos, photos_digest), profile)
+    description = "Photos -> people -> identities -> loss weights"
+    return dsl.pipeline(name=TUNING, description=description)(_with_inputs(body, steps, TuningArtifacts))
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """The steps as KFP tasks; KFP's decorators and tasks have no usable types."""
+
+    settings: Settings
+    images: Mapping[str, str]
+    source: Source
+    profile: Profile | None = None
+    pools: Mapping[str, Any] = field(default_factory=dict)
+    """The pipeline's inputs that name node pools, as KFP channels."""
+
+    def run(self, component, section: Section, **inputs):  # type: ignore[no-untyped-def]
+        """A task of a step, with its section of the settings, its image and its place."""
+        task = component(settings=section.model_dump_json(), **inputs)
+        task.set_container_image(self.images[step_of(component.name)]).set_caching_options(True)
+        if self.profile:
+            place(task, step_of(component.name), self.profile, self.pools)
+        return task
+
+    def people(self):  # type: ignore[no-untyped-def]
+        """Photos to people with identities."""
+        people = self._preprocessed(self._photos())
+        return people, self.run(cluster, self.settings.cluster, people=people).outputs["identities"]
+
+    def tuned(self, people, identities):  # type: ignore[no-untyped-def]
+        """A study that several workers share, and its winner."""
+        settings = self.settings.tune
+        data = {"people": people, "identities": identities, "training": self.settings.train.model_dump_json()}
+        # Not from the cache: it opens the study again for workers that have something left to do.
+        study = self.run(prepare_study, settings, **data).set_caching_options(False).output
+        with dsl.ParallelFor(_shares(settings.workers), name="tune") as worker:
+            work = self.run(tune_worker, settings, **data, study=study, worker=worker)
+            if not self.profile:
+                work.set_retry(_WORKER_RETRIES, backoff_max_duration=_WORKER_TIME)
+        return self.run(select_weights, settings, study=study, begun=dsl.Collected(work.output)).outputs["weights"]
+
+    def _photos(self):  # type: ignore[no-untyped-def]
+        if self.source.photos is None:
+            return self.run(synthesize, self.settings.synthesize).outputs["photos"]
+        return dsl.importer(
+            artifact_uri=self.source.photos, artifact_class=dsl.Dataset, metadata={"digest": self.source.digest}
+        ).output
+
+    def _preprocessed(self, photos):  # type: ignore[no-untyped-def]
+        settings = self.settings.preprocess
+        if settings.shards == 1:
+            return self.run(preprocess, settings, photos=photos).outputs["people"]
+        with dsl.ParallelFor(_shares(settings.shards), name="preprocess") as share:
+            part = self.run(preprocess_part, settings, photos=photos, share=share).outputs["part"]
+        return self.run(gather, settings, parts=dsl.Collected(part)).outputs["people"]
+
+
+def _with_inputs(body: Callable[[_Steps], Any], steps: _Steps, outputs: type) -> Callable[..., Any]:
+    """A pipeline function: without inputs, or with the node pools as inputs where there is a profile."""
+    if steps.profile is None:
+
+        def pipeline():  # type: ignore[no-untyped-def]
+            return body(steps)
+
+    else:
+        given = steps.profile.inputs()
+
+        def pipeline(  # type: ignore[no-untyped-def,misc]
+            cpu_node_selector: dict = given["cpu_node_selector"], cpu_tolerations: list = given["cpu_tolerations"],  # type: ignore[type-arg]
+            gpu_node_selector: dict = given["gpu_node_selector"], gpu_tolerations: list = given["gpu_tolerations"],  # type: ignore[type-arg]
+            gpu_accelerator: str = given["gpu_accelerator"], gpu_count: str = given["gpu_count"],
+        ):  # fmt: skip
+            return body(replace(steps, pools=dict(
+                cpu_node_selector=cpu_node_selector, cpu_tolerations=cpu_tolerations,
+                gpu_node_selector=gpu_node_selector, gpu_tolerations=gpu_tolerations,
+                gpu_accelerator=gpu_accelerator, gpu_count=gpu_count,
+            )))  # fmt: skip
+
+    pipeline.__annotations__["return"] = outputs
     return pipeline
+
+
+def _shares(count: int) -> list[str]:
+    """1/3, 2/3, 3/3; strings, because numbers in a loop's items arrive as floats."""
+    return [f"{number}/{count}" for number in range(1, count + 1)]

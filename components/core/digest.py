@@ -1,12 +1,38 @@
-"""Digests of files: how artifacts name what they were made from."""
+"""Digests of files and code: how artifacts name what they were made from."""
 
 from __future__ import annotations
 
 import hashlib
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+import components
+
+_LIBRARIES = ("torch", "numpy", "opencv-python-headless", "scikit-learn", "mlflow", "kfp")
+_CODE = {".py", ".json", ".html", ".css", ".safetensors"}
 
 
 def file_digest(path: Path) -> str:
     """sha256 of a file's content, hex; read piece by piece."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def code_digest(*rooms: str) -> str:
+    """Digest (16 hex digits) of the code in these folders of `components` and of the libraries that compute."""
+    root = Path(components.__file__).parent
+    digest = hashlib.sha256()
+    for room in rooms:
+        for path in sorted((root / room).rglob("*")):
+            if path.suffix in _CODE:
+                digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for library in _LIBRARIES:
+        digest.update(f"{library}={_version(library)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "absent"

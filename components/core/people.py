@@ -3,7 +3,9 @@
 A folder of
 
 - ``people.json``: format version, resolution, texel, origin, counts, settings, digest;
-- ``manifest.parquet``: a row per photo, in order of name; photos left out are there too, with the reason;
+- ``manifest.parquet``: a row per person, in order of the photos' names; photos left out are there too, with the
+  reason;
+- ``shards.parquet``: size and sha256 of each shard;
 - ``shard-00000.tar`` ...: uncompressed tar files whose members ``<id>.photo.png``, ``<id>.iuv.png``,
   ``<id>.matte.png``, ``<id>.texture.png`` and ``<id>.seen.png`` lie together, so that the manifest's offset and length
   fetch a person in one read. Any tar reader, and WebDataset, reads them too.
@@ -15,24 +17,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.core.errors import DataError, machine_errors
 from components.core.images import Pixels, decode_png
+from components.core.manifest import Manifest, Texts
+from components.core.shard_cache import ShardCache, read_piece
 from components.core.texture import from_picture
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 FORMAT = "photoshoot.people/1"
+HEADER, MANIFEST, SHARDS = "people.json", "manifest.parquet", "shards.parquet"
 MEMBERS = ("photo", "iuv", "matte", "texture", "seen")
 FACE = "face"  # a member of those whose face is seen
 BLOCK = 512  # of a tar file
@@ -70,6 +71,8 @@ class PersonRecord:
     """Order that the pose map's file had; in the data set it is always IUV."""
     label: str | None
     """Identity from labels.csv, used only to score a clustering."""
+    perceptual_hash: str | None = None
+    """What the picture looks like, hex: near-equal for near-equal pictures; None: never taken for a repetition."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +96,13 @@ class Person:
 
 
 class Records(Sequence[PersonRecord]):
-    """The accepted rows, each built when it is asked for."""
+    """The accepted rows, each read and built when it is asked for."""
 
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
 
     def __len__(self) -> int:
-        return int(self._table.num_rows)
+        return len(self._manifest)
 
     @overload
     def __getitem__(self, index: int) -> PersonRecord: ...
@@ -108,19 +111,21 @@ class Records(Sequence[PersonRecord]):
     def __getitem__(self, index: int | slice) -> PersonRecord | Sequence[PersonRecord]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        row = self._table.slice(_position(index, len(self)), 1).to_pylist()[0]
+        row = self._manifest.row(_position(index, len(self)))
         row["box"] = tuple(row["box"])
         row["head_box"] = tuple(row["head_box"]) if row["head_box"] is not None else None
         return PersonRecord(**{field.name: row[field.name] for field in fields(PersonRecord)})
 
 
 class PeopleDataset:
-    """Random access to people by index. Safe to pickle, to fork and to share between threads: no open files kept."""
+    """Random access to people by index. Safe to pickle, to fork and to share between threads: no open files kept.
 
-    def __init__(self, path: Path, header: dict[str, Any], table: pa.Table) -> None:
-        import pyarrow.compute as pc
+    Opening reads where each person lies (20 bytes a row); every other column is read when it is asked for.
+    """
 
+    def __init__(self, path: Path, header: dict[str, Any], manifest: Manifest, cache: ShardCache | None = None) -> None:
         self.path = path
+        """The folder; of a data set on gs:// its local cache."""
         self.resolution = int(header["resolution"])
         """Side of the person crops in pixels."""
         self.texel = int(header["texel"])
@@ -131,40 +136,25 @@ class PeopleDataset:
         """sha256 over what went in: the files' digests and the settings."""
         self.settings: dict[str, Any] = header["settings"]
         """PreprocessSettings that made it."""
-        accepted = pc.is_null(table["reason"])
-        self._rejected = table.filter(pc.invert(accepted)).select(["photo", "reason"])
-        self._table = table.filter(accepted).combine_chunks()
-        self._shards, self._offsets, self._lengths = (
-            self._table[name].to_numpy() for name in ("shard", "offset", "length"))
-        self.records = Records(self._table)
-        """Accepted rows of the manifest, built on access."""
+        self.records = Records(manifest)
+        """Accepted rows of the manifest, read on access."""
+        self._manifest, self._cache = manifest, cache
 
     @staticmethod
     def open(path: str | Path) -> PeopleDataset:
-        """Open a data set's folder; reads the manifest's columns, no pictures.
+        """Open a data set's folder, or one on gs:// whose shards are fetched into a local cache when they are used.
 
-        Raises `DataError` for a folder that is no people data set, another format version, or a torn manifest.
+        Raises `DataError` for a folder that is no people data set, another format version, or a torn manifest, and
+        what `storage` raises where gs:// does not answer.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        path = Path(path)
+        cache = ShardCache.of(path, HEADER, (MANIFEST, SHARDS))
+        path = cache.folder if cache else Path(path)
+        header = _header(path)
         try:
-            header = json.loads((path / "people.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            raise DataError("no people data set (people.json is missing)", path=path,
-                            remedy="`photoshoot preprocess --photos DIR --out DIR` makes one") from None
-        except ValueError:
-            raise DataError("torn people.json", path=path, remedy="run preprocess again") from None
-        if not isinstance(header, dict) or header.get("format") != FORMAT:
-            found = header.get("format") if isinstance(header, dict) else None
-            raise DataError(f"format {found!r}, this version reads {FORMAT!r}", path=path / "people.json",
-                            remedy="run preprocess again with this version")
-        try:
-            table = pq.read_table(path / "manifest.parquet", memory_map=True)
-            people = PeopleDataset(path, header, table)
-        except (OSError, pa.ArrowException, KeyError) as error:
-            raise DataError(f"torn manifest ({str(error).splitlines()[0]})", path=path / "manifest.parquet",
+            manifest = Manifest(path / MANIFEST)
+            people = PeopleDataset(path, header, manifest, cache)
+        except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors, OSErrors and KeyErrors
+            raise DataError(f"torn manifest ({str(error).splitlines()[0]})", path=path / MANIFEST,
                             remedy="run preprocess again") from error
         if len(people) != header["accepted"]:
             raise DataError(f"{len(people)} people in the manifest, people.json has {header['accepted']}", path=path,
@@ -172,7 +162,7 @@ class PeopleDataset:
         return people
 
     def __len__(self) -> int:
-        return int(self._table.num_rows)
+        return len(self._manifest)
 
     def __getitem__(self, index: int) -> Person:
         """Read one person. Raises `DataError` for a torn shard, IndexError beyond the end."""
@@ -187,52 +177,66 @@ class PeopleDataset:
         return (self[i] for i in range(len(self)))
 
     @cached_property
-    def ids(self) -> list[str]:
+    def ids(self) -> Texts:
         """Ids of the accepted people, in order."""
-        return list(self._table["id"].to_pylist())
-
-    @cached_property
-    def _by_id(self) -> dict[str, int]:
-        return {name: i for i, name in enumerate(self.ids)}
+        return Texts(self._manifest.values("id"))
 
     def index(self, id: str) -> int:
         """Index of the person with this id. Raises `DataError`."""
-        if id not in self._by_id:
-            raise DataError(f"nobody with id {id}", path=self.path, remedy="look at the manifest's column id")
-        return self._by_id[id]
+        try:
+            return self.ids.index(id)
+        except ValueError:
+            raise DataError(f"nobody with id {id}", path=self.path,
+                            remedy="look at the manifest's column id") from None
 
     def column(self, name: str) -> list[Any]:
         """One manifest column of the accepted people, in order, without building records."""
-        return list(self._table[name].to_pylist())
+        return list(self._manifest.values(name).to_pylist())
 
     @property
     def rejected(self) -> list[tuple[str, str]]:
         """(photo, reason) of every photo that was left out, in order of name."""
-        return list(zip(self._rejected["photo"].to_pylist(), self._rejected["reason"].to_pylist(), strict=True))
+        return self._manifest.rejected()
 
     @cached_property
     def labels(self) -> dict[str, str]:
         """Id -> identity of the people that labels.csv names; empty where there was none."""
-        pairs = zip(self.ids, self._table["label"].to_pylist(), strict=True)
+        pairs = zip(self.ids, self._manifest.values("label").to_pylist(), strict=True)
         return {name: label for name, label in pairs if label is not None}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
+        return {"path": self._cache.uri if self._cache else self.path}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(PeopleDataset.open(state["path"]).__dict__)
 
     def _members(self, index: int) -> dict[str, bytes]:
         """The bytes of a person's files by kind."""
-        shard = self.path / shard_name(int(self._shards[index]))
-        offset, length = int(self._offsets[index]), int(self._lengths[index])
+        number, offset, length = self._manifest.place(index)
+        shard = self.path / shard_name(number)
         try:
-            with machine_errors(shard), open(shard, "rb", buffering=0) as file:
-                data = os.pread(file.fileno(), length, offset)
+            with machine_errors(shard):
+                data = (self._cache.read(number, shard.name, offset, length) if self._cache
+                        else read_piece(shard, offset, length))
             members = parse_members(data)
             return {name: members[name] for name in (*MEMBERS, *members.keys() & {FACE})}
         except (FileNotFoundError, ValueError, KeyError) as error:
             raise DataError("torn or missing shard", path=shard, remedy="run preprocess again") from error
+
+
+def _header(path: Path) -> dict[str, Any]:
+    try:
+        header = json.loads((path / HEADER).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError("no people data set (people.json is missing)", path=path,
+                        remedy="`photoshoot preprocess --photos DIR --out DIR` makes one") from None
+    except ValueError:
+        raise DataError("torn people.json", path=path, remedy="run preprocess again") from None
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        found = header.get("format") if isinstance(header, dict) else None
+        raise DataError(f"format {found!r}, this version reads {FORMAT!r}", path=path / HEADER,
+                        remedy="run preprocess again with this version")
+    return header
 
 
 def shard_name(number: int) -> str:

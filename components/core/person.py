@@ -42,6 +42,10 @@ class PersonCrop:
     """bool [24, N, N]."""
     box: Box
     """The crop (x0, y0, x1, y1) in photo pixels; it may reach beyond the photo."""
+    native_photo: Pixels
+    """uint8 RGB [s, s, 3]: the crop at the photo's own resolution."""
+    native_iuv: Pixels
+    """uint8 [s, s, 3]: its pose map there."""
 
 
 def person_from_photo(photo: Pixels, iuv: Pixels, settings: PreprocessSettings,
@@ -65,7 +69,7 @@ def person_from_photo(photo: Pixels, iuv: Pixels, settings: PreprocessSettings,
                          remedy=f"bring another photo or lower preprocess.min_coverage ({settings.min_coverage:g})")
     pose = resize_iuv(native_iuv, (side, side))
     found = _matte(native_photo, native_iuv, pose, None if matte is None else cut(matte, box), box, size, settings)
-    return PersonCrop(resize(native_photo, side), pose, found, texture, seen, box)
+    return PersonCrop(resize(native_photo, side), pose, found, texture, seen, box, native_photo, native_iuv)
 
 
 def framing(iuv: Pixels, settings: PreprocessSettings) -> Box:
@@ -90,16 +94,36 @@ def texture_of(native_photo: Pixels, native_iuv: Pixels, settings: PreprocessSet
 
     The rim mixes person and background, and detectors' outlines are off by a pixel or more.
     """
+    step = int(native_photo.shape[0] / max(_UNWRAP_TEXELS * settings.texel, settings.resolution) + 0.2)
+    if step > 1:
+        native_photo, native_iuv = _blocks(native_photo, step), _middles(native_iuv, step)
     side = native_photo.shape[0]
-    useful = max(_UNWRAP_TEXELS * settings.texel, settings.resolution)
-    if side >= 2 * useful:
-        native_photo, native_iuv, side = resize(native_photo, useful), resize_iuv(native_iuv, (useful, useful)), useful
+    around = _around(native_iuv)
+    native_photo, native_iuv = native_photo[around], native_iuv[around]
     body = (native_iuv[..., 0] > 0).astype(np.uint8)
     radius = round(settings.erode * side)
     if radius:
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
         body = np.asarray(cv2.erode(body, kernel), np.uint8)
     return unwrap(native_photo, native_iuv, settings.texel, mask=body > 0)
+
+
+def _blocks(photo: Pixels, step: int) -> Pixels:
+    """The mean of each block of step x step pixels of a square photo [s, s, 3]; what is left over is dropped."""
+    side = photo.shape[0] // step
+    return np.asarray(cv2.resize(photo[: side * step, : side * step], (side, side), interpolation=cv2.INTER_AREA))
+
+
+def _middles(iuv: Pixels, step: int) -> Pixels:
+    """The pose map in the middle of each of those blocks: where a texel is many pixels wide, as good as their mean."""
+    side = iuv.shape[0] // step
+    return np.ascontiguousarray(iuv[step // 2 :: step, step // 2 :: step][:side, :side])
+
+
+def _around(iuv: Pixels) -> tuple[slice, slice]:
+    """Rows and columns of the body and, where there is one, a pixel beyond: eroding needs no more to find its rim."""
+    x0, y0, x1, y1 = person_box(iuv) or (0, 0, 0, 0)
+    return slice(max(0, y0 - 1), y1 + 1), slice(max(0, x0 - 1), x1 + 1)
 
 
 def _matte(native_photo: Pixels, native_iuv: Pixels, pose: Pixels, own: Pixels | None, box: Box,

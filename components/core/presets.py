@@ -24,7 +24,7 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
             "cluster": {"validation": 0.15, "test": 0.35},
             "train": {"steps": 12, "batch": 4, "width": 8, "max_width": 32, "latent": 32, "log_every": 2,
                       "sample_every": 6, "checkpoint_every": 4},
-            "evaluate": {"pairs": 24, "min_images": 16, "rows": 6, "bootstrap": 100},
+            "evaluate": {"pairs": 24, "min_images": 16, "rows": 6, "bootstrap": 100, "probes": 16, "distractors": 19},
         },
     ),
     "demo": ("the default: synthetic people, minutes on two CPU cores", {}),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from components.core.recorder import Recorder
 
 STATE = "PHOTOSHOOT_STATE"
+STUDIES = "PHOTOSHOOT_STUDIES"
+"""Environment variable: database of the studies, as SQLAlchemy writes it (sqlite:///..., postgresql+psycopg://...)."""
 SUMMARY_FILE = "summary.json"
 
 
@@ -39,10 +41,12 @@ class Step:
 
 
 @contextmanager
-def step(name: str, settings: str | None = None) -> Iterator[Step]:
+def step(name: str, settings: str | None = None, recorded: Callable[[], Mapping[str, str]] | None = None
+         ) -> Iterator[Step]:
     """Run a step's body: record it in MLflow, tell the pipeline when it starts, ends or fails, and why.
 
-    `settings` is the step's settings as JSON, recorded as parameters ``name.key``.
+    `settings` is the step's settings as JSON, recorded as parameters ``name.key``. `recorded` gives the keywords of
+    `tracking.step_run` where a step is not simply a child of the pipeline's run.
     """
     # Imported here, not above: a step run by hand without tracking does not pay for MLflow.
     from components.core.tracking import step_run
@@ -50,7 +54,7 @@ def step(name: str, settings: str | None = None) -> Iterator[Step]:
     started = time.monotonic()
     progress.event(step=name, state="started")
     try:
-        with machine_errors(), step_run(name) as recorder:
+        with machine_errors(), step_run(name, **(recorded() if recorded else {})) as recorder:
             if settings:
                 recorder.params({name: json.loads(settings)})
             yield Step(recorder)

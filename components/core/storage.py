@@ -8,9 +8,10 @@ an upload ends with the top-level JSON files, by which readers recognise an arti
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -42,6 +43,15 @@ class Location(Protocol):
     def write_bytes(self, name: str, data: bytes) -> None:
         """Write a file, whole or not at all."""
 
+    def stamps(self) -> dict[str, str]:
+        """Name of every file with what changes when its content does, sorted by name."""
+
+    def fetch(self, names: Sequence[str], to: Path, shown: Task | None = None) -> None:
+        """Copy these files to below the folder `to`, each whole and checked or not at all, and tell `shown`.
+
+        Raises `InputError` when one is not there.
+        """
+
     def download(self, to: Path) -> int:
         """Copy everything to the folder `to`, which appears when all is there and checked; returns the file count.
 
@@ -52,9 +62,20 @@ class Location(Protocol):
         """Copy the file or folder `source` here; returns the file count. Raises `InputError` when it is empty."""
 
 
+def is_remote(uri: str | Path) -> bool:
+    """Whether this names something that is not on this machine's disks."""
+    return "://" in address(uri)
+
+
+def address(uri: str | Path) -> str:
+    """The path or gs:// address as text; a `Path` made of an address has lost one of its slashes."""
+    text = str(uri)
+    return f"gs://{text[4:]}" if isinstance(uri, Path) and text.startswith("gs:/") else text
+
+
 def open_location(uri: str | Path) -> Location:
     """The location that a path or a gs:// address names; nothing is read yet. Raises `InputError` for other schemes."""
-    text = str(uri)
+    text = address(uri)
     scheme, separator, rest = text.partition("://")
     if not separator:
         return LocalLocation(Path(text))
@@ -62,6 +83,55 @@ def open_location(uri: str | Path) -> Location:
         raise InputError(f"{text}: not an address of a folder", remedy="give a path or gs://bucket/path")
     bucket, _, prefix = rest.partition("/")
     return GcsLocation(bucket, prefix.strip("/"))
+
+
+def mirror(location: Location, to: Path) -> int:
+    """Make the folder `to` a copy of what is at `location`; returns the count of files that were fetched.
+
+    Only what is new or changed is fetched, so an interrupted copy goes on where it stopped; what is no longer there
+    is removed. A file that was altered in `to` is fetched again. Raises `InputError` when nothing is there.
+    """
+    index = to.with_name(f".{to.name}.mirror")
+    stamps = location.stamps()
+    if not stamps:
+        raise _nothing(location.uri)
+    known = _read_index(index)
+    here = [name for name, stamp in stamps.items() if known.get(name) == [stamp, *_status(to / name)]]
+    lacking = sorted(stamps.keys() - set(here))
+    for path in [*_files(to), *to.rglob(".*.partial-*")]:  # the latter were left by a killed process
+        if path.relative_to(to).as_posix() not in stamps:
+            path.unlink()
+    with machine_errors(to), task("download", len(stamps), done=len(here)) as shown:
+        with atomic_path(index) as temporary:
+            temporary.write_text("".join(_index_line(name, known[name]) for name in here), encoding="utf-8")
+        for some in _batches(lacking):
+            location.fetch(some, to, shown)
+            with open(index, "a", encoding="utf-8") as file:
+                file.writelines(_index_line(name, [stamps[name], *_status(to / name)]) for name in some)
+    return len(lacking)
+
+
+def _index_line(name: str, values: list[Any]) -> str:
+    return json.dumps([name, *values]) + "\n"
+
+
+def _read_index(path: Path) -> dict[str, list[Any]]:
+    """File name -> stamp, size and modification time when it was fetched."""
+    index: dict[str, list[Any]] = {}
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            with suppress(ValueError):  # the last line of a killed process may be torn
+                name, *values = json.loads(line)
+                index[name] = values
+    return index
+
+
+def _status(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
 
 
 class LocalLocation:
@@ -92,16 +162,26 @@ class LocalLocation:
         with atomic_path(_below(self._folder, name)) as temporary:
             temporary.write_bytes(data)
 
+    def stamps(self) -> dict[str, str]:
+        found = {name: (self._folder / name).stat() for name in self.list()}
+        return {name: f"{status.st_size} {status.st_mtime_ns}" for name, status in found.items()}
+
+    def fetch(self, names: Sequence[str], to: Path, shown: Task | None = None) -> None:
+        for name in names:
+            try:
+                with machine_errors(to), atomic_path(_below(to, name)) as temporary:
+                    shutil.copyfile(_below(self._folder, name), temporary)
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                raise _missing(self.uri, name) from None
+            if shown:
+                shown.advance()
+
     def download(self, to: Path) -> int:
         names = self.list()
         if not names:
             raise _nothing(self.uri)
         with atomic_folder(to) as temporary, task("copy", len(names)) as shown:
-            for name in names:
-                target = _below(temporary, name)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(self._folder / name, target)
-                shown.advance()
+            self.fetch(names, temporary, shown)
         return len(names)
 
     def upload(self, source: Path) -> int:
@@ -120,6 +200,7 @@ class GcsLocation:
     def __init__(self, bucket: str, prefix: str) -> None:
         self._bucket_name, self._prefix = bucket, prefix
         self._found: Any = None
+        self._listed: dict[str, Any] = {}
 
     @property
     def uri(self) -> str:
@@ -151,26 +232,42 @@ class GcsLocation:
             self._bucket().blob(self._key(name)).upload_from_string(
                 data, content_type="application/octet-stream", checksum="crc32c", retry=DEFAULT_RETRY)
 
+    def stamps(self) -> dict[str, str]:
+        with _cloud_errors(self.uri):
+            self._listed = {self._name(blob.name): blob for blob in self._blobs("")}
+        return {name: f"{self._listed[name].size} {self._listed[name].crc32c}" for name in sorted(self._listed)}
+
+    def fetch(self, names: Sequence[str], to: Path, shown: Task | None = None) -> None:
+        with _cloud_errors(self.uri):
+            for some in _batches(names):
+                self._receive(some, to)
+                if shown:
+                    shown.advance(len(some))
+
     def download(self, to: Path) -> int:
+        names = list(self.stamps())
+        if not names:
+            raise _nothing(self.uri)
+        with atomic_folder(to) as temporary, task("download", len(names)) as shown:
+            self.fetch(names, temporary, shown)
+        return len(names)
+
+    def _receive(self, names: Sequence[str], to: Path) -> None:
         from google.cloud.storage import transfer_manager
 
-        with _cloud_errors(self.uri):
-            blobs = sorted(self._blobs(""), key=lambda blob: str(blob.name))
-            if not blobs:
-                raise _nothing(self.uri)
-            with atomic_folder(to) as temporary, task("download", len(blobs)) as shown:
-                for some in _batches(blobs):
-                    pairs = [(blob, _below(temporary, self._name(blob.name))) for blob in some]
-                    for _, path in pairs:
-                        path.parent.mkdir(parents=True, exist_ok=True)
-                    results = transfer_manager.download_many(
-                        [(blob, str(path)) for blob, path in pairs], download_kwargs={"checksum": "crc32c"},
-                        worker_type=transfer_manager.THREAD, max_workers=_THREADS)
-                    _raise_first(results)
-                    for blob, path in pairs:
-                        _check(path, blob.crc32c, f"gs://{self._bucket_name}/{blob.name}")
-                    shown.advance(len(some))
-        return len(blobs)
+        blobs = [self._listed.get(name) or self._bucket().get_blob(self._key(name)) for name in names]
+        absent = next((name for name, blob in zip(names, blobs, strict=True) if blob is None), None)
+        if absent is not None:
+            raise _missing(self.uri, absent)
+        with ExitStack() as stack:
+            pairs = [(blob, stack.enter_context(atomic_path(_below(to, name))))
+                     for name, blob in zip(names, blobs, strict=True)]
+            results = transfer_manager.download_many(
+                [(blob, str(path)) for blob, path in pairs], download_kwargs={"checksum": "crc32c"},
+                worker_type=transfer_manager.THREAD, max_workers=_THREADS)
+            _raise_first(results)
+            for blob, path in pairs:
+                _check(path, blob.crc32c, f"gs://{self._bucket_name}/{blob.name}")
 
     def upload(self, source: Path) -> int:
         files = _to_send(source)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from components.core import devices
 from components.core.errors import MachineError
 from components.core.recorder import NoRecord, Recorder
 
@@ -33,6 +34,12 @@ RUN_ID = "MLFLOW_RUN_ID"
 PARENT_RUN_ID = "MLFLOW_PARENT_RUN_ID"
 EXPERIMENT_ID = "MLFLOW_EXPERIMENT_ID"
 
+STEP_TAG = "photoshoot.step"
+"""Tag of a step's run: which step it is."""
+DEVICE_KIND, DEVICE_COUNT = "photoshoot.device.kind", "photoshoot.device.count"
+"""Tags of a step's run: what it computes on, known from its start."""
+DEVICE_SECONDS = "cost/device_seconds"
+"""Metric of a step's run: seconds it took times the devices it held, failed or not, all attempts together."""
 _LONGEST_PARAM = 500
 
 
@@ -52,15 +59,26 @@ def client(uri: str | None = None) -> MlflowClient:
 
 
 @contextmanager
-def step_run(step: str) -> Iterator[Recorder]:
-    """A recorder for one step, by the contract above; the run ends FINISHED, FAILED or KILLED with the step."""
+def step_run(step: str, *, name: str = "", parent: str = "", run_id: str = "") -> Iterator[Recorder]:
+    """A recorder for one step, by the contract above; the run ends FINISHED, FAILED or KILLED with the step.
+
+    `name`, `parent` and `run_id`, where given, come before what the environment says: a run's name (default: the
+    step's), the run that it becomes a child of, a run to go on with.
+    """
     if not os.environ.get(TRACKING_URI):
         yield NoRecord()
         return
     mlflow = client()
-    parent = os.environ.get(PARENT_RUN_ID)
-    run_id = os.environ.get(RUN_ID) or _start_child(mlflow, step, parent)
-    recorder = MlflowRecorder(mlflow, run_id, parent)
+    above = parent or os.environ.get(PARENT_RUN_ID)
+    run_id = run_id or ("" if parent else os.environ.get(RUN_ID, ""))
+    if run_id:
+        mlflow.set_tag(run_id, STEP_TAG, step)
+    else:
+        run_id = _start_child(mlflow, step, name or step, above)
+    recorder = MlflowRecorder(mlflow, run_id, above)
+    taken, started = devices.find(), time.monotonic()
+    mlflow.set_tag(run_id, DEVICE_KIND, taken.kind)
+    mlflow.set_tag(run_id, DEVICE_COUNT, str(taken.count))
     status = "FAILED"
     try:
         yield recorder
@@ -69,16 +87,41 @@ def step_run(step: str) -> Iterator[Recorder]:
         status = "KILLED"
         raise
     finally:
+        # A step that is tried again resumes its run: what the attempts before took is paid for too.
+        before = mlflow.get_run(run_id).data.metrics.get(DEVICE_SECONDS, 0.0)
+        recorder.metrics({DEVICE_SECONDS: before + taken.seconds(time.monotonic() - started)})
         mlflow.set_terminated(run_id, status)
 
 
-def _start_child(mlflow: MlflowClient, step: str, parent: str | None) -> str:
+def _start_child(mlflow: MlflowClient, step: str, name: str, parent: str | None) -> str:
     if parent:
         experiment = mlflow.get_run(parent).info.experiment_id
     else:
         experiment = os.environ.get(EXPERIMENT_ID, "0")
-    tags = {"photoshoot.step": step} | ({"mlflow.parentRunId": parent} if parent else {})
-    return str(mlflow.create_run(experiment, run_name=step, tags=tags).info.run_id)
+    tags = {STEP_TAG: step} | ({"mlflow.parentRunId": parent} if parent else {})
+    return str(mlflow.create_run(experiment, run_name=name, tags=tags).info.run_id)
+
+
+@contextmanager
+def nested_run(recorder: Recorder, name: str, run_id: str | None = None) -> Iterator[Recorder]:
+    """A recorder for a part of a step, such as a trial: a child of the step's run, or the run `run_id` again.
+
+    Where the step records nothing, neither does this. The run ends FINISHED or FAILED with the block, KILLED when it
+    is interrupted.
+    """
+    if not isinstance(recorder, MlflowRecorder):
+        yield NoRecord()
+        return
+    nested = recorder.nested(name, run_id)
+    status = "FAILED"
+    try:
+        yield nested
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        nested.end(status)
 
 
 class MlflowRecorder:
@@ -88,6 +131,18 @@ class MlflowRecorder:
         self.run_id = run_id
         self._mlflow = mlflow
         self._parent_id = parent_id
+
+    def nested(self, name: str, run_id: str | None = None) -> MlflowRecorder:
+        """A recorder of a child run of this one; `run_id` is one that was begun before."""
+        if run_id is None:
+            experiment = self._mlflow.get_run(self.run_id).info.experiment_id
+            tags = {"mlflow.parentRunId": self.run_id}
+            run_id = str(self._mlflow.create_run(experiment, run_name=name, tags=tags).info.run_id)
+        return MlflowRecorder(self._mlflow, run_id, self.run_id)
+
+    def end(self, status: str) -> None:
+        """End the run: FINISHED, FAILED or KILLED."""
+        self._mlflow.set_terminated(self.run_id, status)
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Log parameters, flattened with dots; one request for all."""

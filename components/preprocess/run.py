@@ -1,25 +1,36 @@
-"""preprocess: photos with pose maps in, the people data set out."""
+"""preprocess: photos with pose maps in, the people data set out; alone, or as one of several tasks."""
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
+from components.core.digest import code_digest
+from components.core.errors import InputError
 from components.core.people import PeopleDataset
-from components.core.people_writer import EncodedPerson, PeopleWriter
+from components.core.people_assembly import LeftOut, assemble, link_part
+from components.core.people_writer import EncodedPerson, PartWriter, Plan
 from components.core.progress import Task, task
 from components.core.recorder import NoRecord, Recorder
 from components.core.settings import PreprocessSettings
-from components.preprocess.person import Rejected, encode_person
+from components.preprocess.checks import duplicates
+from components.preprocess.densepose import PoseFinder
+from components.preprocess.person import Rejected, people_of_photo
 from components.preprocess.photos import Photo, PhotoFolder
 from components.preprocess.pool import cores, map_in_order
 
 _FEW_PHOTOS = 12
 """Up to this many photos are done in this process: starting workers takes longer."""
+_FEWEST_SHARDS, _SMALLEST_SHARD = 32, 8
+"""Small folders are cut finer than settings.shard_size, so that several tasks share them and little is done twice."""
+_NO_CONTENT = {"shards"}
+"""Settings that change who does the work and not what comes of it."""
 
 
 @dataclass(frozen=True)
@@ -40,54 +51,133 @@ class PreprocessSummary:
     faces_seen: int = 0
 
 
-def preprocess(photos: Path, out: Path, settings: PreprocessSettings,
-               recorder: Recorder | None = None) -> PreprocessSummary:
+@dataclass(frozen=True)
+class PartSummary:
+    """What one of several tasks did."""
+
+    part: str
+    photos: int
+    shards: list[int]
+
+
+def preprocess(photos: Path, out: Path, settings: PreprocessSettings, recorder: Recorder | None = None, *,
+               state: Path | None = None) -> PreprocessSummary:
     """Make the people data set `out` from the folder `photos`.
 
     A photo that cannot be used is listed with its reason and skipped. Interrupted work goes on when called again:
-    finished shards are kept in ``<out>.partial``, which becomes `out` when all are there, byte for byte what an
-    uninterrupted run writes. Raises `InputError` for a folder without usable photos, `MachineError`.
+    finished shards are kept in ``<out>.partial``, or in ``state/preprocess/`` where `state` is given, until all are
+    there; then `out` appears, byte for byte what an uninterrupted run writes. Raises `InputError` for a folder
+    without usable photos, `MachineError`.
     """
+    folder, plan = _plan(photos, settings)
+    finder = PoseFinder(folder, settings)
+    with PartWriter(_work(Path(out), state, plan), plan) as writer:
+        _make(writer, folder, finder, settings, range(plan.shards), "preprocess")
+        try:
+            assemble([writer.folder], Path(out), repeated_by(settings))
+        except InputError:
+            writer.discard()
+            raise
+        writer.discard()
+    return summarise(Path(out), str(photos), recorder)
+
+
+def preprocess_part(photos: Path, out: Path, settings: PreprocessSettings, part: str, *,
+                    state: Path | None = None) -> PartSummary:
+    """Do the share `part`, written as ``2/3`` for the second of three, of what `preprocess` does.
+
+    `out` gets every third shard; `gather` makes the people data set of all parts. It may stay without shards when
+    there are more parts than shards. Interrupted work goes on as in `preprocess`. Raises as `preprocess` does.
+    """
+    number, of = _share(part)
+    folder, plan = _plan(photos, settings)
+    finder = PoseFinder(folder, settings)
+    mine = range(number - 1, plan.shards, of)
+    with PartWriter(_work(Path(out), state, plan, f"-{number}-of-{of}"), plan) as writer:
+        done = _make(writer, folder, finder, settings, mine, f"preprocess {part}")
+        link_part(writer.folder, Path(out), mine)
+        writer.discard()
+    return PartSummary(part, done, list(mine))
+
+
+def summarise(out: Path, source: str, recorder: Recorder | None = None) -> PreprocessSummary:
+    """Read what came of it and record it; `source` says what the data set was made from."""
     recorder = recorder or NoRecord()
-    folder = PhotoFolder.open(photos)
-    plain = settings.model_dump(mode="json")
-    shards = [folder.photos[start : start + settings.shard_size]
-              for start in range(0, len(folder.photos), settings.shard_size)]
-    with PeopleWriter(Path(out), resolution=settings.resolution, texel=settings.texel, origin=folder.origin,
-                      settings=plain, plan=folder.plan(plain)) as writer:
-        left = [number for number in range(len(shards)) if not writer.has(number)]
-        todo = [photo for number in left for photo in shards[number]]
-        workers = 1 if len(todo) <= _FEW_PHOTOS else cores()
-        results = map_in_order(partial(encode_person, settings=settings), todo, workers)
-        with task("preprocess", len(folder.photos), done=len(folder.photos) - len(todo)) as shown:
-            for number in left:
-                _write_shard(writer, number, shards[number], results, shown)
-        writer.finish(len(shards))
     people = PeopleDataset.open(out)
-    summary = _summary(people)
-    recorder.params({"people": {"digest": people.digest, "origin": people.origin}})
-    recorder.metrics({"accepted": summary.accepted, "rejected": len(summary.rejected), "coverage": summary.coverage,
-                      "faces_seen": summary.faces_seen})
-    recorder.dataset("people", str(photos), people.digest, "preprocess")
-    return summary
-
-
-def _write_shard(writer: PeopleWriter, number: int, photos: list[Photo],
-                 results: Iterator[EncodedPerson | Rejected], shown: Task) -> None:
-    with writer.shard(number) as shard:
-        for result in islice(results, len(photos)):
-            if isinstance(result, Rejected):
-                shard.reject(result.photo, result.reason)
-                shown.advance(note=f"left out {result.photo}")
-            else:
-                shard.add(result)
-                shown.advance()
-
-
-def _summary(people: PeopleDataset) -> PreprocessSummary:
-    coverage = people.column("coverage")
-    return PreprocessSummary(
+    coverage, seen = people.column("coverage"), people.column("face_seen")
+    summary = PreprocessSummary(
         accepted=len(people), rejected=[{"photo": photo, "reason": reason} for photo, reason in people.rejected],
         origin=people.origin, resolution=people.resolution, texel=people.texel, digest=people.digest,
         coverage=sum(coverage) / len(coverage), views=dict(sorted(Counter(people.column("view")).items())),
-        faces_seen=sum(people.column("face_seen")))
+        faces_seen=sum(seen))
+    recorder.params({"people": {"digest": people.digest, "origin": people.origin}})
+    recorder.metrics({"accepted": summary.accepted, "rejected": len(summary.rejected), "coverage": summary.coverage,
+                      "faces_seen": summary.faces_seen})
+    recorder.dataset("people", source, people.digest, "preprocess")
+    return summary
+
+
+def repeated_by(settings: PreprocessSettings) -> LeftOut:
+    """How to tell which pictures repeat an earlier one: the same rule for one task and for many."""
+    return partial(duplicates, distance=settings.repeats)
+
+
+def _plan(photos: Path, settings: PreprocessSettings) -> tuple[PhotoFolder, Plan]:
+    folder = PhotoFolder.open(photos)
+    content = settings.model_dump(mode="json", exclude=_NO_CONTENT)
+    inputs = hashlib.sha256(f"{folder.plan(content)} {code_digest('core', 'preprocess')}".encode()).hexdigest()
+    shards = -(-len(folder.photos) // shard_photos(len(folder.photos), settings.shard_size))
+    return folder, Plan(inputs=inputs, resolution=settings.resolution, texel=settings.texel, origin=folder.origin,
+                        settings=content, shards=shards)
+
+
+def shard_photos(photos: int, most: int) -> int:
+    """Photos per shard: `most`, less in a small folder. Depends on nothing else, or parts would not fit together."""
+    return min(most, max(_SMALLEST_SHARD, -(-photos // _FEWEST_SHARDS)))
+
+
+def _work(out: Path, state: Path | None, plan: Plan, share: str = "") -> Path:
+    """Where finished shards wait. Under a pipeline `out` is another one in every run, so it goes by the plan."""
+    if state is None:
+        return out.with_name(out.name + ".partial")
+    return state / "preprocess" / f"{plan.inputs[:24]}{share}"
+
+
+def _share(part: str) -> tuple[int, int]:
+    with suppress(ValueError):
+        number, of = (int(one) for one in part.split("/"))
+        if 1 <= number <= of:
+            return number, of
+    raise InputError(f"{part!r} is no part", remedy="write the second of three parts as 2/3")
+
+
+def _make(writer: PartWriter, folder: PhotoFolder, finder: PoseFinder, settings: PreprocessSettings,
+          shards: Sequence[int], label: str) -> int:
+    """Write the shards that are missing; returns how many photos all of them hold."""
+    size = shard_photos(len(folder.photos), settings.shard_size)
+    photos = {number: folder.photos[number * size : (number + 1) * size] for number in shards}
+    left = [number for number in shards if not writer.has(number)]
+    todo = [photo for number in left for photo in photos[number]]
+    total = sum(len(some) for some in photos.values())
+    workers = 1 if len(todo) <= _FEW_PHOTOS else cores()
+    # Shard by shard, so that what is in one batch of DensePose's does not hang on where a run was interrupted.
+    posed = chain.from_iterable(finder(photos[number]) for number in left)
+    results = map_in_order(partial(people_of_photo, settings=settings), posed, workers)
+    with task(label, total, done=total - len(todo)) as shown:
+        for number in left:
+            _write_shard(writer, number, photos[number], results, shown)
+    return total
+
+
+def _write_shard(writer: PartWriter, number: int, photos: list[Photo],
+                 results: Iterator[list[EncodedPerson | Rejected]], shown: Task) -> None:
+    with writer.shard(number) as shard:
+        for people in islice(results, len(photos)):
+            note = ""
+            for result in people:
+                if isinstance(result, Rejected):
+                    shard.reject(result.photo, result.reason)
+                    note = f"left out {result.photo}"
+                else:
+                    shard.add(result)
+            shown.advance(note=note)

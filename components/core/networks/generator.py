@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -24,22 +23,30 @@ from components.core.atomic import atomic_path
 from components.core.errors import DataError, InputError
 from components.core.networks.anet import ANet
 from components.core.networks.gnet import GNet
+from components.core.networks.layers import grown
+from components.core.networks.light import Relight
 from components.core.networks.pnet import LEVELS, PNet
 from components.core.networks.warp import (
     Evidence,
     Photo,
     Source,
     atlas_evidence,
+    blended,
     clothes_evidence,
     head_evidence,
+    skin_evidence,
 )  # fmt: skip
 from components.core.settings import TrainSettings
 
 FORMAT = "photoshoot.model/1"
 Bytes = NDArray[np.uint8]
 
-_EVIDENCE = 3  # atlas, head, clothes
-_COLOURS, _MATTE = 3, 1
+_TOUCH, _MATTE, _LIGHT = 3, 1, 3
+_LOGITS = _TOUCH + _MATTE + _LIGHT
+_EVIDENCE = 4  # atlas, head photo, clothes photo, skin
+SHOWN = 3 + 5 * _EVIDENCE
+"""Channels that join the pose branch: the first guess, and per evidence its colours, where valid, where covered."""
+_CHANGE = 0.3  # Scale of light and touching up: an untrained network leaves the mixture nearly as it is.
 _BATCH = 8
 _MATTE_PRIOR = 3.0
 
@@ -52,7 +59,9 @@ class Painting(NamedTuple):
     soft_matte: Tensor
     """[B, 1, S, S] in -0.01..1.01, for the loss: its gradient does not die at the ends."""
     shares: Tensor
-    """[B, 1 + evidence, S, S]: how much of each pixel was painted, and how much is each evidence's. Sums to 1."""
+    """[B, 1 + evidence, S, S]: the first guess's share in each pixel, and each evidence's. Sums to 1."""
+    copied: Evidence | None = None
+    """What the atlas shows by itself, in the light decided on; None for `paper`."""
 
     @property
     def matte(self) -> Tensor:
@@ -68,9 +77,10 @@ class Generator(nn.Module):
     """ANet, PNet and GNet of one size.
 
     `paper`: z = ANet(atlas), PNet's last tensor, four residual blocks: as published, with a matte beside the colours.
-    `warp`: the evidence of `warp.py` joins the pose branch at full resolution, PNet's features join GNet at every
-    scale, and each pixel is a mixture of what GNet paints and what the evidence shows, in shares that GNet decides
-    and that are 0 where the evidence is void.
+    `warp`: the evidence of `warp.py`, in one light (`light.py`), joins the pose branch at full resolution and PNet's
+    features join GNet at every scale. Each pixel is a mixture of a first guess (`warp.blended`) and the evidence, in
+    shares that GNet decides and that are 0 where the evidence is void; GNet then changes its light and touches it up.
+    Untrained, it paints about the first guess.
     """
 
     def __init__(self, settings: TrainSettings, resolution: int, texel: int) -> None:
@@ -80,46 +90,55 @@ class Generator(nn.Module):
             raise InputError(f"resolution {resolution} is no multiple of {2**LEVELS}",
                              remedy="preprocess at 64, 128, 256 or 512")
         width, most, latent = settings.width, settings.max_width, settings.latent
-        extra = _EVIDENCE if self.warps else 0
         self.anet = ANet(texel, max(width // 2, 4) if self.warps else width, most, latent)
-        self.pnet = PNet(width, most, evidence=5 * extra)
-        self.gnet = GNet(width, most, latent, painted=_COLOURS + _MATTE + extra, blocks=1 if self.warps else 4,
-                         skips=self.warps)
+        if not self.warps:
+            self.pnet = PNet(width, most)
+            self.gnet = GNet(width, most, latent, painted=_TOUCH + _MATTE, blocks=4, skips=False)
+            return
+        self.relight = Relight()
+        self.pnet = PNet(width, most, evidence=SHOWN)
+        self.gnet = GNet(width, most, latent, painted=_LOGITS + _EVIDENCE, blocks=1, skips=True)
+        self.gnet.start_quietly()
 
     def forward(self, source: Source, poses: Tensor) -> Painting:
         """Paint `source` in `poses` (uint8 [B, 3, S, S])."""
-        z = self.anet(source.textures, source.seen)
+        return self.paint(source, poses, self.appearance(source))
+
+    def appearance(self, source: Source) -> Tensor:
+        """ANet's vector z [B, latent]."""
+        z: Tensor = self.anet(source.textures, source.seen)
+        return z
+
+    def paint(self, source: Source, poses: Tensor, z: Tensor) -> Painting:
+        """`forward` with an appearance vector at hand."""
         if not self.warps:
             raw = self.gnet(self.pnet(poses), z)
-            shares = torch.ones_like(raw[:, :1])
-            return Painting(raw[:, :3], _soft_matte(raw[:, 3:4]), shares)
+            return Painting(raw[:, :_TOUCH], _soft_matte(raw[:, _TOUCH:]), torch.ones_like(raw[:, :1]))
         with torch.autocast(poses.device.type, enabled=False):
-            evidence = gather(source, poses)
-        raw = self.gnet(self.pnet(poses, torch.cat([torch.cat(piece, 1) for piece in map(_channels, evidence)], 1)), z)
+            evidence = gather(self.relight(source), poses)
+            guess = blended(evidence[0], evidence[1:3], poses)
+        planes = [guess, *(plane for piece in evidence for plane in (piece.images, piece.valid, piece.covered))]
+        raw = self.gnet(self.pnet(poses, torch.cat(planes, 1)), z)
+        touch, matte, light, logits = raw.split((_TOUCH, _MATTE, _LIGHT, _EVIDENCE), 1)
         on_body = (poses[:, :1] > 0).float()
-        shares = _shares(raw[:, _COLOURS + _MATTE :], evidence, on_body)
-        pictures = [raw[:, :3], *(piece.images for piece in evidence)]
-        person = (shares[:, :, None] * torch.stack(pictures, 1)).sum(1)
+        shares = _shares(logits, evidence, on_body)
+        mixed = (shares[:, :, None] * torch.stack([guess, *(piece.images for piece in evidence)], 1)).sum(1)
+        person = (mixed + 1) * torch.exp(_CHANGE * light.clamp(-5, 5)) - 1 + _CHANGE * touch
         # The matte starts where there is a body or a photo shows the person, and is learnt from there.
-        likely = _closed(torch.stack([on_body, *(piece.valid for piece in evidence[1:])]).amax(0))
-        return Painting(person, _soft_matte(raw[:, 3:4] + _MATTE_PRIOR * (2 * likely - 1)), shares)
+        likely = _closed(torch.stack([on_body, *(photo.valid for photo in evidence[1:3])]).amax(0))
+        return Painting(person, _soft_matte(matte + _MATTE_PRIOR * (2 * likely - 1)), shares, evidence[0])
 
 
 def gather(source: Source, poses: Tensor) -> list[Evidence]:
-    """All evidence about `source` brought to `poses`: atlas, head photo, clothes photo."""
+    """All evidence about `source` brought to `poses`: atlas, head photo, clothes photo, skin."""
     return [atlas_evidence(source.textures, source.seen, poses), head_evidence(source.face, poses),
-            clothes_evidence(source, poses)]
-
-
-def _channels(piece: Evidence) -> tuple[Tensor, Tensor, Tensor]:
-    return piece.images, piece.valid, piece.covered
+            clothes_evidence(source, poses), skin_evidence(source.textures, source.seen, poses)]
 
 
 def _closed(mask: Tensor) -> Tensor:
     """Close gaps of a few pixels, as between a head's outline and the hair around it: [B, 1, S, S] in 0..1."""
     radius = max(mask.shape[-1] // 64, 1)
-    grown = F.max_pool2d(mask, 2 * radius + 1, stride=1, padding=radius)
-    return -F.max_pool2d(-grown, 2 * radius + 1, stride=1, padding=radius)
+    return -grown(-grown(mask, radius), radius)
 
 
 def _soft_matte(logit: Tensor) -> Tensor:
@@ -127,13 +146,15 @@ def _soft_matte(logit: Tensor) -> Tensor:
 
 
 def _shares(logits: Tensor, evidence: list[Evidence], on_body: Tensor) -> Tensor:
-    """Softmax over painted (logit 0) and each evidence times its validity.
+    """Softmax over the first guess (logit 0) and each evidence times its validity.
 
     The atlas starts ahead by 1; the photos do off the body, and start behind on it, where the atlas knows better.
+    Plain skin starts behind everywhere.
     """
     valid = torch.cat([piece.valid for piece in evidence], 1)
     photos = 1 - 2 * on_body
-    lead = torch.cat((torch.ones_like(on_body), *[photos] * (len(evidence) - 1)), 1)
+    ones = torch.ones_like(on_body)
+    lead = torch.cat((ones, photos, photos, -2 * ones), 1)
     weights = valid * torch.exp((logits + lead).clamp(-15, 15))
     weights = torch.cat((torch.ones_like(weights[:, :1]), weights), 1)
     return weights / weights.sum(1, keepdim=True)

@@ -38,6 +38,13 @@ def upsample(x: Tensor) -> Tensor:
     return F.conv_transpose2d(x, _kernel(x, 4.0), stride=2, padding=1, groups=x.shape[1])
 
 
+def grown(mask: Tensor, radius: int) -> Tensor:
+    """Largest value within `radius` pixels in x and y: [B, C, H, W] -> the same shape. One axis after the other."""
+    side = 2 * radius + 1
+    tall = F.max_pool2d(mask, (side, 1), stride=1, padding=(radius, 0))
+    return F.max_pool2d(tall, (1, side), stride=1, padding=(0, radius))
+
+
 class Linear(nn.Module):
     """Linear layer with equalised learning rate: [B, inputs] -> [B, outputs]."""
 

@@ -24,8 +24,12 @@ from components.core.texture import MIRROR
 TILES = 24
 _ROWS, _COLUMNS = 6, 4
 _TORSO = (1, 2)
+_FACE_TILES, _HAND_TILES = (22, 23), (2, 3)
 # The other side of the same limb or of the torso: the nearest colour for a tile of which nothing was seen.
 _OPPOSITE = (1, 0, 3, 2, 5, 4, 8, 9, 6, 7, 12, 13, 10, 11, 16, 17, 14, 15, 20, 21, 18, 19, 23, 22)
+# The nearest part towards the torso, or the torso's nearest: the colour of a limb of which neither side was seen.
+_NEIGHBOUR = (8, 9, 18, 19, 11, 10, 0, 0, 1, 1, 6, 7, 8, 9, 1, 1, 0, 0, 14, 15, 16, 17, 2, 3)
+_FACE_AROUND, _FACE_UP = 0.3, (0.25, 0.6)  # Where a head tile shows bare face: from the middle, and up.
 _HEAD_REACH = 1.7  # How far from the head's centre the head-aligned photo speaks, in chart heights of the head.
 _SAME_CLOTHES = 20 / 127.5  # Median difference of texture and photo; the same garment measures about 7 grey levels.
 _LEAST_PIXELS = 12
@@ -119,10 +123,51 @@ def complete(textures: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
     batch, _, _, texel, _ = textures.shape
     flat = torch.cat((colours, known), 2).reshape(batch * TILES, 4, texel, texel)
     mean = flat.mean((2, 3)).reshape(batch, TILES, 4)
-    # Nothing known in a tile: a little of the opposite side's mean, and of everything where that is empty too.
-    prior = mean + 1e-3 * mean[:, list(_OPPOSITE)] + 1e-6 * mean.mean(1, keepdim=True)
+    # Nothing known in a tile: a little of the opposite side's mean, then of a neighbour's, then of everything.
+    prior = mean + 1e-3 * mean[:, list(_OPPOSITE)] + 1e-9 * mean.mean(1, keepdim=True)
+    prior = prior + 1e-5 * mean[:, list(_NEIGHBOUR)] + 1e-7 * mean[:, [_OPPOSITE[tile] for tile in _NEIGHBOUR]]
+    skin, found = skin_colour(textures, seen)
+    bare = 1e-4 * torch.cat((skin, torch.ones_like(skin[:, :1])), 1) * found[:, None]
+    prior[:, list(_HAND_TILES)] = prior[:, list(_HAND_TILES)] + bare[:, None]
     filled = _spread(flat, prior.reshape(-1, 4, 1, 1)).reshape(batch, TILES, 3, texel, texel)
     return torch.where(known > 0, colours, filled), known
+
+
+def skin_colour(textures: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean colour of the face between chin and eyes, of the hands where no face was seen.
+
+    [B, 24, 3, N, N], [B, 24, 1, N, N] -> ([B, 3], found [B] in {0, 1}).
+    """
+    texel = textures.shape[-1]
+    places = torch.linspace(0, 1, texel, device=textures.device)
+    low = ((1 - places > _FACE_UP[0]) & (1 - places < _FACE_UP[1])).float()[:, None]
+    weights = torch.zeros(TILES, 1, texel, texel, device=textures.device)
+    weights[_FACE_TILES[0]] = low * (places > 1 - _FACE_AROUND)
+    weights[_FACE_TILES[1]] = low * (places < _FACE_AROUND)
+    weights[list(_HAND_TILES)] = 1e-3
+    shown = seen * weights
+    total = shown.sum((1, 3, 4))
+    colour = (textures * shown).sum((1, 3, 4)) / total.clamp(min=1e-6)
+    return colour, (total[:, 0] > 1e-4).float()
+
+
+def skin_evidence(textures: Tensor, seen: Tensor, poses: Tensor) -> Evidence:
+    """The person's skin colour all over the body: what bare arms and legs look like that no photo shows."""
+    colour, found = skin_colour(textures, seen)
+    valid = (poses[:, :1] > 0).float() * found[:, None, None, None]
+    return Evidence(colour[:, :, None, None] * valid, valid, torch.zeros_like(valid))
+
+
+def blended(atlas: Evidence, photos: list[Evidence], poses: Tensor) -> Tensor:
+    """A first guess of every pixel [B, 3, S, S]: the atlas on the body, the photos beside it, and what is near."""
+    body = (poses[:, :1] > 0).float()
+    weight = body * (atlas.valid + 0.1)
+    total = atlas.images * weight
+    for photo in photos:
+        more = photo.valid * (1 - 0.9 * body)
+        total, weight = total + photo.images * more, weight + more
+    weighted = torch.cat((total, weight), 1)
+    return _spread(weighted, weighted.mean((2, 3), keepdim=True) + 1e-6)
 
 
 def _spread(weighted: Tensor, prior: Tensor) -> Tensor:

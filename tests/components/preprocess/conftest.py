@@ -20,13 +20,21 @@ def draw(number: int) -> tuple[np.ndarray, np.ndarray]:
     photo[:] = np.clip(dice.normal((40, 90, 160), 4, photo.shape), 0, 255)
     iuv = np.zeros_like(photo)
     for part, (top, bottom, left, right) in _PARTS.items():
-        photo[top:bottom, left:right] = (200 - 3 * part, 120 + 4 * part + number, 40 + 2 * part)
+        colour = np.array((200 - 3 * part, 120 + 4 * part + number, 40 + 2 * part))
+        photo[top:bottom, left:right] = colour + dice.integers(-2, 3, (bottom - top, right - left, 1))  # not blurred
         iuv[top:bottom, left:right, 0] = part
         # The head as from the front: its halves' charts meet at the middle of the face (U 1 of part 23, 0 of 24).
         first, last = {23: (110, 255), 24: (0, 145)}.get(part, (20, 235))
         iuv[top:bottom, left:right, 1] = np.linspace(first, last, right - left)[None, :]
         iuv[top:bottom, left:right, 2] = np.linspace(235, 20, bottom - top)[:, None]
     return photo, iuv
+
+
+@pytest.fixture(autouse=True)
+def _as_without_detectron2(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Tests are about photos with pose maps, installed or not, unless they ask for the real networks."""
+    if "random_network" not in request.fixturenames:
+        monkeypatch.setattr("components.preprocess.densepose.installed", lambda: False)
 
 
 @pytest.fixture

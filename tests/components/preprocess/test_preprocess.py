@@ -16,7 +16,7 @@ from components.core.people import PeopleDataset
 from components.core.settings import PreprocessSettings
 from components.core.texture import sample
 from components.preprocess import preprocess, run
-from components.preprocess.person import encode_person
+from components.preprocess.person import people_of_photo
 
 SMALL = PreprocessSettings(resolution=64, texel=16, shard_size=2)
 Bring = Callable[..., Path]
@@ -80,7 +80,7 @@ def test_bad_photos_are_listed_and_skipped(bring: Bring, tmp_path: Path) -> None
     assert summary.accepted == 1
     assert list(reasons) == ["p0.png", "p1.png", "p2.png", "p3.png", "p4.png", "p5.png", "p6.heic"]
     assert "cut short" in reasons["p0.png"] or "corrupt" in reasons["p0.png"]
-    assert reasons["p1.png"] == "no pose map -- add iuv/p1.png"
+    assert reasons["p1.png"] == "no pose map -- add iuv/p1.png, or install detectron2 (docs/densepose.md)"
     assert "30 x 30 pixels, its photo is 128 x 160" in reasons["p2.png"]
     assert "neither channel order fits" in reasons["p3.png"]
     assert "nobody" in reasons["p4.png"]
@@ -96,7 +96,7 @@ def test_bad_photos_are_listed_and_skipped(bring: Bring, tmp_path: Path) -> None
     ("twice", r"p0\.jpg and p0\.png share one stem"),
     ("columns", "no columns photo and identity"),
     ("contradiction", "p0.png has two identities, a and b"),
-    ("hopeless", r"not one of 2 photos can be used: p0\.png: no pose map -- add iuv/p0\.png"),
+    ("hopeless", "not one of 2 photos has a pose map, and detectron2 is not installed -- bring pose maps"),
 ])
 def test_bad_folders_are_one_line_and_leave_nothing(bring: Bring, tmp_path: Path, harm: str, message: str) -> None:
     folder = bring(2)
@@ -163,9 +163,9 @@ def test_interrupted_work_goes_on_where_it_stopped(
         if len(done) == 3:
             raise KeyboardInterrupt
         done.append(str(photo))
-        return encode_person(photo, settings)  # type: ignore[arg-type]
+        return people_of_photo(photo, settings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(run, "encode_person", until_three)
+    monkeypatch.setattr(run, "people_of_photo", until_three)
     with pytest.raises(KeyboardInterrupt):
         preprocess(folder, tmp_path / "people", SMALL)
     assert not (tmp_path / "people").exists()
@@ -173,9 +173,9 @@ def test_interrupted_work_goes_on_where_it_stopped(
 
     def counting(photo: object, settings: PreprocessSettings) -> object:
         again.append(str(photo))
-        return encode_person(photo, settings)  # type: ignore[arg-type]
+        return people_of_photo(photo, settings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(run, "encode_person", counting)
+    monkeypatch.setattr(run, "people_of_photo", counting)
     preprocess(folder, tmp_path / "people", SMALL)
     assert len(again) == 3  # the first shard of two was whole
     assert tree(tmp_path / "people") == tree(tmp_path / "whole")
@@ -185,17 +185,17 @@ def test_interrupted_work_goes_on_where_it_stopped(
 def test_a_changed_photo_or_setting_starts_anew(
         bring: Bring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = bring(3)
-    real = encode_person
+    real = people_of_photo
 
     def failing(photo: object, settings: PreprocessSettings) -> object:
         if "p2" in str(photo):
             raise KeyboardInterrupt
         return real(photo, settings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(run, "encode_person", failing)
+    monkeypatch.setattr(run, "people_of_photo", failing)
     with pytest.raises(KeyboardInterrupt):
         preprocess(folder, tmp_path / "people", SMALL)
-    monkeypatch.setattr(run, "encode_person", real)
+    monkeypatch.setattr(run, "people_of_photo", real)
     other = SMALL.model_copy(update={"texel": 8})
     preprocess(folder, tmp_path / "people", other)
     preprocess(folder, tmp_path / "expected", other)

@@ -1,0 +1,132 @@
+"""preprocess is killed again and again, at moments that nobody chose, and ends with the bytes of an undisturbed run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from components.core.people import PeopleDataset
+from components.core.settings import PreprocessSettings
+from components.preprocess import gather, preprocess, preprocess_part, run
+
+KILLS = int(os.environ.get("PHOTOSHOOT_KILLS", "12"))
+"""50 and more were tried; a dozen keeps the tests quick."""
+SETTINGS = PreprocessSettings(resolution=64, texel=16, shard_size=1, matte="silhouette")
+PHOTOS = 12
+
+# A process that has imported all it needs forks children and kills them, which costs milliseconds a time.
+_KILLER = """
+import json, os, random, shutil, signal, sys, time
+from pathlib import Path
+import cv2
+from components.core.settings import PreprocessSettings
+from components.preprocess.run import preprocess
+from components.core.people import PeopleDataset
+
+photos, root, kills, state = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "state"
+settings = PreprocessSettings.model_validate_json(sys.argv[5])
+cv2.setNumThreads(1)
+dice = random.Random(2102)
+
+def out(attempt):  # a pipeline gives every attempt another folder
+    return root / f"run-{attempt}" / "people" if state else root / "people"
+
+def child(attempt):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            preprocess(photos, out(attempt), settings, state=root / "state" if state else None)
+            os._exit(0)
+        except BaseException as error:
+            print(repr(error), file=sys.stderr)
+            os._exit(1)
+    return pid
+
+def work():
+    return next(iter((root / "state" / "preprocess").glob("*")), None) if state else root / "people.partial"
+
+def rows():
+    return len(list(work().glob("rows-*"))) if work() else 0
+
+killed, kept = 0, []
+for attempt in range(kills):
+    goal = rows() + dice.randint(0, 3)  # counted in finished shards, so that a slow machine sees the same
+    pid = child(attempt)
+    ended = 0
+    while not ended and rows() < goal:
+        time.sleep(0.001)
+        ended, status = os.waitpid(pid, os.WNOHANG)
+    if not ended:
+        time.sleep(dice.uniform(0, 0.03))
+        os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+    killed += os.WIFSIGNALED(status)
+    assert os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 0
+    kept.append(rows())
+    if out(attempt).exists():  # whole before the kill: begin anew
+        assert len(PeopleDataset.open(out(attempt))) > 0
+        shutil.rmtree(out(attempt))
+pid = child("last")
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+print(json.dumps({"out": str(out("last")), "killed": killed, "kept": kept}))
+"""
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("where", ["beside", "state"])
+def test_killed_at_any_moment(bring: Callable[..., Path], tmp_path: Path, where: str) -> None:
+    photos, root = bring(PHOTOS), tmp_path / "root"
+    done = subprocess.run(
+        [sys.executable, "-c", _KILLER, str(photos), str(root), str(KILLS), where, SETTINGS.model_dump_json()],
+        cwd=Path(run.__file__).parents[2], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["killed"] >= 2 and max(found["kept"]) >= 2  # work was really interrupted, and some of it kept
+    preprocess(photos, tmp_path / "whole", SETTINGS)
+    assert tree(Path(found["out"])) == tree(tmp_path / "whole")
+    left = {path.name for path in Path(found["out"]).parent.iterdir()} - {"people"}
+    assert not left, f"left behind: {left}"
+    assert where == "beside" or not list((root / "state" / "preprocess").iterdir())
+
+
+def test_a_part_goes_on_in_the_state_folder(
+        bring: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two tasks share the state folder; one is interrupted and started again with another output."""
+    monkeypatch.setattr(run, "_SMALLEST_SHARD", 1)
+    photos, state = bring(6), tmp_path / "state"
+    real, done = run.people_of_photo, list[str]()
+
+    def until_two(photo: object, settings: PreprocessSettings) -> object:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(str(photo))
+        return real(photo, settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run, "people_of_photo", until_two)
+    with pytest.raises(KeyboardInterrupt):
+        preprocess_part(photos, tmp_path / "lost" / "part", SETTINGS, "1/2", state=state)
+    monkeypatch.setattr(run, "people_of_photo", real)
+    second = preprocess_part(photos, tmp_path / "b" / "part", SETTINGS, "2/2", state=state)
+    assert (second.photos, second.shards) == (3, [1, 3, 5])
+    again: list[str] = []
+
+    def counting(photo: object, settings: PreprocessSettings) -> object:
+        again.append(str(photo))
+        return real(photo, settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run, "people_of_photo", counting)
+    preprocess_part(photos, tmp_path / "a" / "part", SETTINGS, "1/2", state=state)
+    assert len(again) == 1
+    gather([tmp_path / "b" / "part", tmp_path / "a" / "part"], tmp_path / "people", SETTINGS)
+    preprocess(photos, tmp_path / "whole", SETTINGS)
+    assert tree(tmp_path / "people") == tree(tmp_path / "whole")
+    assert len(PeopleDataset.open(tmp_path / "people")) == 6
