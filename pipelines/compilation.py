@@ -11,10 +11,13 @@ from components.core.errors import InputError
 from components.core.settings import Settings
 from pipelines.images import images
 from pipelines.local import folder_digest
+from pipelines.placement import Profile
 from pipelines.training import training_pipeline
 
 
-def compile_pipeline(settings: Settings, out: Path, photos: str | None = None, registry: str = "") -> None:
+def compile_pipeline(
+    settings: Settings, out: Path, photos: str | None = None, registry: str = "", profile: Profile | None = None
+) -> None:
     """Write the IR YAML to `out`.
 
     Args:
@@ -22,6 +25,7 @@ def compile_pipeline(settings: Settings, out: Path, photos: str | None = None, r
         out: A ``.yaml`` file.
         photos: gs:// prefix or folder; None synthesises people.
         registry: Prefix of the image names, without which a cluster looks them up by its own defaults.
+        profile: The cluster that it is for; None places no step.
     """
     if out.suffix not in (".yaml", ".yml"):
         raise InputError("not a YAML file name", path=out, remedy="choose a name that ends in .yaml")
@@ -31,7 +35,7 @@ def compile_pipeline(settings: Settings, out: Path, photos: str | None = None, r
         photos = str(Path(photos).absolute())
     from kfp import compiler
 
-    pipeline = training_pipeline(settings, images(registry), photos, digest)
+    pipeline = training_pipeline(settings, images(registry), photos, digest, profile)
     with atomic_path(out) as partial:
         compiler.Compiler().compile(pipeline, str(partial))
         check_pipeline_yaml(partial)
@@ -40,7 +44,12 @@ def compile_pipeline(settings: Settings, out: Path, photos: str | None = None, r
 def check_pipeline_yaml(path: Path) -> None:
     """Parse IR YAML with KFP's protobufs, which refuse unknown fields. Raises `google.protobuf` ParseError."""
     from google.protobuf import json_format
+    from kfp.kubernetes import kubernetes_executor_config_pb2
     from kfp.pipeline_spec import pipeline_spec_pb2
 
-    documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-    json_format.ParseDict(documents[0], pipeline_spec_pb2.PipelineSpec())
+    spec, *platforms = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+    for platform in platforms:
+        json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
+        for config in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
+            json_format.ParseDict(config, kubernetes_executor_config_pb2.KubernetesExecutorConfig())

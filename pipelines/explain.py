@@ -27,5 +27,6 @@ def _lines(section: Section, depth: int) -> list[str]:
         if field.description:
             text = " ".join(field.description.split())
             lines += textwrap.wrap(text, 110, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
-        lines.append(f"{indent}{yaml.safe_dump({key: value}, allow_unicode=True).strip()}")
+        # A mapping (prices) takes several lines.
+        lines.append(textwrap.indent(yaml.safe_dump({key: value}, allow_unicode=True).strip(), indent))
     return lines

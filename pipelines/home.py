@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.core import step
 from components.core.errors import InputError, MachineError, machine_errors
+
+_ALIVE = ".alive"
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class Home:
     def tracking_uri(self) -> str:
         """MLflow's store: what the environment says, else a SQLite file here."""
         return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def studies_url(self) -> str:
+        """Database of the studies: what the environment says, else a SQLite file here."""
+        return os.environ.get(step.STUDIES) or f"sqlite:///{self.root / 'studies.db'}"
 
     @property
     def mlflow_artifacts(self) -> Path:
@@ -73,8 +81,33 @@ class Home:
         path = self.root / "runs" / run_id / "result.json"
         if not path.is_file():
             raise InputError(f"no finished run {run_id}", path=path.parent.parent,
-                             remedy="`photoshoot compare` lists them")
+                             remedy="`photoshoot runs` lists them")
         return dict(json.loads(path.read_text(encoding="utf-8")))
+
+    @contextmanager
+    def alive(self, folder: Path) -> Iterator[None]:
+        """Hold a run's folder while its command lives: the kernel lets go whatever ends it, SIGKILL included."""
+        with machine_errors(folder), open(folder / _ALIVE, "a+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def is_alive(self, run_id: str) -> bool | None:
+        """Whether the command of a run of this home still lives; None for runs that are not of this home."""
+        try:
+            with open(self.root / "runs" / run_id / _ALIVE, encoding="utf-8") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return False
+        except BlockingIOError:
+            return True
+        except (FileNotFoundError, NotADirectoryError):
+            return False if (self.root / "runs" / run_id).is_dir() else None
+
+    def last_sign(self, run_id: str) -> float | None:
+        """When a run of this home last wrote an event (seconds since the epoch); None where there is no such file."""
+        try:
+            return (self.root / "runs" / run_id / "events.jsonl").stat().st_mtime
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -24,7 +24,7 @@ def main(job_path: Path) -> None:
     from kfp import local
 
     from pipelines.images import images
-    from pipelines.training import Artifacts, training_pipeline
+    from pipelines.training import Artifacts, TuningArtifacts, training_pipeline, tuning_pipeline
 
     job = json.loads(job_path.read_text(encoding="utf-8"))
     local.init(
@@ -32,8 +32,10 @@ def main(job_path: Path) -> None:
         pipeline_root=job["pipeline_root"], enable_caching=True, cache_root=job["cache"],
     )
     settings = Settings.from_tree(job["settings"])
-    run = training_pipeline(settings, images(), job["photos"], job["photos_digest"])()
-    paths = {name: run.outputs[name].path for name in Artifacts._fields}
+    pipelines = {"training": (training_pipeline, Artifacts), "tuning": (tuning_pipeline, TuningArtifacts)}
+    build, artifacts = pipelines[job["pipeline"]]
+    run = build(settings, images(), job["photos"], job["photos_digest"])()
+    paths = {name: run.outputs[name].path for name in artifacts._fields}
     with atomic_path(Path(job["outputs"])) as partial:
         partial.write_text(json.dumps(paths), encoding="utf-8")
 

@@ -1,4 +1,8 @@
-"""Hold an evaluation against the gate and register the model: `register(model, evaluation, people, out, settings)`."""
+"""Hold an evaluation against the gate and register the model, and move the champion.
+
+`register(model, evaluation, people, identities, out, settings)`; `components.register.promotion` has `promote` and
+`rollback`.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +16,24 @@ if TYPE_CHECKING:
     from components.register.run import RegisterSummary
 
 
-def register(model: Path, evaluation: Path, people: Path, out: Path, settings: RegisterSettings,
-             recorder: Recorder | None = None, *, tracking_uri: str | None = None) -> RegisterSummary:
+def register(model: Path, evaluation: Path, people: Path, identities: Path, out: Path, settings: RegisterSettings,
+             recorder: Recorder | None = None, *, duel: Path | None = None,
+             tracking_uri: str | None = None) -> RegisterSummary:
     """Register the model folder `model` as a new version, whatever the gate says, and say what it says.
 
-    The version is loaded and tried on one pair in a fresh process before any alias points to it. Then `challenger`
-    moves to it; `champion` too when the gate passed and there is none. Writes into `out`: `verdict.json`,
-    `model_card.md`, `report.html` (the evaluation's, with the verdict), `try.png`.
+    The gate holds the evaluation against thresholds and, where there is a champion, the comparison with it (`duel`,
+    the folder that `components.evaluate.challenge` wrote) against margins: without a comparison it fails. The version
+    is loaded and tried on one pair in a fresh process before any alias points to it. Then `challenger` moves to it;
+    `champion` too as `settings.auto_promote` says. Writes into `out`: `verdict.json`, `model_card.md`, `report.html`
+    (the evaluation's, with the verdict), `try.png`, and `duel.json` if there was a comparison.
 
-    `tracking_uri` is MLflow's (default: ``MLFLOW_TRACKING_URI``). Raises `InputError` for missing folders or an
-    evaluation of another model, `DataError` when the version does not work in a fresh process (no alias moves),
+    `tracking_uri` is MLflow's (default: ``MLFLOW_TRACKING_URI``). Raises `InputError` for missing folders or evidence
+    about another model, `DataError` when the version does not work in a fresh process (no alias moves),
     `MachineError` when MLflow cannot be reached.
     """
-    from components.register.run import run  # MLflow is imported here, not by everyone who reads the pipeline
+    from components.register.evidence import Evidence  # MLflow is imported here, not by everyone who reads
+    from components.register.run import run  # the pipeline
 
-    return run(model, evaluation, people, out, settings, recorder or NoRecord(), tracking_uri)
+    evidence = Evidence.open(Path(model), Path(evaluation), Path(people), Path(identities),
+                             None if duel is None else Path(duel))
+    return run(evidence, Path(out), settings, recorder or NoRecord(), tracking_uri)

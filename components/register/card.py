@@ -1,23 +1,40 @@
-"""The model card: what a version is, what it was measured to do, and what it must not be used for, in Markdown."""
+"""The model card: what a version is, what it was measured to do, and what it must not be used for, in Markdown.
+
+The sections are those of Mitchell et al. 2019 (Model Cards for Model Reporting), as far as they apply.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.register.gate import Verdict
 
-_ROWS = (("perceptual", "Perceptual distance, lower is better"), ("ssim", "SSIM inside the person"),
-         ("matte_iou", "Matte overlap"), ("psnr", "PSNR inside the person, dB"),
-         ("face_similarity", "Face similarity (cosine)"),
+_ROWS = (("perceptual", "Perceptual distance, lower is better"),
+         ("over_warp", "… as a multiple of plain warp's, lower is better"), ("ssim", "SSIM inside the person"),
+         ("matte_iou", "Matte overlap"), ("pose_fidelity", "Pose kept, as a share of real photos'"),
+         ("psnr", "PSNR inside the person, dB"),
+         ("face_similarity", "Face similarity (cosine)"), ("face_found", "Faces found"),
          ("identity_recovered", "Identity recovered, 1 = another photo of the person"),
          ("frechet", "Fréchet distance"), ("frechet_ratio", "Fréchet ratio, 1 at best"), ("kernel", "Kernel distance"))
+_LOADING = """\
+```python
+import mlflow, pandas as pd
+
+model = mlflow.pyfunc.load_model("models:/{name}@champion")  # or models:/{name}/VERSION
+read = lambda path: open(path, "rb").read()
+row = {{"source_photo": read("me.jpg"), "source_pose": read("me_iuv.png"), "target_pose": read("pose_iuv.png")}}
+png = model.predict(pd.DataFrame([row]))["image"][0]
+```
+
+Or `photoshoot shoot --photo me.jpg --iuv me_iuv.png --pose pose_iuv.png --out new`. Pose maps are DensePose's I, U, V.
+`source_matte` and `background` may be given too. Only this package is needed."""
 
 
 def model_card(name: str, evaluation: Mapping[str, Any], verdict: Verdict) -> str:
     """The card of a version of the registered model `name`, from the content of its metrics.json."""
-    model, people, counts = evaluation["model"], evaluation["people"], evaluation["counts"]
-    made_of = "synthetic people, who do not exist" if model["trained_on"] == "synthetic" else "photos of people"
+    model, counts, judge = evaluation["model"], evaluation["counts"], evaluation["judge"]
+    parts = _parts(evaluation)
     lines = [
         f"# {name}", "",
         "Takes a photo of a person with its DensePose map and paints that person in another pose over a background "
@@ -27,43 +44,107 @@ def model_card(name: str, evaluation: Mapping[str, Any], verdict: Verdict) -> st
                 [(line.name, "none" if line.value is None else f"{line.value:.4g}", f"{line.comparison} {line.bound:g}",
                   "pass" if line.passed else f"fail: {line.reason}" if line.value is None else "fail")
                  for line in verdict.lines]),
+        "## Intended use", "",
+        "New pictures of a person who agreed to them, from a photo of theirs: other poses, other backgrounds, other "
+        "clothes. Not for pictures of people who did not agree, not to show what somebody did or wore, not to tell who "
+        "somebody is: it paints, it does not know.", "",
+        "## How to load it", "", _LOADING.format(name=name), "",
         "## Measured", "",
         f"On {counts['identities']} people of the {evaluation['settings']['split']} split, none of them trained on: "
-        f"{counts['pairs']} ordered pairs, the face of one photo in pose and clothes of another. Intervals are 95 %.",
-        "",
+        f"{counts['pairs']} ordered pairs, the face of one photo in pose and clothes of another. Intervals are 95 %, "
+        f"by bootstrap. Faces are judged by `{judge['embedder']}`"
+        + (", which was also in the loss." if judge["judge_in_loss"] else ", which was not in the loss."), "",
         *_table(("Figure", "This model", "Plain texture warp", "n"), _figures(evaluation)),
+        *(["Absolute difference by body part, 0 to 1:", "",
+           *_table(("Part", "This model", "Plain texture warp", "n"), parts)] if parts else []),
         *[f"- {note}" for note in evaluation["notes"]], *([""] if evaluation["notes"] else []),
+        "## Memorisation", "", *_memorisation(evaluation, verdict),
+        "## Controls", "",
+        "Cheats and honest photos went through the same measurement and the same gate:", "",
+        *_table(("Control", "Expected", "Verdict", "Failed at"),
+                [(found_name.replace("_", " "), str(found["expected"]), found["verdict"],
+                  ", ".join(found["failed_lines"]) or "-")
+                 for found_name, found in (evaluation.get("controls") or {}).items()]),
+        "## Data", "", *_data(evaluation),
         "## What it is", "",
         f"- Generator `{model['generator']}`, {model['resolution']} px, texture tiles of {model['texel']}; "
         f"{model['bytes'] / 1e6:.1f} MB",
-        f"- Trained on {made_of}, for {model['settings']['steps']} steps of {model['settings']['batch']}",
-        f"- Faces judged by `{evaluation['judge']['embedder']}`; face loss: "
-        f"{evaluation['judge']['face_loss'] or 'none'}", "",
-        "## Use", "",
-        "For pictures of people who agreed to them. What the photo did not show, it paints: hands, hair, the back of "
-        "clothes are guesses. It does not know who a person is and proves nothing about what they did or wore.", "",
+        f"- Trained for {model['settings']['steps']} steps of {model['settings']['batch']}; face loss: "
+        f"{judge['face_loss'] or 'none'}", "",
+        "## Limits", "", *_limits(evaluation), "",
         "## Evidence", "",
-        f"- Model `{model['digest']}`",
-        f"- People `{people['digest']}`: {people['accepted']} accepted, {len(people['rejected'])} left out",
+        f"- Model `{model['digest']}`", f"- People `{evaluation['people']['digest']}`",
         f"- Identities `{evaluation['identities']['digest']}`", "",
     ]
     return "\n".join(lines)
 
 
 def _figures(evaluation: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    warp = evaluation["baselines"]["texture_warp"]
-    return [(label, _figure(evaluation["metrics"][key]), _figure(warp[key]), str(evaluation["metrics"][key]["n"]))
-            for key, label in _ROWS]
+    metrics, warp = evaluation["metrics"], evaluation["baselines"]["texture_warp"]
+    return [(label, _figure(metrics[key]), _figure(warp[key]) if key in warp else "", str(metrics[key]["n"]))
+            for key, label in _ROWS if key in metrics]
+
+
+def _parts(evaluation: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    warp = evaluation["baselines"]["texture_warp"].get("parts") or {}
+    return [(part.replace("_", " "), _figure(found["l1"]), _figure(warp[part]["l1"]) if part in warp else "",
+             str(found["l1"]["n"]))
+            for part, found in (evaluation.get("parts") or {}).items()]
+
+
+def _memorisation(evaluation: Mapping[str, Any], verdict: Verdict) -> list[str]:
+    """The tests' figures, held against the bounds of the gate that decided, not of the one that judged the controls."""
+    lines = {line.name: line for line in verdict.lines}
+    rows = []
+    for name, test in (evaluation.get("memorisation") or {}).items():
+        line = lines.get(name)
+        bound, passed = ("", "") if line is None else (f"{line.comparison} {line.bound:g}",
+                                                       "pass" if line.passed else "fail")
+        rows.append((name.replace("_", " "), _figure(test), bound, passed, str(test.get("meaning", ""))))
+    return _table(("Test", "Figure", "Bound", "", "What it asks"), rows)
+
+
+def _data(evaluation: Mapping[str, Any]) -> list[str]:
+    people, scores = evaluation["people"], evaluation["identities"]["scores"]
+    made_of = "synthetic people, who do not exist" if people["origin"] == "synthetic" else "photos of people"
+    lines = [f"- {people['accepted']} crops of {made_of}; {len(people['rejected'])} photos left out"]
+    reasons: dict[str, int] = {}
+    for row in people["rejected"]:
+        reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1
+    lines += [f"  - {count} x {reason}" for reason, count in sorted(reasons.items(), key=lambda item: -item[1])[:5]]
+    if scores.get("set_aside"):
+        lines.append(f"- {len(scores['set_aside'])} crops set aside: nobody could say who they are")
+    splits, photos = scores.get("identities_per_split"), scores.get("photos_per_split")
+    if isinstance(splits, Mapping) and isinstance(photos, Mapping):
+        lines += [f"- {split}: {count} people, {photos.get(split, 0)} photos" for split, count in splits.items()]
+    return [*lines, "- Nobody is in two splits: identities are split, not photos.", ""]
+
+
+def _limits(evaluation: Mapping[str, Any]) -> Sequence[str]:
+    model, people = evaluation["model"], evaluation["people"]
+    limits = ["- What the photo did not show, it paints: hands, hair, the back of clothes are guesses.",
+              f"- It works on crops of {model['resolution']} px; the figures above hold at that size only."]
+    if model["trained_on"] == "synthetic":
+        limits.append("- Trained on synthetic people: on photos of real people it was not measured and is likely "
+                      "to do worse.")
+    if people["origin"] != model["trained_on"]:
+        limits.append("- Trained and measured on people of different origin.")
+    limits.append("- Who is rare among the training photos (by age, skin tone, clothes, aids such as wheelchairs) is "
+                  "likely to be painted worse; figures by such groups were not taken.")
+    return limits
 
 
 def _figure(figure: Mapping[str, Any]) -> str:
     if figure["value"] is None:
-        return f"none: {figure['reason']}"
-    if figure["low"] is None:
+        return f"none: {figure.get('reason', 'not said')}"
+    if figure.get("low") is None:
         return f"{figure['value']:.4g}"
     return f"{figure['value']:.4g} ({figure['low']:.4g} to {figure['high']:.4g})"
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """A Markdown table; a sentence where there is nothing to put in it."""
+    if not rows:
+        return ["Not measured.", ""]
     cells = [head, tuple("---" for _ in head), *rows]
     return ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in cells] + [""]

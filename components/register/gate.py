@@ -1,83 +1,109 @@
-"""The gate: does a model reach what a version must reach? Pure: figures and thresholds in, a verdict out.
+"""The gate: does a model reach what a version must reach? Pure: evidence and settings in, a verdict out.
 
-It fails closed: a figure that is missing, null or not a number fails its line, and says so.
+Three parts: thresholds on the evaluation's figures (`components.core.gate`, with which evaluation judges its controls
+too), whether those controls behaved, and the comparison with the champion on the same pairs (the duel that the step
+`challenge` writes). What is missing fails.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from components.core.settings import GateSettings
+from components.core.gate import Line, Verdict, controls, thresholds
+from components.core.settings import ChampionSettings, RegisterSettings
 
-Comparison = Literal[">=", "<="]
+__all__ = ["HEADLINE", "Line", "Verdict", "champion_lines", "verdict"]
 
-
-@dataclass(frozen=True)
-class Line:
-    """One requirement: the figure, its bound, whether it is kept, and in words why or why not."""
-
-    name: str
-    value: float | None
-    bound: float
-    comparison: Comparison
-    passed: bool
-    reason: str
-
-    def __str__(self) -> str:
-        figure = "no figure" if self.value is None else f"{self.value:.4g}"
-        mark = "pass" if self.passed else "FAIL"
-        why = f": {self.reason}" if self.reason else ""
-        return f"{mark}  {self.name} {figure} {self.comparison} {self.bound:g}{why}"
+HEADLINE = ("perceptual", "ssim", "matte_iou", "pose", "face_similarity")
+"""Figures of which a version must not have less than the champion."""
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Passed when every line did; there is no verdict without lines."""
+def verdict(evaluation: Mapping[str, Any], duel: Mapping[str, Any] | None, champion: str | None,
+            settings: RegisterSettings) -> Verdict:
+    """The whole gate: thresholds, whether the evaluation's controls behaved, and the comparison with the version that
+    is `champion` now (None: there is none).
 
-    passed: bool
-    lines: tuple[Line, ...]
-
-    @property
-    def failed_lines(self) -> tuple[str, ...]:
-        """Names of the lines that failed."""
-        return tuple(line.name for line in self.lines if not line.passed)
-
-    @property
-    def summary(self) -> str:
-        """The verdict in one sentence."""
-        if self.passed:
-            return f"passed all {len(self.lines)} requirements"
-        return f"failed {len(self.failed_lines)} of {len(self.lines)} requirements: {', '.join(self.failed_lines)}"
+    `duel` is the content of duel.json; None where no comparison was made, which fails if there is a champion.
+    """
+    return Verdict.of((*thresholds(evaluation, settings.gate), controls(evaluation),
+                       *champion_lines(duel, champion, settings.champion)))
 
 
-_FIGURES: tuple[tuple[str, Comparison], ...] = (
-    ("ssim", ">="), ("perceptual", "<="), ("over_warp", "<="), ("matte_iou", ">="), ("identity_recovered", ">="),
-    ("frechet_ratio", "<="),
-)
+def champion_lines(duel: Mapping[str, Any] | None, champion: str | None,
+                   settings: ChampionSettings) -> tuple[Line, ...]:
+    """The lines of the comparison: its number of pairs, headline figures, body parts, slices. None without a
+    champion, or when the champion is this very model."""
+    if champion is None:
+        return ()
+    if duel is None:
+        return (_uncompared("it was not compared with the champion", settings, may_pass=False),)
+    version = (duel.get("champion") or {}).get("version")
+    if str(version) != champion:
+        found = f"version {version}" if version else "nobody"
+        return (_uncompared(f"it was compared with {found}, version {champion} is champion now", settings,
+                            may_pass=False),)
+    if duel.get("status") == "same":
+        return ()
+    if duel.get("status") != "compared":
+        return (_uncompared(str(duel.get("reason") or "the comparison is not complete"), settings),)
+    return (_pairs(duel, settings), *_headlines(duel, settings), *_parts(duel, settings), *_slices(duel, settings))
 
 
-def gate(evaluation: Mapping[str, Any], settings: GateSettings) -> Verdict:
-    """Hold an evaluation (the content of metrics.json) against thresholds; a line for each of them, always."""
-    counts, metrics = evaluation.get("counts"), evaluation.get("metrics")
-    lines = [_line("pairs", {"value": counts.get("pairs")} if isinstance(counts, Mapping) else None,
-                   settings.min_pairs, ">=")]
-    for name, comparison in _FIGURES:
-        figure = metrics.get(name) if isinstance(metrics, Mapping) else None
-        lines.append(_line(name, figure, getattr(settings, name), comparison))
-    return Verdict(all(line.passed for line in lines), tuple(lines))
+def _uncompared(reason: str, settings: ChampionSettings, may_pass: bool = True) -> Line:
+    passed = may_pass and settings.incomparable == "pass"
+    return Line("champion.pairs", None, settings.min_pairs, ">=", passed, reason)
 
 
-def _line(name: str, figure: Any, bound: float, comparison: Comparison) -> Line:
-    if not isinstance(figure, Mapping):
-        return Line(name, None, bound, comparison, False, "not in the evaluation")
-    value = figure.get("value")
-    # bool is an int in Python; "true pairs" is no figure.
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        return Line(name, None, bound, comparison, False, str(figure.get("reason") or f"{value} is no figure"))
-    passed = value >= bound if comparison == ">=" else value <= bound
-    low, high = figure.get("low"), figure.get("high")
-    interval = f"95 % interval {low:.4g} to {high:.4g}" if low is not None and high is not None else ""
-    return Line(name, float(value), bound, comparison, passed, interval)
+def _pairs(duel: Mapping[str, Any], settings: ChampionSettings) -> Line:
+    count = _number(duel.get("pairs"))
+    return Line("champion.pairs", count, settings.min_pairs, ">=", count is not None and count >= settings.min_pairs,
+                f"compared with version {duel['champion']['version']}")
+
+
+def _headlines(duel: Mapping[str, Any], settings: ChampionSettings) -> Iterator[Line]:
+    """The lower end of each gain's interval against minus the margin."""
+    for name in HEADLINE:
+        gain = _gain(duel.get("figures"), name)
+        bound, low = -float(getattr(settings, name)), _number(gain.get("low"))
+        if low is None:
+            yield Line(f"champion.{name}", None, bound, ">=", False, str(gain.get("reason") or "no interval"))
+        else:
+            reason = f"gain {gain['value']:.4g}, 95 % interval {low:.4g} to {gain['high']:.4g}, {gain['n']} pairs"
+            yield Line(f"champion.{name}", low, bound, ">=", low >= bound, reason)
+
+
+def _parts(duel: Mapping[str, Any], settings: ChampionSettings) -> Iterator[Line]:
+    yield from _means("part", duel.get("parts"), settings.parts, settings)
+
+
+def _slices(duel: Mapping[str, Any], settings: ChampionSettings) -> Iterator[Line]:
+    yield from _means("slice", duel.get("slices"), settings.slices, settings)
+
+
+def _means(kind: str, figures: Any, margin: float, settings: ChampionSettings) -> Iterator[Line]:
+    """The mean gain of each part or slice that has enough pairs against minus its margin."""
+    if not isinstance(figures, Mapping) or not figures:
+        yield Line(f"champion.{kind}s", None, -margin, ">=", False, f"no {kind} was compared")
+        return
+    for name in figures:
+        gain = _gain(figures, name)
+        count, value = _number(gain.get("n")), _number(gain.get("value"))
+        if count is not None and count < settings.min_slice:
+            continue
+        reason = str(gain.get("reason") or "no figure") if value is None else f"mean gain of {gain.get('n')} pairs"
+        yield Line(f"champion.{kind}.{name}", value, -margin, ">=", value is not None and value >= -margin, reason)
+
+
+def _gain(figures: Any, name: str) -> Mapping[str, Any]:
+    figure = figures.get(name) if isinstance(figures, Mapping) else None
+    gain = figure.get("gain") if isinstance(figure, Mapping) else None
+    return gain if isinstance(gain, Mapping) else {"reason": "not in the comparison"}
+
+
+def _number(value: Any) -> float | None:
+    """The value if it is a finite number."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    return None

@@ -1,4 +1,4 @@
-"""The model registry: log a version, describe it, point aliases at it. All MLflow calls of registration are here."""
+"""Write the model registry: log a version, describe it, point aliases at it. `components.core.registry` reads it."""
 
 from __future__ import annotations
 
@@ -8,34 +8,48 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.core.errors import InputError, MachineError
-from components.core.tracking import TRACKING_URI, client
+from components.core.registry import EXAMPLE, GENERATOR, LINEAGE, PREPROCESS, Versions, mlflow_errors
+from components.core.tracking import TRACKING_URI
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
-CHAMPION, CHALLENGER = "champion", "challenger"
 _CODE = Path(__file__).with_name("pyfunc_model.py")
 _LONGEST_TAG = 4000
 
 
-class Registry:
+@dataclass(frozen=True)
+class Files:
+    """What a version is made of: the generator, how it cuts people out, what it was trained on, and the pictures of
+    one pair (column -> PNG) on which anyone can try it."""
+
+    generator: Path
+    preprocess: Mapping[str, Any]
+    lineage: Mapping[str, Any]
+    example: Mapping[str, bytes]
+
+    def lay_out(self, folder: Path) -> dict[str, str]:
+        """Write what is not a file yet into `folder`; returns the artifacts by name."""
+        (folder / PREPROCESS).write_text(json.dumps(dict(self.preprocess), indent=1), encoding="utf-8")
+        (folder / LINEAGE).write_text(json.dumps(dict(self.lineage), indent=0), encoding="utf-8")
+        (folder / EXAMPLE).mkdir()
+        for column, picture in self.example.items():
+            (folder / EXAMPLE / f"{column}.png").write_bytes(picture)
+        ours = {Path(name).stem: str(folder / name) for name in (PREPROCESS, LINEAGE, EXAMPLE)}
+        return {Path(GENERATOR).stem: str(self.generator), **ours}
+
+
+class Registry(Versions):
     """The registered model `name` on one MLflow server or database.
 
     `tracking_uri` defaults to the environment's. Raises `InputError` where neither says.
     """
 
-    def __init__(self, name: str, tracking_uri: str | None = None) -> None:
-        uri = tracking_uri or os.environ.get(TRACKING_URI)
-        if not uri:
-            raise InputError("nowhere to register the model", remedy=f"set {TRACKING_URI}, e.g. to sqlite:///mlflow.db")
-        self.name, self.uri = name, uri
-        self._client = client(uri)
-
-    def log(self, generator: Path, preprocess: Mapping[str, Any], run_id: str | None) -> str:
+    def log(self, files: Files, run_id: str | None) -> str:
         """Log the model with its artifacts into the run `run_id` (None: a run of its own) and register it.
 
         Returns the new version's number. No alias points to it yet.
@@ -44,27 +58,31 @@ class Registry:
         import mlflow
         import mlflow.pyfunc
 
-        with _mlflow_errors(self.uri), _fluent(self.uri), tempfile.TemporaryDirectory() as folder:
-            cut = Path(folder) / "preprocess.json"
-            cut.write_text(json.dumps(dict(preprocess), indent=1))
+        with mlflow_errors(self.uri), _fluent(self.uri), tempfile.TemporaryDirectory() as folder:
+            artifacts = files.lay_out(Path(folder))
             with mlflow.start_run(run_id=run_id, run_name=None if run_id else "register"):
                 logged = mlflow.pyfunc.log_model(
-                    name="model", python_model=str(_CODE), signature=signature(),
-                    artifacts={"generator": str(generator), "preprocess": str(cut)},
+                    name="model", python_model=str(_CODE), signature=signature(), artifacts=artifacts,
                     pip_requirements=[_requirement()], registered_model_name=self.name)
         return str(logged.registered_model_version)
 
     def find(self, tags: Mapping[str, str]) -> str | None:
         """The newest version that has all of `tags`, or None (also when nothing was ever registered)."""
-        with _mlflow_errors(self.uri):
-            versions = self._client.search_model_versions(f"name = '{self.name}'")
-        same = [int(found.version) for found in versions if tags.items() <= found.tags.items()]
-        return str(max(same)) if same else None
+        same = [version.number for version in self.all() if tags.items() <= version.tags.items()]
+        return same[-1] if same else None
 
-    def describe(self, version: str, description: str, tags: Mapping[str, str]) -> None:
-        """Set a version's description (Markdown) and tags."""
-        with _mlflow_errors(self.uri):
+    def describe(self, version: str, description: str, tags: Mapping[str, str], stale: str = "") -> None:
+        """Set a version's description (Markdown) and tags; tags that start with `stale` and are not among them go."""
+        with mlflow_errors(self.uri):
             self._client.update_model_version(self.name, version, description=description)
+            self.tag(version, tags)
+            for key in self.get(version).tags:
+                if stale and key.startswith(stale) and key not in tags:
+                    self._client.delete_model_version_tag(self.name, version, key)
+
+    def tag(self, version: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        with mlflow_errors(self.uri):
             for key, value in tags.items():
                 self._client.set_model_version_tag(self.name, version, key, value[:_LONGEST_TAG])
 
@@ -76,28 +94,17 @@ class Registry:
             yield
             outcome = "passed"
         finally:
-            with _mlflow_errors(self.uri):
+            with mlflow_errors(self.uri):
                 self._client.set_model_version_tag(self.name, version, "tried", outcome)
 
-    def aliased(self, alias: str) -> str | None:
-        """The version an alias points to, or None."""
-        with _mlflow_errors(self.uri):
-            found = self._client.get_registered_model(self.name).aliases.get(alias)
-        return None if found is None else str(found)
-
     def point(self, alias: str, version: str) -> None:
-        """Move an alias to a version."""
-        with _mlflow_errors(self.uri):
+        """Move an alias to a version. The champion's is moved by `components.register.promotion` alone."""
+        with mlflow_errors(self.uri):
             self._client.set_registered_model_alias(self.name, alias, version)
-
-    def run_of(self, version: str) -> str:
-        """The run a version was logged in."""
-        with _mlflow_errors(self.uri):
-            return str(self._client.get_model_version(self.name, version).run_id)
 
     def keep(self, run_id: str, file: Path) -> None:
         """Store a file with a run."""
-        with _mlflow_errors(self.uri):
+        with mlflow_errors(self.uri):
             self._client.log_artifact(run_id, str(file))
 
 
@@ -133,16 +140,3 @@ def _fluent(uri: str) -> Iterator[None]:
         mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # None: by the environment; "" would be ./mlruns
         if before is not None:
             os.environ[TRACKING_URI] = before
-
-
-@contextmanager
-def _mlflow_errors(uri: str) -> Iterator[None]:
-    """MLflow's own errors in one line with its address."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        raise MachineError(f"MLflow refused: {str(error).splitlines()[0]}", path=uri,
-                           remedy=f"check that {TRACKING_URI} points to a server or database that can be written"
-                           ) from error

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import html
 import json
-from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from components.core.atomic import atomic_folder
-from components.core.digest import file_digest
-from components.core.errors import DataError, InputError
-from components.core.images import Pixels, encode_png, write_png
-from components.core.people import PeopleDataset
+from components.core.errors import InputError
+from components.core.images import Pixels, write_png
 from components.core.recorder import Recorder
-from components.core.settings import PreprocessSettings, RegisterSettings
+from components.core.registry import CHALLENGER
+from components.core.settings import RegisterSettings
+from components.register import evidence as rests_on
 from components.register.card import model_card
-from components.register.gate import Verdict, gate
+from components.register.evidence import Evidence
+from components.register.gate import Verdict, verdict
 from components.register.probe import run_probe
-from components.register.registry import CHALLENGER, CHAMPION, Registry
+from components.register.promotion import COMPARED, NOBODY, Overtaken, Standing, promote, standing
+from components.register.registry import Registry
 
-EVALUATION = "photoshoot.evaluation/1"
 FORMAT = "photoshoot.version/1"
 _SIGNS = {">=": "≥", "<=": "≤"}
 # What components/evaluate/report.py puts around its verdict; the report is the contract between the two steps.
@@ -31,7 +31,8 @@ _VERDICT = ("<!-- verdict -->", "<!-- /verdict -->")
 
 @dataclass(frozen=True)
 class RegisterSummary:
-    """The new version: its number, the aliases that point to it, and the gate's verdict line by line."""
+    """The new version: its number, the aliases that point to it, the gate's verdict line by line, and who is
+    champion now (None: nobody)."""
 
     model_name: str
     model_version: str
@@ -41,105 +42,82 @@ class RegisterSummary:
     lines: list[dict[str, Any]]
     run_id: str
     report: str
+    champion: str | None
 
 
-def run(model: Path, evaluation: Path, people: Path, out: Path, settings: RegisterSettings, recorder: Recorder,
+def run(evidence: Evidence, out: Path, settings: RegisterSettings, recorder: Recorder,
         tracking_uri: str | None) -> RegisterSummary:
     """See `components.register.register`."""
-    generator, metrics, dataset = _open(Path(model), Path(evaluation), Path(people))
-    verdict = gate(metrics, settings.gate)
-    card = model_card(settings.model_name, metrics, verdict)
     registry = Registry(settings.model_name, tracking_uri)
-    evidence = _evidence(metrics, evaluation, settings)
-    # Registering the same model on the same evidence again is no news: the version that says so is found.
-    version = registry.find(evidence | {"tried": "passed"})
-    if version is None:
-        version = registry.log(generator, _cut(dataset), getattr(recorder, "run_id", None))
-    run_id = registry.run_of(version)
-    registry.describe(version, card, _tags(verdict, run_id) | evidence)
+    now = standing(registry)
+    found = verdict(evidence.metrics, evidence.duel, _rival(registry, now, evidence), settings)
+    card = model_card(settings.model_name, evidence.metrics, found)
+    version, run_id = _version(registry, evidence, settings, recorder)
+    registry.describe(version, card, _tags(found, run_id, now) | evidence.digests(settings), stale="gate.")
     with registry.trying(version):
-        tried = run_probe(f"models:/{settings.model_name}/{version}", registry.uri, _pictures(dataset, evaluation))
-    aliases = _point(registry, version, verdict)
-    summary = RegisterSummary(settings.model_name, version, aliases, verdict.summary, verdict.passed,
-                              [asdict(line) for line in verdict.lines], run_id, str(Path(out) / "report.html"))
-    _write(Path(out), summary, card, Path(evaluation), verdict, tried)
-    for name in ("verdict.json", "model_card.md", "report.html"):
-        registry.keep(run_id, Path(out) / name)
-    recorder.metrics({"register/passed": float(verdict.passed)}
-                     | {f"register/{line.name}": float(line.passed) for line in verdict.lines})
+        tried = run_probe(f"models:/{settings.model_name}/{version}", registry.uri, evidence.example())
+    registry.point(CHALLENGER, version)
+    if found.passed:
+        _promote(registry, version, now, evidence, settings)
+    aliases = sorted(alias for alias, number in registry.aliases().items() if number == version)
+    summary = RegisterSummary(settings.model_name, version, aliases, found.summary, found.passed,
+                              [asdict(line) for line in found.lines], run_id, str(out / "report.html"),
+                              standing(registry).champion)
+    _write(out, summary, card, evidence, found, tried)
+    for name in ("verdict.json", "model_card.md", "report.html", *(["duel.json"] if evidence.duel else [])):
+        registry.keep(run_id, out / name)
+    recorder.metrics({"register/passed": float(found.passed)}
+                     | {f"register/{line.name}": float(line.passed) for line in found.lines})
     return summary
 
 
-def _open(model: Path, evaluation: Path, people: Path) -> tuple[Path, dict[str, Any], PeopleDataset]:
-    generator, path = model / "generator.safetensors", evaluation / "metrics.json"
-    if not generator.is_file():
-        raise InputError("no generator here", path=generator, remedy="train one with `photoshoot train`")
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError("no evaluation here", path=path, remedy="make one with `photoshoot evaluate`") from None
-    except ValueError:
-        raise DataError("torn metrics.json", path=path, remedy="evaluate again") from None
-    if not isinstance(metrics, dict) or metrics.get("format") != EVALUATION:
-        found = metrics.get("format") if isinstance(metrics, dict) else None
-        raise DataError(f"format {found}, expected {EVALUATION}", path=path, remedy="evaluate again with this version")
-    if file_digest(generator) != metrics["model"]["digest"]:
-        raise InputError("this evaluation is of another model", path=path, remedy="evaluate this model")
-    dataset = PeopleDataset.open(people)
-    if dataset.digest != metrics["people"]["digest"]:
-        raise InputError("this evaluation is of other people", path=path, remedy="give the people it was made with")
-    return generator, metrics, dataset
+def _version(registry: Registry, evidence: Evidence, settings: RegisterSettings,
+             recorder: Recorder) -> tuple[str, str]:
+    """The version's number and run. Registering the same model on the same evidence again is no news: the version
+    that says so is found, whatever champion it meets now."""
+    version = registry.find(evidence.digests(settings) | {"tried": "passed"})
+    if version is None:
+        version = registry.log(evidence.files(), getattr(recorder, "run_id", None))
+        registry.tag(version, rests_on.code())
+    return version, registry.get(version).run_id
 
 
-def _cut(dataset: PeopleDataset) -> dict[str, Any]:
-    """How the version cuts people out: as its data set did, but small people too, for they are all a user may have."""
-    settings = PreprocessSettings.model_validate(dataset.settings).model_dump(mode="json")
-    return settings | {"min_person": 8, "min_coverage": 0.0}
+def _rival(registry: Registry, now: Standing, evidence: Evidence) -> str | None:
+    """The champion that the model must stand against; None without one, or when it is this very model."""
+    if now.champion is None:
+        return None
+    same = registry.get(now.champion).tags.get("digest.model") == evidence.metrics["model"]["digest"]
+    return None if same else now.champion
 
 
-def _pictures(dataset: PeopleDataset, evaluation: Path) -> dict[str, bytes]:
-    """The columns of one pair: the evaluation's first, or the first person in their own pose."""
-    lines = (evaluation / "pairs.jsonl").read_text(encoding="utf-8").splitlines()
-    first = json.loads(lines[0]) if lines else {"source": dataset.ids[0], "target": dataset.ids[0]}
-    source, target = (dataset[dataset.index(first[end])] for end in ("source", "target"))
-    return {"source_photo": encode_png(source.photo), "source_pose": encode_png(source.iuv),
-            "source_matte": encode_png(source.matte), "target_pose": encode_png(target.iuv)}
+def _promote(registry: Registry, version: str, now: Standing, evidence: Evidence, settings: RegisterSettings) -> None:
+    """Make a version that passed champion, where the settings say so. It has just been tried."""
+    wanted = {"never": False, "first": now.champion is None,
+              "passed": now.champion is None or _rival(registry, now, evidence) is not None}
+    if not wanted[settings.auto_promote]:
+        return
+    # Somebody made another version champion meanwhile, with which this one was not compared: it stays the challenger.
+    with suppress(Overtaken, InputError):
+        promote(registry, version, try_out=None)
 
 
-def _point(registry: Registry, version: str, verdict: Verdict) -> list[str]:
-    """Move the aliases; returns those that point to `version` now."""
-    registry.point(CHALLENGER, version)
-    champion = registry.aliased(CHAMPION)
-    if verdict.passed and champion is None:
-        registry.point(CHAMPION, version)
-        champion = version
-    return [CHALLENGER, CHAMPION] if champion == version else [CHALLENGER]
-
-
-def _evidence(metrics: Mapping[str, Any], evaluation: Path, settings: RegisterSettings) -> dict[str, str]:
-    """Digests of all that a version rests on: model, data, evaluation, thresholds."""
+def _tags(found: Verdict, run_id: str, now: Standing) -> dict[str, str]:
     return {
-        "digest.model": metrics["model"]["digest"], "digest.people": metrics["people"]["digest"],
-        "digest.identities": metrics["identities"]["digest"],
-        "digest.evaluation": file_digest(evaluation / "metrics.json"),
-        "digest.gate": hashlib.sha256(settings.gate.model_dump_json().encode()).hexdigest(),
+        "verdict": "passed" if found.passed else "failed", "verdict.summary": found.summary,
+        COMPARED: now.champion or NOBODY, **{f"gate.{line.name}": str(line) for line in found.lines}, "run_id": run_id,
     }
 
 
-def _tags(verdict: Verdict, run_id: str) -> dict[str, str]:
-    return {
-        "verdict": "passed" if verdict.passed else "failed",
-        **{f"gate.{line.name}": str(line) for line in verdict.lines}, "run_id": run_id,
-    }
-
-
-def _write(out: Path, summary: RegisterSummary, card: str, evaluation: Path, verdict: Verdict, tried: Pixels) -> None:
-    report = (evaluation / "report.html").read_text(encoding="utf-8")
+def _write(out: Path, summary: RegisterSummary, card: str, evidence: Evidence, verdict: Verdict,
+           tried: Pixels) -> None:
+    report = (evidence.evaluation / "report.html").read_text(encoding="utf-8")
     with atomic_folder(out) as folder:
         content = {"format": FORMAT, **asdict(summary)}
         (folder / "verdict.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         (folder / "model_card.md").write_text(card, encoding="utf-8")
         (folder / "report.html").write_text(with_verdict(report, summary, verdict), encoding="utf-8")
+        if evidence.duel is not None:
+            (folder / "duel.json").write_text(json.dumps(evidence.duel, indent=1) + "\n", encoding="utf-8")
         write_png(folder / "try.png", tried)
 
 

@@ -9,15 +9,16 @@ from components.core.recorder import NoRecord, Recorder
 
 if TYPE_CHECKING:
     from components.core.settings import TrainSettings
-    from components.train.loop import TrainSummary
+    from components.train.loop import Look, TrainSummary
 
 
 def train(people: Path, identities: Path, out: Path, settings: TrainSettings, *, state: Path | None = None,
-          recorder: Recorder | None = None) -> TrainSummary:
+          recorder: Recorder | None = None, look: Look | None = None, look_every: int = 1) -> TrainSummary:
     """See `components.train.loop.train`, which is imported when it is called: it brings torch with it."""
     from components.train.loop import train as work
 
-    return work(people, identities, out, settings, state=state, recorder=recorder or NoRecord())
+    return work(people, identities, out, settings, state=state, recorder=recorder or NoRecord(), look=look,
+                look_every=look_every)
 
 
 __all__ = ["train"]

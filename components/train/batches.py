@@ -21,8 +21,9 @@ from torch.utils.data import Dataset
 
 from components.core.errors import InputError
 from components.core.identities import Pairs
-from components.core.iuv import BODY_PARTS, GARMENT_PARTS
+from components.core.iuv import GARMENT_PARTS
 from components.core.people import PeopleDataset, Person
+from components.core.sources import Merged, merged
 
 Indices = NDArray[np.int64]
 
@@ -31,12 +32,11 @@ SAME_OUTFIT = 20.0
 on real photos: 6.9 (at most 22.6) for one, 72.3 (at least 26.9) for different ones."""
 LEAST_OVERLAP = 0.02
 """Share of the garment texels that two photos must both show for a judgement; with less they count as different."""
-OWN_CLOTHES = 0.15
+OWN_CLOTHES = 0.5
 """Share of the pairs whose clothes come from the target photo itself although another shows them."""
 _COMPARED = 32  # Texels per side compared for outfits; finer atlases are thinned out.
 _MEMORY = 2 * 1024**3
 
-_BODY = [part - 1 for part in BODY_PARTS]
 _GARMENT = [part - 1 for part in GARMENT_PARTS]
 
 
@@ -51,6 +51,8 @@ class Slot(NamedTuple):
     """Photo shown for what the clothes are beyond the pose map."""
     target: int
     """The answer, and the pose."""
+    more: tuple[int, ...] = ()
+    """Further photos of the person: what they show of head and hands, and of these clothes, fills the atlas."""
 
 
 class Examples(NamedTuple):
@@ -105,6 +107,10 @@ class Outfits:
                 self._same[one] = [other for other in group if other != one and same_outfit(thin[one], thin[other])]
         return self._same[index]
 
+    def group(self, index: int) -> list[int]:
+        """All photos of the person."""
+        return [int(member) for member in self._group[index]]
+
 
 def same_outfit(one: tuple[NDArray[np.uint8], NDArray[np.bool_]],
                 other: tuple[NDArray[np.uint8], NDArray[np.bool_]]) -> bool:
@@ -128,18 +134,19 @@ class Batches(Dataset[Examples]):
     """Batch number `step`, for any step, in any order, in any process.
 
     `groups`: data set indices of the training photos, one array per identity. People with one photo are
-    reconstructed only. Raises `InputError` when there is nobody.
+    reconstructed only. Up to `sources` photos of a person make one source; half of the pairs have a single one.
+    Raises `InputError` when there is nobody.
     """
 
     def __init__(self, people: PeopleDataset, groups: Sequence[Indices], *, batch: int, reconstruction: float,
-                 seed: int) -> None:
+                 seed: int, sources: int = 1) -> None:
         self._all = np.concatenate([np.asarray(group, np.int64) for group in groups]) if groups else np.zeros(0, int)
         if not len(self._all):
             raise InputError("no identity to train on", remedy="bring more people, or lower cluster.test")
         self._pairs = Pairs(groups)
         self.photos = Photos(people)
         self._outfits = Outfits(self.photos, groups)
-        self._batch, self._reconstruction, self._seed = batch, reconstruction, seed
+        self._batch, self._reconstruction, self._seed, self._sources = batch, reconstruction, seed, sources
 
     @property
     def pairs(self) -> int:
@@ -159,7 +166,14 @@ class Batches(Dataset[Examples]):
         clothes = self._clothes(draw, face, target)
         # Half of the time whoever uses the model brings one photo only: the face's, whatever is worn in it.
         skirt = face if clothes == target or draw.random() < 0.5 else clothes
-        return Slot(face, clothes, skirt, target)
+        return Slot(face, clothes, skirt, target, self._more(draw, face, target))
+
+    def _more(self, draw: np.random.Generator, face: int, target: int) -> tuple[int, ...]:
+        rest = [index for index in self._outfits.group(target) if index not in (face, target)]
+        if self._sources == 1 or not rest or draw.random() < 0.5:
+            return ()
+        count = min(int(draw.integers(1, self._sources)), len(rest))
+        return tuple(int(index) for index in draw.choice(rest, count, replace=False))
 
     def _clothes(self, draw: np.random.Generator, face: int, target: int) -> int:
         others = self._outfits.others(target)
@@ -177,19 +191,23 @@ class Batches(Dataset[Examples]):
 
     def examples(self, slots: Sequence[Slot]) -> Examples:
         """The pixels of some examples."""
-        textures, seen = [], []
-        for slot in slots:
-            face, clothes = self.photos[slot.face], self.photos[slot.clothes]
-            texture, mask = clothes.texture.copy(), clothes.seen.copy()
-            texture[_BODY], mask[_BODY] = face.texture[_BODY], face.seen[_BODY]
-            textures.append(texture)
-            seen.append(mask)
+        sources = [self._source(slot) for slot in slots]
+        faces = [(slot.face, *slot.more)[source.view] for slot, source in zip(slots, sources, strict=True)]
         leaks = [(slot.clothes == slot.target, slot.face == slot.target) for slot in slots]
         return Examples(
-            torch.from_numpy(np.stack(textures)), torch.from_numpy(np.stack(seen)),
-            self._shown([slot.face for slot in slots]), self._shown([slot.skirt for slot in slots]),
+            torch.from_numpy(np.stack([source.texture for source in sources])),
+            torch.from_numpy(np.stack([source.seen for source in sources])),
+            self._shown(faces), self._shown([slot.skirt for slot in slots]),
             self._shown([slot.target for slot in slots]), torch.tensor(leaks),
         )  # fmt: skip
+
+    def _source(self, slot: Slot) -> Merged:
+        """Head and hands of the face's photos, garments of the clothes' photo and of others in the same clothes."""
+        dressed = [slot.clothes]
+        if slot.clothes != slot.target:
+            dressed += [index for index in slot.more if index in self._outfits.others(slot.target)]
+        return merged([self.photos[index] for index in (slot.face, *slot.more)], self.photos[slot.target].iuv,
+                      [self.photos[index] for index in dressed])
 
     def _shown(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         chosen = [self.photos[index] for index in indices]

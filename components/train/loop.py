@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from components.core.settings import TrainSettings
 from components.train.augment import prepare
 from components.train.batches import Batches, Examples, Indices
 from components.train.checkpoint import Checkpoints
+from components.train.curves import Curves
 from components.train.samples import Samples
 from components.train.trainer import Terms, Trainer
 
@@ -34,6 +35,7 @@ MODEL = "generator.safetensors"
 CARD = "model.json"
 _DOES_NOT_MATTER = {"log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "device"}
 _WORKERS = 4
+Look = Callable[[int, Reposer], None]
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,13 @@ class TrainSummary:
 
 
 def train(people: Path, identities: Path, out: Path, settings: TrainSettings, *, state: Path | None = None,
-          recorder: Recorder = NoRecord()) -> TrainSummary:  # noqa: B008  # NoRecord has no state
+          recorder: Recorder = NoRecord(),  # noqa: B008  # NoRecord has no state
+          look: Look | None = None, look_every: int = 1) -> TrainSummary:
     """Train on the identities of the training split; write ``out/generator.safetensors`` and ``out/model.json``.
 
     Checkpoints go to ``state / <digest of settings, people and identities>`` (default: `state` beside `out`). A run
     that was interrupted goes on from the newest whole one; a finished one returns at once.
+    `look` is shown the averaged generator every `look_every` steps and at the end; what it raises ends the training.
     Raises `InputError` when there is nobody to train on, `DataError` for artifacts that do not fit each other,
     `PhotoshootError` when a loss is no longer finite, `MachineError` for the disk.
     """
@@ -73,7 +77,7 @@ def train(people: Path, identities: Path, out: Path, settings: TrainSettings, *,
     dataset, who = PeopleDataset.open(people), Identities.open(identities)
     groups = list(who.members(dataset, "train").values())
     batches = Batches(dataset, groups, batch=settings.batch, reconstruction=settings.reconstruction,
-                      seed=settings.seed)
+                      seed=settings.seed, sources=settings.sources)
     digest = training_digest(settings, dataset.digest, who.digest)
     finished = _finished(out, digest)
     if finished:
@@ -86,6 +90,8 @@ def train(people: Path, identities: Path, out: Path, settings: TrainSettings, *,
     checkpoints = Checkpoints((state or out.parent / "state") / digest[:16], settings.keep_checkpoints)
     first = checkpoints.restore(trainer.networks, trainer.optimisers)
     samples = Samples(dataset, who, device)
+    curves = Curves(checkpoints.folder, first)
+    reposer = Reposer(trainer.averaged, settings, dataset.resolution, dataset.texel, dataset.origin, str(device))
     recorder.params(_facts(trainer, dataset, groups, batches, device))
     recorder.dataset("people", str(people), dataset.digest, "training")
 
@@ -103,18 +109,21 @@ def train(people: Path, identities: Path, out: Path, settings: TrainSettings, *,
             if done % settings.log_every == 0 or done == settings.steps:
                 logged = window.losses()
                 recorder.metrics(logged | window.speed(), done)
+                curves.add(done, logged)
                 window = _Window()
             if done % settings.sample_every == 0 or done == settings.steps:
                 recorder.image("samples", samples.grid(trainer.averaged), done)
             if done % settings.checkpoint_every == 0 or done == settings.steps:
                 checkpoints.save(done, trainer.networks, trainer.optimisers)
+            if look and (done % look_every == 0 or done == settings.steps):
+                look(done, reposer)
             shown.advance(note=f"l1 {float(terms['l1']):.3f}" if "l1" in terms else "")
 
     # The averaged generator is the model.
     seconds = time.monotonic() - began
     trained = settings.steps - first
-    reposer = Reposer(trainer.averaged, settings, dataset.resolution, dataset.texel, dataset.origin, str(device))
     reposer.save(out / MODEL)
+    curves.write(out)
     summary = TrainSummary(
         model=str(out / MODEL), digest=digest, steps=settings.steps, identities=len(groups),
         photos=sum(map(len, groups)), pairs=batches.pairs, parameters=_size(trainer), seconds=seconds,

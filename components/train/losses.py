@@ -6,11 +6,17 @@ Weights come from `LossWeights`; nothing here knows them. Every function returns
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from components.core.iuv import HEAD_PARTS
+from components.core.networks.layers import grown
+
+_DARKEST, _HEAD_PIXELS = 0.02, 12
 
 
 class Embedder(Protocol):
@@ -34,11 +40,54 @@ def l1(person: Tensor, photo: Tensor, matte: Tensor) -> Tensor:
     return ((person - photo).abs() * matte).sum() / weight.clamp(min=1.0)
 
 
+def emphasis(poses: Tensor, head: float) -> Tensor:
+    """How much each pixel weighs: `head` on the head and the hair around it, 1 elsewhere.
+
+    poses uint8 [B, 3, S, S] -> [B, 1, S, S].
+    """
+    shown = (poses[:, :1] >= HEAD_PARTS[0]).float()
+    reach = max(poses.shape[-1] // 32, 1)
+    return 1 + (head - 1) * grown(shown, reach)
+
+
+def light(copied: Tensor, valid: Tensor, photo: Tensor, poses: Tensor) -> Tensor:
+    """How far the copied head is from the photo's in brightness and tint: mean absolute difference of the logarithms
+    of the mean colours over the head's pixels where there is something to copy.
+
+    copied, photo [B, 3, S, S] in [-1, 1], valid [B, 1, S, S] in 0..1, poses uint8 [B, 3, S, S]. 0 for a batch
+    without a head.
+    """
+    where = valid * (poses[:, :1] >= HEAD_PARTS[0])
+    area = where.sum((2, 3))
+    means = [((image + 1) / 2 * where).sum((2, 3)) / area.clamp(min=1) for image in (copied, photo)]
+    apart = (torch.log(means[0].clamp(min=0) + _DARKEST) - torch.log(means[1] + _DARKEST)).abs().mean(1)
+    shown = (area[:, 0] >= _HEAD_PIXELS).float()
+    return (apart * shown).sum() / shown.sum().clamp(min=1)
+
+
+def detail(painted: Tensor, real: Tensor, matte: Tensor) -> Tensor:
+    """Is it as crisp? Difference of the mean strength of edges in squares of a 16th of the side, inside the person.
+
+    Images [B, 3, S, S] in [-1, 1], matte [B, 1, S, S]. Unlike a difference of pixels it does not ask where exactly
+    an edge is, so it is not served by blurring what cannot be known.
+    """
+    side = max(painted.shape[-1] // 16, 2)
+    weight = F.avg_pool2d(matte, side)
+    apart = (F.avg_pool2d(_edges(painted) * matte, side) - F.avg_pool2d(_edges(real) * matte, side)).abs()
+    return apart.sum() / weight.sum().clamp(min=1)
+
+
+def _edges(images: Tensor) -> Tensor:
+    """Strength of the grey picture's slopes [B, 1, S, S]."""
+    grey = F.pad(images.mean(1, keepdim=True), (0, 1, 0, 1), mode="replicate")
+    across, down = grey[..., :-1, 1:] - grey[..., :-1, :-1], grey[..., 1:, :-1] - grey[..., :-1, :-1]
+    return torch.sqrt(across.square() + down.square() + 1e-6)
+
+
 def perceptual(painted: Tensor, real: Tensor, matte: Tensor, distance: Distance) -> Tensor:
     """Mean distance between network features in and just around the person. Images [B, 3, S, S] over one background."""
     reach = max(painted.shape[-1] // 16, 1)
-    around = F.max_pool2d(matte, 2 * reach + 1, stride=1, padding=reach)
-    return distance(painted, real, around).mean()
+    return distance(painted, real, grown(matte, reach)).mean()
 
 
 def face(painted: Tensor, real: Tensor, poses: Tensor, embedder: Embedder) -> Tensor:
@@ -77,3 +126,30 @@ def r1(logits: Tensor, images: Tensor) -> Tensor:
     """
     (slope,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return slope.square().sum(tuple(range(1, slope.ndim))).mean() / 2
+
+
+class PathLength(nn.Module):
+    """Path length regularisation (arXiv 1912.04958, section 3.2): how far the picture moves when z does should be the
+    same everywhere.
+
+    Keeps the moving average of the lengths, which is the aim, as a buffer, so that a checkpoint has it.
+    """
+
+    mean: Tensor
+
+    def __init__(self, decay: float = 0.01) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(()))
+        self._decay = decay
+
+    def forward(self, images: Tensor, z: Tensor) -> Tensor:
+        """Mean squared difference of the lengths |J^T y| from their average, y a random picture.
+
+        images [B, 3, S, S] that came from z [B, latent], which requires a gradient. Moves the average.
+        """
+        noise = torch.randn_like(images) / math.sqrt(images.shape[2] * images.shape[3])
+        (slope,) = torch.autograd.grad((images * noise).sum(), z, create_graph=True)
+        lengths = slope.square().sum(1).sqrt()
+        with torch.no_grad():
+            self.mean.lerp_(lengths.mean().to(self.mean), self._decay)
+        return (lengths - self.mean.detach()).square().mean()

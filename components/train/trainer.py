@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import copy
 import math
-from contextlib import AbstractContextManager
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from components.core.errors import SettingsError
 from components.core.networks.discriminator import Discriminator
 from components.core.networks.generator import Generator, Painting
 from components.core.networks.patch import CROPS, REFERENCES, PatchDiscriminator, random_crops
 from components.core.settings import TrainSettings
 from components.train import losses
 from components.train.augment import Batch
+from components.train.diff_augment import diff_augment
 from components.train.losses import Distance, Embedder
 
 Terms = dict[str, Tensor]
 _BETAS = (0.0, 0.99)
+_PATH_SHRINK = 2  # Path length is measured on every second example: it costs a second painting.
 _WARM_UP = 10  # Steps over which the average of the weights opens from nothing: min(ema, (1 + t) / (10 + t)).
 
 
@@ -43,6 +49,11 @@ class Trainer:
             "generator": self.generator, "averaged": self.averaged, "discriminator": self.discriminator,
             "patch": self.patch,
         }  # fmt: skip
+        self.path = losses.PathLength().to(device) if settings.weights.path else None
+        if self.path is not None:
+            self.networks["path_length"] = self.path
+        if settings.compile:
+            self._compile()
         judges = [*self.discriminator.parameters(), *self.patch.parameters()]
         self.optimisers: dict[str, torch.optim.Optimizer] = {
             "adam": torch.optim.Adam(self.generator.parameters(), settings.learning_rate, _BETAS, eps=1e-8),
@@ -51,27 +62,48 @@ class Trainer:
 
     def step(self, step: int, batch: Batch) -> Terms:
         """Train on one batch as step number `step` (from 0); the unweighted losses by name."""
-        adversarial = self.adversarial(step)
         rate = self.settings.learning_rate * decay(step, self.settings)
         for optimiser in self.optimisers.values():
             for group in optimiser.param_groups:
                 group["lr"] = rate
+        parts = batch.parts(self.settings.accumulate)
+        collected: list[Terms] = []
         # The painter against fixed judges
-        with self._mixed():
-            painting = self.generator(batch.source, batch.poses)
-        terms = self.reconstruction_terms(painting, batch)
-        crops: Tensor | None = None
-        if adversarial:
-            fooled, crops = self._fooling_terms(painting, batch)
-            terms |= fooled
-        self._descend("adam", self.weighted(terms))
+        answers: list[_Answer] = []
+        with self._descending("adam"):
+            for part in parts:
+                terms, answer = self._painter_terms(step, part)
+                (self.weighted(terms) / len(parts)).backward()  # type: ignore[no-untyped-call]  # untyped in torch
+                collected.append(terms)
+                answers.append(answer)
         self._average(step)
         # The judges against the fixed painter
-        if adversarial:
-            judged = self._judging_terms(step, painting, crops, batch)
-            self._descend("adam_judges", torch.stack(list(judged.values())).sum())
-            terms |= judged
-        return {name: term.detach() for name, term in terms.items()}
+        if self.adversarial(step):
+            with self._descending("adam_judges"):
+                for part, answer in zip(parts, answers, strict=True):
+                    terms = self._judging_terms(step, answer, part)
+                    (torch.stack(list(terms.values())).sum() / len(parts)).backward()  # type: ignore[no-untyped-call]
+                    collected.append(terms)
+        return _means(collected)
+
+    def _painter_terms(self, step: int, batch: Batch) -> tuple[Terms, _Answer]:
+        with self._mixed():
+            painting = self.generator(batch.source, batch.poses)
+        terms, crops = self.reconstruction_terms(painting, batch), None
+        if self.adversarial(step):
+            fooled, crops = self._fooling_terms(painting, batch)
+            terms |= fooled
+        weights = self.settings.weights
+        if self.path is not None and step % weights.path_every == 0:
+            terms["path"] = weights.path_every * self._path_length(batch)
+        return terms, _Answer(painting.over(batch.backgrounds).detach(), None if crops is None else crops.detach())
+
+    def _path_length(self, batch: Batch) -> Tensor:
+        assert self.path is not None
+        fewer = batch.parts(_PATH_SHRINK)[0]
+        z = self.generator.appearance(fewer.source).detach().requires_grad_()
+        value: Tensor = self.path(self.generator.paint(fewer.source, fewer.poses, z).person, z)
+        return value
 
     def adversarial(self, step: int) -> bool:
         """Have the GAN and patch losses begun, and is one of them on?"""
@@ -84,7 +116,12 @@ class Trainer:
         painted, real = painting.over(batch.backgrounds), batch.real
         terms: Terms = {}
         if weights.l1:
-            terms["l1"] = losses.l1(painting.person, batch.photos, batch.mattes)
+            weight = batch.mattes * losses.emphasis(batch.poses, weights.head)
+            terms["l1"] = losses.l1(painting.person, batch.photos, weight)
+        if weights.detail:
+            terms["detail"] = losses.detail(painted, real, batch.mattes)
+        if weights.light and painting.copied is not None:
+            terms["light"] = losses.light(painting.copied.images, painting.copied.valid, batch.photos, batch.poses)
         if weights.matte:
             terms["matte"] = losses.matte(painting.soft_matte, batch.mattes)
         if weights.perceptual and self._perceptual is not None:
@@ -105,7 +142,7 @@ class Trainer:
             judge.requires_grad_(False)
         with self._mixed():
             if weights.gan:
-                terms["gan"] = losses.gan_generator(self.discriminator(painted, batch.poses))
+                terms["gan"] = losses.gan_generator(self._judged(painted, batch.poses))
             if weights.patch:
                 crops = random_crops(painted, batch.mattes, CROPS)
                 terms["patch"] = losses.gan_generator(self.patch(crops, self._references(batch)))
@@ -113,23 +150,22 @@ class Trainer:
             judge.requires_grad_(True)
         return terms, crops
 
-    def _judging_terms(self, step: int, painting: Painting, crops: Tensor | None, batch: Batch) -> Terms:
+    def _judging_terms(self, step: int, answer: _Answer, batch: Batch) -> Terms:
         weights, terms = self.settings.weights, Terms()
         penalise = weights.r1_gamma > 0 and step % weights.r1_every == 0
         penalty = weights.r1_gamma * weights.r1_every
-        painted = painting.over(batch.backgrounds).detach()
         with self._mixed():
             if weights.gan:
                 real = batch.real.requires_grad_(penalise)
-                logits = self.discriminator(real, batch.poses)
-                terms["discriminator"] = losses.gan_discriminator(logits, self.discriminator(painted, batch.poses))
+                logits = self._judged(real, batch.poses)
+                terms["discriminator"] = losses.gan_discriminator(logits, self._judged(answer.painted, batch.poses))
                 if penalise:
                     terms["r1"] = penalty * losses.r1(logits, real)
-            if weights.patch and crops is not None:
+            if weights.patch and answer.crops is not None:
                 references = self._references(batch)
                 real = random_crops(batch.real, batch.mattes, CROPS).requires_grad_(penalise)
                 logits = self.patch(real, references)
-                terms["patch_discriminator"] = losses.gan_discriminator(logits, self.patch(crops.detach(), references))
+                terms["patch_discriminator"] = losses.gan_discriminator(logits, self.patch(answer.crops, references))
                 if penalise:
                     terms["patch_r1"] = penalty * losses.r1(logits, real)
         return terms
@@ -138,9 +174,16 @@ class Trainer:
         """Crops of the person's real photo [B, REFERENCES, 3, P, P]."""
         return random_crops(batch.real, batch.mattes, REFERENCES)
 
-    def _descend(self, optimiser: str, loss: Tensor) -> None:
+    def _judged(self, images: Tensor, poses: Tensor) -> Tensor:
+        if self.settings.diff_augment:
+            images, poses = diff_augment(images, poses)
+        logits: Tensor = self.discriminator(images, poses)
+        return logits
+
+    @contextmanager
+    def _descending(self, optimiser: str) -> Iterator[None]:
         self.optimisers[optimiser].zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        yield
         self.optimisers[optimiser].step()
 
     @torch.no_grad()
@@ -148,9 +191,34 @@ class Trainer:
         keep = min(self.settings.ema, (1 + step) / (_WARM_UP + step))
         torch._foreach_lerp_(list(self.averaged.parameters()), list(self.generator.parameters()), 1 - keep)
 
+    def _compile(self) -> None:
+        """Compile the generator's two convolutional networks; the rest is small, or differentiated twice."""
+        if self.path is not None:
+            raise SettingsError("train.compile and train.weights.path exclude each other",
+                                remedy="compiled networks cannot be differentiated twice: switch one off")
+        if self.device.type == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
+            raise SettingsError("train.compile needs a C++ compiler, and there is none here",
+                                remedy="install g++, or leave train.compile off")
+        self.generator.pnet.compile()
+        self.generator.gnet.compile()
+
     def _mixed(self) -> AbstractContextManager[object]:
         """bf16 on a CUDA GPU; full precision on the CPU, where bf16 is slower."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+
+
+class _Answer(NamedTuple):
+    """What the judges are shown of a painting."""
+
+    painted: Tensor
+    crops: Tensor | None
+
+
+def _means(collected: Sequence[Terms]) -> Terms:
+    """Mean of each term over the parts that have it, detached."""
+    names = {name: None for terms in collected for name in terms}
+    return {name: torch.stack([terms[name].detach() for terms in collected if name in terms]).mean()
+            for name in names}
 
 
 def decay(step: int, settings: TrainSettings) -> float:

@@ -16,6 +16,7 @@ from components.core.errors import InputError, PhotoshootError
 from components.core.presets import names, preset
 from components.core.settings import Settings
 from pipelines.display import errors, show_error, table
+from pipelines.pinning import pinned
 
 app = typer.Typer(
     name="photoshoot",
@@ -42,6 +43,7 @@ ModelOption = Annotated[Path, typer.Option("--model", help="Model that `train` w
 OutOption = Annotated[Path, typer.Option("--out", help="Folder to write.")]
 
 DEFAULT_HOME = Path(".photoshoot")
+_INTERRUPTED = 130
 
 
 @app.callback()
@@ -57,18 +59,22 @@ def settings_from(preset_name: str, file: Path | None, changes: list[str] | None
     settings = preset(preset_name)
     if file:
         settings = Settings.from_yaml(file, settings)
-    return settings.with_changes(changes or [])
+    return pinned(settings.with_changes(changes or []))
 
 
-def finish(name: str, summary: Any, out: Path, as_json: bool) -> None:
-    """Show a step's summary (a dataclass): as one JSON object, or as a table and what was left out."""
+def finish(name: str, summary: Any, out: Path | None, as_json: bool, **more: Any) -> None:
+    """Show a step's summary (a dataclass): as one JSON object, with `more` in it, or as a table and what was left out.
+
+    `out` None: nothing was written.
+    """
     values = asdict(summary)
     if as_json:
-        print(json.dumps({"status": "succeeded", "out": str(out), **values}, default=str))
+        written = {} if out is None else {"out": str(out)}
+        print(json.dumps({"status": "succeeded", **written, **values, **more}, default=str))
         return
     shown = [(key, str(value)) for key, value in values.items() if not isinstance(value, (list, dict, tuple))]
     shown += [(key, f"{len(value)}") for key, value in values.items() if isinstance(value, (list, tuple)) and value]
-    table(name, ("", ""), [*shown, ("written to", str(out))])
+    table(name, ("", ""), [*shown, *([] if out is None else [("written to", str(out))])])
     for rejected in values.get("rejected", [])[:10]:
         errors.print(f"  left out {rejected['photo']}: {rejected['reason']}", markup=False, soft_wrap=True)
 
@@ -78,6 +84,8 @@ def main() -> None:
     as_json = "--json" in sys.argv
     try:
         code = app(standalone_mode=False)
+        if code == _INTERRUPTED:  # what typer makes of Ctrl-C and SIGTERM
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
     except PhotoshootError as error:
         if os.environ.get("PHOTOSHOOT_DEBUG"):
@@ -88,7 +96,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         errors.print("interrupted: the same command goes on where it stopped")
         _json_error(as_json, "interrupted")
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
     except BrokenPipeError:
         sys.exit(0)
     except Exception as error:

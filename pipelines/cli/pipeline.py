@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from components.core.errors import InputError
+from components.core.storage import address, is_remote
 from pipelines.cli.app import (
     DEFAULT_HOME,
     PIPELINE,
@@ -19,27 +20,72 @@ from pipelines.cli.app import (
     app,
     settings_from,
 )
+from pipelines.cli.cluster_options import (
+    ArgOption,
+    AuthOption,
+    DetachOption,
+    ExperimentOption,
+    HostOption,
+    NameOption,
+    NamespaceOption,
+    PatienceOption,
+    PollOption,
+    ProfileOption,
+    RegistryOption,
+    RootOption,
+    UploadOption,
+    WaitOption,
+    connect,
+    pairs,
+)
 from pipelines.display import errors, output, table
 
 
 @app.command(rich_help_panel=PIPELINE)
 def run(
     photos: Annotated[
-        Path | None, typer.Option("--photos", help="Folder of photos with iuv/. Without it, synthetic people.")
+        Path | None,
+        typer.Option("--photos", help="Folder or gs:// prefix of photos with iuv/. Without it, synthetic people."),
     ] = None,
     preset_name: PresetOption = "demo",
     settings_file: SettingsOption = None,
     changes: SetOption = None,
     home: HomeOption = DEFAULT_HOME,
+    backend: Annotated[str, typer.Option("--backend", help="Where: local (this machine) or cluster.")] = "local",
+    profile: ProfileOption = "gke-ondemand",
+    registry: RegistryOption = "",
+    experiment: ExperimentOption = "",
+    name: NameOption = "",
+    args: ArgOption = None,
+    root: RootOption = "",
+    upload: UploadOption = "",
+    detach: DetachOption = False,
+    wait: WaitOption = None,
+    poll: PollOption = 5.0,
+    patience: PatienceOption = 600.0,
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    auth: AuthOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the pipeline on this machine: photos in, a registered version, a report and a contact sheet out.
+    """Run the pipeline: photos in, a registered version, a report and a contact sheet out.
 
     The same command again reuses every step whose code, settings and inputs are unchanged, and goes on with a
-    training that was interrupted.
+    training that was interrupted. On a cluster (--backend cluster) photos come from gs://.
     """
     settings = settings_from(preset_name, settings_file, changes)
-    if photos is not None and not photos.is_dir():
+    if backend == "cluster":
+        from pipelines.cli.cluster import run_on_cluster
+        from pipelines.cluster_submit import Order
+        from pipelines.placement import load_profile
+
+        order = Order(settings, load_profile(profile), None if photos is None else address(photos), registry, name,
+                      experiment, pairs(args), root, upload)
+        run_on_cluster(connect(host, namespace, auth, patience), order, as_json, detach, wait, poll)
+        return
+    if backend != "local":
+        raise InputError(f"no backend {backend}", remedy="--backend local or --backend cluster")
+    if photos is not None and not is_remote(photos) and not photos.is_dir():
         raise InputError("no such folder", path=photos, remedy="give --photos a folder of photos")
     from pipelines.display import figure
     from pipelines.home import Home
@@ -65,7 +111,8 @@ def run(
         "report": result.report,
         "contact sheet": result.contact_sheet,
         "time": f"{result.seconds:.0f} s",
-        "MLflow": f"photoshoot ui --home {home}",
+        **({"cost": result.cost} if settings.costs.prices else {}),
+        "MLflow": f"photoshoot ui --home {home}  ->  {result.link}",
     }
     # No table: a path that is folded cannot be copied.
     for name, value in lines.items():
@@ -78,7 +125,10 @@ def run(
 def compile_(
     out: Annotated[Path, typer.Option("--out", "-o", help="YAML file to write.")] = Path("pipeline.yaml"),
     photos: Annotated[str | None, typer.Option("--photos", help="gs:// prefix or folder; else synthetic.")] = None,
-    registry: Annotated[str, typer.Option("--registry", help="Prefix of the image names.")] = "",
+    registry: RegistryOption = "",
+    profile: Annotated[
+        str | None, typer.Option("--profile", help="Place the steps: gke-ondemand, gke-spot, local or a YAML file.")
+    ] = None,
     preset_name: PresetOption = "demo",
     settings_file: SettingsOption = None,
     changes: SetOption = None,
@@ -86,8 +136,9 @@ def compile_(
     """Write the pipeline as KFP IR YAML, to upload to a Kubeflow cluster."""
     settings = settings_from(preset_name, settings_file, changes)
     from pipelines.compilation import compile_pipeline
+    from pipelines.placement import load_profile
 
-    compile_pipeline(settings, out, photos, registry)
+    compile_pipeline(settings, out, photos, registry, None if profile is None else load_profile(profile))
     errors.print(f"wrote {out}")
 
 

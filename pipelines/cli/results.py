@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +17,7 @@ from pipelines.cli.app import (
     app,
     finish,
 )
-from pipelines.display import table
+from pipelines.display import errors, table
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -44,34 +43,34 @@ def shoot(
 
 @app.command(rich_help_panel=RESULTS)
 def compare(
-    runs: Annotated[list[str] | None, typer.Argument(help="Runs to compare; the last five when none is named.")] = None,
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Runs by name or MLflow id, versions (v3), aliases (@champion); else the last five."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="HTML file for the page; else one in the home.")] = None,
+    ui_address: Annotated[
+        str | None, typer.Option("--ui", help="Address of the MLflow UI that links lead to.", metavar="URL")
+    ] = None,
+    model_name: Annotated[str, typer.Option("--model-name")] = "photoshoot",
     home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
 ) -> None:
-    """Put runs side by side: headline figures with 95 % intervals, and the settings in which they differ."""
+    """Put runs side by side: figures with 95 % intervals, what differs from the first run beyond noise, settings that
+    differ; and write a page with the same contact sheet's rows for each run."""
     from pipelines.compare import compare_runs
+    from pipelines.compare_page import default_path, write_page
     from pipelines.home import Home
 
-    comparison = compare_runs(Home.at(home), runs or [])
+    place = Home.at(home)
+    comparison, found = compare_runs(place, runs or [], model_name, ui_address)
+    page = write_page(comparison, found, (out or default_path(place, found)).absolute())
     if as_json:
-        print(json.dumps({"status": "succeeded", **asdict(comparison)}))
+        print(json.dumps({"status": "succeeded", **comparison.to_json(), "page": str(page)}))
         return
     table("Runs", ("", *comparison.runs), comparison.rows())
-
-
-@app.command(rich_help_panel=RESULTS)
-def versions(home: HomeOption = DEFAULT_HOME, model_name: Annotated[str, typer.Option("--model-name")] = "photoshoot",
-             as_json: JsonOption = False) -> None:
-    """List the registered versions with aliases and verdicts."""
-    from pipelines.compare import list_versions
-    from pipelines.home import Home
-
-    found = list_versions(Home.at(home), model_name)
-    if as_json:
-        print(json.dumps({"status": "succeeded", "versions": [asdict(version) for version in found]}))
-        return
-    table(f"Versions of {model_name}", ("version", "aliases", "gate", "run", "created"), [
-        (v.version, ", ".join(v.aliases), v.verdict, v.run, v.created) for v in found
-    ])
+    for note in (*comparison.legend(), *comparison.notes):
+        errors.print(note, markup=False, soft_wrap=True)
+    print(f"page    {page}")
+    print(f"MLflow  {comparison.links['compare']}")
 
 
 @app.command(rich_help_panel=RESULTS)

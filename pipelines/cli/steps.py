@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.core.errors import InputError
 from pipelines.cli.app import (
     STEP_BY_STEP,
     IdentitiesOption,
@@ -42,15 +48,38 @@ def preprocess(photos: PhotosOption, out: OutOption, preset_name: PresetOption =
 
 
 @app.command(rich_help_panel=STEP_BY_STEP)
-def cluster(people: PeopleOption, out: OutOption, preset_name: PresetOption = "demo",
-            settings_file: SettingsOption = None, changes: SetOption = None, as_json: JsonOption = False) -> None:
+def cluster(
+    people: Annotated[Path | None, typer.Option("--people", help="People data set that `preprocess` wrote.")] = None,
+    photos: Annotated[
+        Path | None, typer.Option("--photos", help="Instead: a folder of plain portraits without pose maps.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to write; may be left out with --photos.")] = None,
+    embedder: Annotated[
+        str | None, typer.Option("--embedder", help="Face network: short for --set cluster.embedder=...")
+    ] = None,
+    preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Sort people into identities by their faces, and split the identities."""
+    changes = [*(changes or []), *([] if embedder is None else [f"cluster.embedder={embedder}"])]
     settings = settings_from(preset_name, settings_file, changes).cluster
-    from components.cluster import cluster as work
+    if (people is None) == (photos is None):
+        raise InputError("what is to be sorted?", remedy="give either --people or --photos")
+    if people is not None and out is None:
+        raise InputError("where to?", remedy="give --out a folder to write")
+    beside = None if out is None else out.absolute().parent / "overrides.jsonl"
+    if settings.overrides is None and beside is not None and beside.is_file():
+        settings = settings.model_copy(update={"overrides": str(beside)})  # where `photoshoot identities` leaves it
+    from components.cluster import cluster_people, cluster_portraits
     from components.core.tracking import step_run
 
     with step_run("cluster") as recorder:
-        finish("cluster", work(people, out, settings, recorder), out, as_json)
+        if people is not None and out is not None:
+            found = cluster_people(people, out, settings, recorder)
+        else:
+            assert photos is not None
+            found = cluster_portraits(photos, out, settings, recorder)
+    finish("cluster", found.summary, out, as_json, identities=found.identities)
 
 
 @app.command(rich_help_panel=STEP_BY_STEP)
@@ -70,9 +99,10 @@ def evaluate(model: ModelOption, people: PeopleOption, identities: IdentitiesOpt
              preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None,
              as_json: JsonOption = False) -> None:
     """Judge a model on people it was never trained on; write the report and the contact sheet."""
-    settings = settings_from(preset_name, settings_file, changes).evaluate
+    settings = settings_from(preset_name, settings_file, changes)
     from components.core.tracking import step_run
     from components.evaluate import evaluate as work
 
     with step_run("evaluate") as recorder:
-        finish("evaluate", work(model, people, identities, out, settings, recorder), out, as_json)
+        done = work(model, people, identities, out, settings.evaluate, recorder, settings.register_.gate)
+        finish("evaluate", done, out, as_json)

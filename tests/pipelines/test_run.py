@@ -54,6 +54,17 @@ def test_a_run_ends_with_a_version_a_report_and_a_contact_sheet(first: dict[str,
     assert str(version) == first["model_version"]
 
 
+def test_a_run_keeps_what_it_is_compared_by_and_says_what_it_cost(first: dict[str, Any], home: Path) -> None:
+    kept = home / "runs" / first["run_id"] / "evaluation"
+    assert {path.name for path in kept.iterdir()} == {"metrics.json", "pairs.jsonl", "samples", "curves.json"}
+    curves = json.loads((kept / "curves.json").read_text())
+    assert curves["steps"] == [2, 4] and all(len(values) == 2 for values in curves["series"].values())
+    assert 0 < sum(first["device_seconds"].values()) < first["seconds"] and "device-seconds" in first["cost"]
+    mlflow = tracking.client(Home.at(home).tracking_uri)
+    metrics = mlflow.get_run(first["mlflow_run_id"]).data.metrics
+    assert metrics[tracking.DEVICE_SECONDS] == pytest.approx(sum(first["device_seconds"].values()), abs=1)
+
+
 def test_mlflow_shows_one_tree(first: dict[str, Any], home: Path) -> None:
     mlflow = tracking.client(Home.at(home).tracking_uri)
     parent = mlflow.get_run(first["mlflow_run_id"])
@@ -115,7 +126,7 @@ def test_a_person_is_shot_with_the_registered_version(first: dict[str, Any], hom
 def test_an_evaluation_setting_reruns_evaluation_and_registration_only(first: dict[str, Any], home: Path) -> None:
     code, result, log = _run(home, "--set", "evaluate.rows=3")
     assert code == 0, log
-    assert [step for step in STEPS if result["steps"][step] == "finished"] == ["evaluate", "register"]
+    assert [step for step in STEPS if result["steps"][step] == "finished"] == ["evaluate", "challenge", "register"]
     assert all(result["steps"][step] == "reused" for step in STEPS[:4])
     assert "reused" in log
 
@@ -123,7 +134,7 @@ def test_an_evaluation_setting_reruns_evaluation_and_registration_only(first: di
 def test_the_same_run_again_registers_no_second_version(first: dict[str, Any], home: Path) -> None:
     code, result, log = _run(home)
     assert code == 0, log
-    assert [step for step in STEPS if result["steps"][step] != "reused"] == ["register"]
+    assert [step for step in STEPS if result["steps"][step] != "reused"] == ["challenge", "register"]
     assert result["model_version"] == first["model_version"]
 
 

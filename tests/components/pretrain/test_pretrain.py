@@ -18,7 +18,8 @@ from components.pretrain.pretrain import PretrainSettings, pretrain
 from components.pretrain.publish import readable
 
 DrawPeople = Callable[..., Path]
-TINY = PretrainSettings(face_steps=3, judge_steps=3, perceptual_steps=3, feature_steps=3, batch=48, measured_bodies=8)
+TINY = PretrainSettings(face_steps=3, judge_steps=3, perceptual_steps=3, feature_steps=3, part_steps=3, batch=48,
+                        measured_bodies=8)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.pretrain import pictures, score
+from components.pretrain import parts, pictures, score
 from components.pretrain.distort import DISTORTIONS, distorted, gaussian, nudged, vary_faces
 from components.pretrain.identity import contrastive_loss, margin_loss
 from components.pretrain.optimise import Schedule
@@ -122,3 +122,20 @@ def test_frechet_distance_knows_a_shift_exactly(seed: int, shift: float) -> None
     points = np.random.default_rng(seed).standard_normal((50, 6))
     assert score.frechet(points, points) == pytest.approx(0, abs=1e-6)
     assert score.frechet(points, points + shift) == pytest.approx(6 * shift**2, abs=1e-6)
+
+
+def test_a_plain_background_leaves_the_body_and_a_rim() -> None:
+    images, labels = _pictures(64, 32), torch.zeros(64, 32, 32, dtype=torch.uint8)
+    labels[:, 10:20, 12:18] = 2
+    changed = parts._before_grey(images, labels, _random())
+    assert torch.equal(changed[..., 10:20, 12:18], images[..., 10:20, 12:18])
+    greyed = (changed[..., 0, 0] != images[..., 0, 0]).all(1)
+    assert 16 < int(greyed.sum()) < 48
+    assert changed[greyed][..., 0].std((1, 2)).max() < 1e-6
+
+
+def test_rare_parts_weigh_more_and_the_mean_weight_is_one() -> None:
+    labels = torch.zeros(1, 40, 40, dtype=torch.uint8)
+    labels[:, :4, :4] = 3
+    weights = parts._weights(labels)
+    assert weights.mean() == pytest.approx(1) and weights[3] > 2 * weights[0]

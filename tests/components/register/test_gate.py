@@ -1,90 +1,118 @@
+"""The whole gate: the comparison with the champion, and that a verdict needs every part. (Thresholds: core/gate.)"""
+
 import copy
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.core.settings import GateSettings
-from components.register.gate import gate
+from components.core.settings import ChampionSettings, RegisterSettings
+from components.register.gate import HEADLINE, champion_lines, verdict
 
-SETTINGS = GateSettings()
-
-
-def figure(value: float | None, **more: object) -> dict:
-    return {"value": value, "low": None, "high": None, "n": 100, **more}
+SETTINGS = ChampionSettings()
 
 
-def good() -> dict:
-    return {"counts": {"pairs": 200},
-            "metrics": {"ssim": figure(0.8, low=0.75, high=0.85), "perceptual": figure(0.1),
-                        "over_warp": figure(0.6), "matte_iou": figure(0.93),
-                        "identity_recovered": figure(0.9), "frechet_ratio": figure(1.5)}}
+def gain(value: float, spread: float = 0.001, n: int = 100) -> dict[str, Any]:
+    return {"gain": {"value": value, "low": value - spread, "high": value + spread, "n": n}}
 
 
-def test_a_good_model_passes_and_each_line_says_what_it_stands_on() -> None:
-    verdict = gate(good(), SETTINGS)
-    assert verdict.passed and verdict.failed_lines == ()
-    assert [line.name for line in verdict.lines] == ["pairs", "ssim", "perceptual", "over_warp",
-                                                     "matte_iou", "identity_recovered", "frechet_ratio"]
-    assert "0.75 to 0.85" in verdict.lines[1].reason and "passed all 7" in verdict.summary
+def duel(**changes: Any) -> dict[str, Any]:
+    """A comparison with version 3 in which the new model is a little better in everything."""
+    return {"status": "compared", "champion": {"version": "3"}, "pairs": 100,
+            "figures": {name: gain(0.005) for name in HEADLINE},
+            "parts": {name: gain(0.002) for name in ("face", "hands", "upper_body", "lower_body")},
+            "slices": {"view.front": gain(0.01, n=80), "view.back": gain(0.01, n=20)}, **changes}
 
 
-@pytest.mark.parametrize(("name", "bad"), [("ssim", 0.2), ("perceptual", 0.9), ("over_warp", 1.2),
-                                           ("matte_iou", 0.3), ("identity_recovered", 0.1), ("frechet_ratio", 50.0)])
-def test_one_bad_figure_fails_its_own_line_only(name: str, bad: float) -> None:
-    evaluation = good()
-    evaluation["metrics"][name] = figure(bad)
-    verdict = gate(evaluation, SETTINGS)
-    assert not verdict.passed and verdict.failed_lines == (name,)
+def failed(found: dict[str, Any] | None, champion: str | None = "3",
+           settings: ChampionSettings = SETTINGS) -> list[str]:
+    return [line.name for line in champion_lines(found, champion, settings) if not line.passed]
 
 
-def test_too_few_pairs_fail_however_good_they_are() -> None:
-    evaluation = good()
-    evaluation["counts"]["pairs"] = SETTINGS.min_pairs - 1
-    assert gate(evaluation, SETTINGS).failed_lines == ("pairs",)
+def test_a_better_model_passes_each_line_of_the_comparison() -> None:
+    lines = champion_lines(duel(), "3", SETTINGS)
+    assert all(line.passed for line in lines)
+    assert [line.name for line in lines] == [
+        "champion.pairs", *(f"champion.{name}" for name in HEADLINE),
+        *(f"champion.part.{name}" for name in ("face", "hands", "upper_body", "lower_body")),
+        "champion.slice.view.front", "champion.slice.view.back"]
+    assert "95 % interval 0.004 to 0.006, 100 pairs" in lines[1].reason and "version 3" in lines[0].reason
 
 
-@given(st.sampled_from(["ssim", "perceptual", "over_warp", "matte_iou", "identity_recovered", "frechet_ratio"]),
-       st.sampled_from([None, math.nan, math.inf, -math.inf, True, "0.99", [1]]))
-def test_what_is_no_figure_fails_closed(name: str, value: object) -> None:
-    evaluation = good()
-    evaluation["metrics"][name] = figure(value)  # type: ignore[arg-type]
-    verdict = gate(evaluation, SETTINGS)
-    line = next(line for line in verdict.lines if line.name == name)
-    assert verdict.failed_lines == (name,) and line.value is None and line.reason
+def test_without_a_champion_or_against_itself_there_is_nothing_to_compare() -> None:
+    assert champion_lines(None, None, SETTINGS) == ()
+    assert champion_lines(duel(), None, SETTINGS) == ()
+    assert champion_lines(duel(status="same"), "3", SETTINGS) == ()
 
 
-def test_what_is_missing_fails_closed_with_its_reason() -> None:
-    evaluation = good()
-    evaluation["metrics"]["frechet_ratio"] = figure(None, reason="only 10 photos")
-    del evaluation["metrics"]["ssim"]
-    lines = {line.name: line for line in gate(evaluation, SETTINGS).lines}
-    assert lines["frechet_ratio"].reason == "only 10 photos" and not lines["frechet_ratio"].passed
-    assert lines["ssim"].reason == "not in the evaluation" and not lines["ssim"].passed
+@pytest.mark.parametrize("found", [
+    None, {}, duel(champion=None), duel(champion={"version": "2"}),
+    duel(status="refused", reason="it is for 128 px"), duel(status="none"),
+])
+def test_what_was_not_compared_with_this_champion_fails(found: dict[str, Any] | None) -> None:
+    assert failed(found) == ["champion.pairs"]
 
 
-@pytest.mark.parametrize("evaluation", [{}, {"metrics": None}, {"metrics": {}, "counts": []},
-                                        {"counts": {"pairs": 99}}])
-def test_an_evaluation_with_nothing_in_it_fails_every_line_it_lacks(evaluation: dict) -> None:
-    verdict = gate(evaluation, SETTINGS)
-    assert not verdict.passed
-    assert {"ssim", "perceptual", "over_warp", "matte_iou", "identity_recovered", "frechet_ratio"} <= set(
-        verdict.failed_lines)
+def test_a_refusal_passes_only_where_the_settings_say_so_and_no_other_lack_does() -> None:
+    kind = SETTINGS.model_copy(update={"incomparable": "pass"})
+    refused = duel(status="refused", reason="it is for 128 px")
+    assert failed(refused, settings=kind) == []
+    assert champion_lines(refused, "3", kind)[0].reason == "it is for 128 px"
+    assert failed(None, settings=kind) == failed(duel(champion={"version": "2"}), settings=kind) == ["champion.pairs"]
 
 
-@given(st.floats(-10, 10), st.floats(-10, 10))
-def test_bounds_are_inclusive_and_their_side_is_right(value: float, bound: float) -> None:
-    evaluation = good()
-    evaluation["metrics"]["ssim"], evaluation["metrics"]["perceptual"] = figure(value), figure(value)
-    lines = {line.name: line for line in gate(evaluation, GateSettings.model_validate(
-        {"ssim": bound, "perceptual": bound})).lines}
-    assert lines["ssim"].passed == (value >= bound)
-    assert lines["perceptual"].passed == (value <= bound)
+@given(st.sampled_from(HEADLINE), st.floats(-0.1, 0.1), st.floats(0, 0.1))
+def test_a_headline_fails_exactly_when_its_interval_reaches_below_the_margin(
+        name: str, value: float, spread: float) -> None:
+    found = duel()
+    found["figures"][name] = gain(value, spread)
+    worse = value - spread < -getattr(SETTINGS, name)
+    assert failed(found) == ([f"champion.{name}"] if worse else [])
 
 
-def test_the_gate_changes_nothing() -> None:
-    evaluation = good()
+@given(st.sampled_from(["face", "hands", "upper_body", "lower_body"]), st.floats(-0.1, 0.1))
+def test_no_body_part_may_regress_beyond_its_margin(name: str, value: float) -> None:
+    found = duel()
+    found["parts"][name] = gain(value)
+    assert failed(found) == ([f"champion.part.{name}"] if value < -SETTINGS.parts else [])
+
+
+def test_no_slice_may_regress_and_one_of_few_pairs_is_not_judged() -> None:
+    found = duel()
+    found["slices"]["view.back"] = gain(-0.05, n=SETTINGS.min_slice)
+    assert failed(found) == ["champion.slice.view.back"]
+    found["slices"]["view.back"] = gain(-0.05, n=SETTINGS.min_slice - 1)
+    assert failed(found) == []
+
+
+@given(st.sampled_from([None, math.nan, math.inf, True, "0.1"]))
+def test_what_is_no_figure_fails(value: object) -> None:
+    found = duel()
+    found["figures"]["ssim"]["gain"]["low"] = value
+    found["parts"]["face"]["gain"]["value"] = value
+    assert failed(found) == ["champion.ssim", "champion.part.face"]
+
+
+@pytest.mark.parametrize(("part", "names"), [
+    ("figures", [f"champion.{name}" for name in HEADLINE]), ("parts", ["champion.parts"]),
+    ("slices", ["champion.slices"]), ("pairs", ["champion.pairs"])])
+def test_what_is_missing_fails(part: str, names: list[str]) -> None:
+    found = duel()
+    del found[part]
+    assert failed(found) == names
+
+
+def test_too_few_pairs_fail() -> None:
+    assert failed(duel(pairs=SETTINGS.min_pairs - 1)) == ["champion.pairs"]
+
+
+def test_a_verdict_has_thresholds_controls_and_comparison_and_changes_nothing() -> None:
+    settings, evaluation = RegisterSettings(), {"controls": {"copy_cat": {"behaved": False, "reason": "it passed"}}}
     before = copy.deepcopy(evaluation)
-    gate(evaluation, SETTINGS)
-    assert evaluation == before
+    found = verdict(evaluation, duel(), "3", settings)
+    names = [line.name for line in found.lines]
+    assert names.index("pairs") < names.index("controls") < names.index("champion.pairs")
+    assert not found.passed and "controls" in found.failed_lines and evaluation == before
+    assert "champion.pairs" not in [line.name for line in verdict(evaluation, None, None, settings).lines]

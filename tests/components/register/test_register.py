@@ -12,18 +12,22 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from components.core.digest import file_digest
 from components.core.errors import DataError, InputError, MachineError
+from components.core.gate import CONTROLS, MEMORISATION
 from components.core.images import decode_png, encode_png
-from components.core.networks.generator import Reposer
+from components.core.networks.generator import Generator, Reposer
 from components.core.people import PeopleDataset
 from components.core.person import person_from_photo, pose_crop
-from components.core.settings import PreprocessSettings, RegisterSettings
+from components.core.settings import PreprocessSettings, RegisterSettings, TrainSettings
 from components.core.shooting import shoot
+from components.evaluate.challenge import challenge
 from components.register import register
-from components.register import run as registration
 from components.register.card import model_card
-from components.register.gate import gate
+from components.register.evidence import Evidence
+from components.register.gate import verdict
 from components.register.probe import run_probe
+from components.register.promotion import standing
 from components.register.registry import Registry
 from components.register.run import RegisterSummary
 
@@ -34,7 +38,8 @@ def lenient(pairs: int = 1) -> RegisterSettings:
     """A gate that lets everything pass; another number of pairs makes it other evidence, and so another version."""
     return RegisterSettings.model_validate({"gate": {
         "min_pairs": pairs, "ssim": -1, "perceptual": 100, "over_warp": 100, "matte_iou": 0,
-        "identity_recovered": -100, "frechet_ratio": 1e9}})
+        "identity_recovered": -100, "frechet_ratio": 1e9, "pose_fidelity": None, "face_found": None,
+        "face_error": None, "hands_error": None, "upper_body_error": None, "lower_body_error": None}})
 
 
 @dataclass(frozen=True)
@@ -49,13 +54,22 @@ class Store:
 
 
 def believed(evaluation: Path, out: Path) -> Path:
-    """An evaluation with figures that a gate can pass (the small world's photos are too few for a Fréchet ratio)."""
+    """An evaluation with figures that a gate can pass (the small world's photos are too few for most of them)."""
     shutil.copytree(evaluation, out)
     metrics = json.loads((out / "metrics.json").read_text())
     metrics["metrics"]["frechet_ratio"] = {"value": 1.5, "low": 1.0, "high": 2.0, "n": 50, "by": "half"}
     metrics["metrics"]["identity_recovered"] = {"value": 0.9, "low": 0.8, "high": 1.0, "n": 50, "by": "identity"}
+    metrics["metrics"]["frechet_ratio"]["features"] = "builtin-features"
+    for name in MEMORISATION:
+        metrics["memorisation"][name] |= {"value": 0.0, "low": 0.0, "high": 0.0, "passed": True}
+    for name in CONTROLS:
+        metrics["controls"][name]["behaved"] = True
     (out / "metrics.json").write_text(json.dumps(metrics))
     return out
+
+
+def registered(world, evaluation: Path, out: Path, settings: RegisterSettings, uri: str | None) -> RegisterSummary:
+    return register(world.model, evaluation, world.people, world.identities, out, settings, tracking_uri=uri)
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +78,8 @@ def store(world, evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     uri, evaluation = f"sqlite:///{folder}/mlflow.db", believed(evaluated, folder / "believed")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)  # where MLflow puts artifacts when nothing else is said
-        first, second = (register(world.model, evaluation, world.people, folder / name, lenient(pairs),
-                                  tracking_uri=uri) for pairs, name in ((1, "one"), (2, "two")))
+        first, second = (registered(world, evaluation, folder / name, lenient(pairs), uri)
+                         for pairs, name in ((1, "one"), (2, "two")))
         yield Store(uri, folder, evaluation, first, second)
 
 
@@ -137,10 +151,10 @@ def test_the_model_takes_optional_columns_and_both_channel_orders(world, store: 
 
 def test_no_alias_moves_to_a_version_that_does_not_work(world, store: Store, tmp_path: Path,
                                                         monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registration, "_pictures", lambda *_: {"source_photo": b"not a picture", "source_pose": b"x",
-                                                               "target_pose": b"x"})
+    monkeypatch.setattr(Evidence, "example", lambda _: {"source_photo": b"not a picture", "source_pose": b"x",
+                                                        "target_pose": b"x"})
     with pytest.raises(DataError, match=r"does not work in a fresh process.*not a photo"):
-        register(world.model, store.believed, world.people, tmp_path / "bad", lenient(3), tracking_uri=store.uri)
+        registered(world, store.believed, tmp_path / "bad", lenient(3), store.uri)
     registry = Registry("photoshoot", store.uri)
     assert (registry.aliased("champion"), registry.aliased("challenger")) == ("1", "2")
     assert not (tmp_path / "bad").exists()
@@ -148,7 +162,7 @@ def test_no_alias_moves_to_a_version_that_does_not_work(world, store: Store, tmp
 
 
 def test_the_same_evidence_again_is_the_same_version(world, store: Store, tmp_path: Path) -> None:
-    again = register(world.model, store.believed, world.people, tmp_path / "again", lenient(1), tracking_uri=store.uri)
+    again = registered(world, store.believed, tmp_path / "again", lenient(1), store.uri)
     assert (again.model_version, again.run_id) == (store.first.model_version, store.first.run_id)
     assert again.aliases == ["challenger", "champion"]
     assert Registry("photoshoot", store.uri).aliased("challenger") == "1"
@@ -158,7 +172,7 @@ def test_a_version_that_fails_the_gate_is_no_champion_and_mlflow_is_left_as_it_w
         world, evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     uri, before = f"sqlite:///{tmp_path}/other.db", mlflow.get_tracking_uri()
-    summary = register(world.model, evaluated, world.people, tmp_path / "out", STRICT, tracking_uri=uri)
+    summary = registered(world, evaluated, tmp_path / "out", STRICT, uri)
     assert not summary.passed and summary.aliases == ["challenger"]
     assert Registry("photoshoot", uri).aliased("champion") is None
     failed = [line["name"] for line in summary.lines if not line["passed"]]
@@ -171,10 +185,10 @@ def test_a_version_that_fails_the_gate_is_no_champion_and_mlflow_is_left_as_it_w
 
 def test_evidence_about_something_else_is_refused(world, evaluated: Path, tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/mlflow.db"
-    with pytest.raises(InputError, match="nowhere to register"):
-        register(world.model, evaluated, world.people, tmp_path / "out", STRICT)
+    with pytest.raises(InputError, match="no registry"):
+        registered(world, evaluated, tmp_path / "out", STRICT, None)
     with pytest.raises(InputError, match="no evaluation here"):
-        register(world.model, tmp_path, world.people, tmp_path / "out", STRICT, tracking_uri=store)
+        registered(world, tmp_path, tmp_path / "out", STRICT, store)
     other = tmp_path / "other"
     shutil.copytree(evaluated, other)
     metrics = json.loads((other / "metrics.json").read_text())
@@ -182,25 +196,62 @@ def test_evidence_about_something_else_is_refused(world, evaluated: Path, tmp_pa
         changed = {**metrics, part: {**metrics[part], "digest": "0" * 64}}
         (other / "metrics.json").write_text(json.dumps(changed))
         with pytest.raises(InputError, match=message):
-            register(world.model, other, world.people, tmp_path / "out", STRICT, tracking_uri=store)
+            registered(world, other, tmp_path / "out", STRICT, store)
     (other / "metrics.json").write_text(json.dumps({**metrics, "format": "photoshoot.evaluation/9"}))
     with pytest.raises(DataError, match=r"photoshoot\.evaluation/9"):
-        register(world.model, other, world.people, tmp_path / "out", STRICT, tracking_uri=store)
+        registered(world, other, tmp_path / "out", STRICT, store)
     (other / "metrics.json").write_text("{")
     with pytest.raises(DataError, match="torn"):
-        register(world.model, other, world.people, tmp_path / "out", STRICT, tracking_uri=store)
+        registered(world, other, tmp_path / "out", STRICT, store)
 
 
 def test_a_store_that_cannot_be_used_is_one_line(world, evaluated: Path, tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="MLflow"):
-        register(world.model, evaluated, world.people, tmp_path / "out", STRICT, tracking_uri="nonsense://nowhere")
+        registered(world, evaluated, tmp_path / "out", STRICT, "nonsense://nowhere")
 
 
 def test_the_card_says_what_was_measured_and_what_was_not(evaluated: Path) -> None:
     metrics = json.loads((evaluated / "metrics.json").read_text())
-    card = model_card("photoshoot", metrics, gate(metrics, STRICT.gate))
+    card = model_card("photoshoot", metrics, verdict(metrics, None, None, STRICT))
     assert metrics["model"]["digest"] in card and "synthetic people" in card
     assert f"{metrics['metrics']['ssim']['value']:.4g}" in card
     assert f"none: {metrics['metrics']['frechet']['reason']}" in card
     widths = {line.count("|") for line in card.splitlines() if line.startswith("| ") and "plain" in line.lower()}
     assert widths == {5}
+
+
+def test_a_version_is_held_against_the_champion_and_takes_its_place_where_the_settings_say_so(
+        world, store: Store, tmp_path: Path) -> None:
+    """Another network that, by its evaluation, answers exactly as the champion does: no worse, so it passes."""
+    settings = RegisterSettings.model_validate(
+        lenient(4).model_dump() | {"auto_promote": "passed", "champion": {"min_pairs": 8, "face_similarity": 2}})
+    model, evaluation = tmp_path / "model", tmp_path / "evaluation"
+    model.mkdir()
+    small = TrainSettings.model_validate({"width": 4, "max_width": 8, "latent": 8})
+    Reposer(Generator(small, 64, 16), small, 64, 16, "synthetic").save(model / "generator.safetensors")
+    shutil.copytree(store.believed, evaluation)
+    metrics = json.loads((evaluation / "metrics.json").read_text())
+    metrics["model"]["digest"] = file_digest(model / "generator.safetensors")
+    (evaluation / "metrics.json").write_text(json.dumps(metrics))
+
+    def registered_with(duel: Path | None, out: str) -> RegisterSummary:
+        return register(model, evaluation, world.people, world.identities, tmp_path / out, settings, duel=duel,
+                        tracking_uri=store.uri)
+
+    alone = registered_with(None, "alone")
+    assert not alone.passed and alone.verdict.endswith("champion.pairs") and alone.champion == "1"
+    done = challenge(model, world.people, world.identities, evaluation, tmp_path / "duel", settings,
+                     tracking_uri=store.uri)
+    assert (done.status, done.champion) == ("compared", "1")
+    compared = registered_with(tmp_path / "duel", "compared")
+    lines = {line["name"]: line["passed"] for line in compared.lines}
+    assert compared.passed and lines["champion.ssim"] and lines["champion.part.face"], compared.verdict
+    assert compared.model_version == alone.model_version and compared.champion == compared.model_version
+    version = Registry("photoshoot", store.uri).get(compared.model_version)
+    assert version.tags["champion.compared"] == "1" and "gate.champion.perceptual" in version.tags
+    assert (tmp_path / "compared" / "duel.json").is_file()
+    now = standing(Registry("photoshoot", store.uri))
+    assert [(entry.before, entry.to) for entry in now.journal.counting] == [(None, "1"), ("1", version.number)]
+    with pytest.raises(InputError, match="of another model or evaluation"):
+        register(world.model, store.believed, world.people, world.identities, tmp_path / "out", settings,
+                 duel=tmp_path / "duel", tracking_uri=store.uri)

@@ -12,7 +12,8 @@ import torch
 from components.core.identities import Assignment, Identities
 from components.core.images import encode_png
 from components.core.people import PeopleDataset, PersonRecord
-from components.core.people_writer import EncodedPerson, PeopleWriter
+from components.core.people_assembly import assemble
+from components.core.people_writer import EncodedPerson, PartWriter, Plan
 from components.core.texture import to_picture, unwrap
 
 MakePeople = Callable[..., tuple[Path, Path]]
@@ -57,7 +58,7 @@ def make_people(tmp_path: Path) -> MakePeople:
     def make(side: int = 64, texel: int = 8, counts: tuple[int, ...] = (4, 2, 1, 2)) -> tuple[Path, Path]:
         people, identities = tmp_path / f"people-{side}-{texel}", tmp_path / f"identities-{side}-{texel}"
         draw = np.random.default_rng(0)
-        with PeopleWriter(people, resolution=side, texel=texel, origin="synthetic", settings={}, plan="") as writer:
+        with PartWriter(people.with_suffix(".work"), Plan("", side, texel, "synthetic", {}, 1)) as writer:
             with writer.shard(0) as shard:
                 for person, count in enumerate(counts):
                     head = draw.integers(0, 200, 3)
@@ -65,7 +66,7 @@ def make_people(tmp_path: Path) -> MakePeople:
                         outfit = np.random.default_rng((person, photo // 2)).integers(0, 190, (25, 3))
                         outfit[[23, 24]] = head
                         shard.add(_person(f"p{person}-{photo}", f"person-{person}", side, texel, photo % 3 - 1, outfit))
-            writer.finish(1)
+            assemble([writer.folder], people, lambda hashes: {})
         dataset = PeopleDataset.open(people)
         last = f"person-{len(counts) - 1}"
         rows = [Assignment(name, label, 1.0, "test" if label == last else "train")

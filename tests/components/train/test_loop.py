@@ -27,7 +27,8 @@ MakePeople = Callable[..., tuple[Path, Path]]
 # The GAN begins in the middle and R1 comes every other step, so that all of the state is at stake.
 TINY: dict[str, Any] = {
     "width": 4, "max_width": 16, "latent": 8, "batch": 3, "steps": 8, "gan_start": 0.5, "log_every": 1,
-    "sample_every": 5, "checkpoint_every": 3, "weights": {"perceptual": 0, "face": 0, "r1_every": 2},
+    "sample_every": 5, "checkpoint_every": 3,
+    "weights": {"perceptual": 0, "face": 0, "light": 0, "detail": 0, "r1_every": 2},
 }  # fmt: skip
 
 
@@ -241,6 +242,7 @@ def test_every_preset_trains_two_steps_at_its_resolution(name: str, generator: s
     settings = TrainSettings.model_validate(chosen.train.model_dump() | small)
     trace = Trace()
     train(*made, tmp_path / "model", settings, recorder=trace)
-    assert trace.losses[2].keys() >= {"loss/l1", "loss/perceptual", "loss/matte", "loss/face", "loss/gan",
-                                      "loss/patch", "loss/r1", "loss/patch_r1"}
+    assert trace.losses[2].keys() >= {"loss/l1", "loss/detail", "loss/perceptual", "loss/matte", "loss/face",
+                                      "loss/gan", "loss/patch", "loss/r1", "loss/patch_r1"}
+    assert ("loss/light" in trace.losses[2]) == (generator == "warp")
     assert Reposer.load(tmp_path / "model" / "generator.safetensors").resolution == chosen.preprocess.resolution

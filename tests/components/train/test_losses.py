@@ -44,6 +44,46 @@ def test_l1_pulls_towards_the_photo_and_inside_only() -> None:
     assert person.grad.count_nonzero() == 3
 
 
+def test_the_head_weighs_more_and_the_hair_with_it() -> None:
+    poses = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
+    poses[:, 0, 20:40, 20:40] = 24
+    poses[:, 0, 40:60, 10:50] = 2
+    weight = losses.emphasis(poses, 3.0)
+    assert weight.shape == (1, 1, 64, 64)
+    assert (weight[0, 0, 18:42, 18:42] == 3).all() and (weight[0, 0, 45:] == 1).all() and (weight[0, 0, :16] == 1).all()
+    assert torch.equal(losses.emphasis(poses, 1.0), torch.ones(1, 1, 64, 64))
+
+
+def test_light_is_the_heads_mean_colour_and_nothing_else() -> None:
+    poses = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
+    poses[:, 0, 2:10, 2:10] = 23
+    valid, photo = torch.ones(1, 1, 16, 16), torch.rand(1, 3, 16, 16)
+    head = (poses[:, :1] == 23).expand(-1, 3, -1, -1)
+    shuffled = photo.clone()
+    shuffled[head] = photo[head].reshape(3, 64)[:, torch.randperm(64)].flatten()
+    assert losses.light(shuffled, valid, photo, poses).item() == pytest.approx(0, abs=1e-6)
+    darker = ((photo + 1) * 0.8 - 1).requires_grad_()
+    value = losses.light(darker, valid, photo, poses)
+    assert value.item() == pytest.approx(-math.log(0.8), abs=0.01)
+    value.backward()
+    assert darker.grad is not None and (darker.grad[head] < 0).all() and not darker.grad[~head].any()
+    assert losses.light(photo - 1, valid * 0, photo, poses).item() == 0
+
+
+def test_detail_is_about_how_crisp_not_where() -> None:
+    torch.manual_seed(0)
+    real, matte = torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64)
+    blurred = nn.functional.avg_pool2d(real, 3, stride=1, padding=1).requires_grad_()
+    value = losses.detail(blurred, real, matte)
+    assert losses.detail(real.roll(1, 3), real, matte).item() < 0.2 * value.item()
+    assert losses.detail(real + 0.3, real, matte).item() == pytest.approx(0, abs=1e-5)
+    value.backward()
+    assert blurred.grad is not None and blurred.grad.isfinite().all()
+    crisper = (blurred - 20 * blurred.grad).detach()
+    assert losses.detail(crisper, real, matte).item() < value.item()
+    assert losses.detail(blurred, real, torch.zeros(1, 1, 64, 64)).item() == 0
+
+
 def test_perceptual_looks_at_the_person_and_a_little_around() -> None:
     matte = torch.zeros(1, 1, 32, 32)
     matte[..., 10:20, 10:20] = 1

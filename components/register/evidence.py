@@ -1,0 +1,119 @@
+"""What a version rests on: the artifacts that registration is given, checked against each other, and their digests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.core.digest import code_digest, file_digest
+from components.core.errors import DataError, InputError
+from components.core.identities import Identities
+from components.core.images import encode_png
+from components.core.people import PeopleDataset
+from components.core.settings import PreprocessSettings, RegisterSettings
+from components.register.registry import Files
+
+EVALUATION = "photoshoot.evaluation/2"
+DUEL = "photoshoot.duel/1"
+LINEAGE = "photoshoot.lineage/1"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A model with its evaluation, the people it was made from, and its comparison with the champion, if one was
+    made. All of one piece: made from each other."""
+
+    generator: Path
+    evaluation: Path
+    metrics: dict[str, Any]
+    metrics_digest: str
+    people: PeopleDataset
+    identities: Identities
+    duel: dict[str, Any] | None
+    first_pair: tuple[str, str]
+    """Source and target of the evaluation's first pair."""
+
+    @staticmethod
+    def open(model: Path, evaluation: Path, people: Path, identities: Path, duel: Path | None) -> Evidence:
+        """Read and check. Raises `InputError` for what is missing or belongs to another model, `DataError` for torn
+        files and other format versions."""
+        generator, path = model / "generator.safetensors", evaluation / "metrics.json"
+        if not generator.is_file():
+            raise InputError("no generator here", path=generator, remedy="train one with `photoshoot train`")
+        metrics = _read(path, EVALUATION, "evaluation", "evaluate")
+        if file_digest(generator) != metrics["model"]["digest"]:
+            raise InputError("this evaluation is of another model", path=path, remedy="evaluate this model")
+        dataset, owners = PeopleDataset.open(people), Identities.open(identities)
+        if dataset.digest != metrics["people"]["digest"]:
+            raise InputError("this evaluation is of other people", path=path,
+                             remedy="give the people it was made with")
+        if owners.digest != metrics["identities"]["digest"]:
+            raise InputError("this evaluation is of other identities", path=path,
+                             remedy="give the identities it was made with")
+        found = None if duel is None else _read(duel / "duel.json", DUEL, "comparison", "challenge")
+        digest = file_digest(path)
+        if found is not None and (found["model"], found["evaluation"]) != (metrics["model"]["digest"], digest):
+            raise InputError("this comparison is of another model or evaluation", path=duel,
+                             remedy="compare this one with `photoshoot challenge`")
+        first = _first_pair(evaluation, dataset)
+        return Evidence(generator, evaluation, metrics, digest, dataset, owners, found, first)
+
+    def digests(self, settings: RegisterSettings) -> dict[str, str]:
+        """By what a version is known again: model, data, evaluation, thresholds."""
+        return {
+            "digest.model": self.metrics["model"]["digest"], "digest.people": self.metrics["people"]["digest"],
+            "digest.identities": self.metrics["identities"]["digest"], "digest.evaluation": self.metrics_digest,
+            "digest.gate": hashlib.sha256(settings.gate.model_dump_json().encode()).hexdigest(),
+        }
+
+    def files(self) -> Files:
+        """What a version is made of."""
+        return Files(self.generator, self._cut(), self.lineage(), self.example())
+
+    def example(self) -> dict[str, bytes]:
+        """The columns of one pair: the evaluation's first, or the first person in their own pose."""
+        source, target = (self.people[self.people.index(name)] for name in self.first_pair)
+        return {"source_photo": encode_png(source.photo), "source_pose": encode_png(source.iuv),
+                "source_matte": encode_png(source.matte), "target_pose": encode_png(target.iuv)}
+
+    def lineage(self) -> dict[str, Any]:
+        """What the model was trained on: digests of its photos, so that a later comparison can tell whether it has
+        seen the people it is asked about."""
+        digests = self.people.column("photo_digest")
+        trained = self.identities.members(self.people, "train")
+        return {"format": LINEAGE, "people": self.people.digest, "identities": self.identities.digest,
+                "training_photos": sorted({str(digests[int(k)]) for group in trained.values() for k in group})}
+
+    def _cut(self) -> dict[str, Any]:
+        """How the version cuts people out: as its data set did, but small people too: they are all a user may have."""
+        settings = PreprocessSettings.model_validate(self.people.settings).model_dump(mode="json")
+        return settings | {"min_person": 8, "min_coverage": 0.0}
+
+
+def code() -> dict[str, str]:
+    """Digest of the code that models are made and judged with."""
+    return {"digest.code": code_digest("core", "preprocess", "cluster", "train", "evaluate")}
+
+
+def _first_pair(evaluation: Path, people: PeopleDataset) -> tuple[str, str]:
+    with open(evaluation / "pairs.jsonl", encoding="utf-8") as lines:
+        first: Mapping[str, Any] = json.loads(next(lines, "{}"))
+    return str(first.get("source", people.ids[0])), str(first.get("target", people.ids[0]))
+
+
+def _read(path: Path, expected: str, what: str, command: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"no {what} here", path=path, remedy=f"make one with `photoshoot {command}`") from None
+    except ValueError:
+        raise DataError(f"torn {path.name}", path=path, remedy=f"`photoshoot {command}` again") from None
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != expected:
+        raise DataError(f"format {found}, expected {expected}", path=path,
+                        remedy=f"`photoshoot {command}` again with this version")
+    return dict(content)

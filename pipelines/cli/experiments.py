@@ -1,0 +1,52 @@
+"""Experiments about the method."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.app import RESULTS, JsonOption, PresetOption, SetOption, SettingsOption, app, settings_from
+
+experiments = typer.Typer(help="Questions about the method itself, answered on people nobody trained on.",
+                          no_args_is_help=True)
+app.add_typer(experiments, name="experiment", rich_help_panel=RESULTS)
+
+
+@experiments.command()
+def identity(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the page and its picture.")] = Path("docs/experiments"),
+    work: Annotated[Path, typer.Option("--work", help="Folder for people and models; what is there is used again.")]
+    = Path(".photoshoot/experiments/identity"),
+    people: Annotated[Path | None, typer.Option("--people", help="People data set (default: made here).")] = None,
+    identities: Annotated[Path | None, typer.Option("--identities", help="Their identities.")] = None,
+    preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Train `paper` and `warp` alike and compare them, plain warping and a copy-cat on held-out people."""
+    settings = settings_from(preset_name, settings_file, changes)
+    from components.core.tracking import step_run
+    from pipelines.display import table
+    from pipelines.experiments import page
+    from pipelines.experiments.identity import Study, made_people, run
+
+    found = made_people(people, identities, work, settings)
+    with step_run("experiment", name="identity") as recorder:
+        findings = run(*found, work, settings, recorder)
+        written = page.write(findings, Study(*found, settings), out)
+        recorder.artifact(written)
+        recorder.artifact(out / page.PICTURE)
+    if as_json:
+        import json
+
+        rows = {kind: {row.name: {name: figure.to_json() for name, figure in row.figures.items()} for row in rows}
+                for kind, rows in findings.rows.items()}
+        curves = {name: asdict(curve)["points"] for name, curve in findings.curves.items()}
+        print(json.dumps({"status": "succeeded", "page": str(written), "figures": rows, "curves": curves}))
+        return
+    figures = findings.rows["transfer"]
+    table("identity recovered, held-out people", ("", ""),
+          [(row.name, f"{row.figures['identity_recovered'].value or float('nan'):.2f}") for row in figures]
+          + [("written to", str(written))])

@@ -1,0 +1,103 @@
+"""Painters that an experiment compares beside those of the evaluation: a copy-cat, an average, several photos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from components.core import texture
+from components.core.networks.generator import Reposer, SourceBatch
+from components.core.people import Person
+from components.core.sources import merged
+from components.evaluate.album import Album
+from components.evaluate.painters import Painted
+from components.evaluate.pairs import Case
+from components.evaluate.quality import Images, over
+
+_EVERY = 4  # Of pixels, where poses are compared.
+
+
+class NearestPainter:
+    """What a model that only remembers would do: the photo, of all trained on, in the most alike clothes and pose.
+
+    Of the training people the one whose texture differs least from the source's where both are seen; of that
+    person's photos the one whose pose map shows the same parts at most pixels.
+    """
+
+    name = "nearest_training_photo"
+
+    def __init__(self, trained: Sequence[npt.NDArray[np.int64]]) -> None:
+        self._trained = [[int(index) for index in group] for group in trained]
+
+    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+        chosen = [self._nearest(people, people[case.source], people[case.target].iuv) for case in cases]
+        photos, mattes, poses = (np.stack([getattr(person, name) for person in chosen])
+                                 for name in ("photo", "matte", "iuv"))
+        return Painted(over(photos, mattes, background), mattes, poses)
+
+    def _nearest(self, people: Album, source: Person, pose: Images) -> Person:
+        group = min(self._trained, key=lambda members: min(_apart(source, people[index]) for index in members))
+        thin = pose[::_EVERY, ::_EVERY, 0]
+        return max((people[index] for index in group),
+                   key=lambda person: float((person.iuv[::_EVERY, ::_EVERY, 0] == thin).mean()))
+
+
+def _apart(one: Person, other: Person) -> float:
+    both = one.seen & other.seen
+    if both.mean() < 0.01:
+        return float("inf")
+    return float(np.abs(one.texture[both].astype(np.int16) - other.texture[both]).mean())
+
+
+class MeanPainter:
+    """The mean of all training photos, whoever is asked for."""
+
+    name = "mean_image"
+
+    def __init__(self, people: Album, trained: Sequence[npt.NDArray[np.int64]]) -> None:
+        everybody = [people[int(index)] for group in trained for index in group]
+        self._matte = np.mean([person.matte for person in everybody], axis=0)
+        weighted = np.mean([person.photo * (person.matte[..., None] / 255) for person in everybody], axis=0)
+        self._photo = np.rint(weighted / np.maximum(self._matte / 255, 1e-3)[..., None]).clip(0, 255).astype(np.uint8)
+
+    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+        poses = np.stack([people[case.target].iuv for case in cases])
+        mattes = np.repeat(np.rint(self._matte).astype(np.uint8)[None], len(cases), 0)
+        return Painted(over(np.repeat(self._photo[None], len(cases), 0), mattes, background), mattes, poses)
+
+
+class SourcesPainter:
+    """The face from `count` photos of the person: the case's source first, then others, never the target.
+
+    With a `Reposer` the model paints; without one the merged texture is looked up (`texture.complete`).
+    """
+
+    def __init__(self, count: int, members: Sequence[npt.NDArray[np.int64]], reposer: Reposer | None) -> None:
+        self.name = f"{'model' if reposer else 'texture_warp'}_{count}"
+        self._count, self._reposer = count, reposer
+        self._group = {int(index): [int(other) for other in group] for group in members for index in group}
+
+    def sources(self, case: Case) -> list[int]:
+        """Data set indices of the photos for `case`."""
+        rest = [index for index in self._group[case.source] if index not in (case.source, case.target)]
+        return [case.source, *rest][: self._count]
+
+    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+        targets = [people[case.target] for case in cases]
+        sources = [[people[index] for index in self.sources(case)] for case in cases]
+        found = [merged(faces, target.iuv, [target] if case.kind == "transfer" else None)
+                 for case, faces, target in zip(cases, sources, targets, strict=True)]
+        poses = np.stack([target.iuv for target in targets])
+        if self._reposer is None:
+            looked_up = [texture.sample(texture.complete(one.texture, one.seen)[0], pose)
+                         for one, pose in zip(found, poses, strict=True)]
+            mattes = np.stack([valid for _, valid in looked_up]).astype(np.uint8) * 255
+            return Painted(over(np.stack([image for image, _ in looked_up]), mattes, background), mattes, poses)
+        views = [faces[one.view] for faces, one in zip(sources, found, strict=True)]
+        batch = SourceBatch(np.stack([one.texture for one in found]), np.stack([one.seen for one in found]),
+                            *(np.stack([getattr(view, name) for view in views]) for name in ("photo", "matte", "iuv")))
+        backgrounds = np.ascontiguousarray(np.broadcast_to(np.asarray(background, np.uint8), poses.shape))
+        output = self._reposer.repose(batch, poses, backgrounds)
+        return Painted(output.images, output.mattes, poses)

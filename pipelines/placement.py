@@ -1,0 +1,302 @@
+"""Where each step runs on a cluster: profiles in YAML, put on KFP tasks as the pipeline is built.
+
+A profile names node pools (selector, tolerations, accelerator) and, per step, the pool with what the step asks of it.
+What belongs to a pool becomes an input of the compiled pipeline (``gpu_node_selector``, ``gpu_tolerations``,
+``gpu_accelerator``, ``gpu_count``, the same for ``cpu``), so that another pool can be chosen at submission without
+compiling again. KFP fixes the rest when it compiles.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from components.core.errors import SettingsError, machine_errors
+from pipelines.steps import STEPS, TASK_STEP, step_of
+
+if TYPE_CHECKING:
+    from kfp.dsl.pipeline_task import PipelineTask
+
+DEFAULT = "default"
+POOLS = ("cpu", "gpu")
+SHARED_MEMORY, SCRATCH, STATE = "/dev/shm", "/scratch", "/state"
+_DURATION = re.compile(r"(\d+)(s|m|h|d)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST_WAIT_S = 3600
+_QUANTITY = re.compile(r"\d+(\.\d+)?(m|[kMGTPE]|[KMGTPE]i)?")
+
+
+def seconds(duration: str) -> int:
+    """Seconds in a duration such as ``90s``, ``30m``, ``12h``, ``2d``. Raises `ValueError`."""
+    found = _DURATION.fullmatch(duration)
+    if not found:
+        raise ValueError(f"{duration!r} is not a duration: write 90s, 30m, 12h or 2d")
+    return int(found[1]) * _SECONDS[found[2]]
+
+
+def _duration(value: str) -> str:
+    seconds(value)
+    return value
+
+
+def _quantity(value: str) -> str:
+    if not _QUANTITY.fullmatch(value):
+        raise ValueError(f"{value!r} is not a Kubernetes quantity: write 2, 500m, 16Gi")
+    return value
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+Quantity = Annotated[str, AfterValidator(_quantity)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Toleration(_Part):
+    """A Kubernetes toleration (core/v1)."""
+
+    key: str | None = None
+    operator: Literal["Equal", "Exists"] = "Equal"
+    value: str | None = None
+    effect: Literal["NoExecute", "NoSchedule", "PreferNoSchedule"] | None = None
+
+    @model_validator(mode="after")
+    def _exists_has_no_value(self) -> Self:
+        if self.operator == "Exists" and self.value is not None:
+            raise ValueError("operator Exists takes no value")
+        return self
+
+    def to_kubernetes(self) -> dict[str, str]:
+        """As in a pod's specification."""
+        return self.model_dump(exclude_none=True)
+
+
+class Pool(_Part):
+    """Nodes of one kind."""
+
+    node_selector: dict[str, str] = {}
+    """Labels that a node must have."""
+    tolerations: list[Toleration] = []
+    """Taints of the pool that the pods accept."""
+    accelerator: str = "nvidia.com/gpu"
+    """Resource name of the accelerator."""
+    count: int = Field(0, ge=0)
+    """Accelerators per pod; 0 asks for none."""
+
+
+class Retries(_Part):
+    """What happens when a pod fails or its node goes away.
+
+    KFP hands these to Argo, which retries pods that failed (evicted, out of memory, exit code), and not those whose
+    object disappeared with the node: such a run fails, and `photoshoot retry` goes on with it.
+    """
+
+    count: int = Field(0, ge=0)
+    """Times a step is tried again."""
+    wait: Duration = "30s"
+    """Wait before the first retry."""
+    factor: int = Field(2, ge=1)
+    """Growth of the wait from one retry to the next. Argo reads whole numbers only."""
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        last = seconds(self.wait) * self.factor ** max(self.count - 1, 0)
+        if last > _LONGEST_WAIT_S:
+            raise ValueError(f"the last of {self.count} retries would wait {last / 3600:.0f} hours, and KFP knows no "
+                             "longest wait: take fewer retries, a shorter wait or factor 1")
+        return self
+
+
+class Secret(_Part):
+    """Keys of a Kubernetes Secret as environment variables."""
+
+    name: str
+    """Name of the Secret."""
+    env: dict[str, str]
+    """Key in the Secret -> environment variable."""
+    optional: bool = False
+    """Whether pods start without it."""
+
+
+class Placement(_Part):
+    """What one step asks for."""
+
+    pool: Literal["cpu", "gpu"] = "cpu"
+    """Which pool."""
+    cpu: Quantity = "1"
+    """CPU cores requested."""
+    memory: Quantity = "2Gi"
+    """Memory requested, and its limit: a step that needs more is ended, its neighbours are not."""
+    shared_memory: Quantity | None = None
+    """Size of a memory-backed /dev/shm, which data loader processes pass batches through; Kubernetes gives 64 MB."""
+    scratch: Quantity | None = None
+    """Size of a disk for temporary files, /scratch."""
+    timeout: Duration = "1d"
+    """The step fails after this time, retries included."""
+    retries: Retries = Retries()
+    """Retries with back-off."""
+    secrets: list[Secret] = []
+    """Secrets that the step's environment needs."""
+    environment: dict[str, str] = {}
+    """Environment variables."""
+    cache: bool | None = None
+    """Whether KFP may reuse an earlier result; null leaves the pipeline's choice. What the pipeline never reuses (a
+    study that is opened again, the registry) it never reuses."""
+
+
+class Profile(_Part):
+    """A cluster, as the pipeline sees it."""
+
+    name: str
+    """Name, for messages."""
+    service_account: str | None = None
+    """Kubernetes service account of the run's pods; null: the namespace's pipeline default."""
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """Images are named by content, so IfNotPresent never serves a stale one."""
+    image_pull_secrets: list[str] = []
+    """Secrets for a private image registry."""
+    tracking_uri: str | None = None
+    """Address of the MLflow server inside the cluster."""
+    state_claim: str | None = None
+    """Persistent volume claim where interrupted steps keep what they need to go on, mounted at /state."""
+    pools: dict[Literal["cpu", "gpu"], Pool] = {}
+    """The node pools."""
+    steps: dict[str, Placement] = {}
+    """Per step; `default` is for every step that is not named. A task of a step that is not like the rest of it
+    (`gather`, `prepare-study`) may be named too."""
+
+    @model_validator(mode="after")
+    def _steps_exist(self) -> Self:
+        unknown = set(self.steps) - {*STEPS, *TASK_STEP, DEFAULT}
+        if unknown:
+            raise ValueError(f"no step {sorted(unknown)[0]}: steps are {', '.join(STEPS)} and {DEFAULT}")
+        return self
+
+    def step(self, task: str) -> Placement:
+        """The placement of a task: its own, else its step's, else the default."""
+        return self.steps.get(task) or self.steps.get(step_of(task)) or self.steps.get(DEFAULT) or Placement()
+
+    def pool(self, name: str) -> Pool:
+        """A pool; one that the profile does not describe takes any node."""
+        return self.pools.get(name) or Pool()  # type: ignore[call-overload,no-any-return]
+
+    def inputs(self) -> dict[str, Any]:
+        """Pipeline inputs that a submission may change, with this profile's values."""
+        found: dict[str, Any] = {}
+        for name in POOLS:
+            pool = self.pool(name)
+            found |= {
+                f"{name}_node_selector": dict(pool.node_selector),
+                f"{name}_tolerations": [toleration.to_kubernetes() for toleration in pool.tolerations],
+            }
+        gpu = self.pool("gpu")
+        # The count is text: KFP's driver reads accelerator counts given by input as strings.
+        return found | {"gpu_accelerator": gpu.accelerator, "gpu_count": str(gpu.count)}
+
+
+def names() -> list[str]:
+    """Profiles that ship with the package."""
+    return sorted(path.name.removesuffix(".yaml") for path in _shipped().iterdir() if path.name.endswith(".yaml"))
+
+
+def load_profile(name_or_path: str) -> Profile:
+    """A shipped profile by name or one's own YAML file by path. Raises `SettingsError`."""
+    if name_or_path in names():
+        return _parse((_shipped() / f"{name_or_path}.yaml").read_text(encoding="utf-8"), name_or_path)
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        raise SettingsError(f"no profile {name_or_path}",
+                            remedy=f"give one of {', '.join(names())} or a YAML file of your own")
+    with machine_errors(path):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
+            raise SettingsError("not a readable profile", path=path, remedy=f"shipped ones are {', '.join(names())}"
+                                ) from None
+    return _parse(text, str(path))
+
+
+def _shipped() -> Any:
+    return resources.files("pipelines") / "profiles"
+
+
+def _parse(text: str, source: str) -> Profile:
+    try:
+        tree = yaml.safe_load(text)
+        return Profile.model_validate({"name": Path(source).stem, **tree} if isinstance(tree, dict) else tree)
+    except yaml.YAMLError as error:
+        raise SettingsError(f"profile {source}: not YAML: {str(error).splitlines()[0]}",
+                            remedy="compare it with a shipped profile") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the profile"
+        raise SettingsError(f"profile {source}: {where}: {first['msg'].removeprefix('Value error, ')}",
+                            remedy="docs/gke.md describes profiles") from None
+
+
+def place(task: PipelineTask, name: str, profile: Profile, inputs: Mapping[str, Any]) -> None:
+    """Put the placement of the task called `name` on it.
+
+    Args:
+        task: The KFP task.
+        name: Name of its component: one of `STEPS` or a key of `TASK_STEP`.
+        profile: The cluster.
+        inputs: The pipeline's inputs that `Profile.inputs` names, as KFP channels: what a submission may change.
+    """
+    from kfp import kubernetes
+
+    asked = profile.step(name)
+    kubernetes.add_node_selector_json(task, inputs[f"{asked.pool}_node_selector"])
+    kubernetes.add_toleration_json(task, inputs[f"{asked.pool}_tolerations"])
+    if asked.pool == "gpu":
+        # The setters alone do not carry the inputs into a loop: its sub-pipeline would lack what its tasks refer to.
+        task.register_pipeline_channels([inputs["gpu_accelerator"], inputs["gpu_count"]])
+        task.set_accelerator_type(inputs["gpu_accelerator"]).set_accelerator_limit(inputs["gpu_count"])
+    task.set_cpu_request(asked.cpu).set_memory_request(asked.memory).set_memory_limit(asked.memory)
+    kubernetes.set_timeout(task, seconds(asked.timeout))
+    if asked.retries.count:
+        retries = asked.retries
+        # KFP's "max duration" is no longest wait: it counts from the first attempt's start, and attempts end with it.
+        task.set_retry(retries.count, f"{seconds(retries.wait)}s", retries.factor, f"{seconds(asked.timeout)}s")
+    if asked.cache is not None:
+        task.set_caching_options(asked.cache)
+    _environment(task, profile, asked)
+    _volumes(task, profile, asked)
+    kubernetes.set_image_pull_policy(task, profile.image_pull_policy)
+    if profile.image_pull_secrets:
+        kubernetes.set_image_pull_secrets(task, list(profile.image_pull_secrets))
+
+
+def _environment(task: PipelineTask, profile: Profile, asked: Placement) -> None:
+    from kfp import kubernetes
+
+    variables = dict(asked.environment)
+    if profile.tracking_uri:
+        variables.setdefault("MLFLOW_TRACKING_URI", profile.tracking_uri)
+    if profile.state_claim:
+        variables.setdefault("PHOTOSHOOT_STATE", STATE)
+    if asked.scratch:
+        variables.setdefault("TMPDIR", SCRATCH)
+    for name, value in variables.items():
+        task.set_env_variable(name, value)
+    for secret in asked.secrets:
+        kubernetes.use_secret_as_env(task, secret.name, dict(secret.env), optional=secret.optional)
+
+
+def _volumes(task: PipelineTask, profile: Profile, asked: Placement) -> None:
+    from kfp import kubernetes
+
+    if asked.shared_memory:
+        kubernetes.empty_dir_mount(task, "shared-memory", SHARED_MEMORY, medium="Memory",
+                                   size_limit=asked.shared_memory)
+    if asked.scratch:
+        kubernetes.empty_dir_mount(task, "scratch", SCRATCH, size_limit=asked.scratch)
+    if profile.state_claim:
+        kubernetes.mount_pvc(task, profile.state_claim, STATE)
