@@ -219,8 +219,8 @@ def run_seconds(run: V2beta1Run) -> float:
     """Seconds that a run has taken so far."""
     if not _is_time(run.created_at):
         return 0.0
-    end = run.finished_at.timestamp() if _is_time(run.finished_at) else time.time()
-    return round(max(end - run.created_at.timestamp(), 0.0), 1)
+    end = float(run.finished_at.timestamp()) if _is_time(run.finished_at) else time.time()
+    return round(max(end - float(run.created_at.timestamp()), 0.0), 1)
 
 
 def look_at(server: Server, run_id: str) -> Callable[[], Sequence[Trouble]]:

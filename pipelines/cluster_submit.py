@@ -16,8 +16,9 @@ import kfp_server_api
 import yaml
 
 from components.core import tracking
-from components.core.errors import InputError
+from components.core.errors import InputError, MachineError
 from components.core.settings import Settings
+from components.core.storage import is_remote, open_location
 from pipelines.cluster import LostConnection, Server, equals
 from pipelines.compilation import compile_pipeline
 from pipelines.placement import Profile
@@ -64,7 +65,7 @@ def submit(server: Server, order: Order, parent_run: str = "") -> Submitted:
     Should the connection break at the wrong moment, the server is asked whether it had taken the run: there are
     never two of it. Raises `PhotoshootError` subclasses: a wrong argument, a server that refuses or is gone.
     """
-    documents = compiled(order)
+    documents = compiled(order, fingerprint(order.photos))
     arguments = typed_arguments(documents[0], order.arguments)
     if parent_run:
         _tell_steps(documents[0], {tracking.PARENT_RUN_ID: parent_run})
@@ -97,9 +98,10 @@ def named(order: Order) -> Order:
 def schedule(server: Server, order: Order, cron: str) -> str:
     """Start a run at every time that `cron` names (six fields, seconds first; UTC); returns the schedule's id.
 
-    The pipeline and its settings are those of now; a run that is still under way keeps the next from starting.
+    The pipeline and its settings are those of now, the photos those of then; a run that is still under way keeps the
+    next from starting.
     """
-    documents = compiled(order)
+    documents = compiled(order, None)
     arguments = typed_arguments(documents[0], order.arguments)
     experiment = server.experiment(order.experiment or order.settings.experiment).experiment_id
     source, _ = _source(server, order, documents)
@@ -125,15 +127,36 @@ def six_fields(cron: str) -> str:
     return " ".join(fields)
 
 
-def compiled(order: Order) -> list[dict[str, Any]]:
-    """The pipeline's documents: its specification and what belongs to Kubernetes."""
-    if order.photos is not None and "://" not in order.photos:
+def fingerprint(photos: str | None) -> str | None:
+    """Digest of the photos under a gs:// prefix, by which KFP's cache notices new ones; None where they cannot be seen
+    from here, and are to be taken for new. Raises `InputError` when there are none."""
+    if photos is None or not is_remote(photos):
+        return ""
+    try:
+        stamps = open_location(photos).stamps()
+    except MachineError:
+        return None  # the steps' account may read what this one may not
+    if not stamps:
+        raise InputError(f"{photos}: no files there", remedy="give --photos a gs:// prefix of photos")
+    return hashlib.sha256(json.dumps(stamps, sort_keys=True).encode()).hexdigest()
+
+
+def compiled(order: Order, digest: str | None) -> list[dict[str, Any]]:
+    """The pipeline's documents: its specification and what belongs to Kubernetes.
+
+    `digest` is the fingerprint of the photos; None has them looked at anew in every run.
+    """
+    if order.photos is not None and not is_remote(order.photos):
         raise InputError("a cluster cannot read this folder", path=order.photos,
                          remedy="copy the photos to a bucket and give --photos gs://...")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pipeline.yaml"
-        compile_pipeline(order.settings, path, order.photos, order.registry, order.profile)
-        return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+        compile_pipeline(order.settings, path, order.photos, order.registry, order.profile, digest or "")
+        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    for executor in documents[0]["deploymentSpec"]["executors"].values():
+        if digest is None and "importer" in executor:
+            executor["importer"]["reimport"] = True  # a new artifact each time: nothing is reused for it
+    return documents
 
 
 def typed_arguments(spec: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
@@ -152,7 +175,7 @@ def typed_arguments(spec: Mapping[str, Any], given: Mapping[str, str]) -> dict[s
 
 
 def _parsed(name: str, text: str, kind: type) -> Any:
-    words = "a mapping such as '{label: value}'" if kind is dict else "a list such as '[{key: taint, operator: Exists}]'"
+    words = "a mapping such as {label: value}" if kind is dict else "a list such as [{key: taint, operator: Exists}]"
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:

@@ -9,14 +9,15 @@ import yaml
 from components.core.atomic import atomic_path
 from components.core.errors import InputError
 from components.core.settings import Settings
-from pipelines.images import images
+from pipelines.images import pushed_images
 from pipelines.local import folder_digest
 from pipelines.placement import Profile
 from pipelines.training import training_pipeline
 
 
 def compile_pipeline(
-    settings: Settings, out: Path, photos: str | None = None, registry: str = "", profile: Profile | None = None
+    settings: Settings, out: Path, photos: str | None = None, registry: str = "", profile: Profile | None = None,
+    photos_digest: str = "",
 ) -> None:
     """Write the IR YAML to `out`.
 
@@ -24,18 +25,20 @@ def compile_pipeline(
         settings: What each step does.
         out: A ``.yaml`` file.
         photos: gs:// prefix or folder; None synthesises people.
-        registry: Prefix of the image names, without which a cluster looks them up by its own defaults.
+        registry: Prefix of the image names: by digest what was pushed there, else by content. Empty: the one that was
+            pushed to, if there is one.
         profile: The cluster that it is for; None places no step.
+        photos_digest: Fingerprint of photos at a gs:// prefix; a folder's is taken here.
     """
     if out.suffix not in (".yaml", ".yml"):
         raise InputError("not a YAML file name", path=out, remedy="choose a name that ends in .yaml")
-    digest = ""
+    digest = photos_digest
     if photos is not None and "://" not in photos:
         digest = folder_digest(Path(photos))
         photos = str(Path(photos).absolute())
     from kfp import compiler
 
-    pipeline = training_pipeline(settings, images(registry), photos, digest, profile)
+    pipeline = training_pipeline(settings, pushed_images(registry), photos, digest, profile)
     with atomic_path(out) as partial:
         compiler.Compiler().compile(pipeline, str(partial))
         check_pipeline_yaml(partial)

@@ -18,7 +18,8 @@ from components.evaluate.report import read_curves
 from components.evaluate.sheet import SAMPLES
 from pipelines.differences import Judged
 from pipelines.home import Home
-from pipelines.run import EVIDENCE, RESULT_FILE, SETTINGS_FILE
+from pipelines.local_run import SETTINGS_FILE
+from pipelines.run import EVIDENCE, RESULT_FILE
 from pipelines.runs import PARENT_TAG, RUN_TAG
 
 if TYPE_CHECKING:

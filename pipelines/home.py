@@ -39,6 +39,18 @@ class Home:
             probe.unlink()
         return Home(root)
 
+    @staticmethod
+    def found(path: Path) -> Home:
+        """Open a home folder to look into. Raises `InputError` when it is not there: a misspelt name makes no folder.
+
+        With an MLflow server in the environment it may be new, for then it holds nothing that is looked for.
+        """
+        root = path.expanduser().absolute()
+        if not (root / "runs").is_dir() and not os.environ.get("MLFLOW_TRACKING_URI"):
+            raise InputError("no home folder here", path=root,
+                             remedy="`photoshoot run` makes one; --home or PHOTOSHOOT_HOME names another")
+        return Home.at(path)
+
     @property
     def tracking_uri(self) -> str:
         """MLflow's store: what the environment says, else a SQLite file here."""

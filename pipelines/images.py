@@ -1,24 +1,119 @@
-"""Names of the container images, changing with the code inside them.
+"""Names of the container images, changing with the code and the recipe inside them.
 
 KFP's cache keys hold a step's image but not what an imported package does. So the tag is a digest of the code the
-step can reach: `components/core`, its own folder, and the versions of the libraries that compute.
+step can reach (`components/core` and its own folder), of the versions of the libraries that compute, and of what its
+image is made from.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import tomllib
 from functools import cache
+from pathlib import Path
+from typing import Any
 
+import components
 from components.core import digest
-from pipelines.steps import STEP_IMAGE, STEP_ROOMS
+from components.core.atomic import atomic_path
+from components.core.errors import DataError, InputError
+from pipelines.steps import STEP_IMAGE, STEP_ROOMS, STEPS
+
+LOCAL = "localhost"
+"""Registry part of the names of images that were built here."""
+ENVIRONMENT = "environment"
+"""Folder of the image that the others start from."""
+LOCK = "PHOTOSHOOT_IMAGES"
+"""Environment variable: another lock file than ``images.lock.json`` beside the code."""
+LOCK_FORMAT = "photoshoot.images/1"
 
 
 def images(registry: str = "") -> dict[str, str]:
-    """Image reference per step, ``[registry/]photoshoot-<image>:<code digest>``."""
+    """Image reference per step by content, ``[registry/]photoshoot-<image>:<code digest>``."""
     prefix = f"{registry.rstrip('/')}/" if registry else ""
     return {step: f"{prefix}photoshoot-{image}:{code_digest(step)}" for step, image in STEP_IMAGE.items()}
 
 
+def pushed_images(registry: str = "") -> dict[str, str]:
+    """Image reference per step for a cluster: by digest where `make push` recorded one, else by content.
+
+    Without `registry` the one that was pushed to, if it is only one. Raises `InputError` for an image that was
+    pushed from other code than this: a cluster would run, and its cache reuse, what is not in front of you.
+    """
+    registry = registry.rstrip("/")
+    locked = read_lock()
+    if not registry and len(locked) == 1:
+        (registry,) = locked
+    if registry not in locked:
+        return images(registry)
+    entries = locked[registry]
+    stale = [step for step in STEPS if entries.get(step, {}).get("content") != code_digest(step)]
+    if stale:
+        raise InputError(f"what was pushed to {registry} is not this code: {', '.join(stale)}", path=lock_path(),
+                         remedy=f"make images, then make push REGISTRY={registry}")
+    return {step: str(entries[step]["reference"]) for step in STEPS}
+
+
 @cache
 def code_digest(step: str) -> str:
-    """Digest (16 hex digits) of all code that `step` can reach."""
-    return digest.code_digest("core", *STEP_ROOMS.get(step, (step,)))
+    """Digest (16 hex digits) of all code that `step` can reach and of what its image is made from."""
+    code = digest.code_digest("core", *STEP_ROOMS.get(step, (step,)))
+    return hashlib.sha256(f"{code} {recipe_digest(STEP_IMAGE[step])}".encode()).hexdigest()[:16]
+
+
+def recipe_digest(image: str) -> str:
+    """Digest (16 hex digits) of an image's Dockerfile, its environment's, the pinned versions and the requirements.
+
+    The package alone, without the repository around it, has no recipes: then it is always the same.
+    """
+    recipe = hashlib.sha256()
+    for name in dict.fromkeys((ENVIRONMENT, image)):
+        recipe.update(_content(repository() / "images" / name / "Dockerfile") + b"\0")
+    recipe.update(_content(repository() / "constraints.txt") + b"\0")
+    project = tomllib.loads(_content(repository() / "pyproject.toml").decode()).get("project", {})
+    if image != ENVIRONMENT:
+        wanted = [project.get("dependencies"), project.get("optional-dependencies")]
+        recipe.update(json.dumps(wanted, sort_keys=True).encode())
+    return recipe.hexdigest()[:16]
+
+
+def repository() -> Path:
+    """The folder that holds the code, images/ and constraints.txt."""
+    return Path(components.__file__).parent.parent
+
+
+def lock_path() -> Path:
+    """File with the digests of what was pushed."""
+    return Path(os.environ.get(LOCK) or repository() / "images.lock.json")
+
+
+def read_lock() -> dict[str, dict[str, dict[str, str]]]:
+    """What was pushed: registry -> step -> content (tag), variant (of the build) and reference (by digest).
+
+    Raises `DataError` when the file is not a lock file.
+    """
+    path = lock_path()
+    if not path.is_file():
+        return {}
+    try:
+        lock: Any = json.loads(path.read_text(encoding="utf-8"))
+        if lock["format"] != LOCK_FORMAT:
+            raise DataError(f"format {lock['format']!r}, not {LOCK_FORMAT}", path=path, remedy="make push writes it")
+        return {registry: {step: dict(entry) for step, entry in steps.items()}
+                for registry, steps in lock["registries"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"not a lock file of images ({error})", path=path,
+                        remedy="delete it; make push writes it anew") from None
+
+
+def write_lock(registries: dict[str, dict[str, dict[str, str]]]) -> None:
+    """Keep what was pushed."""
+    with atomic_path(lock_path()) as partial:
+        text = json.dumps({"format": LOCK_FORMAT, "registries": registries}, indent=1, sort_keys=True)
+        partial.write_text(text + "\n", encoding="utf-8")
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""

@@ -1,4 +1,4 @@
-"""Run the pipeline on this machine, without containers, and follow it.
+"""Run the pipeline on this machine, in containers or without, and follow it.
 
 KFP's local runner works in a child process of its own session: its output goes to a log file, it is followed through
 the events that steps append to a file, and when this process is interrupted the whole group ends with it.
@@ -6,6 +6,7 @@ the events that steps append to a file, and when this process is interrupted the
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -17,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from components.core import progress, step, tracking
-from components.core.errors import InputError, PhotoshootError, machine_errors
+from components.core.errors import InputError, MachineError, PhotoshootError, machine_errors
 from components.core.settings import Settings
 from components.core.storage import is_remote, mirror, open_location
+from pipelines.containers import Limits, containers
 from pipelines.home import Home
 from pipelines.processes import ended_with_us
+from pipelines.steps import step_of
 
 Event = dict[str, Any]
 
@@ -31,11 +34,13 @@ JOB_FILE = "job.json"
 OUTPUTS_FILE = "outputs.json"
 TRAINING, TUNING = "training", "tuning"
 _POLL_S = 0.1
+_TASKS_AT_ONCE = 2
+"""Of one fan-out: what KFP's local runner allows."""
 
 
 def run_steps(
     settings: Settings, photos: str | None, home: Home, folder: Path, parent_run: str,
-    on_event: Callable[[Event], None], pipeline: str = TRAINING,
+    on_event: Callable[[Event], None], pipeline: str = TRAINING, limits: Limits | None = None,
 ) -> dict[str, Path]:
     """Execute a pipeline; return its artifact folders by name (people, identities, model, evaluation, version).
 
@@ -47,6 +52,7 @@ def run_steps(
         parent_run: MLflow run that the steps become children of.
         on_event: Called with every event of the steps, in order.
         pipeline: `TRAINING`, or `TUNING`, which ends with the loss weights (people, identities, weights).
+        limits: Run each step in its container, which may take this much; None: without containers.
 
     Raises:
         PhotoshootError: A step failed; what it said, or where its log is.
@@ -61,14 +67,24 @@ def run_steps(
         "cache": str(home.cache),
         "outputs": str(folder / OUTPUTS_FILE),
     }
+    with contextlib.ExitStack() as while_it_runs:
+        if limits is not None:
+            engine = containers(settings, photos, home, folder / EVENTS_FILE, folder / LOG_FILE, limits)
+            job["containers"] = while_it_runs.enter_context(engine).to_tree()
+        return _execute(job, home, folder, parent_run, on_event)
+
+
+def _execute(job: dict[str, Any], home: Home, folder: Path, parent_run: str, on_event: Callable[[Event], None]
+             ) -> dict[str, Path]:
     events = folder / EVENTS_FILE
     with machine_errors(folder):
         (folder / JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
         events.touch()
-        log = open(folder / LOG_FILE, "wb")  # noqa: SIM115  # outlives this block: the child writes to it
+        log = open(folder / LOG_FILE, "ab")  # noqa: SIM115  # outlives this block: the child and its containers add to it
     environment = os.environ | {
         progress.PROGRESS_FILE: str(events),
         step.STATE: str(home.state),
+        step.AT_ONCE: str(_TASKS_AT_ONCE),
         tracking.TRACKING_URI: home.tracking_uri,
         tracking.PARENT_RUN_ID: parent_run,
         step.STUDIES: home.studies_url,
@@ -80,13 +96,18 @@ def run_steps(
             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True,
         )
     failure: Event | None = None
+    under_way: dict[str, Event] = {}
     with ended_with_us(child):
         for event in _follow(events, child):
-            if event.get("state") == "failed":
+            if "state" in event:
+                under_way.pop(event["step"], None)
+            if event.get("state") == "started":
+                under_way[event["step"]] = event
+            elif event.get("state") == "failed":
                 failure = event
             on_event(event)
     if child.returncode != 0:
-        raise _failure(failure, folder / LOG_FILE)
+        raise _failure(failure, list(under_way), folder / LOG_FILE)
     outputs = json.loads((folder / OUTPUTS_FILE).read_text(encoding="utf-8"))
     return {name: Path(path) for name, path in outputs.items()}
 
@@ -131,7 +152,10 @@ def _follow(events: Path, child: subprocess.Popen[bytes]) -> Iterator[Event]:
             time.sleep(_POLL_S)
 
 
-def _failure(event: Event | None, log: Path) -> PhotoshootError:
+def _failure(event: Event | None, under_way: list[str], log: Path) -> PhotoshootError:
+    if under_way and (event is None or event["step"] != under_way[-1]):
+        return MachineError(f"step {step_of(under_way[-1])} ended without a word: it was killed, perhaps for want of "
+                            "memory", path=log, remedy="the same command again goes on where it stopped")
     if event and "error" in event:
         return PhotoshootError.from_json(event["error"])
     what = f"step {event['step']} failed: {event['bug']}" if event else "the pipeline failed before its first step"

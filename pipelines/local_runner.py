@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -13,37 +14,46 @@ from pathlib import Path
 
 from components.core.atomic import atomic_path
 from components.core.settings import Settings
+from pipelines.containers import Setup, connected, end_all
 
 
 def main(job_path: Path) -> None:
     """Run the job described in `job_path` and write the artifacts' paths to the file it names."""
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     # KFP warns about image names (nothing is pulled here) and unused resources.
     warnings.filterwarnings("ignore", module="kfp")
 
     from kfp import local
 
-    from pipelines.images import images
+    from pipelines.images import LOCAL, images
     from pipelines.training import Artifacts, TuningArtifacts, training_pipeline, tuning_pipeline
 
     job = json.loads(job_path.read_text(encoding="utf-8"))
+    contained = Setup(**job["containers"]) if "containers" in job else None
+    threading.Thread(target=_end_with_parent, args=(os.getppid(), contained), daemon=True).start()
+    if contained:
+        from pipelines.container_runner import container_runner
     local.init(
-        local.SubprocessRunner(use_venv=False),
+        container_runner(contained) if contained else local.SubprocessRunner(use_venv=False),
         pipeline_root=job["pipeline_root"], enable_caching=True, cache_root=job["cache"],
     )
     settings = Settings.from_tree(job["settings"])
-    pipelines = {"training": (training_pipeline, Artifacts), "tuning": (tuning_pipeline, TuningArtifacts)}
+    pipelines = {
+        "training": (training_pipeline, Artifacts._fields), "tuning": (tuning_pipeline, TuningArtifacts._fields)
+    }
     build, artifacts = pipelines[job["pipeline"]]
-    run = build(settings, images(), job["photos"], job["photos_digest"])()
-    paths = {name: run.outputs[name].path for name in artifacts._fields}
+    run = build(settings, images(LOCAL if contained else ""), job["photos"], job["photos_digest"])()
+    paths = {name: run.outputs[name].path for name in artifacts}
     with atomic_path(Path(job["outputs"])) as partial:
         partial.write_text(json.dumps(paths), encoding="utf-8")
 
 
-def _end_with_parent(parent: int) -> None:
-    """End this session's processes when the command that started them was killed (nobody would follow them)."""
+def _end_with_parent(parent: int, contained: Setup | None) -> None:
+    """End this session's processes and containers when the command that started them was killed (nobody follows)."""
     while os.getppid() == parent:
         time.sleep(1)
+    if contained:
+        with contextlib.suppress(Exception), connected(contained.address) as client:
+            end_all(client, contained.owner)
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 

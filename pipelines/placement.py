@@ -147,8 +147,8 @@ class Placement(_Part):
     environment: dict[str, str] = {}
     """Environment variables."""
     cache: bool | None = None
-    """Whether KFP may reuse an earlier result; null leaves the pipeline's choice. What the pipeline never reuses (a
-    study that is opened again, the registry) it never reuses."""
+    """Whether KFP may reuse an earlier result; null leaves the pipeline's choice. What asks the registry (`challenge`,
+    `register`) is never reused."""
 
 
 class Profile(_Part):
@@ -185,7 +185,7 @@ class Profile(_Part):
 
     def pool(self, name: str) -> Pool:
         """A pool; one that the profile does not describe takes any node."""
-        return self.pools.get(name) or Pool()  # type: ignore[call-overload,no-any-return]
+        return self.pools.get(name) or Pool()  # type: ignore[call-overload]
 
     def inputs(self) -> dict[str, Any]:
         """Pipeline inputs that a submission may change, with this profile's values."""

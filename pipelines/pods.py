@@ -6,6 +6,7 @@ is nothing to say.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def core_api() -> CoreV1Api | None:
         config.load_incluster_config()
     except config.ConfigException:
         try:
-            config.load_kube_config()
+            config.load_kube_config(config_file=os.environ.get("KUBECONFIG"))  # the library reads it when imported
         except (config.ConfigException, OSError):
             return None
     return client.CoreV1Api()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.core.errors import InputError
+from components.core.registry import Version
 from components.register import ledger, promotion
 from components.register.promotion import Move
 from components.register.registry import Registry
@@ -55,10 +56,7 @@ def roll_back(home: Home, model_name: str, *, reason: str) -> Move:
 def list_versions(home: Home, model_name: str) -> VersionList:
     """All versions of a model. Raises `InputError` when the model does not exist."""
     registry = _registry(home, model_name)
-    found = registry.all()
-    if not found:
-        raise InputError(f"no registered model {model_name}", path=home.tracking_uri,
-                         remedy="`photoshoot run` registers one")
+    found = _known(registry)
     now = promotion.standing(registry)
     aliases: dict[str, list[str]] = {}
     for alias, number in registry.aliases().items():
@@ -71,13 +69,25 @@ def list_versions(home: Home, model_name: str) -> VersionList:
 
 
 def history(home: Home, model_name: str) -> History:
-    """The ledger of a model; empty when nothing was ever promoted."""
-    now = promotion.standing(_registry(home, model_name))
+    """The ledger of a model; empty when nothing was ever promoted. Raises `InputError` when the model does not
+    exist."""
+    registry = _registry(home, model_name)
+    _known(registry)
+    now = promotion.standing(registry)
     return History(now.champion, ledger.journal_json(now.journal), list(now.notes))
 
 
 def _registry(home: Home, model_name: str) -> Registry:
     return Registry(model_name, home.tracking_uri)
+
+
+def _known(registry: Registry) -> list[Version]:
+    """All versions of a model that exists."""
+    found = registry.all()
+    if not found:
+        raise InputError(f"no registered model {registry.name}", path=registry.uri,
+                         remedy="`photoshoot run` registers one")
+    return found
 
 
 def _compared(tags: dict[str, str]) -> str:

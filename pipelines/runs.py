@@ -68,16 +68,12 @@ def list_runs(home: Home, last: int, costs: CostSettings | None, status: str | N
 
 def run_cost(mlflow: MlflowClient, parent: str, settings: CostSettings) -> Cost:
     """What the steps of one pipeline run cost so far."""
-    experiment = mlflow.get_run(parent).info.experiment_id
-    steps = mlflow.search_runs([experiment], f"tags.`{PARENT_TAG}` = '{parent}'")
-    return total(_uses(steps, int(time.time() * 1000)), settings)
+    return total(_uses(_under(mlflow, parent), int(time.time() * 1000)), settings)
 
 
 def settle(mlflow: MlflowClient, parent: str, status: str, ended_ms: int) -> None:
     """End a run and those of its steps that could not do it themselves (killed), with the device-seconds they took."""
-    experiment = mlflow.get_run(parent).info.experiment_id
-    unfinished = f"tags.`{PARENT_TAG}` = '{parent}' and attributes.status = 'RUNNING'"
-    for step in mlflow.search_runs([experiment], unfinished):
+    for step in [run for run in _under(mlflow, parent) if run.info.status == "RUNNING"]:
         used = use_of(step, ended_ms)
         if used:
             mlflow.log_metric(step.info.run_id, tracking.DEVICE_SECONDS, used.device_seconds)
@@ -95,6 +91,14 @@ def settle_dead(mlflow: MlflowClient, home: Home) -> None:
             settle(mlflow, run.info.run_id, "KILLED", _last_sign_ms(home, name, run.info.start_time))
 
 
+def _under(mlflow: MlflowClient, parent: str) -> list[Run]:
+    """All runs below a run: its steps, the workers of a study below its step, the trials below a worker."""
+    experiment = mlflow.get_run(parent).info.experiment_id
+    below = list(mlflow.search_runs([experiment], f"tags.`{PARENT_TAG}` = '{parent}'", max_results=_STEP_RUNS))
+    deeper = [_under(mlflow, run.info.run_id) for run in below if tracking.STEP_TAG in run.data.tags]
+    return [*below, *(run for runs in deeper for run in runs)]
+
+
 def _parents(mlflow: MlflowClient, experiments: list[str], steps: Mapping[str, Any]) -> list[Run]:
     """Pipeline runs, newest first: those we started, and those of a Kubeflow server, known by their steps."""
     found = {run.info.run_id: run
@@ -104,12 +108,15 @@ def _parents(mlflow: MlflowClient, experiments: list[str], steps: Mapping[str, A
 
 
 def _steps(mlflow: MlflowClient, experiments: list[str]) -> dict[str, list[Run]]:
-    """Runs of steps by the run they belong to."""
+    """Runs of steps by the run they belong to; workers of a study belong to the run that its step belongs to."""
     found = mlflow.search_runs(experiments, f"tags.`{tracking.STEP_TAG}` != ''", max_results=_STEP_RUNS,
                                order_by=["attributes.start_time DESC"])
+    above = {run.info.run_id: run.data.tags.get(PARENT_TAG) for run in found}
     steps: dict[str, list[Run]] = {}
     for run in found:
         parent = run.data.tags.get(PARENT_TAG)
+        while above.get(parent):
+            parent = above[parent]
         if parent:
             steps.setdefault(parent, []).append(run)
     return steps

@@ -129,7 +129,7 @@ class _Steps:
         task = component(settings=section.model_dump_json(), **inputs)
         task.set_container_image(self.images[step_of(component.name)]).set_caching_options(True)
         if self.profile:
-            place(task, step_of(component.name), self.profile, self.pools)
+            place(task, component.name, self.profile, self.pools)
         return task
 
     def people(self):  # type: ignore[no-untyped-def]
@@ -141,8 +141,7 @@ class _Steps:
         """A study that several workers share, and its winner."""
         settings = self.settings.tune
         data = {"people": people, "identities": identities, "training": self.settings.train.model_dump_json()}
-        # Not from the cache: it opens the study again for workers that have something left to do.
-        study = self.run(prepare_study, settings, **data).set_caching_options(False).output
+        study = self.run(prepare_study, settings, **data).outputs["study"]
         with dsl.ParallelFor(_shares(settings.workers), name="tune") as worker:
             work = self.run(tune_worker, settings, **data, study=study, worker=worker)
             if not self.profile:

@@ -16,13 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 from components.core import progress
 from components.core.errors import PhotoshootError, machine_errors
+from components.core.storage import is_remote
 
 if TYPE_CHECKING:
     from components.core.recorder import Recorder
 
 STATE = "PHOTOSHOOT_STATE"
+"""Environment variable: a folder or gs:// address where interrupted steps leave what they need to go on."""
 STUDIES = "PHOTOSHOOT_STUDIES"
 """Environment variable: database of the studies, as SQLAlchemy writes it (sqlite:///..., postgresql+psycopg://...)."""
+AT_ONCE = "PHOTOSHOOT_TASKS_AT_ONCE"
+"""Environment variable: how many tasks of one fan-out share this machine's cores."""
 SUMMARY_FILE = "summary.json"
 
 
@@ -68,6 +72,20 @@ def step(name: str, settings: str | None = None, recorded: Callable[[], Mapping[
 
 
 def state_folder() -> Path | None:
-    """Where a step that can be interrupted keeps what it needs to go on, if the pipeline gave it a place."""
-    folder = os.environ.get(STATE)
-    return Path(folder) if folder else None
+    """Where a step that can be interrupted keeps what it needs to go on, if the pipeline gave it a folder.
+
+    None as well where it gave a gs:// address: for steps that need a real folder.
+    """
+    where = state_address()
+    return None if where is None or is_remote(where) else Path(where)
+
+
+def state_address() -> str | None:
+    """The same, folder or gs:// address, for steps that can do with either."""
+    return os.environ.get(STATE) or None
+
+
+def tasks_at_once() -> int:
+    """How many tasks of one fan-out run beside each other on this machine: 1 where each has its own."""
+    text = os.environ.get(AT_ONCE, "")
+    return max(1, int(text)) if text.isdigit() else 1

@@ -16,34 +16,34 @@ if TYPE_CHECKING:
     from components.tune.select import SelectSummary
 
 
-def prepare(people: Path, identities: Path, training: TrainSettings, settings: TuneSettings,
+def prepare(people: Path, identities: Path, out: Path, training: TrainSettings, settings: TuneSettings,
             recorder: Recorder | None = None) -> PrepareSummary:
     """See `components.tune.run.prepare`."""
     from components.tune.run import prepare as run
 
-    return run(people, identities, training, settings, recorder or NoRecord())
+    return run(people, identities, out, training, settings, recorder or NoRecord())
 
 
-def work(name: str, people: Path, identities: Path, training: TrainSettings, settings: TuneSettings, state: Path,
+def work(study: Path, people: Path, identities: Path, training: TrainSettings, settings: TuneSettings, state: Path,
          recorder: Recorder | None = None) -> WorkSummary:
     """See `components.tune.run.work`."""
     from components.tune.run import work as run
 
-    return run(name, people, identities, training, settings, state, recorder or NoRecord())
+    return run(study, people, identities, training, settings, state, recorder or NoRecord())
 
 
-def select(name: str, out: Path, settings: TuneSettings, recorder: Recorder | None = None) -> SelectSummary:
+def select(study: Path, out: Path, settings: TuneSettings, recorder: Recorder | None = None) -> SelectSummary:
     """See `components.tune.select.select`."""
     from components.tune.run import select as run
 
-    return run(name, out, settings, recorder or NoRecord())
+    return run(study, out, settings, recorder or NoRecord())
 
 
-def recorded_under(name: str, worker: str = "") -> TuneRun:
+def recorded_under(study: Path, worker: str = "") -> TuneRun:
     """See `components.tune.run.TuneRun`."""
     from components.tune.run import TuneRun
 
-    return TuneRun(name, worker)
+    return TuneRun(study, worker)
 
 
 __all__ = ["prepare", "recorded_under", "select", "work"]

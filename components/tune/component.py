@@ -5,8 +5,12 @@ from kfp import dsl
 
 @dsl.component(base_image="python:3.11-slim", packages_to_install=[], install_kfp_package=False)
 def prepare_study(
-    people: dsl.Input[dsl.Dataset], identities: dsl.Input[dsl.Dataset], settings: str, training: str
-) -> str:
+    people: dsl.Input[dsl.Dataset],
+    identities: dsl.Input[dsl.Dataset],
+    settings: str,
+    training: str,
+    study: dsl.Output[dsl.Artifact],
+) -> None:
     """Make the study, or open it again.
 
     Args:
@@ -14,9 +18,8 @@ def prepare_study(
         identities: Identities and their split.
         settings: TuneSettings as JSON.
         training: TrainSettings as JSON.
-
-    Returns:
-        Name of the study.
+        study: The study's name. An artifact: KFP's local loops give every parameter that comes from another task the
+            value of the loop's item.
     """
     from pathlib import Path
 
@@ -26,8 +29,9 @@ def prepare_study(
     with step("prepare-study", settings, lambda: {"name": "tune"}) as this:
         from components.tune import prepare as run
 
-        return run(Path(people.path), Path(identities.path), TrainSettings.model_validate_json(training),
-                   TuneSettings.model_validate_json(settings), this.recorder).study
+        out = Path(study.path)
+        this.done(run(Path(people.path), Path(identities.path), out, TrainSettings.model_validate_json(training),
+                      TuneSettings.model_validate_json(settings), this.recorder), out)
 
 
 @dsl.component(base_image="python:3.11-slim", packages_to_install=[], install_kfp_package=False)
@@ -36,7 +40,7 @@ def tune_worker(
     identities: dsl.Input[dsl.Dataset],
     settings: str,
     training: str,
-    study: str,
+    study: dsl.Input[dsl.Artifact],
     worker: str,
 ) -> int:
     """Work on a study until it is done; several workers share it.
@@ -46,7 +50,7 @@ def tune_worker(
         identities: Identities and their split.
         settings: TuneSettings as JSON.
         training: TrainSettings as JSON.
-        study: Name of the study.
+        study: The study's name.
         worker: Which worker, 2/3 for the second of three.
 
     Returns:
@@ -60,18 +64,22 @@ def tune_worker(
     from components.tune import recorded_under
     from components.tune import work as run
 
-    under = recorded_under(study, worker)
+    under = recorded_under(Path(study.path), worker)
     with tempfile.TemporaryDirectory() as folder, step("tune-worker", settings, under.as_child) as this:
-        return run(study, Path(people.path), Path(identities.path), TrainSettings.model_validate_json(training),
-                   TuneSettings.model_validate_json(settings), state_folder() or Path(folder), this.recorder).begun
+        return run(
+            Path(study.path), Path(people.path), Path(identities.path), TrainSettings.model_validate_json(training),
+            TuneSettings.model_validate_json(settings), state_folder() or Path(folder), this.recorder,
+        ).begun
 
 
 @dsl.component(base_image="python:3.11-slim", packages_to_install=[], install_kfp_package=False)
-def select_weights(study: str, begun: list[int], settings: str, weights: dsl.Output[dsl.Artifact]) -> None:
+def select_weights(
+    study: dsl.Input[dsl.Artifact], begun: list[int], settings: str, weights: dsl.Output[dsl.Artifact]
+) -> None:
     """Pick the winner of a study; write its weights, the table of trials and the plots.
 
     Args:
-        study: Name of the study.
+        study: The study's name.
         begun: How many trials each worker began: there to wait for them all.
         settings: TuneSettings as JSON.
         weights: The loss weights.
@@ -83,6 +91,6 @@ def select_weights(study: str, begun: list[int], settings: str, weights: dsl.Out
     from components.tune import recorded_under
     from components.tune import select as run
 
-    with step("select-weights", settings, recorded_under(study).as_itself) as this:
+    with step("select-weights", settings, recorded_under(Path(study.path)).as_itself) as this:
         out = Path(weights.path)
-        this.done(run(study, out, TuneSettings.model_validate_json(settings), this.recorder), out)
+        this.done(run(Path(study.path), out, TuneSettings.model_validate_json(settings), this.recorder), out)

@@ -8,7 +8,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from optuna.study import Study
+
 from components.core import tracking
+from components.core.atomic import atomic_folder
+from components.core.errors import DataError, InputError
 from components.core.identities import Identities
 from components.core.people import PeopleDataset
 from components.core.recorder import Recorder
@@ -18,6 +22,8 @@ from components.tune.select import SelectSummary
 from components.tune.select import select as write_winner
 from components.tune.work import Worker, share_cores
 
+FORMAT = "photoshoot.study/1"
+CARD = "study.json"
 _NOT_THE_STUDY = {"enabled", "study", "trials", "workers", "device_hours", "warm_start", "heartbeat"}
 _NOT_THE_TRIAL = {"weights", "steps", "seed", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints",
                   "device"}
@@ -49,7 +55,7 @@ class WorkSummary:
 class TuneRun:
     """The MLflow run that `prepare` recorded in; keywords of `tracking.step_run` for the tasks that follow it."""
 
-    study: str
+    study: Path
     worker: str = ""
 
     def as_child(self) -> dict[str, str]:
@@ -61,12 +67,12 @@ class TuneRun:
         return {"run_id": self._id()}
 
     def _id(self) -> str:
-        return str(studies.load(self.study, studies.storage(studies.studies_url())).user_attrs.get(RUN, ""))
+        return str(_open(self.study).user_attrs.get(RUN, ""))
 
 
-def prepare(people: Path, identities: Path, training: TrainSettings, settings: TuneSettings, recorder: Recorder
-            ) -> PrepareSummary:
-    """Create the study or open it again, with `settings.trials` slots.
+def prepare(people: Path, identities: Path, out: Path, training: TrainSettings, settings: TuneSettings,
+            recorder: Recorder) -> PrepareSummary:
+    """Create the study or open it again, with `settings.trials` slots; write its name to ``out/study.json``.
 
     Its name, when not given, comes from everything that decides a trial's score: data, training, objective, space.
     """
@@ -81,21 +87,36 @@ def prepare(people: Path, identities: Path, training: TrainSettings, settings: T
     study = studies.create(name, database, settings, training.weights, facts)
     recorder.params({"study": name})
     done = sum(any(map(studies.done, trials)) for trials in studies.slots(study).values())
+    with atomic_folder(out) as folder:
+        (folder / CARD).write_text(json.dumps({"format": FORMAT, "study": name}) + "\n", encoding="utf-8")
     return PrepareSummary(name, settings.trials, done)
 
 
-def work(name: str, people: Path, identities: Path, training: TrainSettings, settings: TuneSettings, state: Path,
+def work(card: Path, people: Path, identities: Path, training: TrainSettings, settings: TuneSettings, state: Path,
          recorder: Recorder) -> WorkSummary:
     """Work on a study until nothing is left to do. Checkpoints of trials under way lie under `state`."""
     began = time.monotonic()
     share_cores(settings.workers)
-    study = studies.load(name, studies.storage(studies.studies_url(), settings.heartbeat), settings)
+    study = _open(card, settings)
     worker = Worker(study, people, identities, training, settings, state / "trials",
                     lambda trial, run: tracking.nested_run(recorder, trial, run))
     begun = worker.run()
-    return WorkSummary(name, begun, round(time.monotonic() - began, 1))
+    return WorkSummary(study.study_name, begun, round(time.monotonic() - began, 1))
 
 
-def select(name: str, out: Path, settings: TuneSettings, recorder: Recorder) -> SelectSummary:
+def select(card: Path, out: Path, settings: TuneSettings, recorder: Recorder) -> SelectSummary:
     """Write the winner of a study to `out`. Raises `InputError` when no trial has finished."""
-    return write_winner(studies.load(name, studies.storage(studies.studies_url())), out, settings, recorder)
+    return write_winner(_open(card), out, settings, recorder)
+
+
+def _open(folder: Path, settings: TuneSettings | None = None) -> Study:
+    """The study that `prepare` named in `folder`; for a worker with its settings."""
+    path = folder / CARD
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError("no study here", path=path, remedy="`photoshoot tune` makes one") from None
+    if card.get("format") != FORMAT:
+        raise DataError(f"format {card.get('format')}, expected {FORMAT}", path=path, remedy="tune again")
+    heartbeat = settings.heartbeat if settings else None
+    return studies.load(card["study"], studies.storage(studies.studies_url(), heartbeat), settings)

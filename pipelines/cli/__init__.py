@@ -4,7 +4,8 @@ Commands import what they need when they run, so that help answers at once. Help
 their modules are imported here.
 """
 
-from pipelines.cli import pipeline, steps, texture, identities, runs, cluster, promotion, results, experiments  # isort: skip  # noqa: F401
+from pipelines.cli import pipeline, tuning, doctor, steps, texture, identities  # isort: skip  # noqa: F401
+from pipelines.cli import runs, promotion, results, experiments, cluster  # isort: skip  # noqa: F401
 from pipelines.cli.app import main
 
 __all__ = ["main"]

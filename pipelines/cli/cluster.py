@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 FOLLOW_PATIENCE = 600.0
 _QUICK_PATIENCE = 30.0
+_ENDS = {"succeeded": "succeeded", "failed": "failed", "canceled": "killed", "skipped": "killed"}
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id or name of the run.")]
 
 schedules = typer.Typer(help="Runs at fixed times.", no_args_is_help=True)
@@ -64,15 +65,16 @@ def run_on_cluster(server: Server, order: Order, as_json: bool, detach: bool, wa
         else:
             print(f"`photoshoot follow {submitted.run_id}` follows it")
         return
-    watch(server, submitted.run_id, as_json, limit, poll)
+    watch(server, server.run(submitted.run_id), as_json, limit, poll)
 
 
-def watch(server: Server, run_id: str, as_json: bool, wait: float | None, poll: float) -> None:
-    """Follow a run to its end; raises what says why it did not succeed."""
+def watch(server: Server, run: Any, as_json: bool, wait: float | None, poll: float) -> None:
+    """Follow a run (as the server gives it) to its end; raises what says why it did not succeed."""
     from pipelines import cluster_record
     from pipelines.cluster_follow import SUCCEEDED, conclude, follow, look_at, steps_of, summary
 
-    display = PipelineDisplay(steps_of(server, server.run(run_id)))
+    run_id = str(run.run_id)
+    display = PipelineDisplay(steps_of(server, run))
     look = look_at(server, run_id)
     link = server.access.page(f"runs/details/{run_id}")
     try:
@@ -110,7 +112,7 @@ def follow(
 ) -> None:
     """Follow a run on the cluster to its end: exit code 0 when it succeeds."""
     server = connect(host, namespace, auth, patience)
-    watch(server, str(server.resolve(run).run_id), as_json, wait_seconds(wait), poll)
+    watch(server, server.resolve(run), as_json, wait_seconds(wait), poll)
 
 
 @app.command(rich_help_panel=CLUSTER)
@@ -148,22 +150,23 @@ def retry(
     from pipelines import cluster_record
 
     server = connect(host, namespace, auth, patience)
-    run_id = str(server.resolve(run).run_id)
+    found = server.resolve(run)
+    run_id = str(found.run_id)
     server.retry(run_id)
     cluster_record.again(run_id)
     if detach:
         _done(as_json, "running", run_id, f"`photoshoot follow {run_id}` follows it")
         return
-    watch(server, run_id, as_json, wait_seconds(wait), poll)
+    watch(server, found, as_json, wait_seconds(wait), poll)
 
 
 def show_runs(
     last: int, host: str | None, namespace: str | None, auth: str | None, as_json: bool, status: str | None = None
 ) -> None:
-    """The newest runs on the cluster, as a table or JSON; `status` leaves out the others."""
+    """The newest runs on the cluster, as a table or JSON; `status` (as of local runs) leaves out the others."""
     server = connect(host, namespace, auth, _QUICK_PATIENCE)
     rows = [_row(server, run) for run in server.list_runs(last)]
-    rows = [row for row in rows if status in (None, row["status"])]
+    rows = [row for row in rows if status in (None, _ENDS.get(row["status"], "running"))]
     if as_json:
         print(json.dumps({"status": "succeeded", "runs": rows}))
         return

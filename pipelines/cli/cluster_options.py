@@ -34,7 +34,9 @@ ProfileOption = Annotated[
                  help="Which steps run on which nodes: gke-ondemand, gke-spot, local or a YAML file."),
 ]
 RegistryOption = Annotated[str, typer.Option("--registry", rich_help_panel=CLUSTER, help="Prefix of the image names.")]
-ExperimentOption = Annotated[str, typer.Option("--experiment", rich_help_panel=CLUSTER, help="Kubeflow's experiment; else the settings'.")]
+ExperimentOption = Annotated[
+    str, typer.Option("--experiment", rich_help_panel=CLUSTER, help="Kubeflow's experiment; else the settings'.")
+]
 NameOption = Annotated[str, typer.Option("--run-name", rich_help_panel=CLUSTER, help="Name of the run.")]
 RootOption = Annotated[
     str, typer.Option("--root", rich_help_panel=CLUSTER, help="gs:// prefix for artifacts; else the server's.")

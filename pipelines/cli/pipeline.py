@@ -50,8 +50,15 @@ def run(
     preset_name: PresetOption = "demo",
     settings_file: SettingsOption = None,
     changes: SetOption = None,
+    tune: Annotated[bool, typer.Option("--tune", help="First search for the loss weights (tune.enabled).")] = False,
+    study: Annotated[
+        str | None, typer.Option("--set-from", metavar="STUDY", help="Train with the best weights of a study.")
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
-    backend: Annotated[str, typer.Option("--backend", help="Where: local (this machine) or cluster.")] = "local",
+    backend: Annotated[
+        str, typer.Option("--backend", help="Where: local, containers (local, each step in its image) or cluster.")
+    ] = "local",
+    memory: Annotated[str, typer.Option("--memory", help="What each container may take, such as 8g.")] = "",
     profile: ProfileOption = "gke-ondemand",
     registry: RegistryOption = "",
     experiment: ExperimentOption = "",
@@ -73,7 +80,12 @@ def run(
     The same command again reuses every step whose code, settings and inputs are unchanged, and goes on with a
     training that was interrupted. On a cluster (--backend cluster) photos come from gs://.
     """
-    settings = settings_from(preset_name, settings_file, changes)
+    settings = settings_from(preset_name, settings_file, [*(changes or []), *(["tune.enabled=true"] if tune else [])])
+    if study:
+        from pipelines.home import Home
+        from pipelines.studies import with_weights_of
+
+        settings = with_weights_of(settings, Home.at(home), study)
     if backend == "cluster":
         from pipelines.cli.cluster import run_on_cluster
         from pipelines.cluster_submit import Order
@@ -83,15 +95,18 @@ def run(
                       experiment, pairs(args), root, upload)
         run_on_cluster(connect(host, namespace, auth, patience), order, as_json, detach, wait, poll)
         return
-    if backend != "local":
-        raise InputError(f"no backend {backend}", remedy="--backend local or --backend cluster")
+    if backend not in ("local", "containers"):
+        raise InputError(f"no backend {backend}", remedy="--backend local, --backend containers or --backend cluster")
+    if memory and backend != "containers":
+        raise InputError("only containers have a limit of memory", remedy="--backend containers --memory 8g")
     if photos is not None and not is_remote(photos) and not photos.is_dir():
         raise InputError("no such folder", path=photos, remedy="give --photos a folder of photos")
+    from pipelines.containers import Limits
     from pipelines.display import figure
     from pipelines.home import Home
     from pipelines.run import run_pipeline
 
-    result = run_pipeline(settings, photos, Home.at(home))
+    result = run_pipeline(settings, photos, Home.at(home), Limits(memory) if backend == "containers" else None)
     if as_json:
         print(result.to_json())
         return

@@ -81,7 +81,7 @@ def versions(home: HomeOption = DEFAULT_HOME, model_name: ModelNameOption = "pho
     from pipelines.home import Home
     from pipelines.promotion import list_versions
 
-    found = list_versions(Home.at(home), model_name)
+    found = list_versions(Home.found(home), model_name)
     _tell(found.notes)
     if as_json:
         print(json.dumps({"status": "succeeded", **asdict(found)}))
@@ -106,7 +106,7 @@ def promote(
     from pipelines.home import Home
     from pipelines.promotion import promote_version
 
-    _moved(promote_version(Home.at(home), model_name, version, force=force, reason=reason), as_json)
+    _moved(promote_version(Home.found(home), model_name, version, force=force, reason=reason), as_json)
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -116,7 +116,7 @@ def rollback(reason: ReasonOption = "", model_name: ModelNameOption = "photoshoo
     from pipelines.home import Home
     from pipelines.promotion import roll_back
 
-    _moved(roll_back(Home.at(home), model_name, reason=reason), as_json)
+    _moved(roll_back(Home.found(home), model_name, reason=reason), as_json)
 
 
 @app.command("history", rich_help_panel=RESULTS)
@@ -126,10 +126,13 @@ def history_(home: HomeOption = DEFAULT_HOME, model_name: ModelNameOption = "pho
     from pipelines.home import Home
     from pipelines.promotion import history
 
-    found = history(Home.at(home), model_name)
+    found = history(Home.found(home), model_name)
     _tell(found.notes)
     if as_json:
         print(json.dumps({"status": "succeeded", **asdict(found)}))
+        return
+    if not found.entries:
+        errors.print(f"no version of {model_name} was promoted yet", markup=False, soft_wrap=True)
         return
     table(f"Promotions of {model_name}", ("", "when", "what", "from", "to", "who", "why", "evaluation"), [
         (str(entry["number"]), entry["when"], _what(entry), entry["from"] or "-", entry["to"], entry["who"],

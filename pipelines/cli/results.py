@@ -37,7 +37,8 @@ def shoot(
     from pipelines.home import Home
     from pipelines.shooting import shoot_with_version
 
-    summary = shoot_with_version(Home.at(home), model_name, version, Sitter(photo, iuv, matte), pose, out, background)
+    sitter = Sitter(photo, iuv, matte)
+    summary = shoot_with_version(Home.found(home), model_name, version, sitter, pose, out, background)
     finish("shoot", summary, out, as_json)
 
 
@@ -60,7 +61,7 @@ def compare(
     from pipelines.compare_page import default_path, write_page
     from pipelines.home import Home
 
-    place = Home.at(home)
+    place = Home.found(home)
     comparison, found = compare_runs(place, runs or [], model_name, ui_address)
     page = write_page(comparison, found, (out or default_path(place, found)).absolute())
     if as_json:
@@ -80,4 +81,4 @@ def ui(home: HomeOption = DEFAULT_HOME, port: Annotated[int, typer.Option("--por
     from pipelines.home import Home
     from pipelines.ui import serve
 
-    serve(Home.at(home), host, port)
+    serve(Home.found(home), host, port)

@@ -19,6 +19,8 @@ from pipelines.cli.app import (
     app,
     settings_from,
 )
+from pipelines.cli.cluster import show_runs
+from pipelines.cli.cluster_options import CLUSTER, AuthOption, HostOption, NamespaceOption
 from pipelines.display import errors, table
 
 
@@ -31,6 +33,11 @@ def runs(
     settings_file: SettingsOption = None,
     changes: SetOption = None,
     home: HomeOption = DEFAULT_HOME,
+    on_cluster: Annotated[bool, typer.Option("--cluster", rich_help_panel=CLUSTER,
+                                             help="What Kubeflow has, instead of MLflow.")] = False,
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    auth: AuthOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List pipeline runs: status, duration, cost, headline figures; running, failed and killed ones too.
@@ -45,8 +52,11 @@ def runs(
 
     if status is not None and status not in STATUSES:
         raise InputError(f"no such status {status}", remedy=f"choose one of {', '.join(STATUSES)}")
+    if on_cluster:
+        show_runs(last, host, namespace, auth, as_json, status)
+        return
     prices = settings_from("demo", settings_file, changes).costs if settings_file or changes else None
-    rows = list_runs(Home.at(home), last, prices, status)
+    rows = list_runs(Home.found(home), last, prices, status)
     if as_json:
         print(json.dumps({"status": "succeeded", "runs": plain(rows)}))
         return

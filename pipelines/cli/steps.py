@@ -83,15 +83,28 @@ def cluster(
 
 
 @app.command(rich_help_panel=STEP_BY_STEP)
-def train(people: PeopleOption, identities: IdentitiesOption, out: OutOption, preset_name: PresetOption = "demo",
-          settings_file: SettingsOption = None, changes: SetOption = None, as_json: JsonOption = False) -> None:
+def train(
+    people: PeopleOption, identities: IdentitiesOption, out: OutOption, preset_name: PresetOption = "demo",
+    settings_file: SettingsOption = None, changes: SetOption = None,
+    processes: Annotated[
+        int | None, typer.Option("--processes", min=1, help="Processes that share the work: short for --set "
+                                                            "train.processes=...; default: one for each GPU.")
+    ] = None,
+    state: Annotated[
+        str | None, typer.Option("--state", help="Folder or gs:// address of the checkpoints; default: beside --out.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Train the re-posing model; the same command again goes on from the last checkpoint."""
+    changes = [*(changes or []), *([] if processes is None else [f"train.processes={processes}"])]
     settings = settings_from(preset_name, settings_file, changes).train
     from components.core.tracking import step_run
     from components.train import train as work
+    from components.train.record import earlier_run
 
-    with step_run("train") as recorder:
-        finish("train", work(people, identities, out, settings, recorder=recorder), out, as_json)
+    where = state or out.absolute().parent / "state"
+    with step_run("train", **earlier_run(people, identities, settings, where)) as recorder:
+        finish("train", work(people, identities, out, settings, state=where, recorder=recorder), out, as_json)
 
 
 @app.command(rich_help_panel=STEP_BY_STEP)

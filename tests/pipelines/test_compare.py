@@ -25,7 +25,8 @@ from pipelines.cli.app import app
 from pipelines.compare import compare_runs
 from pipelines.compare_page import sheets, write_page
 from pipelines.home import Home
-from pipelines.run import EVIDENCE, RESULT_FILE, SETTINGS_FILE
+from pipelines.local_run import SETTINGS_FILE
+from pipelines.run import EVIDENCE, RESULT_FILE
 from pipelines.runs import RUN_TAG
 from pipelines.ui import Links
 

@@ -11,7 +11,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from components.core.errors import InputError
 from components.core.presets import preset
 from pipelines.compilation import compile_pipeline
-from pipelines.steps import STEPS
+from pipelines.steps import steps_of_run
 
 
 def _compiled(tmp_path: Path, **kwargs: str) -> pipeline_spec_pb2.PipelineSpec:
@@ -49,7 +49,7 @@ def test_every_step_gets_its_own_section_and_image(tmp_path: Path) -> None:
     spec = _compiled(tmp_path, registry="registry.example/team")
     executors = json_format.MessageToDict(spec.deployment_spec)["executors"]
     tree = preset("smoke").to_tree()
-    for step in STEPS:
+    for step in steps_of_run(synthetic=True, tuned=False):
         value = spec.root.dag.tasks[step].inputs.parameters["settings"].runtime_value.constant.string_value
         assert json.loads(value) == tree["register" if step == "challenge" else step]  # margins, name of the model
         assert executors[f"exec-{step}"]["container"]["image"].startswith("registry.example/team/photoshoot-")

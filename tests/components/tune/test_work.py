@@ -29,8 +29,8 @@ import sys
 from pathlib import Path
 from components.core.settings import TrainSettings, TuneSettings
 from components.tune import work
-people, identities, state, training, settings = sys.argv[1:]
-work("s", Path(people), Path(identities), TrainSettings.model_validate_json(training),
+study, people, identities, state, training, settings = sys.argv[1:]
+work(Path(study), Path(people), Path(identities), TrainSettings.model_validate_json(training),
      TuneSettings.model_validate_json(settings), Path(state))
 """
 
@@ -46,14 +46,15 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def _start(folk: Folk, state: Path, settings: TuneSettings) -> subprocess.Popen[bytes]:
-    arguments = [str(folk[0]), str(folk[1]), str(state), TRAINING.model_dump_json(), settings.model_dump_json()]
+    folders = [str(folder) for folder in (state.parent / "study", *folk, state)]
+    arguments = [*folders, TRAINING.model_dump_json(), settings.model_dump_json()]
     return subprocess.Popen([sys.executable, "-c", _WORKER, *arguments], stdout=subprocess.DEVNULL)
 
 
 def test_a_killed_workers_trial_is_finished_by_another_from_its_checkpoint(url: str, folk: Folk, tmp_path: Path
                                                                            ) -> None:
     settings = SETTINGS.model_copy(update={"trials": 4})
-    prepare(*folk, TRAINING, settings)
+    prepare(*folk, tmp_path / "study", TRAINING, settings)
     first = _start(folk, tmp_path / "state", settings)
     try:
         _wait_for_a_checkpoint(tmp_path / "state", first)
@@ -64,7 +65,7 @@ def test_a_killed_workers_trial_is_finished_by_another_from_its_checkpoint(url: 
     study = studies.load("s", studies.storage(url))
     slot = next(slot for slot, trials in studies.slots(study).items() if trials[-1].state is TrialState.RUNNING)
     kept = _steps(tmp_path / "state")
-    work("s", *folk, TRAINING, settings, tmp_path / "state")
+    work(tmp_path / "study", *folk, TRAINING, settings, tmp_path / "state")
     slots = studies.slots(study)
     assert sorted(slots) == [0, 1, 2, 3]
     assert all([trial.state for trial in trials].count(TrialState.COMPLETE) == 1 for trials in slots.values())
@@ -101,9 +102,9 @@ def test_weights_that_lead_nowhere_fail_alone_and_the_winner_flows_on(studies_he
     settings = SETTINGS.model_copy(update={
         "trials": 4, "looks": 1, "steps": 2,
         "space": SETTINGS.space.model_copy(update={"l1": (0.5, 1e31)})})
-    prepare(*folk, wild, settings)
-    summary = work("s", *folk, wild, settings, tmp_path / "state")
-    found = select("s", tmp_path / "out", settings)
+    prepare(*folk, tmp_path / "study", wild, settings)
+    summary = work(tmp_path / "study", *folk, wild, settings, tmp_path / "state")
+    found = select(tmp_path / "study", tmp_path / "out", settings)
     assert summary.begun == 4
     assert (found.trials["failed"], found.trials["finished"]) == (1, 3)
     rows = json.loads((tmp_path / "out" / "trials.json").read_text())
@@ -120,7 +121,8 @@ def test_weights_that_lead_nowhere_fail_alone_and_the_winner_flows_on(studies_he
 def test_no_trial_begins_once_the_budget_is_spent_and_a_larger_one_goes_on(studies_here: None, folk: Folk,
                                                                           tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"trials": 4, "steps": 2, "looks": 1, "device_hours": 1e-6})
-    prepare(*folk, TRAINING, settings)
-    assert work("s", *folk, TRAINING, settings, tmp_path / "state").begun == 1
-    assert select("s", tmp_path / "out", settings).trials["waiting"] == 3
-    assert work("s", *folk, TRAINING, settings.model_copy(update={"device_hours": 1.0}), tmp_path / "state").begun == 3
+    prepare(*folk, tmp_path / "study", TRAINING, settings)
+    assert work(tmp_path / "study", *folk, TRAINING, settings, tmp_path / "state").begun == 1
+    assert select(tmp_path / "study", tmp_path / "out", settings).trials["waiting"] == 3
+    larger = settings.model_copy(update={"device_hours": 1.0})
+    assert work(tmp_path / "study", *folk, TRAINING, larger, tmp_path / "state").begun == 3

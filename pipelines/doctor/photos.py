@@ -1,0 +1,148 @@
+"""The photos: readable, complete, their pose maps of the right size and order; and buckets that runs write to."""
+
+from __future__ import annotations
+
+import importlib.util
+import secrets
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from components.core.errors import PhotoshootError
+from components.core.images import read_photo
+from components.core.iuv import read_iuv
+from components.core.storage import Location, address, is_remote, open_location
+from components.preprocess.photos import LABELS, SYNTHETIC, Photo, PhotoFolder
+from pipelines.doctor.checks import of_error
+from pipelines.doctor.finding import Finding, ok, problem, warning
+
+_PHOTOS, _POSES, _LABELS = "photos", "pose maps", "labels"
+_SAMPLE_HERE, _SAMPLE_REMOTE = 12, 6
+_FOLDERS = ("photos", "iuv", "matte")
+
+
+def photos(uri: str | Path, *, detector_elsewhere: bool = False) -> list[Finding]:
+    """What `preprocess` would find at a folder or gs:// prefix; pose maps are looked at in a sample.
+
+    `detector_elsewhere`: DensePose is in the image of the step, not on this machine.
+    """
+    if not is_remote(uri):
+        return _folder(PhotoFolder.open(Path(uri)), str(uri), _SAMPLE_HERE, detector_elsewhere)
+    location = open_location(uri)
+    with tempfile.TemporaryDirectory(prefix="photoshoot-doctor-") as temporary:
+        folder = Path(temporary)
+        _skeleton(location, folder)
+        found = PhotoFolder.open(folder)
+        chosen = _sample([photo for photo in found.photos if photo.iuv.exists()], _SAMPLE_REMOTE)
+        files = [path for photo in chosen for path in (photo.path, photo.iuv)]
+        location.fetch([path.relative_to(folder).as_posix() for path in files], folder)
+        return _folder(found, address(uri), _SAMPLE_REMOTE, detector_elsewhere)
+
+
+def _skeleton(location: Location, folder: Path) -> None:
+    """Empty files of the same names, and the files that are read as a whole: enough to open the folder by its rules."""
+    whole = []
+    for name in location.list():
+        parts = PurePosixPath(name).parts
+        if ".." in parts or len(parts) > 2 or (len(parts) == 2 and parts[0] not in _FOLDERS):
+            continue
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+        if name in (LABELS, SYNTHETIC):
+            whole.append(name)
+    location.fetch(whole, folder)
+
+
+def _folder(folder: PhotoFolder, shown: str, size: int, detector_elsewhere: bool) -> list[Finding]:
+    there = folder.photos
+    kind = "synthetic people" if folder.origin == "synthetic" else "photos"
+    found = [ok(_PHOTOS, f"{len(there)} {kind} at {shown}", "photos that can be read")]
+    with_map = [photo for photo in there if photo.iuv.exists()]
+    found += _missing(len(there), len(there) - len(with_map), detector_elsewhere)
+    if with_map:
+        found.append(_pose_maps(_sample(with_map, size)))
+    labels = {photo.label for photo in there if photo.label}
+    if labels:
+        count = sum(1 for photo in there if photo.label)
+        found.append(ok(_LABELS, f"{count} of {len(there)} photos, {len(labels)} identities"))
+    return found
+
+
+def _missing(count: int, missing: int, detector_elsewhere: bool) -> list[Finding]:
+    what = "photos without a pose map"
+    if not missing:
+        return [ok(what, "none")]
+    if detector_elsewhere or importlib.util.find_spec("densepose"):
+        return [ok(what, f"{missing} of {count}: DensePose makes them")]
+    mend = "bring iuv/<stem>.png, or install detectron2 and DensePose (docs/densepose.md)"
+    make = problem if missing == count else warning
+    return [make(what, f"{missing} of {count}, and DensePose is not installed", "0", mend)]
+
+
+def _pose_maps(sample: Sequence[Photo]) -> Finding:
+    """Whether photos can be read, and order and size of their pose maps, as `preprocess` will find them."""
+    orders: Counter[str] = Counter()
+    broken: list[Finding] = []
+    for photo in sample:
+        try:
+            height, width = read_photo(photo.path).shape[:2]
+            orders[read_iuv(photo.iuv, (height, width)).order] += 1
+        except (PhotoshootError, OSError) as error:
+            broken.append(of_error(_POSES, error) if isinstance(error, PhotoshootError)
+                          else problem(_POSES, f"{photo.path.name}: {error}", "", "bring the file again"))
+    told = ", ".join(f"{count} as {order}" for order, count in orders.most_common())
+    wanted = "the photo's size, one channel order"
+    if broken:
+        first = broken[0]
+        make = problem if not orders else warning
+        return make(_POSES, f"{len(broken)} of {len(sample)} looked at cannot be used, e.g. {_name(first.found)}",
+                    wanted, first.how_to_mend)
+    if len(orders) > 1:
+        return warning(_POSES, f"of {len(sample)} looked at, {told}", wanted,
+                       "each is read by its own order; check that they come from tools you know")
+    return ok(_POSES, f"all {len(sample)} looked at fit their photo, {told}", wanted)
+
+
+def _name(found: str) -> str:
+    """Without the folder that stands in for a bucket."""
+    place, separator, rest = found.partition(": ")
+    return f"{Path(place).name}: {rest}" if separator else found
+
+
+def _sample(there: Sequence[Photo], size: int) -> list[Photo]:
+    """Evenly spread, first and last among them."""
+    if len(there) <= size:
+        return list(there)
+    return [there[round(index * (len(there) - 1) / (size - 1))] for index in range(size)]
+
+
+def writable(uri: str, what: str = "artifacts") -> list[Finding]:
+    """Whether a folder or gs:// prefix can be written and read, by a file that is taken away again."""
+    location, name = open_location(uri), f"photoshoot-doctor-{secrets.token_hex(4)}"
+    mend = "grant this account roles/storage.objectUser on the bucket"
+    try:
+        location.write_bytes(name, b"probe")
+        same = location.read_bytes(name) == b"probe"
+    except PhotoshootError as error:
+        return [of_error(what, error, mend, wanted="can be written and read")]
+    if not same:
+        return [problem(what, f"{uri} gives back something else than was written", "the same", "check the store")]
+    if not _removed(uri, name):
+        return [warning(what, f"{uri} is written and read, but {name} cannot be deleted", "can be deleted too", mend)]
+    return [ok(what, f"{uri} is written, read, deleted", "can be written and read")]
+
+
+def _removed(uri: str, name: str) -> bool:
+    if not is_remote(uri):
+        (Path(uri) / name).unlink(missing_ok=True)
+        return True
+    from google.api_core.exceptions import GoogleAPICallError
+    from google.cloud import storage
+
+    bucket, _, prefix = address(uri).removeprefix("gs://").partition("/")
+    try:
+        storage.Client().bucket(bucket).blob("/".join(part for part in (prefix.strip("/"), name) if part)).delete()
+    except GoogleAPICallError:
+        return False
+    return True

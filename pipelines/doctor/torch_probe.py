@@ -1,0 +1,26 @@
+"""``python -m pipelines.doctor.torch_probe``: which torch is here, and are the networks that ship whole? As JSON."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+
+from components.core.errors import PhotoshootError
+from components.core.weights import NETWORKS, load_weights
+
+
+def main() -> None:
+    """Print one object: torch, gpus, networks, broken."""
+    broken = []
+    for name in NETWORKS:
+        try:
+            load_weights(name)
+        except PhotoshootError as error:
+            broken.append(str(error))
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    print(json.dumps({"torch": torch.__version__, "gpus": gpus, "networks": len(NETWORKS), "broken": broken}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""A Kubernetes API over real HTTP: the part of core/v1 that the doctor looks at, of objects that a test can change."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PASSWORD = "aHVudGVyMg=="
+NAMESPACE = "team"
+_OBJECT = re.compile(r"/api/v1/namespaces/(?P<namespace>[^/?]+)(?:/(?P<kind>\w+)(?:/(?P<name>[^/?]+))?)?")
+
+
+@dataclass
+class Cluster:
+    """What the server says. `objects` is kind -> name -> object, in the one namespace there is."""
+
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+    objects: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    forbidden: tuple[str, ...] = ()
+    """Kinds that this account may not read."""
+    accepted: bool = True
+    """Whether the server knows who asks."""
+    clock: float = 0.0
+    """Seconds by which the server's clock is ahead."""
+    pages: int = 1
+    asked: list[str] = field(default_factory=list)
+    url: str = ""
+
+    def answer(self, path: str) -> tuple[int, dict[str, Any]]:
+        self.asked.append(path)
+        if not self.accepted:
+            return 401, {}
+        if path.startswith("/version"):
+            return 200, {"major": "1", "minor": "33", "gitVersion": "v1.33.4", "gitCommit": "", "gitTreeState": "",
+                         "buildDate": "", "goVersion": "", "compiler": "", "platform": "linux/amd64"}
+        if path.startswith("/api/v1/nodes"):
+            return self._nodes(path)
+        found = _OBJECT.match(path)
+        if not found:
+            return 404, {}
+        kind, name = found["kind"] or "namespaces", found["name"] or ("" if found["kind"] else found["namespace"])
+        if kind in self.forbidden:
+            return 403, {"kind": "Status", "reason": "Forbidden"}
+        if found["namespace"] != NAMESPACE and kind != "namespaces":
+            return 404, {}
+        there = self.objects.get(kind, {})
+        if not name:
+            return 200, {"kind": "List", "metadata": {}, "items": list(there.values())}
+        return (200, there[name]) if name in there else (404, {"kind": "Status", "reason": "NotFound"})
+
+    def _nodes(self, path: str) -> tuple[int, dict[str, Any]]:
+        if "nodes" in self.forbidden:
+            return 403, {}
+        if self.pages == 1:
+            return 200, {"kind": "NodeList", "metadata": {}, "items": self.nodes}
+        page = int(path.partition("continue=")[2].partition("&")[0] or 0)
+        more = {"continue": str(page + 1)} if page + 1 < self.pages else {}
+        return 200, {"kind": "NodeList", "metadata": more, "items": self.nodes[page :: self.pages]}
+
+
+def node(name: str, labels: dict[str, str] | None = None, taints: list[dict[str, str]] | None = None,
+         provider: str = "", **allocatable: str) -> dict[str, Any]:
+    """A node; keywords are allocatable resources over those of a small machine, gpu for nvidia.com/gpu."""
+    offered = {"cpu": "7900m", "memory": "28Gi", "ephemeral-storage": "150Gi", "pods": "110"} | allocatable
+    if "gpu" in offered:
+        offered["nvidia.com/gpu"] = offered.pop("gpu")
+    return {"kind": "Node", "metadata": {"name": name, "labels": dict(labels or {})},
+            "spec": {"taints": list(taints or []), **({"providerID": provider} if provider else {})},
+            "status": {"allocatable": offered, "conditions": [{"type": "Ready", "status": "True"}]}}
+
+
+SPOT = {"cloud.google.com/gke-accelerator": "nvidia-l4", "photoshoot.dev/pool": "gpu-spot",
+        "cloud.google.com/gke-spot": "true"}
+TAINTS = [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"},
+          {"key": "cloud.google.com/gke-spot", "value": "true", "effect": "NoSchedule"}]
+
+
+def healthy() -> Cluster:
+    """A cluster in which the profile gke-spot runs."""
+    named = {
+        "namespaces": {NAMESPACE: {"status": {"phase": "Active"}}},
+        "serviceaccounts": {"photoshoot-runner": {}},
+        "secrets": {"photoshoot-mlflow-client": {"data": {"username": PASSWORD, "password": PASSWORD}},
+                    "photoshoot-studies": {"data": {"url": PASSWORD}}},
+        "persistentvolumeclaims": {"photoshoot-state": {"spec": {"accessModes": ["ReadWriteOnce"]},
+                                                        "status": {"phase": "Bound"}}},
+        "resourcequotas": {},
+        "configmaps": {"kfp-launcher": {"data": {"defaultPipelineRoot": "minio://mlpipeline/v2"}}},
+    }
+    for kind in named.values():
+        for name, thing in kind.items():
+            thing["metadata"] = {"name": name}
+    return Cluster([node("plain"), node("spot", SPOT, TAINTS, gpu="1")], named)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A healthy cluster that the kubeconfig (context ``there``) leads to."""
+    state = healthy()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = state.answer(self.path)
+            content = json.dumps(body).encode()
+            self.send_response_only(status)
+            self.send_header("Date", formatdate(time.time() + state.clock, usegmt=True))
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    state.url = f"http://127.0.0.1:{server.server_address[1]}"
+    kubeconfig(tmp_path / "kubeconfig", state.url, monkeypatch)
+    yield state
+    server.shutdown()
+    server.server_close()
+
+
+def kubeconfig(path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write a kubeconfig and make it the default one, also for a client that is imported already."""
+    path.write_text(yaml.safe_dump({
+        "apiVersion": "v1", "kind": "Config", "current-context": "there",
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": {"token": "secret-token"}}],
+        "contexts": [{"name": "there", "context": {"cluster": "c", "user": "u"}}]}))
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+
+@pytest.fixture
+def kubeconfig_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make the default kubeconfig lead to an address."""
+    return lambda url: kubeconfig(tmp_path / "kubeconfig", url, monkeypatch)

@@ -1,0 +1,148 @@
+"""The experiment's own measures, painters and page; the trainings it compares are tested where they are."""
+
+import dataclasses
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from components.core.errors import InputError
+from components.core.people import Person
+from components.core.presets import preset
+from components.core.texture import unwrap
+from components.evaluate.album import Album
+from components.evaluate.intervals import Figure, missing
+from components.evaluate.painters import CopyPainter, Painted, WarpPainter, truth
+from components.evaluate.pairs import Case, Questions
+from pipelines.experiments import page
+from pipelines.experiments.identity import Curve, Findings, Row, made_people
+from pipelines.experiments.painters import MeanPainter, NearestPainter, SourcesPainter
+from pipelines.experiments.regions import measure_regions, regions, sharpness
+
+SIDE, TEXEL = 64, 16
+
+
+def somebody(name: str, head: int, shirt: int, shift: int = 0, columns: slice = slice(None)) -> Person:
+    """A head over a torso, each of one grey level with a pattern, with hair beside the head that no chart covers."""
+    iuv = np.zeros((SIDE, SIDE, 3), np.uint8)
+    for part, top, bottom, left, right in ((23, 6, 24, 20, 32), (24, 6, 24, 32, 44), (2, 26, 58, 16, 48)):
+        rows, across = np.linspace(255, 0, bottom - top), np.linspace(0, 255, right - left)
+        u, v = np.meshgrid(across, rows) if part > 20 else np.meshgrid(255 - across, rows)[::-1]
+        place = (slice(top, bottom), slice(left + shift, right + shift))
+        iuv[place] = np.stack([np.full_like(u, part), u, v], -1)
+    pattern = 30 * (np.indices((SIDE, SIDE)).sum(0) % 7 < 3)
+    grey = np.where(iuv[..., 0] > 20, head, shirt) + pattern
+    photo = np.repeat(grey[..., None], 3, -1).astype(np.uint8)
+    matte = (iuv[..., 0] > 0).astype(np.uint8) * 255
+    matte[6:24, 14 + shift : 20 + shift] = 255
+    mask = np.zeros((SIDE, SIDE), bool)
+    mask[:, columns] = True
+    texture, seen = unwrap(photo, iuv, TEXEL, mask)
+    return Person(name, photo, iuv, matte, texture, seen, cast(Any, None))
+
+
+class Folder:
+    """Stands in for an album."""
+
+    def __init__(self, *people: Person) -> None:
+        self._people = people
+
+    def __getitem__(self, index: int) -> Person:
+        return self._people[index]
+
+
+def album(*people: Person) -> Album:
+    return cast(Album, Folder(*people))
+
+
+def test_each_region_is_where_it_says() -> None:
+    half = somebody("a", 180, 90, columns=slice(0, 32))
+    whole = somebody("b", 180, 90)
+    found = regions(Case(0, 1, "p", "repose"), half, whole)
+    assert (found.head > 0).sum() == 18 * 24 and found.head_box.sum() == 18 * 24
+    assert (found.outside > 0).sum() == 18 * 6 and not (found.outside * (whole.iuv[..., 0] > 0)).any()
+    assert found.unseen[:, 36:][whole.iuv[:, 36:, 0] > 0].mean() > 0.9 and not found.unseen[:, :30].any()
+    dressed = regions(Case(0, 1, "p", "transfer"), half, whole)
+    assert not dressed.unseen[26:].any() and dressed.unseen[:24].any()  # the clothes are the target's own
+
+
+def test_the_truth_has_no_error_and_a_copy_has_one_where_it_is_wrong() -> None:
+    people, case = album(somebody("a", 180, 90), somebody("b", 180, 140)), Case(0, 1, "p", "transfer")
+
+    class Truth:
+        name = "truth"
+        paint = staticmethod(truth)
+
+    perfect = measure_regions(people, [case], cast(Any, Truth()))
+    assert perfect.head_psnr[0] == pytest.approx(50) and perfect.outside_l1[0] == 0
+    assert perfect.sharpness[0] == pytest.approx(perfect.true_sharpness[0])
+    copied = measure_regions(people, [case], CopyPainter())
+    assert copied.head_psnr[0] > 40  # the same head
+    warped = measure_regions(people, [case], WarpPainter())
+    assert warped.outside_l1[0] > 0.05  # hair: nothing of it is in the atlas
+    assert np.isnan(warped.unseen_l1[0])  # everything was seen
+
+
+def test_blur_lowers_sharpness() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+    wide = picture.astype(int)
+    blurred = ((wide[:-1, :-1] + wide[1:, :-1] + wide[:-1, 1:] + wide[1:, 1:]) // 4).astype(np.uint8)
+    weight = np.ones((32, 32))
+    assert sharpness(blurred, weight[:-1, :-1]) < 0.7 * sharpness(picture, weight)
+    assert sharpness(np.full((32, 32, 3), 7, np.uint8), weight) == 0
+    assert np.isnan(sharpness(picture, weight * 0))
+
+
+def test_the_copy_cat_answers_with_a_photo_it_was_trained_on() -> None:
+    people = album(somebody("a", 180, 90), somebody("b", 178, 92, 4), somebody("c", 60, 200), somebody("d", 60, 200, 4))
+    trained = [np.asarray([1]), np.asarray([2, 3])]
+    answer = NearestPainter(trained).paint(people, [Case(0, 0, "p", "repose")], 128)
+    assert np.array_equal(answer.poses[0], people[1].iuv)
+    dark = NearestPainter(trained).paint(people, [Case(2, 3, "p", "repose")], 128)
+    assert np.array_equal(dark.poses[0], people[3].iuv)  # of the right person the photo in the asked pose
+
+
+def test_the_mean_is_the_same_whoever_is_asked_for() -> None:
+    people = album(somebody("a", 200, 100), somebody("b", 100, 100))
+    mean = MeanPainter(people, [np.asarray([0]), np.asarray([1])])
+    one, other = mean.paint(people, [Case(0, 1, "p", "repose"), Case(1, 0, "q", "repose")], 128).images
+    assert np.array_equal(one, other)
+    assert abs(int(one[15, 30, 0]) - int(people[0].photo[15, 30, 0]) // 2 - int(people[1].photo[15, 30, 0]) // 2) <= 2
+
+
+def test_more_photos_show_more_and_never_the_answer() -> None:
+    people = album(somebody("a", 180, 90, columns=slice(0, 30)), somebody("b", 180, 90, columns=slice(30, 64)),
+                   somebody("c", 180, 90))
+    case, members = Case(0, 2, "p", "repose"), [np.arange(3)]
+    assert [SourcesPainter(count, members, None).sources(case) for count in (1, 2, 4)] == [[0], [0, 1], [0, 1]]
+    one, two = (SourcesPainter(count, members, None).paint(people, [case], 0) for count in (1, 2))
+    assert isinstance(two, Painted)
+    assert np.abs(two.images.astype(int) - truth(people, [case], 0).images).mean() <= np.abs(
+        one.images.astype(int) - truth(people, [case], 0).images).mean()
+
+
+def test_a_curve_knows_when_a_distance_was_reached() -> None:
+    curve = Curve([(1, 2.0, 0.5), (2, 4.0, 0.3), (3, 6.0, 0.35)])
+    assert curve.seconds_to(0.4) == 4.0 and curve.seconds_to(0.5) == 2.0 and curve.seconds_to(0.1) is None
+
+
+def test_the_page_says_what_was_found_and_what_was_not(tmp_path: Any) -> None:
+    names = ("identity_recovered", "face_similarity", "head_psnr", "head_box_psnr", "unseen_l1", "outside_l1",
+             "sharpness", "perceptual", "ssim", "head_gain", "head_box_gain", "unseen_ratio", "outside_ratio")
+    row = Row("texture_warp", {name: Figure(0.5, 0.25, 0.75, 9, "identity") for name in names}
+              | {"unseen_l1": missing("nothing to measure")})
+    curves = {"paper": Curve(), "warp": Curve([(1, 3.0, 0.08)])}
+    findings = Findings(
+        preset("demo"), 30, 4, {"transfer": [row]}, {"transfer": 9}, curves, 0.1,
+        [dataclasses.replace(row, name="model_2")], 5, {"paper": 0.0, "warp": 12.0}, "builtin-judge", {},
+        Questions([], [], 0, {}))  # fmt: skip
+    text = page.markdown(findings)
+    assert "| texture warp | 0.50 [0.25, 0.75] |" in text and "| – |" in text
+    assert "| warp | 3 | 3 | not reached | 0.080 | 12 |" in text and "| paper | not reached |" in text
+    assert "Several photos of the person (5 questions)" in text and "`builtin-judge`" in text
+
+
+def test_people_and_identities_go_together(tmp_path: Any) -> None:
+    with pytest.raises(InputError, match="go together"):
+        made_people(tmp_path, None, tmp_path, preset("smoke"))
+    assert made_people(tmp_path, tmp_path / "i", tmp_path, preset("smoke")) == (tmp_path, tmp_path / "i")
