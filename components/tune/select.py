@@ -50,6 +50,7 @@ class TrialRow:
     score: float | None
     identity_recovered: float | None
     frechet: float | None
+    perceptual: float | None
     device_seconds: float
     workers_lost: int
     failure: str
@@ -98,6 +99,7 @@ def table(study: Study) -> list[TrialRow]:
             weights={name: float(trial.params[name]) for name in studies.SEARCHED if name in trial.params},
             score=score_of(trial) if complete else None,
             identity_recovered=attributes.get("identity_recovered"), frechet=attributes.get("frechet"),
+            perceptual=attributes.get("perceptual"),
             device_seconds=round(float(attributes.get(studies.SECONDS, 0.0)), 1),
             workers_lost=len(trials) - 1, failure=attributes.get(studies.FAILURE, ""),
             mlflow_run=str(attributes.get(studies.RUN) or ""),

@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.app import RESULTS, JsonOption, PresetOption, SetOption, SettingsOption, app, settings_from
+from pipelines.cli.app import (
+    DEFAULT_HOME,
+    RESULTS,
+    HomeOption,
+    JsonOption,
+    PresetOption,
+    SetOption,
+    SettingsOption,
+    app,
+    settings_from,
+)
 
 experiments = typer.Typer(help="Questions about the method itself, answered on people nobody trained on.",
                           no_args_is_help=True)
@@ -50,3 +60,22 @@ def identity(
     table("identity recovered, held-out people", ("", ""),
           [(row.name, f"{row.figures['identity_recovered'].value or float('nan'):.2f}") for row in figures]
           + [("written to", str(written))])
+
+
+# Small enough for minutes on two cores, with enough people on each side of the split to tell.
+_TUNING = ("synthesize.people=40", "cluster.validation=0.25", "cluster.test=0.3", "train.steps=80", "tune.steps=80",
+           "tune.looks=1", "tune.pruner=none", "tune.trials=20", "evaluate.pairs=192")
+
+
+@experiments.command()
+def tuning(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the page and its picture.")] = Path("docs/experiments"),
+    preset_name: PresetOption = "smoke", settings_file: SettingsOption = None, changes: SetOption = None,
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Search for loss weights, then compare a tuned and an untuned run on people the study has never seen."""
+    settings = settings_from(preset_name, settings_file, [*_TUNING, *(changes or [])])
+    from pipelines.experiments import tuning as experiment
+    from pipelines.home import Home
+
+    print(f"written to {experiment.write(experiment.run(settings, Home.at(home)), out)}")

@@ -1,0 +1,126 @@
+"""Does the search for loss weights pay? A study on validation people, then a tuned and an untuned run on test people.
+
+The study predicts from validation people which weights are better, and in what; the two runs, equal but for the
+weights, are judged on people that neither training nor study has seen. The page says where the prediction held.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from components.core.atomic import atomic_path
+from components.core.settings import Settings
+from pipelines.differences import Difference, differences
+from pipelines.evidence import open_run
+from pipelines.home import Home
+from pipelines.run import RunResult, TuningResult, run_pipeline, run_tuning
+from pipelines.studies import with_weights_of
+
+PAGE, PICTURE = "tuning.md", "tuning.webp"
+_WIDTH = 1400
+_PREDICTED = {"identity_recovered": "identity_recovered", "frechet_ratio": "frechet", "perceptual": "perceptual"}
+"""Figure of a run on test people -> the part of a trial's score that predicts it."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the study found, and the two runs with what became of its predictions."""
+
+    study: TuningResult
+    trials: list[Mapping[str, Any]]
+    untuned: RunResult
+    tuned: RunResult
+    differences: dict[str, Difference]
+    """Tuned less untuned, on test people."""
+    settings: Settings
+
+    def predicted(self, part: str) -> float | None:
+        """The winner's part of the score less that of the weights of the settings, on validation people."""
+        by_name = {trial["name"]: trial for trial in self.trials}
+        now = by_name.get("current settings", {}).get(part)
+        won = self.study.parts.get(part)
+        return None if now is None or won is None else won - now
+
+
+def run(settings: Settings, home: Home) -> Findings:
+    """Search, then train with the weights of the settings and with those found. What was done before is reused."""
+    study = run_tuning(settings, None, home)
+    trials = json.loads((Path(study.folder) / "trials.json").read_text(encoding="utf-8"))
+    untuned = run_pipeline(settings, None, home)
+    tuned = run_pipeline(with_weights_of(settings, home, study.study), None, home)
+    first, second = (open_run(home, result.run_id, settings.register_.model_name).judged for result in (untuned, tuned))
+    return Findings(study, trials, untuned, tuned, differences(second, first), settings)
+
+
+def write(findings: Findings, out: Path) -> Path:
+    """Write the page and its picture into a folder; the page's path."""
+    out.mkdir(parents=True, exist_ok=True)
+    plots = [Image.open(Path(findings.study.folder) / name).convert("RGB") for name in ("history.png", "front.png")]
+    height = min(plot.height for plot in plots)
+    plots = [plot.resize((plot.width * height // plot.height, height)) for plot in plots]
+    sheet = Image.new("RGB", (sum(plot.width for plot in plots), height), "white")
+    for plot, left in zip(plots, (0, plots[0].width), strict=True):
+        sheet.paste(plot, (left, 0))
+    sheet.thumbnail((_WIDTH, _WIDTH))
+    with atomic_path(out / PICTURE) as partial:
+        sheet.save(partial, "WEBP", quality=80)
+    with atomic_path(out / PAGE) as partial:
+        partial.write_text(markdown(findings), encoding="utf-8")
+    return out / PAGE
+
+
+def markdown(findings: Findings) -> str:
+    """The page."""
+    study, settings = findings.study, findings.settings
+    counts = ", ".join(f"{count} {state}" for state, count in study.trials.items() if count)
+    gains = [gain for name, gain in study.gained.items() if name.startswith("hand ") and gain is not None]
+    lines = [
+        "# The search for loss weights", "",
+        "Made by `photoshoot experiment tuning`. A trial trains for "
+        f"{settings.tune.steps} steps at {settings.preprocess.resolution} px on synthetic people and is scored on "
+        "validation people: identity recovered less the Fréchet distance as a multiple of plain warping's.", "",
+        f"{counts}. **{study.winner}** does best, at {study.score:.3f}: "
+        + (f"{min(gains):+.3f} to {max(gains):+.3f} over the three weightings set by hand in 2021."
+           if gains else "no weighting set by hand has finished."), "",
+        f"![Score by trial, and its two parts against each other]({PICTURE})", "",
+        *_trials(findings.trials, study.winner), "",
+        "## On people the study has never seen", "",
+        "Two runs, equal but for the weights, judged on test people. Predicted: the winner less the weights of the "
+        "settings, on validation people.", "",
+        *_outcome(findings),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _trials(trials: Sequence[Mapping[str, Any]], winner: str) -> list[str]:
+    names = ("l1", "perceptual", "face", "gan", "patch")
+    ranked = sorted(trials, key=lambda trial: -(trial["score"] if trial["score"] is not None else -1e9))
+    lines = ["| trial | score | identity recovered | Fréchet / warp's | " + " | ".join(names) + " |",
+             "|---" * (4 + len(names)) + "|"]
+    for trial in ranked:
+        name = f"**{trial['name']}**" if trial["name"] == winner else trial["name"]
+        cells = [name, trial["state"] if trial["score"] is None else f"{trial['score']:.3f}",
+                 *("–" if trial[part] is None else f"{trial[part]:.3f}" for part in ("identity_recovered", "frechet")),
+                 *(f"{trial['weights'][weight]:.3g}" if weight in trial["weights"] else "–" for weight in names)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _outcome(findings: Findings) -> list[str]:
+    lines = ["| figure | untuned | tuned | difference [95 %] | predicted | direction |", "|---|---|---|---|---|---|"]
+    for figure, part in _PREDICTED.items():
+        before, after = (result.metrics[figure].get("value") for result in (findings.untuned, findings.tuned))
+        found, predicted = findings.differences.get(figure), findings.predicted(part)
+        if before is None or after is None or predicted is None:
+            continue
+        gap = after - before
+        interval = f" [{found.low:.3f}, {found.high:.3f}]" if found and found.low is not None else ""
+        agrees = "as predicted" if gap * predicted > 0 else "not as predicted"
+        lines.append(f"| {figure} | {before:.3f} | {after:.3f} | {gap:+.3f}{interval} | {predicted:+.3f} | {agrees} |")
+    return lines
