@@ -81,7 +81,9 @@ def _write(path: Path, speed: dict[str, float], sizes: dict[int, dict[str, float
 ## Preprocessing
 
 One core, photos of 768 x 1024 with pose maps, defaults otherwise. The floor is what no implementation can go below:
-decoding the photo and its pose map and encoding the outputs. GrabCut is counted apart. Processor time.
+decoding the photo and its pose map, and encoding a person's six PNG files (crop, pose map, matte, texture, what was
+seen of it, face), by the same functions at the same compression. Everything else counts against it: checks, crop,
+resizing, texture, face alignment, perceptual hash, digests. GrabCut is counted apart. Processor time.
 
 | | photos/s |
 |---|---|

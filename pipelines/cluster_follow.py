@@ -34,6 +34,15 @@ class StillRunning(MachineError):
     """We stopped following; the run goes on."""
 
 
+class Interrupted(PhotoshootError):
+    """A person stopped following; the run goes on."""
+
+    exit_code = 130
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"interrupted; run {run_id} goes on", remedy=_follow_or_cancel(run_id))
+
+
 class RunFailed(PhotoshootError):
     """The run failed, was cancelled or was skipped."""
 
@@ -78,8 +87,8 @@ def follow(server: Server, run_id: str, display: PipelineDisplay, *, poll: float
             return run
         now = time.monotonic()
         if wait is not None and now - started >= wait:
-            raise StillRunning(f"run {run_id} is {str(run.state).lower()} after {wait:.0f} s and goes on", remedy=(
-                f"`photoshoot follow {run_id}` follows it again, `photoshoot cancel {run_id}` ends it"))
+            raise StillRunning(f"run {run_id} is {str(run.state).lower()} after {wait:.0f} s and goes on",
+                               remedy=_follow_or_cancel(run_id))
         if look and now - looked >= _LOOK_EVERY_S:
             looked = now
             for trouble in look():
@@ -96,6 +105,10 @@ def _ask(server: Server, run_id: str) -> V2beta1Run:
         raise
     except PhotoshootError as error:
         raise StillRunning(f"{error.problem}; run {run_id} goes on", remedy=_again(error, run_id)) from None
+
+
+def _follow_or_cancel(run_id: str) -> str:
+    return f"`photoshoot follow {run_id}` follows it again, `photoshoot cancel {run_id}` ends it"
 
 
 def _again(error: PhotoshootError, run_id: str) -> str:

@@ -238,7 +238,7 @@ def _parse(text: str, source: str) -> Profile:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the profile"
         raise SettingsError(f"profile {source}: {where}: {first['msg'].removeprefix('Value error, ')}",
-                            remedy="docs/gke.md describes profiles") from None
+                            remedy="compare it with pipelines/profiles/gke-spot.yaml") from None
 
 
 def place(task: PipelineTask, name: str, profile: Profile, inputs: Mapping[str, Any]) -> None:

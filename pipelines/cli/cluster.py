@@ -71,7 +71,7 @@ def run_on_cluster(server: Server, order: Order, as_json: bool, detach: bool, wa
 def watch(server: Server, run: Any, as_json: bool, wait: float | None, poll: float) -> None:
     """Follow a run (as the server gives it) to its end; raises what says why it did not succeed."""
     from pipelines import cluster_record
-    from pipelines.cluster_follow import SUCCEEDED, conclude, follow, look_at, steps_of, summary
+    from pipelines.cluster_follow import SUCCEEDED, Interrupted, conclude, follow, look_at, steps_of, summary
 
     run_id = str(run.run_id)
     display = PipelineDisplay(steps_of(server, run))
@@ -82,8 +82,7 @@ def watch(server: Server, run: Any, as_json: bool, wait: float | None, poll: flo
             run = follow(server, run_id, display, poll=poll, wait=wait, look=look,
                          say=lambda text: errors.print(f"  {text}", markup=False, soft_wrap=True))
     except KeyboardInterrupt:
-        errors.print(f"the run goes on: `photoshoot follow {run_id}` follows it, `photoshoot cancel {run_id}` ends it")
-        raise
+        raise Interrupted(run_id) from None
     try:
         conclude(run, link, () if run.state == SUCCEEDED else look())
     except PhotoshootError as error:

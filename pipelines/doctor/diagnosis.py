@@ -125,7 +125,9 @@ def _root(root: str) -> list[Finding]:
 
 def _images(patient: Patient) -> list[Finding]:
     from pipelines.doctor import registry
-    from pipelines.images import images
+    from pipelines.images import images, pushed_images
 
-    names = images(patient.registry)
-    return [*registry.cache_safety(names), *(registry.present(names) if patient.on_cluster else [])]
+    if not patient.on_cluster:
+        return registry.cache_safety(images())
+    names = pushed_images(patient.registry)
+    return [*registry.cache_safety(names), *registry.present(names)]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import secrets
-import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from components.core.errors import PhotoshootError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PROBE = "photoshoot-doctor"
 _MLFLOW, _STUDIES, _ARTIFACTS = "MLflow", "studies", "MLflow's artifacts"
 _ANSWER_S = 5
+_DESTINATION = "can the server's account write to its --artifacts-destination?"
 _WRITABLE = "a store that can be read and written"
 
 
@@ -61,12 +62,8 @@ def mlflow_store(uri: str, experiment: str) -> list[Finding]:
 
 def _health(uri: str) -> tuple[bool, list[Finding]]:
     """Whether the server is there at all, within seconds (MLflow's own client asks for minutes), and its clock."""
-    from mlflow.utils.credentials import get_default_host_creds
-    from mlflow.utils.rest_utils import http_request
-
     try:
-        credentials = get_default_host_creds(uri)  # type: ignore[no-untyped-call]
-        answer = http_request(credentials, "/health", "GET", max_retries=0, timeout=_ANSWER_S)
+        answer = _ask(uri, "/health", "GET")
     except Exception as error:
         return False, [problem(_MLFLOW, f"{shown(uri)} does not answer: {error}", "an MLflow server",
                                f"is it up, is the port-forward running, is {TRACKING_URI} right?")]
@@ -89,21 +86,26 @@ def _artifacts(uri: str, location: str) -> list[Finding]:
         return []
     if location and not location.startswith("mlflow-artifacts"):
         return [ok(_ARTIFACTS, f"steps write to {location} themselves")]
-    from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
-
-    name = f"{PROBE}-{secrets.token_hex(4)}"
+    path, wanted = f"/api/2.0/mlflow-artifacts/artifacts/{PROBE}-{secrets.token_hex(4)}", "a store that can be written"
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / name
-            file.write_bytes(b"probe")
-            store = MlflowArtifactsRepository("mlflow-artifacts:/", tracking_uri=uri)
-            store.log_artifact(str(file))  # type: ignore[no-untyped-call]
+        status = _ask(uri, path, "PUT", data=b"probe").status_code
     except Exception as error:
-        return [problem(_ARTIFACTS, f"the server cannot keep a file: {error}", "a store that can be written",
-                        "can the server's account write to its --artifacts-destination?")]
+        return [problem(_ARTIFACTS, f"the server cannot keep a file: {error}", wanted, _DESTINATION)]
+    if status != 200:
+        return [problem(_ARTIFACTS, f"the server cannot keep a file: it answers {status}", wanted, _DESTINATION)]
     with suppress(Exception):  # a server may refuse to delete; five bytes stay
-        store.delete_artifacts(name)  # type: ignore[no-untyped-call]
+        _ask(uri, path, "DELETE")
     return [ok(_ARTIFACTS, "the server keeps files")]
+
+
+def _ask(uri: str, path: str, method: str, **more: Any) -> Any:
+    """An answer of the server, as whoever MLflow's own client would be, but once and within seconds."""
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    ask: Callable[..., Any] = http_request
+    credentials = get_default_host_creds(uri)  # type: ignore[no-untyped-call]
+    return ask(credentials, path, method, max_retries=0, timeout=_ANSWER_S, raise_on_status=False, **more)
 
 
 def studies(url: str, enabled: bool) -> list[Finding]:

@@ -10,7 +10,7 @@ from PIL import Image
 from components.core.atomic import atomic_path
 from components.core.networks.generator import Reposer
 from components.evaluate.intervals import Figure
-from components.evaluate.painters import ModelPainter, WarpPainter, truth
+from components.evaluate.painters import ModelPainter, Painter, WarpPainter, truth
 from components.evaluate.pairs import spread
 from components.evaluate.quality import PLAIN
 from components.evaluate.sheet import Row as SheetRow
@@ -105,7 +105,7 @@ def _times(findings: Findings) -> list[str]:
 
 def _sheet(findings: Findings, study: Study) -> Image.Image:
     cases = spread(study.cases["transfer"], _ROWS)
-    painters = [WarpPainter(), *(ModelPainter(Reposer.load(path)) for path in findings.models.values())]
+    painters: list[Painter] = [WarpPainter(), *(ModelPainter(Reposer.load(path)) for path in findings.models.values())]
     answers = [painter.paint(study.album, cases, PLAIN).images for painter in painters]
     real = truth(study.album, cases, PLAIN).images
     rows = [SheetRow([study.album[case.source].photo, colour_pose(study.album[case.target].iuv),

@@ -201,6 +201,20 @@ def test_following_stops_and_the_run_goes_on(photoshoot: Call, kfp: Any, tasks: 
     assert photoshoot("follow", run_id, "--wait", "soon")[0] == 2
 
 
+def test_ctrl_c_ends_the_following_and_not_the_run(
+    photoshoot: Call, kfp: Any, tasks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pressed(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    run_id = _running(kfp)
+    kfp.plan = deque([("RUNNING", [tasks("train", "RUNNING")])])
+    monkeypatch.setattr("pipelines.cluster_follow.time.sleep", pressed)
+    code, _, err = photoshoot("follow", run_id)
+    assert code == 130 and f"run {run_id} goes on" in err and f"photoshoot cancel {run_id}" in err
+    assert kfp.runs[run_id]["state"] == "RUNNING" and "same command" not in err
+
+
 def test_a_version_is_uploaded_once_and_run_by_reference(photoshoot: Call, kfp: Any, tasks: Any) -> None:
     kfp.plan = deque([("SUCCEEDED", [tasks(step, "SUCCEEDED") for step in CHAIN])])
     for changes in ([], [], ["--set", "train.steps=13"]):
