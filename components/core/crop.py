@@ -10,6 +10,7 @@ from components.core.people import Box
 
 _NEARLY = 1.35
 """So little may bilinear sampling shrink an image before blocks of at least 2 x 2 pixels are averaged."""
+_BLURRED_SIDE = 128
 
 
 def square_box(person: Box, margin: float) -> Box:
@@ -34,14 +35,41 @@ def cut(photo: Pixels, box: Box) -> Pixels:
     inside = photo[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
     if not (left or top or right or bottom):
         return np.ascontiguousarray(inside)
-    padded = cv2.copyMakeBorder(inside, top, bottom, left, right, cv2.BORDER_REPLICATE)
-    # Blurred at an eighth of the size: nobody looks at its detail, and it costs a tenth.
-    small = cv2.resize(padded, (max(1, padded.shape[1] // 8), max(1, padded.shape[0] // 8)))
-    kernel = max(3, (x1 - x0) // 64)
-    small = cv2.blur(small, (kernel, kernel), borderType=cv2.BORDER_REPLICATE)
-    out = cv2.resize(small, (padded.shape[1], padded.shape[0]))
-    out[top : out.shape[0] - bottom, left : out.shape[1] - right] = inside
-    return np.asarray(out, np.uint8)
+    side_y, side_x = y1 - y0, x1 - x0
+    # Blurred where it is about 128 pixels wide: nobody looks at its detail, and it comes out alike at any size.
+    shrink = max(1, round(max(side_y, side_x) / _BLURRED_SIDE))
+    small = _shrunk(inside, (side_y, side_x), (top, left), shrink)
+    out = np.empty((side_y, side_x, *photo.shape[2:]), np.uint8)
+    middle, right_edge = slice(top, side_y - bottom), side_x - right
+    out[middle, left:right_edge] = inside
+    for rows, columns in ((slice(0, top), slice(0, side_x)), (slice(side_y - bottom, side_y), slice(0, side_x)),
+                          (middle, slice(0, left)), (middle, slice(right_edge, side_x))):
+        if rows.start < rows.stop and columns.start < columns.stop:
+            out[rows, columns] = _enlarged(small, rows, columns, shrink)
+    return out
+
+
+def _shrunk(inside: Pixels, size: tuple[int, int], before: tuple[int, int], shrink: int) -> Pixels:
+    """`inside` continued to `size` (rows, columns), `before` of them ahead of it; a cell per `shrink` pixels; blurred.
+
+    A cell is the mean of the pixels in its middle: with the blur that follows, as good as that of all.
+    """
+    middle = ((shrink - 1) // 2, shrink // 2)
+    rows, columns = (np.clip((np.arange(0, count, shrink)[:, None] + middle).reshape(-1) - start, 0, most - 1)
+                     for count, start, most in zip(size, before, inside.shape, strict=False))
+    taken = inside.take(rows, axis=0).take(columns, axis=1)
+    small = cv2.resize(taken, (len(columns) // 2, len(rows) // 2), interpolation=cv2.INTER_AREA)
+    kernel = max(small.shape[:2]) // 8 | 1
+    return np.asarray(cv2.blur(small, (kernel, kernel), borderType=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _enlarged(small: Pixels, rows: slice, columns: slice, factor: int) -> Pixels:
+    """These rows and columns of `small` enlarged by a whole `factor`, bilinear: made of the cells around them only."""
+    first = [max(0, one.start // factor - 1) for one in (rows, columns)]
+    part = small[first[0] : rows.stop // factor + 2, first[1] : columns.stop // factor + 2]
+    large = cv2.resize(part, (part.shape[1] * factor, part.shape[0] * factor))
+    top, left = (one * factor for one in first)
+    return np.asarray(large[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left], np.uint8)
 
 
 def outside(box: Box, height: int, width: int, side: int) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:

@@ -15,7 +15,6 @@ ONNX runs through onnxruntime on the CPU and has no gradient; TorchScript runs w
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,13 +24,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.core.atomic import atomic_path
 from components.core.digest import file_digest
 from components.core.errors import DataError, InputError, MachineError
 from components.core.faces import FaceEmbedder, Strangers
 from components.core.head import CANONICAL_FACE, CHIP
-from components.core.known_weights import CACHE
-from components.core.storage import is_remote, open_location
+from components.core.known_weights import file_at
 
 _ARCFACE = np.asarray([(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655),
                        (70.7299, 92.2041)]) / 112
@@ -70,23 +67,6 @@ def embedder_from_file(address: str, device: str | torch.device = "cpu") -> Face
                         sharp_head=_SHARP_HEAD, strangers=Strangers(card.strangers, max(spread, 1e-3)))
 
 
-def file_at(address: str) -> Path:
-    """A file by path or gs:// address, on this machine's disk; one from gs:// is kept in the cache of weights.
-
-    Raises `InputError` where it does not exist.
-    """
-    if not is_remote(address):
-        if not Path(address).is_file():
-            raise InputError("no such file", path=address, remedy="check the path; it is relative to where you are")
-        return Path(address)
-    folder, _, name = address.rpartition("/")
-    data = open_location(folder).read_bytes(name)
-    kept = Path(os.environ.get(CACHE) or Path.home() / ".cache" / "photoshoot") / "networks" / name
-    with atomic_path(kept) as temporary:
-        temporary.write_bytes(data)
-    return kept
-
-
 class _Framed(nn.Module):
     """Faces as this project aligns them [B, 3, CHIP, CHIP] in [-1, 1] -> as the network wants them -> vectors."""
 
@@ -118,7 +98,7 @@ class _Onnx(nn.Module):
     def __init__(self, path: Path) -> None:
         super().__init__()
         try:
-            import onnxruntime  # type: ignore[import-untyped]
+            import onnxruntime
         except ImportError:
             raise MachineError("onnxruntime is not installed", remedy="pip install 'photoshoot[onnx]'") from None
         options = onnxruntime.SessionOptions()

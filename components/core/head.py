@@ -71,6 +71,10 @@ def _filled(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 def face_seen(iuv: Pixels) -> bool:
     """Whether the pose map [H, W, 3] shows the face, not only the head: false for a person seen from behind."""
     _, around, up = _head_coordinates(iuv)
+    return _shows_face(around, up)
+
+
+def _shows_face(around: Floats, up: Floats) -> bool:
     if len(around) == 0:
         return False
     face = (np.abs(around) < _FACE_AROUND) & (up > _FACE_UP[0]) & (up < _FACE_UP[1])
@@ -79,11 +83,11 @@ def face_seen(iuv: Pixels) -> bool:
 
 def view(iuv: Pixels) -> View:
     """From which side the head is seen; where no head shows, the torso decides (None of both counts as back)."""
-    _, around, _ = _head_coordinates(iuv)
+    _, around, up = _head_coordinates(iuv)
     if len(around) >= _MIN_FACE_PIXELS:
         # A mean of angles: a head from behind has `around` near both -1 and 1, whose plain mean would be 0.
         middle = abs(float(np.angle(np.exp(1j * np.pi * around).mean()))) / np.pi
-        if middle >= _BACK or not face_seen(iuv):
+        if middle >= _BACK or not _shows_face(around, up):
             return "back"
         return "front" if middle < _SIDE else "side"
     front, back = int((iuv[..., 0] == _TORSO_FRONT).sum()), int((iuv[..., 0] == _TORSO_BACK).sum())
@@ -99,11 +103,12 @@ def face_points(iuv: Pixels) -> Floats | None:
     squares; the landmarks are read from the fit. So a landmark that is hidden (a side view) is extrapolated, a few
     wrong pixels do not matter, and 12 px high heads give the same places as 150 px ones.
     """
-    if not face_seen(iuv):
+    positions, around, up = _head_coordinates(iuv)
+    if not _shows_face(around, up):
         return None
-    positions, around, up = (values[:: 1 + len(values) // _MOST_PIXELS] for values in _head_coordinates(iuv))
+    positions, around, up = (values[:: 1 + len(values) // _MOST_PIXELS] for values in (positions, around, up))
     chart = np.stack([around, up], axis=1)
-    nearest = ((chart[:, None] - _LANDMARKS) ** 2).sum(axis=2).min(axis=1)
+    nearest = np.min([(around - x) ** 2 + (up - y) ** 2 for x, y in _LANDMARKS.tolist()], axis=0)
     weights = np.exp(-nearest / (2 * 0.3**2)) * (np.abs(around) < 0.6)
     basis = _quadratic(chart)
     # A little ridge on slopes, more on curvature: with half a face the missing half must not bend away.

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 from components.core.atomic import atomic_path
 from components.core.errors import DataError, InputError, machine_errors
 from components.core.manifest import Texts
+from components.core.storage import is_remote, open_location
 
 FORMAT = "photoshoot.identities/1"
 TABLE = "identities.parquet"
@@ -113,12 +115,16 @@ class Identities:
         self._check_disjoint()
 
     @staticmethod
-    def open(folder: Path) -> Identities:
-        """Read a folder written by `write`.
+    def open(folder: str | Path) -> Identities:
+        """Read a folder written by `write`, or a copy of it on gs://.
 
         Raises `InputError` when there is no such folder, `DataError` for another format version, a torn file, or an
-        identity that spans two splits.
+        identity that spans two splits, and what `storage` raises where gs:// does not answer.
         """
+        if is_remote(folder):
+            with TemporaryDirectory() as copy:
+                open_location(folder).fetch([TABLE, SCORES], Path(copy))
+                return Identities.open(copy)  # the mapped file stays readable when its name is gone
         path = Path(folder) / TABLE
         with machine_errors(path):
             try:

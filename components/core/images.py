@@ -6,6 +6,7 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def read_photo(path: str | Path, max_megapixels: float = 80.0) -> Pixels:
     """
     image = open_image(path, max_megapixels)
     with _refusing_broken(path):
-        image = ImageOps.exif_transpose(image) or image
+        ImageOps.exif_transpose(image, in_place=True)
         profile = image.info.get("icc_profile")
         colours, alpha = _flattened(image, path)
         rgb = _to_srgb(colours, profile)
@@ -47,10 +48,12 @@ def read_photo(path: str | Path, max_megapixels: float = 80.0) -> Pixels:
         return np.asarray(rgb)
 
 
-def open_image(path: str | Path, max_megapixels: float = 80.0) -> Image.Image:
+def open_image(path: str | Path, max_megapixels: float = 80.0,
+               check: Callable[[Image.Image], None] | None = None) -> Image.Image:
     """Open and decode an image file as Pillow has it, its size checked before anything is unpacked.
 
-    Raises `InputError` as `read_photo` does.
+    `check` is called with what the header says and raises what it has against it. Raises `InputError` as `read_photo`
+    does.
     """
     path = Path(path)
     with _refusing_broken(path), machine_errors(path):
@@ -73,34 +76,16 @@ def open_image(path: str | Path, max_megapixels: float = 80.0) -> Image.Image:
                 raise InputError(f"unpacks to {width} x {height} = {width * height / 1e6:.0f} megapixels, "
                                  f"more than {max_megapixels:g}", path=path,
                                  remedy="make it smaller or raise preprocess.max_megapixels")
+            if check is not None:
+                check(image)
             image.load()
     return image
-
-
-def image_size(path: str | Path) -> tuple[int, int]:
-    """(height, width) of an image file from its header, as stored (EXIF orientation not applied).
-
-    Raises `InputError` for a file that is missing or no image.
-    """
-    with _refusing_broken(path), machine_errors(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with Image.open(path, formats=_FORMATS) as image:
-                return image.height, image.width
-        except (FileNotFoundError, IsADirectoryError):
-            raise InputError("no such image file", path=path, remedy="check the name") from None
 
 
 def write_png(path: str | Path, image: Pixels, *, compress_level: int = 3) -> None:
     """Write uint8 RGB [H, W, 3] or grey [H, W] as PNG; whole or not at all. Raises `MachineError`."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(encode_png(image, compress_level=compress_level))
-
-
-def write_jpeg(path: str | Path, image: Pixels, *, quality: int = 92) -> None:
-    """Write uint8 RGB [H, W, 3] or grey [H, W] as JPEG; whole or not at all. Raises `MachineError`."""
-    with atomic_path(path) as temporary:
-        Image.fromarray(np.ascontiguousarray(image)).save(temporary, format="JPEG", quality=quality, subsampling=0)
 
 
 def encode_png(image: Pixels, *, compress_level: int = 3) -> bytes:

@@ -3,6 +3,11 @@
 A pose map says of every pixel which of 24 body parts it shows (I, 1..24, background 0) and where in that part's
 chart (U, V, 0..255 for [0, 1]). In memory and in everything this project writes the order is (I, U, V). Files in the
 wild are RGB = (I, U, V) where Pillow wrote them and RGB = (V, U, I) where OpenCV did.
+
+The parts, left and right being the person's own: 1 the torso's back, 2 its front; 3 right hand, 4 left hand; 5 left
+foot, 6 right foot; 7 (right) and 8 the upper legs' backs, 9 (right) and 10 their fronts; 11 (right) and 12 the lower
+legs' backs, 13 (right) and 14 their fronts; 15 (left) and 16 the upper arms' fronts, 17 (left) and 18 their backs; 19
+(left) and 20 the lower arms' insides, 21 (left) and 22 their outsides; 23 the head's right half, 24 its left half.
 """
 
 from __future__ import annotations
@@ -11,24 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from components.core.errors import InputError
-from components.core.images import Pixels, image_size, open_image, write_png
+from components.core.images import Pixels, open_image, write_png
 
 Order = Literal["IUV", "VUI"]
 _Sums = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
-
-PART_NAMES: dict[int, str] = {
-    1: "torso back", 2: "torso front", 3: "right hand", 4: "left hand", 5: "left foot", 6: "right foot",
-    7: "right upper leg back", 8: "left upper leg back", 9: "right upper leg front", 10: "left upper leg front",
-    11: "right lower leg back", 12: "left lower leg back", 13: "right lower leg front", 14: "left lower leg front",
-    15: "left upper arm front", 16: "right upper arm front", 17: "left upper arm back", 18: "right upper arm back",
-    19: "left lower arm inner", 20: "right lower arm inner", 21: "left lower arm outer", 22: "right lower arm outer",
-    23: "head right half", 24: "head left half",
-}
-"""Part number to name; left and right are the person's own."""
+Planes = tuple[Pixels, Pixels, Pixels]
 
 PARTS = 24
 HEAD_PARTS = (23, 24)
@@ -60,77 +58,87 @@ def read_iuv(path: str | Path, size: tuple[int, int] | None = None) -> IuvMap:
     doubt or that fits neither, nobody in it, and I (or U, V) that was interpolated by a resize.
     """
     path = Path(path)
-    if size is not None:  # by its header, before anything is unpacked
-        height, width = image_size(path)
-        if (height, width) != tuple(size):
-            raise InputError(f"the pose map is {width} x {height} pixels, its photo is {size[1]} x {size[0]}",
-                             path=path, remedy="make the pose map from this very photo, or resize it with nearest "
-                                               "neighbour")
-    pixels = _read_rgb_png(path)
-    order = _decide_order(pixels, path)
-    planes = pixels if order == "IUV" else np.ascontiguousarray(pixels[..., ::-1])
-    check_iuv(planes, path=path)
-    return IuvMap(planes, order)
+    pixels = _read_rgb_png(path, size)
+    red, green, blue = planes = split_iuv(pixels)
+    order = _decide_order(planes, path)
+    check_iuv(planes if order == "IUV" else (blue, green, red), path)
+    return IuvMap(pixels if order == "IUV" else np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8), order)
 
 
 def write_iuv(path: str | Path, iuv: Pixels) -> None:
     """Write a pose map [H, W, 3] as PNG with RGB = (I, U, V). Raises `InputError` if it is none, `MachineError`."""
-    _check_values(iuv, path)
+    _check_values(_checked_split(iuv, path), path)
     write_png(path, iuv)
 
 
-def check_iuv(iuv: Pixels, path: str | Path | None = None) -> None:
-    """Raise `InputError` unless `iuv` is uint8 [H, W, 3] as (I, U, V) with labels that nobody interpolated."""
-    _check_values(iuv, path)
-    share = in_between_share(iuv)
+def check_iuv(planes: Planes, path: str | Path | None = None) -> None:
+    """Raise `InputError` unless the planes I, U and V (`split_iuv`) are a pose map whose labels nobody interpolated."""
+    _check_values(planes, path)
+    share = in_between_share(planes)
     if share > _IN_BETWEEN:
         raise InputError(f"I was interpolated: {share:.0%} of its borders pass through labels in between", path=path,
                          remedy="resize pose maps with nearest neighbour, and never as JPEG")
 
 
-def _check_values(iuv: Pixels, path: str | Path | None) -> None:
-    if iuv.dtype != np.uint8 or iuv.ndim != 3 or iuv.shape[2] != 3:
+def _checked_split(iuv: Pixels, path: str | Path | None) -> Planes:
+    if iuv.dtype != np.uint8 or iuv.ndim != 3 or iuv.shape[2] != 3 or not iuv.size:
         raise InputError(f"a pose map is uint8 [H, W, 3], this is {iuv.dtype} {list(iuv.shape)}", path=path)
-    labels = iuv[..., 0]
-    if labels.size == 0 or labels.max() > PARTS:
-        raise InputError(f"part labels reach {labels.max() if labels.size else 'nothing'}, DensePose has 1 to 24",
-                         path=path, remedy="write I as it is, without scaling")
-    if labels.max() == 0:
+    return split_iuv(iuv)
+
+
+def split_iuv(iuv: Pixels) -> Planes:
+    """I, U and V [H, W] of a pose map [H, W, 3], each by itself: who looks at one reads a third of the memory."""
+    first, second, third = (np.asarray(plane, np.uint8) for plane in cv2.split(iuv))
+    return first, second, third
+
+
+def _check_values(planes: Planes, path: str | Path | None) -> None:
+    largest = int(planes[0].max())
+    if largest > PARTS:
+        raise InputError(f"part labels reach {largest}, DensePose has 1 to 24", path=path,
+                         remedy="write I as it is, without scaling")
+    if largest == 0:
         raise InputError("the pose map shows nobody: I is 0 everywhere", path=path,
                          remedy="make it again with a lower detection threshold, or remove the photo")
-    spill = _spill(iuv)
+    spill = _spill(planes)
     if spill:
         raise InputError(f"U or V is not 0 on the background at {spill} pixels, as after a resize with interpolation",
                          path=path, remedy="resize pose maps with nearest neighbour, U and V 0 where I is 0")
 
 
-def in_between_share(iuv: Pixels) -> float:
+def in_between_share(planes: Planes) -> float:
     """Share of a pose map's label changes (along rows and columns) at pixels that lie between both their neighbours.
 
     Between in all of I, U and V, in I strictly: what interpolation makes of a border. True maps jump from part to part,
     and where a thin part happens to have a label between its neighbours', its U and V hardly ever are. 0 where there
     are too few changes to tell.
     """
-    x0, y0, x1, y1 = person_box(iuv) or (0, 0, 0, 0)
-    iuv = iuv[max(0, y0 - 1) : y1 + 1, max(0, x0 - 1) : x1 + 1]  # beyond, nothing changes
-    labels = np.ascontiguousarray(iuv[..., 0]).astype(np.int8)
+    x0, y0, x1, y1 = _box(planes[0]) or (0, 0, 0, 0)
+    around = slice(max(0, y0 - 1), y1 + 1), slice(max(0, x0 - 1), x1 + 1)  # beyond, nothing changes
+    labels, u, v = planes[0][around].astype(np.int8), planes[1][around], planes[2][around]
     between = changes = 0
-    for axis, view in enumerate((iuv, iuv.transpose(1, 0, 2))):
+    for axis in (0, 1):
         steps = np.diff(labels, axis=axis)
         changes += int(np.count_nonzero(steps))
         after, before = (steps[1:], steps[:-1]) if axis == 0 else (steps[:, 1:], steps[:, :-1])
         # Of one sign, by the highest bit.
         found = np.flatnonzero(((after ^ before) >= 0) & (after != 0) & (before != 0))
-        rows, columns = np.divmod(found, max(1, after.shape[1]))[:: 1 if axis == 0 else -1]
-        first, here, last = (view[rows + i, columns, 1:].astype(np.int16) for i in range(3))
-        low, high = np.minimum(first, last) - _ROUNDING, np.maximum(first, last) + _ROUNDING
-        between += int(np.count_nonzero(((here >= low) & (here <= high)).all(axis=1)))
+        rows, columns = np.divmod(found, max(1, after.shape[1]))
+        inside = np.ones(len(found), np.bool_)
+        for plane in (u, v):
+            first, here, last = (plane[rows + i * (1 - axis), columns + i * axis].astype(np.int16) for i in range(3))
+            inside &= here >= np.minimum(first, last) - _ROUNDING
+            inside &= here <= np.maximum(first, last) + _ROUNDING
+        between += int(np.count_nonzero(inside))
     return between / changes if changes >= _FEW_CHANGES else 0.0
 
 
 def person_box(iuv: Pixels) -> tuple[int, int, int, int] | None:
     """(x0, y0, x1, y1) around all body parts, ends excluded, or None where there is nobody."""
-    labels = np.ascontiguousarray(iuv[..., 0])
+    return _box(np.ascontiguousarray(iuv[..., 0]))
+
+
+def _box(labels: Pixels) -> tuple[int, int, int, int] | None:
     rows, columns = np.flatnonzero(labels.max(axis=1)), np.flatnonzero(labels.max(axis=0))
     if not len(rows):
         return None
@@ -159,7 +167,7 @@ def resize_iuv(iuv: Pixels, size: tuple[int, int]) -> Pixels:
     (height, width), (rows, columns) = iuv.shape[:2], size
     packed = _packed(iuv)
     nearest = packed[_centres(rows, height).astype(np.intp)].take(_centres(columns, width).astype(np.intp), axis=1)
-    labels = np.asarray(nearest >> 24, np.uint32)
+    labels = np.asarray(nearest & 0xFF, np.uint32)
     sums = _averaged if height > rows and width > columns else _interpolated
     *charts, weights = sums(packed, labels)
     # A nearest pixel that no tap hit (a part thinner than the taps' spacing) keeps its own U and V.
@@ -174,18 +182,13 @@ def resize_iuv(iuv: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def _packed(iuv: Pixels) -> NDArray[np.uint32]:
-    """A pose map [H, W, 3] as one number a pixel: I in the top byte, V in the third, U in the lowest [H, W].
-
-    One gather moves all three, and up to 256 pixels' U and V are summed in one addition.
-    """
-    planes = np.zeros((*iuv.shape[:2], 4), np.uint8)
-    planes[..., 0], planes[..., 2], planes[..., 3] = iuv[..., 1], iuv[..., 2], iuv[..., 0]
-    return planes.view("<u4")[..., 0].astype(np.uint32, copy=False)
+    """A pose map [H, W, 3] as one number a pixel [H, W]: I in the lowest byte, then U and V. One gather moves all."""
+    return np.asarray(cv2.cvtColor(iuv, cv2.COLOR_RGB2RGBA)).view("<u4")[..., 0].astype(np.uint32, copy=False)
 
 
 def _charts(packed: NDArray[np.uint32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """U and V of packed pixels."""
-    return (packed & 0xFF).astype(np.float32), ((packed >> 16) & 0xFF).astype(np.float32)
+    return ((packed >> 8) & 0xFF).astype(np.float32), ((packed >> 16) & 0xFF).astype(np.float32)
 
 
 def _averaged(packed: NDArray[np.uint32], labels: NDArray[np.uint32]) -> _Sums:
@@ -196,10 +199,9 @@ def _averaged(packed: NDArray[np.uint32], labels: NDArray[np.uint32]) -> _Sums:
         strip = packed[y]
         for x in columns:
             tap = strip.take(x, axis=1)
-            same = (tap >> 24) == labels
-            tap &= 0x00FF00FF
-            tap *= same
-            total += tap
+            same = (tap & 0xFF) == labels
+            # U in the lower half and V in the upper: up to 256 pixels are summed in one addition.
+            total += ((tap >> 8 & 0xFF) | (tap & 0xFF0000)) * same
             count += same
     return (total & 0xFFFF).astype(np.float32), (total >> 16).astype(np.float32), count.astype(np.float32)
 
@@ -212,7 +214,7 @@ def _interpolated(packed: NDArray[np.uint32], labels: NDArray[np.uint32]) -> _Su
         strip = packed[y]
         for x, weight_x in columns:
             tap = strip.take(x, axis=1)
-            weight = ((tap >> 24) == labels) * (weight_y[:, None] * weight_x[None, :])
+            weight = ((tap & 0xFF) == labels) * (weight_y[:, None] * weight_x[None, :])
             u, v = _charts(tap)
             total_u += u * weight
             total_v += v * weight
@@ -239,8 +241,14 @@ def _taps(count: int, length: int) -> list[tuple[NDArray[np.intp], NDArray[np.fl
             (np.clip(low + 1, 0, length - 1).astype(np.intp), share)]
 
 
-def _read_rgb_png(path: Path) -> Pixels:
-    image = open_image(path, _MAX_MEGAPIXELS)
+def _read_rgb_png(path: Path, size: tuple[int, int] | None) -> Pixels:
+    def right_size(header: Image.Image) -> None:
+        if size is not None and (header.height, header.width) != tuple(size):
+            raise InputError(f"the pose map is {header.width} x {header.height} pixels, its photo is {size[1]} x "
+                             f"{size[0]}", path=path, remedy="make the pose map from this very photo, or resize it "
+                                                             "with nearest neighbour")
+
+    image = open_image(path, _MAX_MEGAPIXELS, right_size)
     remedy = "save pose maps as 8-bit RGB PNG without alpha"
     if image.format != "PNG":
         raise InputError(f"a pose map must be a PNG, this is {image.format}", path=path, remedy=remedy)
@@ -255,14 +263,15 @@ def _read_rgb_png(path: Path) -> Pixels:
     return np.asarray(image)
 
 
-def _spill(iuv: Pixels) -> int:
+def _spill(planes: Planes) -> int:
     """Background pixels whose U or V is not 0."""
-    return int(np.count_nonzero((iuv[..., 0] == 0) & ((iuv[..., 1] | iuv[..., 2]) > 0)))
+    labels, u, v = planes
+    return int(np.count_nonzero((labels == 0) & ((u | v) > 0)))
 
 
-def _decide_order(pixels: Pixels, path: Path) -> Order:
+def _decide_order(planes: Planes, path: Path) -> Order:
     """Which end of (R, G, B) is I: the one that stays within 0..24; where both do, the one that behaves as labels."""
-    peaks = tuple(int(pixels[..., channel].max(initial=0)) for channel in range(3))
+    peaks = tuple(int(plane.max()) for plane in planes)
     if peaks == (0, 0, 0):
         raise InputError("the pose map shows nobody: it is black everywhere", path=path,
                          remedy="make it again with a lower detection threshold, or remove the photo")
@@ -278,8 +287,8 @@ def _decide_order(pixels: Pixels, path: Path) -> Order:
     if len(fits) == 1:
         return fits[0]
     # Both ends are small: only true labels cover everything that has U or V, and jump instead of running smoothly.
-    views = {"IUV": pixels, "VUI": pixels[..., ::-1]}
-    likely = [order for order in fits if views[order][..., 0].any() and not _spill(views[order])
+    views: dict[Order, Planes] = {"IUV": planes, "VUI": (planes[2], planes[1], planes[0])}
+    likely = [order for order in fits if views[order][0].any() and not _spill(views[order])
               and in_between_share(views[order]) <= _IN_BETWEEN]
     if len(likely) == 1:
         return likely[0]

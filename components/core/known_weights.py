@@ -1,4 +1,4 @@
-"""Well-known weights that do not ship with the package: by name, checked against their digest.
+"""Weights that do not ship with the package: published ones by name, checked against their digest; files by address.
 
 Looked for, in this order: the folder or gs:// prefix in PHOTOSHOOT_WEIGHTS; the local cache (PHOTOSHOOT_CACHE, else
 ~/.cache/photoshoot); the address they are published at. What is fetched is kept in the cache.
@@ -6,7 +6,9 @@ Looked for, in this order: the folder or gs:// prefix in PHOTOSHOOT_WEIGHTS; the
 
 from __future__ import annotations
 
+import hashlib
 import os
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -16,20 +18,23 @@ from components.core.atomic import atomic_path
 from components.core.digest import file_digest
 from components.core.errors import DataError, InputError, MachineError, SettingsError, machine_errors
 from components.core.progress import task
-from components.core.storage import open_location
+from components.core.storage import is_remote, open_location
 
 PLACE, CACHE = "PHOTOSHOOT_WEIGHTS", "PHOTOSHOOT_CACHE"
-_BLOCK, _TIMEOUT_S = 1 << 20, 30.0
+_BLOCK, _TIMEOUT_S, _TRIES = 1 << 20, 30.0, 3
 
 
 @dataclass(frozen=True)
 class KnownWeights:
-    """A published file: its name, sha256, address and licence."""
+    """A published file."""
 
     file: str
     sha256: str
+    """Hex; empty where none is published."""
     url: str
     licence: str
+    md5: str = ""
+    """The first digits of it, where no more is published."""
 
 
 KNOWN: dict[str, KnownWeights] = {
@@ -45,17 +50,25 @@ KNOWN: dict[str, KnownWeights] = {
 
 
 def known_weights(name: str) -> Path:
-    """The file of some weights on this machine.
+    """The file of the weights that `KNOWN` has under this name, on this machine.
 
-    Raises `SettingsError` for an unknown name, `InputError` where PHOTOSHOOT_WEIGHTS is given without the file in it,
-    `DataError` for a file with another digest, `MachineError` where it cannot be fetched.
+    Raises `SettingsError` for an unknown name, else as `published_file` does.
     """
     if name not in KNOWN:
         raise SettingsError(f"unknown weights {name}", remedy=f"there are {', '.join(KNOWN)}")
-    known, place = KNOWN[name], os.environ.get(PLACE)
-    if place and "://" not in place:
+    return published_file(KNOWN[name])
+
+
+def published_file(known: KnownWeights) -> Path:
+    """A published file on this machine, fetched where it is not.
+
+    Raises `InputError` where PHOTOSHOOT_WEIGHTS is given without the file in it, `DataError` for a file with another
+    digest, `MachineError` where it cannot be fetched.
+    """
+    place = os.environ.get(PLACE)
+    if place and not is_remote(place):
         return _checked(_given(Path(place), known), known)
-    cached = Path(os.environ.get(CACHE) or Path.home() / ".cache" / "photoshoot") / "weights" / known.file
+    cached = _cache() / "weights" / known.file
     if not cached.is_file():
         with machine_errors(cached), atomic_path(cached) as partial:
             if place:
@@ -64,6 +77,26 @@ def known_weights(name: str) -> Path:
                 _fetch(known, partial)
             _checked(partial, known)
     return _checked(cached, known)
+
+
+def file_at(address: str) -> Path:
+    """A file by path or gs:// address, on this machine's disk; one on gs:// is fetched anew, for it may have changed.
+
+    Raises `InputError` where it does not exist, else what `storage` raises.
+    """
+    if not is_remote(address):
+        if not Path(address).is_file():
+            raise InputError("no such file", path=address, remedy="check the path; it is relative to where you are")
+        return Path(address)
+    folder, _, name = address.rpartition("/")
+    kept = _cache() / "files" / hashlib.sha256(folder.encode()).hexdigest()[:16] / name
+    with machine_errors(kept), atomic_path(kept) as temporary:
+        temporary.write_bytes(open_location(folder).read_bytes(name))
+    return kept
+
+
+def _cache() -> Path:
+    return Path(os.environ.get(CACHE) or Path.home() / ".cache" / "photoshoot")
 
 
 def _given(folder: Path, known: KnownWeights) -> Path:
@@ -75,21 +108,38 @@ def _given(folder: Path, known: KnownWeights) -> Path:
 
 
 def _checked(path: Path, known: KnownWeights) -> Path:
-    found = file_digest(path)
-    if found != known.sha256:
-        raise DataError(f"sha256 is {found[:12]}..., {known.file} has {known.sha256[:12]}...", path=path,
-                        remedy=f"bring it again from {known.url}")
+    remedy = f"bring it again from {known.url}"
+    if known.sha256 and (found := file_digest(path)) != known.sha256:
+        raise DataError(f"sha256 is {found[:12]}..., {known.file} has {known.sha256[:12]}...", path=path, remedy=remedy)
+    if known.md5 and not (found := _md5(path)).startswith(known.md5):
+        raise DataError(f"MD5 is {found[:6]}..., {known.file} has {known.md5}...", path=path, remedy=remedy)
     return path
 
 
+def _md5(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
 def _fetch(known: KnownWeights, to: Path) -> None:
-    try:
-        with urllib.request.urlopen(known.url, timeout=_TIMEOUT_S) as answer, open(to, "wb") as file:
-            length = int(answer.headers.get("Content-Length") or 0)
-            with task(f"{known.file}, MB", length // _BLOCK) as shown:
-                while block := answer.read(_BLOCK):
-                    file.write(block)
-                    shown.advance()
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        raise MachineError(f"{known.url} cannot be fetched ({error})",
-                           remedy=f"put {known.file} into a folder and name that in {PLACE}") from None
+    for attempt in range(1, _TRIES + 1):
+        try:
+            return _fetch_once(known, to)
+        except (urllib.error.URLError, TimeoutError, ConnectionError, EOFError) as error:
+            if attempt == _TRIES or (isinstance(error, urllib.error.HTTPError) and error.code < 500):
+                raise MachineError(f"{known.url} cannot be fetched ({error})",
+                                   remedy=f"put {known.file} into a folder and name that in {PLACE}") from None
+            time.sleep(2.0 ** (attempt - 1))
+
+
+def _fetch_once(known: KnownWeights, to: Path) -> None:
+    """Raises `EOFError` when the connection ended too soon."""
+    with urllib.request.urlopen(known.url, timeout=_TIMEOUT_S) as answer, open(to, "wb") as file:
+        length, received = int(answer.headers.get("Content-Length") or 0), 0
+        with task(f"{known.file}, MB", length // _BLOCK or None) as shown:
+            while block := answer.read(_BLOCK):
+                file.write(block)
+                shown.advance((received + len(block)) // _BLOCK - received // _BLOCK)
+                received += len(block)
+    if received < length:
+        raise EOFError(f"{received} of {length} bytes came")

@@ -13,8 +13,9 @@ import io
 import json
 import shutil
 import tarfile
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -210,6 +211,22 @@ def write_rows(path: Path, shard: ShardWriter) -> None:
 
     columns = schema().with_metadata({"sha256": shard.sha256})
     write_table(path, [pa.Table.from_pylist(shard.rows, schema=columns)], columns)
+
+
+def remove_abandoned(root: Path, after_s: float, but: str) -> None:
+    """Remove the work folders in `root` in which nothing changed for `after_s` seconds and nobody works.
+
+    Those whose name begins with `but` stay. Raises `MachineError` where one cannot be removed.
+    """
+    oldest = time.time() - after_s
+    with machine_errors(root):
+        for folder in [path for path in root.glob("*/") if not path.name.startswith(but)]:
+            with suppress(FileNotFoundError):  # whoever worked there has just finished
+                if max(path.stat().st_mtime for path in (folder, *folder.iterdir())) > oldest:
+                    continue
+                with open(folder / _LOCK, "w") as lock:
+                    if _locked(lock):
+                        shutil.rmtree(folder)
 
 
 def _locked(file: io.TextIOWrapper) -> bool:

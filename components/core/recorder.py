@@ -34,6 +34,9 @@ class Recorder(Protocol):
     def dataset(self, name: str, source: str, digest: str, context: str) -> None:
         """A data set that went into the step; `context` says as what (training, evaluation)."""
 
+    def logged(self, prefix: str) -> int:
+        """Last step of which figures whose names begin with `prefix` are there already, by an earlier process; or 0."""
+
 
 class NoRecord:
     """Records nothing."""
@@ -44,3 +47,6 @@ class NoRecord:
     def image(self, key: str, image: np.ndarray, step: int | None = None) -> None: ...
     def artifact(self, path: Path, folder: str | None = None) -> None: ...
     def dataset(self, name: str, source: str, digest: str, context: str) -> None: ...
+
+    def logged(self, prefix: str) -> int:
+        return 0

@@ -11,12 +11,13 @@ import base64
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from components.core.atomic import atomic_folder, atomic_path
-from components.core.errors import DataError, InputError, MachineError, machine_errors
+from components.core.cloud_errors import cloud_errors
+from components.core.errors import DataError, InputError, machine_errors
 from components.core.progress import Task, task
 
 _AT_ONCE = 64
@@ -42,6 +43,9 @@ class Location(Protocol):
 
     def write_bytes(self, name: str, data: bytes) -> None:
         """Write a file, whole or not at all."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file; one that is not there is no error."""
 
     def stamps(self) -> dict[str, str]:
         """Name of every file with what changes when its content does, sorted by name."""
@@ -162,6 +166,10 @@ class LocalLocation:
         with atomic_path(_below(self._folder, name)) as temporary:
             temporary.write_bytes(data)
 
+    def remove(self, name: str) -> None:
+        with machine_errors(self._folder):
+            _below(self._folder, name).unlink(missing_ok=True)
+
     def stamps(self) -> dict[str, str]:
         found = {name: (self._folder / name).stat() for name in self.list()}
         return {name: f"{status.st_size} {status.st_mtime_ns}" for name, status in found.items()}
@@ -207,19 +215,19 @@ class GcsLocation:
         return f"gs://{self._bucket_name}/{self._prefix}".rstrip("/")
 
     def exists(self, name: str = "") -> bool:
-        with _cloud_errors(self.uri):
+        with cloud_errors(self.uri):
             if name:
                 return bool(self._bucket().blob(self._key(name)).exists())
             return any(True for _ in self._blobs("", limit=1))
 
     def list(self, prefix: str = "") -> list[str]:
-        with _cloud_errors(self.uri):
+        with cloud_errors(self.uri):
             return sorted(self._name(blob.name) for blob in self._blobs(prefix))
 
     def read_bytes(self, name: str) -> bytes:
         from google.api_core.exceptions import NotFound
 
-        with _cloud_errors(self.uri):
+        with cloud_errors(self.uri):
             try:
                 return bytes(self._bucket().blob(self._key(name)).download_as_bytes(checksum="crc32c"))
             except NotFound:
@@ -228,17 +236,24 @@ class GcsLocation:
     def write_bytes(self, name: str, data: bytes) -> None:
         from google.cloud.storage.retry import DEFAULT_RETRY
 
-        with _cloud_errors(self.uri):
+        with cloud_errors(self.uri):
             self._bucket().blob(self._key(name)).upload_from_string(
                 data, content_type="application/octet-stream", checksum="crc32c", retry=DEFAULT_RETRY)
 
+    def remove(self, name: str) -> None:
+        from google.api_core.exceptions import NotFound
+        from google.cloud.storage.retry import DEFAULT_RETRY
+
+        with cloud_errors(self.uri), suppress(NotFound):
+            self._bucket().blob(self._key(name)).delete(retry=DEFAULT_RETRY)
+
     def stamps(self) -> dict[str, str]:
-        with _cloud_errors(self.uri):
+        with cloud_errors(self.uri):
             self._listed = {self._name(blob.name): blob for blob in self._blobs("")}
         return {name: f"{self._listed[name].size} {self._listed[name].crc32c}" for name in sorted(self._listed)}
 
     def fetch(self, names: Sequence[str], to: Path, shown: Task | None = None) -> None:
-        with _cloud_errors(self.uri):
+        with cloud_errors(self.uri):
             for some in _batches(names):
                 self._receive(some, to)
                 if shown:
@@ -273,7 +288,7 @@ class GcsLocation:
         files = _to_send(source)
         first = [(name, path) for name, path in files if not _is_header(name)]
         last = [(name, path) for name, path in files if _is_header(name)]
-        with _cloud_errors(self.uri), task("upload", len(files)) as shown:
+        with cloud_errors(self.uri), task("upload", len(files)) as shown:
             for some in (*_batches(first), *_batches(last)):
                 self._send(some, shown)
         return len(files)
@@ -364,29 +379,6 @@ def _raise_first(results: Sequence[object]) -> None:
     for result in results:
         if isinstance(result, BaseException):
             raise result
-
-
-@contextmanager
-def _cloud_errors(uri: str) -> Iterator[None]:
-    """Turn what the client library raises into one clear line."""
-    from google.api_core import exceptions
-    from google.auth.exceptions import GoogleAuthError
-    from google.cloud.exceptions import NotFound
-    from requests.exceptions import RequestException  # type: ignore[import-untyped]
-
-    try:
-        yield
-    except GoogleAuthError as error:
-        remedy = "`gcloud auth application-default login`, or give the pod a service account"
-        raise MachineError("no valid Google Cloud credentials", path=uri, remedy=remedy) from error
-    except NotFound as error:
-        raise InputError("no such bucket or object", path=uri, remedy="check the address") from error
-    except (exceptions.Forbidden, exceptions.Unauthorized) as error:
-        raise MachineError("access denied", path=uri, remedy="grant this account a role on the bucket") from error
-    except (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException, ConnectionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise MachineError(f"Google Cloud Storage does not answer ({reason[:200]})", path=uri,
-                           remedy="try again; finished work is kept") from error
 
 
 def _missing(uri: str, name: str) -> InputError:

@@ -60,13 +60,14 @@ def unwrap(photo: Pixels, iuv: Pixels, texel: int, mask: Mask | None = None) -> 
         _accumulate_between(total, labels, *_texel_positions(iuv, texel), photo, texel, steps)
     tiles = total.reshape(PARTS, texel, texel, 4)
     seen = tiles[..., 3] > 0
-    colour = (tiles[..., :3] / np.maximum(tiles[..., 3:], 1e-9)).astype(np.float32)
+    colour = np.empty(tiles.shape, np.float32)  # and a fourth channel, 1 where seen
+    np.divide(tiles, np.maximum(tiles[..., 3:], 1e-9), out=colour)
     gaps = _closed(seen) & ~seen
     if gaps.any():
-        sums = _box_sum(np.concatenate([colour * seen[..., None], seen[..., None]], axis=-1, dtype=np.float32))[gaps]
-        colour[gaps] = sums[:, :3] / np.maximum(sums[:, 3:], 1)
+        sums = _box_sums(colour, gaps)
+        colour[gaps] = sums / np.maximum(sums[:, 3:], 1)
         seen = seen | gaps
-    return np.rint(colour * seen[..., None]).astype(np.uint8), seen
+    return np.rint(colour[..., :3]).astype(np.uint8), seen
 
 
 def sample(texture: Pixels, iuv: Pixels, seen: Mask | None = None) -> tuple[Pixels, Mask]:
@@ -259,16 +260,23 @@ def _before(values: NDArray[np.uint8], axis: int) -> NDArray[np.uint8]:
     return values[:-1] if axis == 0 else values[:, :-1]
 
 
-def _box_sum(tiles: Floats) -> Floats:
-    """Sum over each texel's 3 x 3 neighbourhood inside its tile; tiles [24, N, N, C]."""
+def _box_sums(tiles: Floats, at: Mask) -> Floats:
+    """Sums [n, C] over the 3 x 3 neighbourhoods, inside their tiles, of the texels `at` [24, N, N]; tiles [.., C]."""
     padded = np.pad(tiles, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
-    return np.asarray(rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:], np.float32)
+    width = padded.shape[2]
+    first = np.flatnonzero(np.pad(at, ((0, 0), (0, 2), (0, 2))))  # the neighbourhoods' first texels
+    flat = padded.reshape(-1, tiles.shape[3])
+    sums = np.zeros((len(first), tiles.shape[3]), np.float32)
+    for column in range(3):
+        sums += sum(flat.take(first + row * width + column, axis=0) for row in range(3))
+    return sums
 
 
 def _closed(seen: Mask) -> Mask:
     """Morphological closing with a 3 x 3 square: fills holes and slits, leaves the outline where it is."""
-    grown = _box_sum(seen[..., None].astype(np.float32))[..., 0] > 0
+    padded = np.pad(seen, ((0, 0), (1, 1), (1, 1)))
+    rows = padded[:, :-2] | padded[:, 1:-1] | padded[:, 2:]
+    grown = rows[:, :, :-2] | rows[:, :, 1:-1] | rows[:, :, 2:]
     padded = np.pad(grown, ((0, 0), (1, 1), (1, 1)), constant_values=True)
     rows = padded[:, :-2] & padded[:, 1:-1] & padded[:, 2:]
     return np.asarray(rows[:, :, :-2] & rows[:, :, 1:-1] & rows[:, :, 2:])

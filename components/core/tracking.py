@@ -49,13 +49,14 @@ def client(uri: str | None = None) -> MlflowClient:
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # it announces each table that it creates
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
+    from sqlalchemy.exc import SQLAlchemyError
 
     uri = uri or os.environ.get(TRACKING_URI)
     try:
         return MlflowClient(uri)
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError) as error:  # the second for a file that is no database
         raise MachineError(f"MLflow cannot be used: {str(error).splitlines()[0]}", path=uri,
-                           remedy=f"check {TRACKING_URI}") from error
+                           remedy=f"check the server or the database file, and {TRACKING_URI}") from error
 
 
 @contextmanager
@@ -71,11 +72,12 @@ def step_run(step: str, *, name: str = "", parent: str = "", run_id: str = "") -
     mlflow = client()
     above = parent or os.environ.get(PARENT_RUN_ID)
     run_id = run_id or ("" if parent else os.environ.get(RUN_ID, ""))
-    if run_id:
+    resumed = bool(run_id)
+    if resumed:
         mlflow.set_tag(run_id, STEP_TAG, step)
     else:
         run_id = _start_child(mlflow, step, name or step, above)
-    recorder = MlflowRecorder(mlflow, run_id, above)
+    recorder = MlflowRecorder(mlflow, run_id, above, resumed=resumed)
     taken, started = devices.find(), time.monotonic()
     mlflow.set_tag(run_id, DEVICE_KIND, taken.kind)
     mlflow.set_tag(run_id, DEVICE_COUNT, str(taken.count))
@@ -91,6 +93,11 @@ def step_run(step: str, *, name: str = "", parent: str = "", run_id: str = "") -
         before = mlflow.get_run(run_id).data.metrics.get(DEVICE_SECONDS, 0.0)
         recorder.metrics({DEVICE_SECONDS: before + taken.seconds(time.monotonic() - started)})
         mlflow.set_terminated(run_id, status)
+
+
+def attached(run_id: str) -> Recorder:
+    """A recorder into a run that another process began and will end."""
+    return MlflowRecorder(client(), run_id, os.environ.get(PARENT_RUN_ID), resumed=True)
 
 
 def _start_child(mlflow: MlflowClient, step: str, name: str, parent: str | None) -> str:
@@ -127,28 +134,35 @@ def nested_run(recorder: Recorder, name: str, run_id: str | None = None) -> Iter
 class MlflowRecorder:
     """Records into one MLflow run; headline figures into its parent as well."""
 
-    def __init__(self, mlflow: MlflowClient, run_id: str, parent_id: str | None = None) -> None:
+    def __init__(self, mlflow: MlflowClient, run_id: str, parent_id: str | None = None, *,
+                 resumed: bool = False) -> None:
         self.run_id = run_id
+        self._resumed = resumed
         self._mlflow = mlflow
         self._parent_id = parent_id
 
     def nested(self, name: str, run_id: str | None = None) -> MlflowRecorder:
         """A recorder of a child run of this one; `run_id` is one that was begun before."""
+        resumed = run_id is not None
         if run_id is None:
             experiment = self._mlflow.get_run(self.run_id).info.experiment_id
             tags = {"mlflow.parentRunId": self.run_id}
             run_id = str(self._mlflow.create_run(experiment, run_name=name, tags=tags).info.run_id)
-        return MlflowRecorder(self._mlflow, run_id, self.run_id)
+        return MlflowRecorder(self._mlflow, run_id, self.run_id, resumed=resumed)
 
     def end(self, status: str) -> None:
         """End the run: FINISHED, FAILED or KILLED."""
         self._mlflow.set_terminated(self.run_id, status)
 
     def params(self, values: Mapping[str, Any]) -> None:
-        """Log parameters, flattened with dots; one request for all."""
+        """Log parameters, flattened with dots; one request for all.
+
+        A run that is gone on with keeps those that it has: MLflow does not let them change (another device, say).
+        """
         from mlflow.entities import Param
 
-        flat = [Param(key, str(value)[:_LONGEST_PARAM]) for key, value in flatten(values).items()]
+        known = self._mlflow.get_run(self.run_id).data.params if self._resumed else {}
+        flat = [Param(key, str(value)[:_LONGEST_PARAM]) for key, value in flatten(values).items() if key not in known]
         self._mlflow.log_batch(self.run_id, params=flat)
 
     def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
@@ -180,6 +194,14 @@ class MlflowRecorder:
         # MLflow keeps at most 36 characters of a digest.
         entity = Dataset(name=name, digest=digest[:36], source_type="local", source=json.dumps({"uri": source}))
         self._mlflow.log_inputs(self.run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", context)])])
+
+    def logged(self, prefix: str) -> int:
+        """Last step of which figures whose names begin with `prefix` are there already, by an earlier process; or 0."""
+        if not self._resumed:
+            return 0
+        names = [name for name in self._mlflow.get_run(self.run_id).data.metrics if name.startswith(prefix)]
+        return max((metric.step for name in names for metric in self._mlflow.get_metric_history(self.run_id, name)),
+                   default=0)
 
     def _metrics(self, run_id: str, values: Mapping[str, float], step: int | None) -> None:
         from mlflow.entities import Metric

@@ -40,14 +40,14 @@ def preprocess_part(
     from pathlib import Path
 
     from components.core.settings import PreprocessSettings
-    from components.core.step import state_folder, step
+    from components.core.step import state_folder, step, tasks_at_once
 
     with step("preprocess-part", settings) as this:
         from components.preprocess import preprocess_part as run
 
         out = Path(part.path)
         this.done(run(Path(photos.path), out, PreprocessSettings.model_validate_json(settings), share,
-                      state=state_folder()), out)
+                      state=state_folder(), at_once=tasks_at_once()), out)
 
 
 @dsl.component(base_image="python:3.11-slim", packages_to_install=[], install_kfp_package=False)

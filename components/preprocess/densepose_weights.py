@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
-from components.core.atomic import atomic_path
 from components.core.digest import file_digest
-from components.core.errors import DataError, InputError, MachineError, SettingsError, machine_errors
-from components.core.progress import task
+from components.core.errors import DataError, InputError, SettingsError
+from components.core.known_weights import KnownWeights, file_at, published_file
 from components.core.settings import DensePoseSettings
-from components.core.storage import open_location
+from components.core.storage import is_remote
 
-CACHE = "PHOTOSHOOT_CACHE"
 _SITE = "https://dl.fbaipublicfiles.com/densepose"
-_BLOCK = 1 << 20
-_TIMEOUT_S = 30.0
-_TRIES = 3
 _ENDS = ("_R_101_FPN", "_R_101_FPN_DL", "_R_50_FPN", "_R_50_FPN_DL")
 
 PUBLISHED: dict[str, str] = {
@@ -55,79 +45,27 @@ asks for a whole one. Licence: CC BY-SA 3.0."""
 def weights_file(settings: DensePoseSettings, config: Path, site: str = _SITE) -> Path:
     """The file of the weights that the settings name, on this machine; `config` is the configuration's file.
 
-    Published and gs:// weights are kept in ``$PHOTOSHOOT_CACHE/densepose`` (default ``~/.cache/photoshoot``). Raises
-    `SettingsError` where there are none by that name, `InputError` for a path without a file, `DataError` where the
-    digest is another, `MachineError` where they cannot be fetched.
+    Raises `SettingsError` where there are none by that name, `InputError` for a path without a file, `DataError` where
+    the digest is another, and for published ones what `published_file` raises.
     """
     name = config.stem if settings.weights == "auto" else settings.weights
     if name in PUBLISHED:
-        path = _cached(name, PUBLISHED[name], site)
+        path = published_file(_published(name, site))
     elif settings.weights == "auto":
         raise SettingsError(f"there are no published weights for the configuration {name}",
                             remedy="give their path or gs:// address as preprocess.densepose.weights")
-    elif "://" in name:
-        path = _from_bucket(name)
+    elif is_remote(name) or Path(name).is_file():
+        path = file_at(name)
     else:
-        path = Path(name)
-        if not path.is_file():
-            raise InputError("no such weights", path=path, remedy="check preprocess.densepose.weights; published are "
-                             f"those of {', '.join(f'densepose_rcnn{end}_s1x' for end in _ENDS)} and others")
+        raise InputError("no such weights", path=name, remedy="check preprocess.densepose.weights; published are "
+                         f"those of {', '.join(f'densepose_rcnn{end}_s1x' for end in _ENDS)} and others")
     if settings.sha256 and file_digest(path) != settings.sha256:
         raise DataError(f"sha256 is {file_digest(path)[:12]}..., preprocess.densepose.sha256 says "
                         f"{settings.sha256[:12]}...", path=path, remedy="bring the right file, or the right digest")
     return path
 
 
-def _folder() -> Path:
-    return Path(os.environ.get(CACHE) or Path.home() / ".cache" / "photoshoot") / "densepose"
-
-
-def _cached(name: str, file: str, site: str) -> Path:
-    """Published weights, fetched unless they are there; checked when they are fetched."""
-    path = _folder() / f"{name}_{Path(file).name}"
-    if path.is_file():
-        return path
-    digits = Path(file).stem.rpartition("_")[2]
-    url = f"{site}/{name}/{file}"
-    with atomic_path(path) as temporary:
-        for attempt in range(1, _TRIES + 1):
-            try:
-                found = _fetch(url, temporary)
-                break
-            except (urllib.error.URLError, TimeoutError, ConnectionError, EOFError) as error:
-                if attempt == _TRIES or (isinstance(error, urllib.error.HTTPError) and error.code < 500):
-                    raise MachineError(f"DensePose's weights cannot be fetched from {url} ({error})",
-                                       remedy="fetch them elsewhere and give their path as "
-                                              "preprocess.densepose.weights") from None
-                time.sleep(2.0 ** (attempt - 1))
-        if not found.startswith(digits):
-            raise DataError(f"MD5 is {found[:6]}..., its name says {digits}", path=url, remedy="fetch them again")
-    return path
-
-
-def _fetch(url: str, to: Path) -> str:
-    """Write what `url` has to `to`; returns its MD5. Raises `EOFError` when the connection ended too soon."""
-    digest = hashlib.md5(usedforsecurity=False)
-    with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer, open(to, "wb") as file:
-        length = int(answer.headers.get("Content-Length") or 0)
-        received = 0
-        with task("densepose weights, MB", length >> 20 if length else None) as shown:
-            while block := answer.read(_BLOCK):
-                file.write(block)
-                digest.update(block)
-                shown.advance((received + len(block) >> 20) - (received >> 20))
-                received += len(block)
-    if received < length:
-        raise EOFError(f"{received} of {length} bytes came")
-    return digest.hexdigest()
-
-
-def _from_bucket(address: str) -> Path:
-    """Weights at gs://; kept under their address."""
-    folder, _, name = address.rpartition("/")
-    path = _folder() / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}-{name}"
-    if not path.is_file():
-        data = open_location(folder).read_bytes(name)
-        with machine_errors(path), atomic_path(path) as temporary:
-            temporary.write_bytes(data)
-    return path
+def _published(name: str, site: str) -> KnownWeights:
+    file = Path(PUBLISHED[name])
+    return KnownWeights(file.name, "", f"{site}/{name}/{PUBLISHED[name]}", "CC BY-SA 3.0",
+                        md5=file.stem.rpartition("_")[2])

@@ -15,7 +15,7 @@ from components.core.digest import code_digest
 from components.core.errors import InputError
 from components.core.people import PeopleDataset
 from components.core.people_assembly import LeftOut, assemble, link_part
-from components.core.people_writer import EncodedPerson, PartWriter, Plan
+from components.core.people_writer import EncodedPerson, PartWriter, Plan, remove_abandoned
 from components.core.progress import Task, task
 from components.core.recorder import NoRecord, Recorder
 from components.core.settings import PreprocessSettings
@@ -29,6 +29,8 @@ _FEW_PHOTOS = 12
 """Up to this many photos are done in this process: starting workers takes longer."""
 _FEWEST_SHARDS, _SMALLEST_SHARD = 32, 8
 """Small folders are cut finer than settings.shard_size, so that several tasks share them and little is done twice."""
+_ABANDONED_AFTER_S = 7 * 86400.0
+"""Interrupted work that nobody went on with for so long is removed when other work begins."""
 _NO_CONTENT = {"shards"}
 """Settings that change who does the work and not what comes of it."""
 
@@ -72,7 +74,7 @@ def preprocess(photos: Path, out: Path, settings: PreprocessSettings, recorder: 
     folder, plan = _plan(photos, settings)
     finder = PoseFinder(folder, settings)
     with PartWriter(_work(Path(out), state, plan), plan) as writer:
-        _make(writer, folder, finder, settings, range(plan.shards), "preprocess")
+        _make(writer, folder, finder, settings, range(plan.shards), "preprocess", cores())
         try:
             assemble([writer.folder], Path(out), repeated_by(settings))
         except InputError:
@@ -83,18 +85,20 @@ def preprocess(photos: Path, out: Path, settings: PreprocessSettings, recorder: 
 
 
 def preprocess_part(photos: Path, out: Path, settings: PreprocessSettings, part: str, *,
-                    state: Path | None = None) -> PartSummary:
+                    state: Path | None = None, at_once: int = 1) -> PartSummary:
     """Do the share `part`, written as ``2/3`` for the second of three, of what `preprocess` does.
 
     `out` gets every third shard; `gather` makes the people data set of all parts. It may stay without shards when
-    there are more parts than shards. Interrupted work goes on as in `preprocess`. Raises as `preprocess` does.
+    there are more parts than shards. `at_once` parts run beside each other on this machine and share its cores.
+    Interrupted work goes on as in `preprocess`. Raises as `preprocess` does.
     """
     number, of = _share(part)
     folder, plan = _plan(photos, settings)
     finder = PoseFinder(folder, settings)
     mine = range(number - 1, plan.shards, of)
     with PartWriter(_work(Path(out), state, plan, f"-{number}-of-{of}"), plan) as writer:
-        done = _make(writer, folder, finder, settings, mine, f"preprocess {part}")
+        workers = max(1, cores() // min(at_once, of))
+        done = _make(writer, folder, finder, settings, mine, f"preprocess {part}", workers)
         link_part(writer.folder, Path(out), mine)
         writer.discard()
     return PartSummary(part, done, list(mine))
@@ -140,7 +144,9 @@ def _work(out: Path, state: Path | None, plan: Plan, share: str = "") -> Path:
     """Where finished shards wait. Under a pipeline `out` is another one in every run, so it goes by the plan."""
     if state is None:
         return out.with_name(out.name + ".partial")
-    return state / "preprocess" / f"{plan.inputs[:24]}{share}"
+    name = plan.inputs[:24]
+    remove_abandoned(state / "preprocess", _ABANDONED_AFTER_S, but=name)
+    return state / "preprocess" / f"{name}{share}"
 
 
 def _share(part: str) -> tuple[int, int]:
@@ -152,14 +158,14 @@ def _share(part: str) -> tuple[int, int]:
 
 
 def _make(writer: PartWriter, folder: PhotoFolder, finder: PoseFinder, settings: PreprocessSettings,
-          shards: Sequence[int], label: str) -> int:
+          shards: Sequence[int], label: str, workers: int) -> int:
     """Write the shards that are missing; returns how many photos all of them hold."""
     size = shard_photos(len(folder.photos), settings.shard_size)
     photos = {number: folder.photos[number * size : (number + 1) * size] for number in shards}
     left = [number for number in shards if not writer.has(number)]
     todo = [photo for number in left for photo in photos[number]]
     total = sum(len(some) for some in photos.values())
-    workers = 1 if len(todo) <= _FEW_PHOTOS else cores()
+    workers = 1 if len(todo) <= _FEW_PHOTOS else workers
     # Shard by shard, so that what is in one batch of DensePose's does not hang on where a run was interrupted.
     posed = chain.from_iterable(finder(photos[number]) for number in left)
     results = map_in_order(partial(people_of_photo, settings=settings), posed, workers)

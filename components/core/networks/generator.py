@@ -23,7 +23,7 @@ from components.core.atomic import atomic_path
 from components.core.errors import DataError, InputError
 from components.core.networks.anet import ANet
 from components.core.networks.gnet import GNet
-from components.core.networks.layers import grown
+from components.core.networks.layers import grown, softened
 from components.core.networks.light import Relight
 from components.core.networks.pnet import LEVELS, PNet
 from components.core.networks.warp import (
@@ -41,8 +41,8 @@ from components.core.settings import TrainSettings
 FORMAT = "photoshoot.model/1"
 Bytes = NDArray[np.uint8]
 
-_TOUCH, _MATTE, _LIGHT = 3, 1, 3
-_LOGITS = _TOUCH + _MATTE + _LIGHT
+_TOUCH, _MATTE, _LIGHT, _CRISP = 3, 1, 3, 1
+_LOGITS = _TOUCH + _MATTE + _LIGHT + _CRISP
 _EVIDENCE = 4  # atlas, head photo, clothes photo, skin
 SHOWN = 3 + 5 * _EVIDENCE
 """Channels that join the pose branch: the first guess, and per evidence its colours, where valid, where covered."""
@@ -60,8 +60,6 @@ class Painting(NamedTuple):
     """[B, 1, S, S] in -0.01..1.01, for the loss: its gradient does not die at the ends."""
     shares: Tensor
     """[B, 1 + evidence, S, S]: the first guess's share in each pixel, and each evidence's. Sums to 1."""
-    copied: Evidence | None = None
-    """What the atlas shows by itself, in the light decided on; None for `paper`."""
 
     @property
     def matte(self) -> Tensor:
@@ -79,7 +77,8 @@ class Generator(nn.Module):
     `paper`: z = ANet(atlas), PNet's last tensor, four residual blocks: as published, with a matte beside the colours.
     `warp`: the evidence of `warp.py`, in one light (`light.py`), joins the pose branch at full resolution and PNet's
     features join GNet at every scale. Each pixel is a mixture of a first guess (`warp.blended`) and the evidence, in
-    shares that GNet decides and that are 0 where the evidence is void; GNet then changes its light and touches it up.
+    shares that GNet decides and that are 0 where the evidence is void; GNet then sharpens it (an atlas is never as
+    crisp as the photo), changes its light and touches it up.
     Untrained, it paints about the first guess.
     """
 
@@ -119,14 +118,15 @@ class Generator(nn.Module):
             guess = blended(evidence[0], evidence[1:3], poses)
         planes = [guess, *(plane for piece in evidence for plane in (piece.images, piece.valid, piece.covered))]
         raw = self.gnet(self.pnet(poses, torch.cat(planes, 1)), z)
-        touch, matte, light, logits = raw.split((_TOUCH, _MATTE, _LIGHT, _EVIDENCE), 1)
+        touch, matte, light, crisp, logits = raw.split((_TOUCH, _MATTE, _LIGHT, _CRISP, _EVIDENCE), 1)
         on_body = (poses[:, :1] > 0).float()
         shares = _shares(logits, evidence, on_body)
         mixed = (shares[:, :, None] * torch.stack([guess, *(piece.images for piece in evidence)], 1)).sum(1)
+        mixed = mixed + crisp * (mixed - softened(mixed))
         person = (mixed + 1) * torch.exp(_CHANGE * light.clamp(-5, 5)) - 1 + _CHANGE * touch
         # The matte starts where there is a body or a photo shows the person, and is learnt from there.
         likely = _closed(torch.stack([on_body, *(photo.valid for photo in evidence[1:3])]).amax(0))
-        return Painting(person, _soft_matte(matte + _MATTE_PRIOR * (2 * likely - 1)), shares, evidence[0])
+        return Painting(person, _soft_matte(matte + _MATTE_PRIOR * (2 * likely - 1)), shares)
 
 
 def gather(source: Source, poses: Tensor) -> list[Evidence]:

@@ -59,8 +59,9 @@ class GNet(nn.Module):
     @torch.no_grad()
     def start_quietly(self) -> None:
         """Shrink what it paints to a tenth: for a caller that starts from a picture of its own."""
-        for paint in (self.paint, *(up.paint for up in self.up)):
-            paint.weight.mul_(0.1)
+        for name, weight in self.named_parameters():
+            if name.endswith("paint.weight"):
+                weight.mul_(0.1)
 
     def forward(self, features: Sequence[Tensor], z: Tensor) -> Tensor:
         x = features[-1]

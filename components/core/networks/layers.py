@@ -38,6 +38,13 @@ def upsample(x: Tensor) -> Tensor:
     return F.conv_transpose2d(x, _kernel(x, 4.0), stride=2, padding=1, groups=x.shape[1])
 
 
+def softened(x: Tensor) -> Tensor:
+    """[B, C, H, W] through the [1, 2, 1] filter in x and y; edges repeat."""
+    padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    rows = (padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]) / 4
+    return (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]) / 4
+
+
 def grown(mask: Tensor, radius: int) -> Tensor:
     """Largest value within `radius` pixels in x and y: [B, C, H, W] -> the same shape. One axis after the other."""
     side = 2 * radius + 1
@@ -46,16 +53,19 @@ def grown(mask: Tensor, radius: int) -> Tensor:
 
 
 class Linear(nn.Module):
-    """Linear layer with equalised learning rate: [B, inputs] -> [B, outputs]."""
+    """Linear layer with equalised learning rate: [B, inputs] -> [B, outputs].
 
-    def __init__(self, inputs: int, outputs: int, *, bias: float = 0.0) -> None:
+    `pace`: how many times faster than the optimiser's learning rate it learns (StyleGAN's learning rate multiplier).
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, bias: float = 0.0, pace: float = 1.0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs))
-        self.bias = nn.Parameter(torch.full((outputs,), bias))
-        self._scale = 1.0 / math.sqrt(inputs)
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) / pace)
+        self.bias = nn.Parameter(torch.full((outputs,), bias / pace))
+        self._scale, self._pace = pace / math.sqrt(inputs), pace
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight * self._scale, self.bias)
+        return F.linear(x, self.weight * self._scale, self.bias * self._pace)
 
 
 class Conv(nn.Module):

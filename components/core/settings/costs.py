@@ -12,7 +12,7 @@ from components.core.settings.section import Section
 class CostSettings(Section):
     """What computing costs. Nothing is priced unless you say so."""
 
-    prices: dict[str, Annotated[float, Field(ge=0)]] = {}
+    prices: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     """Price of one device-hour by kind of device: `cpu` is a whole machine or container without a GPU; a GPU is named
     by a part of its product name (`H100`). E.g. {cpu: 0.2, H100: 3.9}."""
     currency: str = Field("USD", min_length=1, max_length=8)

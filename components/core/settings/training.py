@@ -18,7 +18,7 @@ class LossWeights(Section):
     """How much more a pixel of the head counts than one of the body in the absolute difference."""
     light: float = Field(1.0, ge=0)
     """Brightness and tint of the head that is copied from the source, before anything is painted (`warp` only)."""
-    detail: float = Field(5.0, ge=0)
+    detail: float = Field(8.0, ge=0)
     """Difference in the strength of edges, wherever exactly they are."""
     perceptual: float = Field(4.0, ge=0)
     """Distance between network features."""
@@ -45,7 +45,7 @@ class TrainSettings(Section):
 
     generator: Literal["paper", "warp"] = "warp"
     """paper: appearance through ANet's vector alone; warp: also the source texture sampled at the target pose."""
-    steps: int = Field(380, ge=1)
+    steps: int = Field(410, ge=1)
     """Optimiser steps of the generator."""
     batch: int = Field(8, ge=1)
     """Pairs per step (all processes together)."""
@@ -61,8 +61,9 @@ class TrainSettings(Section):
     """Adam's learning rate of generator and discriminators."""
     learning_rate_end: float = Field(0.1, gt=0, le=1)
     """Learning rate at the last step, as a share of the first; cosine in between."""
-    gan_start: float = Field(0.8, ge=0, le=1)
-    """Share of the steps after which the GAN and patch losses begin."""
+    gan_start: float = Field(1.0, ge=0, le=1)
+    """Share of the steps after which the GAN and patch losses begin; 1: never, as in short trainings, where more steps
+    without a GAN do more good."""
     ema: float = Field(0.995, ge=0, lt=1)
     """Decay of the averaged generator, warmed up from 0."""
     sources: int = Field(4, ge=1)
@@ -91,5 +92,11 @@ class TrainSettings(Section):
     """Checkpoints kept."""
     device: str = "auto"
     """auto: a CUDA GPU where there is one; or cpu, cuda, cuda:1."""
+    processes: int = Field(0, ge=0)
+    """Processes per machine that share each batch; 0: one for each GPU, one where there is none."""
+    nodes: int = Field(1, ge=1)
+    """Machines that share each batch; more than one by a Kubeflow Trainer job, with people and state on gs://."""
+    runtime: str = "torch-distributed"
+    """ClusterTrainingRuntime of that job."""
     seed: int = 0
     """Seed of initialisation, sampling and augmentation."""

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from components.core.errors import InputError
-from components.core.images import decode_png, encode_png, image_size, read_photo, write_jpeg, write_png
+from components.core.images import decode_png, encode_png, read_photo, write_png
 
 RAMP = np.stack(np.broadcast_arrays(np.arange(24, dtype=np.uint8)[:, None] * 10, np.arange(32, dtype=np.uint8) * 7,
                                     np.uint8(90)), axis=-1).astype(np.uint8)
@@ -20,11 +20,10 @@ def test_png_round_trip_is_exact(tmp_path: Path) -> None:
     write_png(tmp_path / "a.png", RAMP)
     assert np.array_equal(read_photo(tmp_path / "a.png"), RAMP)
     assert np.array_equal(decode_png(encode_png(RAMP[..., 0])), RAMP[..., 0])
-    assert image_size(tmp_path / "a.png") == (24, 32)
 
 
 def test_jpeg_is_close(tmp_path: Path) -> None:
-    write_jpeg(tmp_path / "a.jpg", RAMP)
+    Image.fromarray(RAMP).save(tmp_path / "a.jpg", quality=92)
     assert np.abs(read_photo(tmp_path / "a.jpg").astype(int) - RAMP).mean() < 4
 
 

@@ -15,7 +15,8 @@ import pytest
 from gcp_storage_emulator.server import create_server
 
 from components.core import shard_cache
-from components.core.errors import DataError, SettingsError
+from components.core.errors import DataError, InputError, SettingsError
+from components.core.identities import Assignment, Identities
 from components.core.images import encode_png
 from components.core.people import PeopleDataset, PersonRecord
 from components.core.people_assembly import assemble
@@ -133,3 +134,16 @@ def test_processes_share_a_cache_that_is_too_small_for_them(uri: str, tmp_path: 
                                 env=environment, cwd=Path(shard_cache.__file__).parents[2]) for stride in (3, 5)]
     assert [reader.wait(100) for reader in readers] == [0, 0]
     assert not [path for path in (tmp_path / "cache").rglob(".*partial*")]
+
+
+def test_identities_on_gs_are_those_of_the_folder(bucket: str, tmp_path: Path) -> None:
+    people = PeopleDataset.open(made(tmp_path / "people", 0))
+    rows = [Assignment(one, f"i{number // 2}", 1.0, "train") for number, one in enumerate(people.ids)]
+    (tmp_path / "identities").mkdir()
+    Identities(rows, people.digest, {"k": 4}).write(tmp_path / "identities")
+    open_location(f"{bucket}/identities").upload(tmp_path / "identities")
+    there, here = (Identities.open(place) for place in (f"{bucket}/identities", tmp_path / "identities"))
+    assert there.digest == here.digest and there.scores == {"k": 4} and there.of(people.ids[3]) == "i1"
+    assert there.members(people, "train").keys() == {"i0", "i1", "i2", "i3"}
+    with pytest.raises(InputError, match="identities"):
+        Identities.open(f"{bucket}/nowhere")

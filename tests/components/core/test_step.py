@@ -8,7 +8,7 @@ import pytest
 
 from components.core import progress
 from components.core.errors import InputError, PhotoshootError
-from components.core.step import SUMMARY_FILE, step
+from components.core.step import AT_ONCE, STATE, SUMMARY_FILE, state_address, state_folder, step, tasks_at_once
 
 
 @dataclass(frozen=True)
@@ -60,3 +60,19 @@ def test_a_full_disk_is_a_known_failure(events: Path) -> None:
 def test_a_summary_must_be_a_dataclass(tmp_path: Path) -> None:
     with pytest.raises(TypeError), step("train") as this:
         this.done({"a": 1}, tmp_path)
+
+
+def test_tasks_share_a_machine_only_where_they_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(AT_ONCE, raising=False)
+    assert tasks_at_once() == 1
+    for told, meant in (("2", 2), ("0", 1), ("", 1), ("many", 1)):
+        monkeypatch.setenv(AT_ONCE, told)
+        assert tasks_at_once() == meant
+
+
+@pytest.mark.parametrize(("value", "folder", "address"), [
+    ("", None, None), ("/state", Path("/state"), "/state"), ("gs://bucket/state", None, "gs://bucket/state")])
+def test_state_is_a_folder_or_an_address(
+        monkeypatch: pytest.MonkeyPatch, value: str, folder: Path | None, address: str | None) -> None:
+    monkeypatch.setenv(STATE, value)
+    assert (state_folder(), state_address()) == (folder, address)

@@ -84,8 +84,23 @@ def test_a_run_made_for_the_step_is_resumed(server: str, monkeypatch: pytest.Mon
     monkeypatch.setenv(tracking.RUN_ID, made)
     with tracking.step_run("evaluate") as recorder:
         recorder.metrics({"ssim": 1.0})
-    assert mlflow.get_run(made).data.metrics == {"ssim": 1.0}
+    assert mlflow.get_run(made).data.metrics["ssim"] == 1.0
     assert len(mlflow.search_runs([experiment])) == 1
+
+
+def test_a_resumed_run_knows_how_far_it_was_told_and_keeps_its_parameters(
+        server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(tracking.TRACKING_URI, server)
+    with tracking.step_run("train") as recorder:
+        assert recorder.logged("loss/") == 0
+        recorder.params({"device": "cuda"})
+        recorder.metrics({"loss/l1": 1.0}, 20)
+        recorder.metrics({"loss/gan": 1.0, "speed": 2.0}, 40)
+        run_id = recorder.run_id  # type: ignore[attr-defined]
+    with tracking.step_run("train", run_id=run_id) as recorder:
+        recorder.params({"device": "cpu", "host": "another"})
+        assert (recorder.logged("loss/l1"), recorder.logged("loss/"), recorder.logged("score/")) == (20, 40, 0)
+    assert tracking.client(server).get_run(run_id).data.params == {"device": "cuda", "host": "another"}
 
 
 def test_a_step_that_fails_leaves_a_failed_run(server: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@ import hashlib
 import http.server
 import importlib.util
 import io
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -10,14 +11,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from gcp_storage_emulator.server import create_server
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from components.core import known_weights
 from components.core.errors import DataError, InputError, MachineError, SettingsError
 from components.core.images import Pixels, decode_png
 from components.core.people import PeopleDataset
 from components.core.settings import DensePoseSettings, PreprocessSettings
+from components.core.storage import open_location
 from components.preprocess import densepose, densepose_weights
 from components.preprocess.densepose import Detection, PoseFinder, paste, person_ids, pose_maps
 from components.preprocess.densepose_weights import weights_file
@@ -232,11 +236,24 @@ class _Site(http.server.BaseHTTPRequestHandler):
         pass
 
 
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[str]:
+    """A server that speaks as Google Cloud Storage does, with the bucket `networks`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = create_server("127.0.0.1", port, in_memory=True, default_bucket="networks")
+    server.start()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     """A web site that has one network's weights, under the name that their digest asks for."""
     monkeypatch.setenv("PHOTOSHOOT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(densepose_weights.time, "sleep", lambda _: None)
+    monkeypatch.delenv(known_weights.PLACE, raising=False)
+    monkeypatch.setattr(known_weights.time, "sleep", lambda _: None)
     digits = hashlib.md5(_Site.content).hexdigest()[:6]
     monkeypatch.setitem(densepose_weights.PUBLISHED, "densepose_test", f"123/model_final_{digits}.pkl")
     monkeypatch.setitem(densepose_weights.PUBLISHED, "densepose_wrong", "123/model_final_000000.pkl")
@@ -258,7 +275,7 @@ def test_published_weights_are_fetched_once_and_checked(site: str, tmp_path: Pat
     assert weights_file(DensePoseSettings(sha256=whole), config, site) == path
     with pytest.raises(DataError, match="sha256"):
         weights_file(DensePoseSettings(sha256="0" * 64), config, site)
-    with pytest.raises(DataError, match=r"MD5 is .* its name says 000000"):
+    with pytest.raises(DataError, match=r"MD5 is .* model_final_000000\.pkl has 000000"):
         weights_file(DensePoseSettings(weights="densepose_wrong"), config, site)
     assert [one.name for one in path.parent.iterdir()] == [path.name]  # the wrong ones left nothing
 
@@ -270,9 +287,42 @@ def test_a_fetch_that_fails_is_tried_again_and_leaves_nothing_half(site: str, tm
     path.unlink()
     for faults in (["404"], ["cut", "cut", "cut"]):
         _Site.faults = list(faults)
-        with pytest.raises(MachineError, match=r"cannot be fetched .*give their path"):
+        with pytest.raises(MachineError, match=r"cannot be fetched .*into a folder"):
             weights_file(DensePoseSettings(weights="densepose_test"), Path("a.yaml"), site)
         assert not list(path.parent.iterdir())
+
+
+def test_published_weights_lie_in_a_folder_or_bucket_of_ones_own(site: str, tmp_path: Path, emulator: str,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    name = Path(densepose_weights.PUBLISHED["densepose_test"]).name
+    settings, config = DensePoseSettings(weights="densepose_test"), Path("a.yaml")
+    monkeypatch.setenv(known_weights.PLACE, str(tmp_path))
+    with pytest.raises(InputError, match=f"no such weights.*unset {known_weights.PLACE}"):
+        weights_file(settings, config, site)
+    (tmp_path / name).write_bytes(_Site.content)
+    assert weights_file(settings, config, site) == tmp_path / name
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator)
+    monkeypatch.setenv(known_weights.PLACE, "gs://networks/densepose")
+    there = open_location("gs://networks/densepose")
+    there.write_bytes(name, b"others")
+    with pytest.raises(DataError, match="MD5"):
+        weights_file(settings, config, site)
+    there.write_bytes(name, _Site.content)
+    path = weights_file(settings, config, site)
+    assert path.read_bytes() == _Site.content and tmp_path / "cache" in path.parents
+    assert not _Site.asked
+
+
+def test_weights_by_address(tmp_path: Path, emulator: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator)
+    monkeypatch.setenv(known_weights.CACHE, str(tmp_path))
+    settings = DensePoseSettings(weights="gs://networks/mine/a.pkl")
+    there = open_location("gs://networks/mine")
+    with pytest.raises(InputError, match=r"no file a\.pkl"):
+        weights_file(settings, Path("a.yaml"))
+    for content in (b"first", b"replaced"):
+        there.write_bytes("a.pkl", content)
+        assert weights_file(settings, Path("a.yaml")).read_bytes() == content
 
 
 def test_weights_by_path(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +55,11 @@ def work():
     return next(iter((root / "state" / "preprocess").glob("*")), None) if state else root / "people.partial"
 
 def rows():
-    return len(list(work().glob("rows-*"))) if work() else 0
+    folder = work()
+    try:
+        return len(list(folder.glob("rows-*"))) if folder else 0
+    except FileNotFoundError:  # the child has just finished and cleared up
+        return 0
 
 killed, kept = 0, []
 for attempt in range(kills):
@@ -130,3 +137,52 @@ def test_a_part_goes_on_in_the_state_folder(
     preprocess(photos, tmp_path / "whole", SETTINGS)
     assert tree(tmp_path / "people") == tree(tmp_path / "whole")
     assert len(PeopleDataset.open(tmp_path / "people")) == 6
+
+
+def test_parts_that_run_at_once_share_the_cores(
+        bring: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos, asked = bring(6), list[int]()
+
+    def one_by_one(work: Callable[[Any], Any], items: Iterable[Any], workers: int) -> Iterator[Any]:
+        asked.append(workers)
+        return map(work, items)
+
+    monkeypatch.setattr(run, "_FEW_PHOTOS", 0)
+    monkeypatch.setattr(run, "_SMALLEST_SHARD", 1)
+    monkeypatch.setattr(run, "cores", lambda: 8)
+    monkeypatch.setattr(run, "map_in_order", one_by_one)
+    for number, (part, at_once) in enumerate((("1/3", 2), ("1/3", 5), ("1/1", 2), ("2/3", 1), ("3/40", 30))):
+        preprocess_part(photos, tmp_path / f"part-{number}", SETTINGS, part, at_once=at_once)
+    assert asked == [4, 2, 8, 8, 1]
+
+
+def test_work_that_nobody_went_on_with_is_removed_after_a_week(
+        bring: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos, state = bring(3), tmp_path / "state"
+    week = run._ABANDONED_AFTER_S
+
+    def interrupted(photo: object, settings: PreprocessSettings) -> object:
+        raise KeyboardInterrupt
+
+    real = run.people_of_photo
+    monkeypatch.setattr(run, "people_of_photo", interrupted)
+    plans = [SETTINGS.model_copy(update={"margin": margin}) for margin in (0.1, 0.2, 0.3, 0.4)]
+    folders = []
+    for settings in plans:
+        with pytest.raises(KeyboardInterrupt):
+            preprocess(photos, tmp_path / "lost", settings, state=state)
+        folders += [one for one in (state / "preprocess").iterdir() if one not in folders]
+    recent, own, held, old = folders
+    for folder in (own, held, old):
+        then = time.time() - week - 60
+        for path in (*folder.iterdir(), folder):
+            os.utime(path, (then, then))
+    monkeypatch.setattr(run, "people_of_photo", real)
+    with open(held / ".lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        preprocess(photos, tmp_path / "other", plans[1].model_copy(update={"margin": 0.5}), state=state)
+        assert recent.exists() and held.exists() and not own.exists() and not old.exists()
+    for path in (*held.iterdir(), held):
+        os.utime(path, (then, then))
+    preprocess(photos, tmp_path / "people", plans[2], state=state)  # late, and yet it is not thrown away first
+    assert list((state / "preprocess").iterdir()) == [recent]

@@ -2,9 +2,10 @@ import operator
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.core.crop import cut, outside, resize, square_box
@@ -39,6 +40,31 @@ def test_cutting_keeps_the_photo_and_continues_its_edges(left: int, top: int, si
     assert crop.shape == (side, side, 3)
     ys, xs = np.nonzero(~beyond)
     assert np.array_equal(crop[ys, xs], photo[ys + top, xs + left])
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(-300, 0), st.integers(-300, 0), st.integers(700, 1400))
+def test_what_lies_beyond_the_photo_is_one_smooth_picture(left: int, top: int, side: int) -> None:
+    """Each side is enlarged by itself, and they meet without a seam; on one grey photo nothing is but that grey."""
+    photo = cv2.resize(np.random.default_rng(1).integers(0, 256, (4, 5), dtype=np.uint8), (640, 480))
+    crop, beyond = cut(photo, (left, top, left + side, top + side)), outside((left, top, left + side, top + side), 480,
+                                                                             640, side)
+    for axis in (0, 1):
+        both = np.take(beyond, range(1, side), axis) & np.take(beyond, range(side - 1), axis)
+        assert np.abs(np.diff(crop.astype(int), axis=axis))[both].max(initial=0) <= 16
+    flat = np.full((480, 640, 3), 77, np.uint8)
+    assert (cut(flat, (left, top, left + side, top + side)) == 77).all()
+
+
+def test_what_lies_beyond_the_photo_does_not_hang_on_its_size() -> None:
+    photo = cv2.resize(np.random.default_rng(2).integers(0, 256, (30, 20), dtype=np.uint8), (640, 960))
+    for divisor in (2, 4):
+        small = photo[::divisor, ::divisor]
+        large, less = (cut(one, (-160 // by, -160 // by, 960 // by, 960 // by))
+                       for one, by in ((photo, 1), (small, divisor)))
+        there = outside((-160 // divisor, -160 // divisor, 960 // divisor, 960 // divisor), *small.shape, len(less))
+        difference = np.abs(large[divisor // 2 :: divisor, divisor // 2 :: divisor].astype(int) - less)[there]
+        assert difference.mean() < 2 and difference.max() < 20
 
 
 def test_a_person_at_the_edge_is_not_doubled_by_the_padding() -> None:

@@ -190,7 +190,7 @@ def test_every_presets_networks_fit_together(name: str) -> None:
         z = network.anet(torch.zeros(2, 24, 3, texel, texel), torch.zeros(2, 24, 1, texel, texel))
         assert z.shape == (2, train.latent)
         assert features[-1].shape[-2:] == (side // 16, side // 16)
-        assert network.gnet(features, z).shape == (2, 11, side, side)
+        assert network.gnet(features, z).shape == (2, 12, side, side)
         judge = Discriminator(side, train.width, train.max_width)
         assert judge(torch.zeros(2, 3, side, side), torch.zeros(2, 3, side, side)).shape == (2,)
 

@@ -13,6 +13,8 @@ from components.core.networks.layers import (
     StyledConv,
     channels_at,
     downsample,
+    grown,
+    softened,
     upsample,
 )
 
@@ -76,3 +78,30 @@ def test_minibatch_deviation_tells_equal_samples_from_different_ones() -> None:
 
 def test_channels_double_until_the_limit() -> None:
     assert [channels_at(level, 16, 100) for level in range(5)] == [16, 32, 64, 100, 100]
+
+
+def test_growing_is_the_largest_value_around() -> None:
+    mask = torch.rand(1, 2, 12, 9)
+    assert torch.equal(grown(mask, 2), F.max_pool2d(mask, 5, stride=1, padding=2))
+
+
+def test_softening_keeps_slopes_and_flattens_what_alternates() -> None:
+    slope = torch.arange(8.0).expand(1, 1, 8, 8)
+    assert torch.allclose(softened(slope)[..., 1:-1], slope[..., 1:-1])
+    checks = (torch.arange(8)[:, None] + torch.arange(8)) % 2 * 2.0 - 1
+    assert softened(checks[None, None])[..., 1:-1, 1:-1].abs().max() < 1e-6
+
+
+def test_a_faster_pace_is_a_larger_learning_rate_and_nothing_else() -> None:
+    torch.manual_seed(0)
+    plain, fast = Linear(6, 4, bias=0.5), Linear(6, 4, bias=0.5, pace=3.0)
+    fast.load_state_dict({name: value / 3 for name, value in plain.state_dict().items()})
+    x, wanted = torch.randn(5, 6), torch.randn(5, 4)
+    assert torch.allclose(plain(x), fast(x), atol=1e-6)
+    for layer, rate in ((plain, 0.03), (fast, 0.01)):
+        adam = torch.optim.Adam(layer.parameters(), rate)
+        for _ in range(3):
+            adam.zero_grad()
+            (layer(x) - wanted).square().mean().backward()
+            adam.step()
+    assert torch.allclose(plain(x), fast(x), atol=1e-4)
