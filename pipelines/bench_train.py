@@ -16,6 +16,10 @@ from pipelines.display import table
 DOCUMENT = Path("docs/benchmarks/training.md")
 RESOLUTIONS = (64, 128, 256)
 Figures = dict[str, Any]
+_ARITHMETIC = ("convolution", "matrix product")
+_NO_GPU = """
+
+On a CUDA GPU the same command measures bf16, and 512 px as well; no GPU has been measured yet."""
 _ROWS: dict[str, tuple[str, str]] = {
     "batch": ("images a step", ".0f"),
     "step_s": ("seconds a step, without GAN", ".3g"),
@@ -67,7 +71,10 @@ def _measure(side: int) -> Figures:
 
 def rows(results: list[Figures]) -> list[tuple[str, ...]]:
     """A row per figure, a column per resolution."""
-    return [(title, *[format(one[key], how) for one in results]) for key, (title, how) in _ROWS.items()]
+    found = [(title, *[format(one[key], how) for one in results]) for key, (title, how) in _ROWS.items()]
+    arithmetic = [one["of_gemm_gan"] / sum(one["profile"].get(kind, 0.0) for kind in _ARITHMETIC) for one in results]
+    return [*found, ("of the matrix product's peak, with GAN, while it convolves or multiplies",
+                     *[format(share, ".0%") for share in arithmetic])]
 
 
 def kinds(results: list[Figures]) -> list[tuple[str, ...]]:
@@ -85,7 +92,7 @@ def page(results: list[Figures]) -> str:
     return f"""# How fast training is
 
 `make bench-train` writes this page. Measured on: {machine()}{", one GPU, bf16" if cuda else f", {threads} thread(s)"}.
-Seconds depend on what else the machine did; shares compare with peaks measured in the same process.
+{"Processor time. " if threads == 1 and not cuda else ""}Shares compare with peaks measured in the same process.
 
 {head}{body}
 Default settings (`generator: warp`, width 16). A step with the GAN contains a sixteenth of R1's penalty, as in
@@ -95,7 +102,10 @@ training. Operations are those that torch's counter knows: convolutions and matr
 
 Share of a step with the GAN by kind of operation, by torch's profiler.
 
-{head}{where}"""
+{head}{where}
+What is missing to the peak is mostly passes over memory, element by element: modulation, noise, bias, leaky ReLU and
+skips around every convolution, and their gradients.{"" if cuda else _NO_GPU}
+"""
 
 
 if __name__ == "__main__":

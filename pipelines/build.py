@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from components.core.errors import InputError, MachineError, PhotoshootError
+from components.core.errors import InputError, PhotoshootError
 from pipelines.engines import Engine, find_engine
 from pipelines.images import (
     ENVIRONMENT,
@@ -199,14 +199,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{step:<11} {entry['reference']}")
             return 0
         cpu = f"--extra-index-url {CPU_INDEX}" if given.cpu else ""
-        arguments = dict(pair.partition("=")[::2] for pair in given.arg)
-        build = Build(given.base_image, " ".join(filter(None, [cpu, given.pip_args])), arguments)
+        more = {name: value for name, _, value in (pair.partition("=") for pair in given.arg)}
+        build = Build(given.base_image, " ".join(filter(None, [cpu, given.pip_args])), more)
         print("\n".join(build_images(engine, build, given.names)))
     except PhotoshootError as error:
         _say(f"error: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        _say(str(MachineError("interrupted")))
+        _say("interrupted: the same command goes on where it stopped")
         return 130
     return 0
 

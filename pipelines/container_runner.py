@@ -28,11 +28,21 @@ if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container
 
-_WAIT_S = 20
+_LONGEST_POLL_S = 2.0
 _PATIENCE_S = 120
 """How long an engine may be silent (restarting, for example) before its container counts as lost."""
 _SHARED_MEMORY = "2g"
-_KILLED, _NOT_STARTED = 137, (125, 126, 127)
+_KILLED, _NO_MEMORY, _NOT_STARTED = 137, 251, (125, 126, 127)
+
+# The output goes straight to the log: whole, in time, and without the engine, which may come and go. Whether memory ran
+# out is asked of the kernel (control groups 2 and 1): not every engine knows, least of all of a worker process.
+_SHELL = f"""
+"$@" >>"$0" 2>&1
+code=$?
+counts=$(cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null || true)
+if [ $code -ne 0 ] && echo "$counts" | grep -q "^oom_kill [1-9]"; then exit {_NO_MEMORY}; fi
+exit $code
+"""
 
 
 def container_runner(setup: Setup) -> local.DockerRunner:
@@ -68,8 +78,7 @@ def _run(client: docker.DockerClient, setup: Setup, image: str, command: Sequenc
     """The engine's words on the container's end: ExitCode, OOMKilled, Error."""
     import docker
 
-    # The output goes straight to the log: whole, in time, and without the engine, which may come and go.
-    shell = ["sh", "-c", 'exec "$@" >>"$0" 2>&1', setup.log, *command]
+    shell = ["sh", "-c", _SHELL, setup.log, *command]
     try:
         container = client.containers.create(
             image, shell, user=setup.user, environment=dict(variables), working_dir="/tmp",
@@ -100,27 +109,25 @@ def _end(container: Container) -> dict[str, Any]:
 
     Raises `MachineError` when the engine stays silent.
     """
-    silent_since = None
+    begun, silent_since = time.monotonic(), None
     while True:
         try:
             container.reload()
             silent_since = None
             if container.status in ("exited", "dead", "stopped"):
                 return dict(container.attrs["State"])
-            container.wait(timeout=_WAIT_S)
-        except OSError as error:  # requests' errors, its time-outs included, are OSErrors
-            if "timed out" in str(error).lower():
-                continue
+        except OSError as error:  # as requests' errors are
             silent_since = silent_since or time.monotonic()
             if time.monotonic() - silent_since > _PATIENCE_S:
                 raise MachineError(f"the container engine has been silent for {_PATIENCE_S} s",
                                    remedy="start it; the same command again goes on") from error
-            time.sleep(1)
+        # Asking now and then, not the engine's own wait: podman's asks itself four times a second, at a price.
+        time.sleep(min(_LONGEST_POLL_S, 0.1 + (time.monotonic() - begun) / 10))
 
 
 def _explained(step: str, state: Mapping[str, Any], setup: Setup) -> MachineError:
     code, limit = state["ExitCode"], setup.options.get("mem_limit")
-    if state.get("OOMKilled"):
+    if state.get("OOMKilled") or code == _NO_MEMORY:
         remedy = "give it more with --memory, or choose smaller settings" if limit else "choose smaller settings"
         return MachineError(f"step {step} ran out of memory{f' (limit {limit})' if limit else ''}", remedy=remedy)
     if code == _KILLED:

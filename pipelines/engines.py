@@ -75,7 +75,7 @@ class Engine:
         self.run("push", "--quiet", remote)
         name = remote.rpartition(":")[0]
         known = (self.inspect(remote) or {}).get("RepoDigests") or []
-        return next(one for one in known if one.startswith(f"{name}@")).partition("@")[2]
+        return str(next(one for one in known if one.startswith(f"{name}@"))).partition("@")[2]
 
 
 def find_engine(wanted: str = "") -> Engine:

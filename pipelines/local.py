@@ -101,6 +101,8 @@ def _execute(job: dict[str, Any], home: Home, folder: Path, parent_run: str, on_
         for event in _follow(events, child):
             if "state" in event:
                 under_way.pop(event["step"], None)
+                if failure and failure["step"] == event["step"]:  # it was tried again
+                    failure = None
             if event.get("state") == "started":
                 under_way[event["step"]] = event
             elif event.get("state") == "failed":
@@ -153,7 +155,7 @@ def _follow(events: Path, child: subprocess.Popen[bytes]) -> Iterator[Event]:
 
 
 def _failure(event: Event | None, under_way: list[str], log: Path) -> PhotoshootError:
-    if under_way and (event is None or event["step"] != under_way[-1]):
+    if event is None and under_way:
         return MachineError(f"step {step_of(under_way[-1])} ended without a word: it was killed, perhaps for want of "
                             "memory", path=log, remedy="the same command again goes on where it stopped")
     if event and "error" in event:

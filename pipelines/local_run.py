@@ -14,6 +14,7 @@ from components.core.atomic import atomic_path
 from components.core.errors import PhotoshootError
 from components.core.settings import Settings
 from components.core.storage import address
+from components.core.tracking_errors import tracking_errors
 from pipelines.containers import Limits
 from pipelines.costs import Cost
 from pipelines.display import PipelineDisplay
@@ -80,7 +81,7 @@ def local_run(
     Raises `MachineError` while another run holds the home folder.
     """
     started = time.monotonic()
-    with home.lock():
+    with home.lock(), tracking_errors():
         mlflow = tracking.client(home.tracking_uri)
         settle_dead(mlflow, home)
         folder = home.new_run()

@@ -14,7 +14,7 @@ def cloud_errors(uri: str) -> Iterator[None]:
     from google.api_core import exceptions
     from google.auth.exceptions import GoogleAuthError
     from google.cloud.exceptions import NotFound
-    from requests.exceptions import RequestException  # type: ignore[import-untyped]
+    from requests.exceptions import RequestException
 
     try:
         yield

@@ -32,7 +32,7 @@ from components.core.manifest import Manifest, Texts
 from components.core.shard_cache import ShardCache, read_piece
 from components.core.texture import from_picture
 
-FORMAT = "photoshoot.people/1"
+FORMAT = "photoshoot.people/2"
 HEADER, MANIFEST, SHARDS = "people.json", "manifest.parquet", "shards.parquet"
 MEMBERS = ("photo", "iuv", "matte", "texture", "seen")
 FACE = "face"  # a member of those whose face is seen

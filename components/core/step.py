@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from components.core import progress
 from components.core.errors import PhotoshootError, machine_errors
 from components.core.storage import is_remote
+from components.core.tracking_errors import tracking_errors
 
 if TYPE_CHECKING:
     from components.core.recorder import Recorder
@@ -58,7 +59,7 @@ def step(name: str, settings: str | None = None, recorded: Callable[[], Mapping[
     started = time.monotonic()
     progress.event(step=name, state="started")
     try:
-        with machine_errors(), step_run(name, **(recorded() if recorded else {})) as recorder:
+        with machine_errors(), tracking_errors(), step_run(name, **(recorded() if recorded else {})) as recorder:
             if settings:
                 recorder.params({name: json.loads(settings)})
             yield Step(recorder)

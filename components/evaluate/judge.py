@@ -17,11 +17,12 @@ from components.evaluate.facefind import FaceFinder
 from components.evaluate.figures import Against, Group
 from components.evaluate.identity import similarities
 from components.evaluate.intervals import Figure
-from components.evaluate.measure import Measured, Reals, measure, measure_by_target
+from components.evaluate.measure import Measured, Reals, masked_errors, measure, measure_by_target
 from components.evaluate.memorisation import Finding, Probes, look, probes, retrieval, training_gap
 from components.evaluate.neighbours import identity_capture, neighbour_test
 from components.evaluate.painters import Painter
 from components.evaluate.pairs import Case, Questions
+from components.evaluate.quality import Floats
 from components.evaluate.reference import reference
 from components.evaluate.subject import Subject
 
@@ -76,7 +77,8 @@ def judge(subject: Subject) -> Evidence:
     trained = measure(album, training.cases, subject.painter, subject.instruments, "training people")
     gaps = figures.gaps(transfer, (training.cases, trained, similarities(training.cases, trained, training.reals)),
                         settings)
-    findings = _findings(subject, subject.painter, transfer.cases, transfer.model.measured, trained, training, against)
+    findings = _findings(subject, subject.painter, transfer.cases, transfer.model.measured, trained.l1, training,
+                         against)
     checked = {control.painter.name: _control(subject, control, transfer, training, against)
                for control in controls(album, training.reals.indices.tolist())}
     return Evidence(questions, against, groups, training, gaps, findings, checked)
@@ -93,9 +95,9 @@ def _training(subject: Subject, held_out_pairs: int) -> Training:
     return Training(chosen.transfer, reals, asked)
 
 
-def _findings(subject: Subject, painter: Painter, cases: Sequence[Case], measured: Measured, trained: Measured,
+def _findings(subject: Subject, painter: Painter, cases: Sequence[Case], measured: Measured, errors: Floats,
               training: Training, against: Against) -> dict[str, Finding]:
-    """The five tests of one painter, from its answers to held-out `cases` and to the training cases."""
+    """The five tests of one painter, from its answers to held-out `cases` and its `errors` on the training cases."""
     settings, reals = subject.settings, against.reals
     name = painter.name.replace("_", " ")
     own = look(subject.album, painter, training.probes.own, f"own background: {name}")
@@ -104,7 +106,7 @@ def _findings(subject: Subject, painter: Painter, cases: Sequence[Case], measure
         "background_retrieval": retrieval(own, training.probes, settings),
         "counterfactual_swap": retrieval(swapped, training.probes, settings),
         "training_gap": training_gap((against.resampler(cases), measured.l1),
-                                     (against.resampler(training.cases), trained.l1)),
+                                     (against.resampler(training.cases), errors)),
         "identity_capture": identity_capture(cases, measured, reals, training.reals, settings),
         "neighbour_test": neighbour_test(cases, measured, reals, training.reals, settings),
     }
@@ -116,12 +118,12 @@ def _control(subject: Subject, control: Control, transfer: Group, training: Trai
     painter, cases = control.painter, transfer.cases
     label = f"control: {painter.name.replace('_', ' ')}"
     measured = measure_by_target(subject.album, cases, painter, subject.instruments, label)
-    trained = measure_by_target(subject.album, training.cases, painter, subject.instruments, f"{label}, training")
+    errors = masked_errors(subject.album, training.cases, painter, f"{label}, training")
     answer = figures.answer("transfer", cases, measured, against)
     answer.figures["over_warp"] = figures.over_warp(transfer, measured, against)
     apart = {"frechet_ratio": ratio(cases, measured.features, against.reals, subject.settings.seed)}
     answer.figures.update(figures.space(subject.instruments).mark(apart))
-    findings = _findings(subject, painter, cases, measured, trained, training, against)
+    findings = _findings(subject, painter, cases, measured, errors, training, against)
     said = {name: finding.figure.to_json() for name, finding in findings.items()}
     content = {
         "counts": {"pairs": len(cases)}, "parts": answer.parts_json(),

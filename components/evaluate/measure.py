@@ -35,6 +35,9 @@ class Instruments:
         self.features = Features(settings.features).eval()
         self.body = BodyParts().eval()
         self.embedder: FaceEmbedder = load_embedder(judge_name(settings, origin))
+        for network in (self.perceptual, self.features, self.body):
+            # A fifth less time on a processor. torch's types lack this call.
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def judge_name(settings: EvaluateSettings, origin: str) -> str:
@@ -113,6 +116,17 @@ def measure_by_target(people: Album, cases: Sequence[Case], painter: Painter, in
     found = measure(people, [cases[first[target]] for target in targets], painter, instruments, label)
     at = {target: row for row, target in enumerate(targets)}
     return found.take([at[case.target] for case in cases])
+
+
+def masked_errors(people: Album, cases: Sequence[Case], painter: Painter, label: str) -> Floats:
+    """`Measured.l1` alone: no network looks at the answers."""
+    parts: list[Floats] = [np.zeros(0)]
+    with progress.task(label, len(cases)) as shown:
+        for batch in batches(cases, BATCH):
+            painted, real = painter.paint(people, batch, PLAIN), truth(people, batch, PLAIN)
+            parts.append(quality.absolute(painted.images, real.images, real.mattes))
+            shown.advance(len(batch))
+    return np.concatenate(parts)
 
 
 def compare(painted: Painted, real: Painted, instruments: Instruments, targets: Sequence[int]) -> Measured:

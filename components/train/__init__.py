@@ -12,12 +12,27 @@ if TYPE_CHECKING:
     from components.train.loop import Look, TrainSummary
 
 
-def train(people: Path, identities: Path, out: Path, settings: TrainSettings, *, state: Path | None = None,
-          recorder: Recorder | None = None, look: Look | None = None, look_every: int = 1) -> TrainSummary:
-    """See `components.train.loop.train`, which is imported when it is called: it brings torch with it."""
+def train(people: Path | str, identities: Path | str, out: Path, settings: TrainSettings, *,
+          state: Path | str | None = None, recorder: Recorder | None = None, look: Look | None = None,
+          look_every: int = 1) -> TrainSummary:
+    """See `components.train.loop.train`, which is imported when it is called: it brings torch with it.
+
+    More than one of `train.processes` are started by torchrun, more than one of `train.nodes` by a Kubeflow Trainer
+    job: then `identities` may be on gs:// as `people` may. A training that is looked at runs in this process.
+    """
+    from components.train.launch import launch, processes_wanted
+
+    record = recorder or NoRecord()
+    if look is None and settings.nodes > 1:
+        from components.train.nodes import train_on_nodes
+
+        return train_on_nodes(str(people), str(identities), out, settings, state=state, recorder=record)
+    processes = processes_wanted(settings) if look is None else 1
+    if processes > 1:
+        return launch(people, Path(identities), out, settings, state=state, recorder=record, processes=processes)
     from components.train.loop import train as work
 
-    return work(people, identities, out, settings, state=state, recorder=recorder or NoRecord(), look=look,
+    return work(people, Path(identities), out, settings, state=state, recorder=record, look=look,
                 look_every=look_every)
 
 

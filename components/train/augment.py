@@ -12,19 +12,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from components.core.iuv import BODY_PARTS
 from components.core.networks.generator import source_tensors
 from components.core.networks.warp import TILES, Photo, Source
 from components.train.batches import Examples
 
-_PERMUTED = 0.5  # Share of examples whose colour channels change places.
+_PERMUTED = 0.2  # Share of examples whose colour channels change places.
 _GAIN, _OFFSET = 0.15, 0.1  # Standard deviations, in units of [-1, 1].
-_RELIT = 0.5  # Share of the examples whose clothes are the answer's that get another light on the face, ...
-_LIGHT = 0.2  # ... and the standard deviation of its log brightness; that of its tint is a fifth.
 _NO_PHOTO = 0.1  # Share of examples without a photo beside the atlas, ...
 _NO_PHOTO_LEAK = 0.7  # ... and where the photo would be the answer itself.
 _HOLES = (0.15, 0.5)  # Mean share of texels hidden, where the texels are not the answer's own and where they are.
 _TILES = (0.03, 0.2)  # Share of whole tiles hidden.
+
+
+class Light(NamedTuple):
+    """Face and clothes of two photos, without any change, and how much brighter the face must be to fit the clothes."""
+
+    textures: Tensor
+    """[B, 24, 3, N, N] in [-1, 1]: head and hands of the source, garments of the answer."""
+    seen: Tensor
+    """[B, 24, 1, N, N]."""
+    wanted: Tensor
+    """[B, 3]: logarithms of the factors; NaN where no head shows in both."""
 
 
 class Batch(NamedTuple):
@@ -39,6 +47,7 @@ class Batch(NamedTuple):
     """Its matte [B, 1, S, S] in 0..1."""
     backgrounds: Tensor
     """[B, 3, S, S] in [-1, 1], for painted and real alike."""
+    light: Light
 
     @property
     def real(self) -> Tensor:
@@ -54,7 +63,8 @@ class Batch(NamedTuple):
         face, clothes = (Photo(photo.images[rows], photo.mattes[rows], photo.poses[rows])
                          for photo in (self.source.face, self.source.clothes))
         source = Source(self.source.textures[rows], self.source.seen[rows], face, clothes)
-        return Batch(source, self.poses[rows], self.photos[rows], self.mattes[rows], self.backgrounds[rows])
+        return Batch(source, self.poses[rows], self.photos[rows], self.mattes[rows], self.backgrounds[rows],
+                     Light(*(plane[rows] for plane in self.light)))
 
 
 def prepare(examples: Examples, device: torch.device, *, augment: bool) -> Batch:
@@ -72,8 +82,11 @@ def prepare(examples: Examples, device: torch.device, *, augment: bool) -> Batch
         source = Source(change(source.textures) * seen, seen, _recoloured(face, change, shown),
                         _recoloured(clothes, change, shown))
         photos = change(photos)
-        source = _relit(source, leaks[:, 0])
-    return Batch(source, target.poses, photos, target.mattes, random_backgrounds(len(photos), photos.shape[-1], device))
+    textures, shown_texels, wanted = (plane.to(device) for plane in examples.light)
+    worn = source_tensors(textures, shown_texels, face, clothes)
+    light = Light(worn.textures, worn.seen, wanted)
+    return Batch(source, target.poses, photos, target.mattes,
+                 random_backgrounds(len(photos), photos.shape[-1], device), light)
 
 
 def random_backgrounds(batch: int, side: int, device: torch.device) -> Tensor:
@@ -88,20 +101,6 @@ def _photo(shown: tuple[Tensor, Tensor, Tensor], device: torch.device) -> Photo:
     photo, matte, poses = (plane.to(device, non_blocking=True) for plane in shown)
     return Photo(photo.permute(0, 3, 1, 2).float() / 127.5 - 1, matte[:, None].float() / 255,
                  poses.permute(0, 3, 1, 2))
-
-
-def _relit(source: Source, leaks: Tensor) -> Source:
-    """Another light on head and hands, where the clothes show the answer's light: a light that can be told."""
-    batch, device = len(leaks), leaks.device
-    chosen = leaks & (torch.rand(batch, device=device) < _RELIT)
-    brightness, tint = torch.randn(batch, 1, device=device), torch.randn(batch, 3, device=device)
-    change = torch.exp(_LIGHT * (brightness + 0.2 * tint))
-    factors = torch.where(chosen[:, None], change, 1.0)[..., None, None]
-    textures = source.textures.clone()
-    tiles = [part - 1 for part in BODY_PARTS]
-    textures[:, tiles] = ((textures[:, tiles] + 1) * factors[:, None] - 1).clamp(-1, 1) * source.seen[:, tiles]
-    face = Photo(((source.face.images + 1) * factors - 1).clamp(-1, 1), source.face.mattes, source.face.poses)
-    return Source(textures, source.seen, face, source.clothes)
 
 
 class _colour_change:

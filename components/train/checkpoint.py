@@ -1,94 +1,169 @@
-"""Checkpoints: whole or not there, checked before they are trusted, the newest few kept.
+"""Checkpoints: whole or not there, checked before they are trusted, the newest few kept, written in the background.
 
-A checkpoint is a pair of files, ``step-00000200.safetensors`` (networks and optimiser moments) and
-``step-00000200.json`` (format version, step, size and sha256 of the other), written in this order and each
-atomically. A checkpoint without its JSON, or that does not match it, is passed over for the one before.
+A checkpoint is a pair of files in a folder or below a gs:// address, ``step-00000200.safetensors`` (networks and
+optimiser moments) and ``step-00000200.json`` (format version, step, size and sha256 of the other, the curves up to
+then), written in this order and each atomically. A checkpoint without its JSON, or that does not match it, is passed
+over for the one before. Nothing in them can run: safetensors and JSON hold numbers and text only.
+
+What is random in a step is a function of seed and step, and so are the batches and what comes every few steps. So the
+step is all there is to keep of generators, samplers and schedules.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors import torch as safetensors
 from torch import Tensor, nn
 
-from components.core.atomic import atomic_path
-from components.core.digest import file_digest
-from components.core.errors import machine_errors
+from components.core.errors import InputError, PhotoshootError
+from components.core.storage import address, is_remote, open_location
+from components.train.curves import Point
 
-FORMAT = "photoshoot.checkpoint/1"
+FORMAT = "photoshoot.checkpoint/2"
+_PREFIX, _WEIGHTS, _NOTE = "step-", ".safetensors", ".json"
 _log = logging.getLogger(__name__)
+Networks = Mapping[str, nn.Module]
+Optimisers = Mapping[str, torch.optim.Optimizer]
+
+
+class Saved(NamedTuple):
+    """The content of a checkpoint."""
+
+    step: int
+    """Steps done."""
+    tensors: dict[str, Tensor]
+    """By network or optimiser: ``generator.gnet.bias``, ``adam.0.exp_avg``."""
+    points: list[Point]
+    """What was logged up to then."""
 
 
 class Checkpoints:
-    """The checkpoints of one training in one folder."""
+    """The checkpoints of one training in one folder or below one gs:// address.
 
-    def __init__(self, folder: Path, keep: int) -> None:
-        self.folder, self._keep = Path(folder), keep
+    Writing happens in a thread of its own. Leaving the ``with`` block waits for it.
+    """
 
-    def save(self, step: int, networks: Mapping[str, nn.Module],
-             optimisers: Mapping[str, torch.optim.Optimizer]) -> None:
-        """Write the state after `step` steps and drop what is older than the newest `keep`.
+    def __init__(self, place: str | Path, keep: int) -> None:
+        self.place, self._keep = address(place), keep
+        self._location = open_location(place)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._pending: Future[None] | None = None
 
-        Raises `MachineError` for a full or read-only disk; then the checkpoints before are still there.
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        try:
+            self.wait()
+        except PhotoshootError as unwritten:
+            if error is None:
+                raise
+            _log.warning("the last checkpoint was not written: %s", unwritten)
+        finally:
+            self._writer.shutdown()
+
+    def save(self, step: int, networks: Networks, optimisers: Optimisers, points: Sequence[Point] = ()) -> None:
+        """Copy the state after `step` steps and return; it is written meanwhile, and what is older than the newest
+        `keep` removed. Waits when the checkpoint before is still being written.
+
+        Raises `MachineError` for a checkpoint *before* this one that could not be written (a full disk, a service
+        that does not answer); those that were there before are still there. `check` and `wait` raise it too.
         """
-        tensors = {f"{name}.{key}": value for name, network in networks.items()
-                   for key, value in network.state_dict().items()}
-        for name, optimiser in optimisers.items():
-            tensors |= {f"{name}.{key}": value for key, value in _moments(optimiser).items()}
-        tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-        weights, note = self._files(step)
-        with machine_errors(self.folder):
-            with atomic_path(weights) as partial:
-                save_file(tensors, partial, {"format": FORMAT, "step": str(step)})
-            content = {"format": FORMAT, "step": step, "bytes": weights.stat().st_size, "sha256": file_digest(weights)}
-            with atomic_path(note) as partial:
-                partial.write_text(json.dumps(content) + "\n", encoding="utf-8")
-            for old in self.steps()[: -self._keep]:
-                for file in reversed(self._files(old)):
-                    file.unlink(missing_ok=True)
+        self.wait()
+        tensors = {name: value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+                   for name, value in state_tensors(networks, optimisers).items()}
+        self._pending = self._writer.submit(self._write, step, tensors, list(points))
 
-    def restore(self, networks: Mapping[str, nn.Module], optimisers: Mapping[str, torch.optim.Optimizer]) -> int:
-        """Load the newest checkpoint that is whole into networks and optimisers; the step it was made after, or 0."""
-        for step in reversed(self.steps()):
-            tensors = self._whole(step)
-            if tensors is None:
-                _log.warning("%s: torn checkpoint, trying the one before", self._files(step)[0])
-                continue
-            for name, network in networks.items():
-                network.load_state_dict(_under(tensors, name))
-            for name, optimiser in optimisers.items():
-                _set_moments(optimiser, _under(tensors, name))
-            return step
-        return 0
+    def check(self) -> None:
+        """Raise what went wrong with the writing since the last call; does not wait."""
+        if self._pending is not None and self._pending.done():
+            self.wait()
 
-    def last_good(self) -> Path | None:
+    def wait(self) -> None:
+        """Wait until what was saved is written, and raise what went wrong."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def load(self) -> Saved | None:
         """The newest checkpoint that is whole."""
-        return next((self._files(step)[0] for step in reversed(self.steps()) if self._whole(step) is not None), None)
+        if not is_remote(self.place):
+            for left in Path(self.place).glob(f".{_PREFIX}*.partial-*"):  # by a process that was killed
+                left.unlink(missing_ok=True)
+        for step in reversed(self.steps()):
+            found = self._whole(step)
+            if found is not None:
+                return found
+            _log.warning("%s/%s: torn checkpoint, trying the one before", self.place, _names(step)[0])
+        return None
+
+    def last_good(self) -> str | None:
+        """Path or address of the newest checkpoint that is whole, the one that is being written included."""
+        with suppress(PhotoshootError):
+            self.wait()
+        found = self.load()
+        return None if found is None else f"{self.place}/{_names(found.step)[0]}"
 
     def steps(self) -> list[int]:
         """Steps of which there is a checkpoint with a note, ascending."""
-        return sorted(int(note.stem.removeprefix("step-")) for note in self.folder.glob("step-????????.json"))
+        notes = (name.removeprefix(_PREFIX).removesuffix(_NOTE) for name in self._location.list(_PREFIX)
+                 if name.endswith(_NOTE))
+        return sorted(int(step) for step in notes if step.isdecimal())
 
-    def _files(self, step: int) -> tuple[Path, Path]:
-        return self.folder / f"step-{step:08d}.safetensors", self.folder / f"step-{step:08d}.json"
+    def _write(self, step: int, tensors: dict[str, Tensor], points: list[Point]) -> None:
+        weights, note = _names(step)
+        data = safetensors.save(tensors, {"format": FORMAT, "step": str(step)})
+        told = {"format": FORMAT, "step": step, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(),
+                "points": points}
+        self._location.write_bytes(weights, data)
+        self._location.write_bytes(note, (json.dumps(told) + "\n").encode())
+        for old in self.steps()[: -self._keep]:
+            for name in reversed(_names(old)):
+                self._location.remove(name)
 
-    def _whole(self, step: int) -> dict[str, Tensor] | None:
-        weights, note = self._files(step)
+    def _whole(self, step: int) -> Saved | None:
+        weights, note = _names(step)
         try:
-            told = json.loads(note.read_text(encoding="utf-8"))
-            if told["format"] != FORMAT or told["sha256"] != file_digest(weights):
+            told = json.loads(self._location.read_bytes(note))
+            data = self._location.read_bytes(weights)
+            if told["format"] != FORMAT or told["sha256"] != hashlib.sha256(data).hexdigest():
                 return None
-            with safe_open(weights, framework="pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (FileNotFoundError, ValueError, KeyError, TypeError, SafetensorError):
+            return Saved(int(told["step"]), safetensors.load(data), list(told["points"]))
+        except (InputError, ValueError, KeyError, TypeError, SafetensorError):
             return None
+
+
+def state_tensors(networks: Networks, optimisers: Optimisers) -> dict[str, Tensor]:
+    """All that training changes, by name, not copied."""
+    tensors = {f"{name}.{key}": value for name, network in networks.items()
+               for key, value in network.state_dict().items()}
+    for name, optimiser in optimisers.items():
+        tensors |= {f"{name}.{key}": value for key, value in _moments(optimiser).items()}
+    return tensors
+
+
+def set_state(tensors: Mapping[str, Tensor], networks: Networks, optimisers: Optimisers) -> None:
+    """Put what `state_tensors` gave back into networks and optimisers of the same kind."""
+    for name, network in networks.items():
+        network.load_state_dict(_under(tensors, name))
+    for name, optimiser in optimisers.items():
+        _set_moments(optimiser, _under(tensors, name))
+
+
+def _names(step: int) -> tuple[str, str]:
+    return f"{_PREFIX}{step:08d}{_WEIGHTS}", f"{_PREFIX}{step:08d}{_NOTE}"
 
 
 def _moments(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -24,19 +24,16 @@ def train(
     """
     from pathlib import Path
 
-    from components.core.loss_weights import read_weights
-    from components.core.settings import TrainSettings
-    from components.core.step import state_folder, step
+    from components.core.step import state_address, step
+    from components.train import train as run
+    from components.train.record import asked_for, earlier_run
 
-    with step("train", settings) as this:
-        from components.train import train as run
-
-        out, asked = Path(model.path), TrainSettings.model_validate_json(settings)
-        if weights is not None:
-            found = read_weights(Path(weights.path))
-            asked = asked.model_copy(update={"weights": found.over(asked.weights)})
-            this.recorder.params({"tuned": {"study": found.study, "trial": found.trial, **found.weights}})
-        summary = run(
-            Path(people.path), Path(identities.path), out, asked, state=state_folder(), recorder=this.recorder,
-        )
-        this.done(summary, out)
+    out, found = Path(model.path), Path(weights.path) if weights else None
+    state = state_address() or out.parent / "state"
+    here = Path(people.path), Path(identities.path)
+    with step("train", settings, lambda: earlier_run(*here, asked_for(settings, found)[0], state)) as this:
+        asked, tuned = asked_for(settings, found)
+        this.recorder.params({"tuned": tuned} if tuned else {})
+        # Other machines read what is on gs://, not this pod's copy.
+        shown = here if asked.nodes == 1 else (people.uri, identities.uri)
+        this.done(run(shown[0], shown[1], out, asked, state=state, recorder=this.recorder), out)

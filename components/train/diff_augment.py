@@ -29,7 +29,8 @@ def _recoloured(images: Tensor) -> Tensor:
     grey = images.mean(1, keepdim=True)
     images = (images - grey) * (2 * colour) + grey
     mean = images.mean((1, 2, 3), keepdim=True)
-    return (images - mean) * (contrast + 0.5) + mean
+    out: Tensor = (images - mean) * (contrast + 0.5) + mean
+    return out
 
 
 def _moved(images: Tensor, poses: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,4 +52,5 @@ def _cut_out(images: Tensor) -> Tensor:
     centres = torch.randint(0, side, (2, batch, 1), device=images.device)
     places = torch.arange(side, device=images.device)
     rows, columns = ((places - centre).abs() < half for centre in centres)
-    return images * ~(rows[:, None, :, None] & columns[:, None, None, :])
+    hole: Tensor = rows[:, None, :, None] & columns[:, None, None, :]
+    return images * ~hole

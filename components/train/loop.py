@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,16 +26,20 @@ from components.core.networks.generator import Reposer
 from components.core.people import PeopleDataset
 from components.core.recorder import NoRecord, Recorder
 from components.core.settings import TrainSettings
-from components.train.augment import prepare
+from components.core.storage import address
+from components.train.augment import Batch, prepare
 from components.train.batches import Batches, Examples, Indices
-from components.train.checkpoint import Checkpoints
+from components.train.checkpoint import Checkpoints, set_state
 from components.train.curves import Curves
+from components.train.distributed import PREPARING, Group, Share, cut, joined, seed_part
+from components.train.record import remember_run
 from components.train.samples import Samples
 from components.train.trainer import Terms, Trainer
 
 MODEL = "generator.safetensors"
 CARD = "model.json"
-_DOES_NOT_MATTER = {"log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "device"}
+_DOES_NOT_MATTER = {"log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "device", "processes", "nodes",
+                   "runtime"}
 _WORKERS = 4
 Look = Callable[[int, Reposer], None]
 
@@ -62,13 +68,14 @@ class TrainSummary:
     """The last logged ones, unweighted."""
 
 
-def train(people: Path, identities: Path, out: Path, settings: TrainSettings, *, state: Path | None = None,
-          recorder: Recorder = NoRecord(),  # noqa: B008  # NoRecord has no state
+def train(people: Path | str, identities: Path, out: Path, settings: TrainSettings, *,
+          state: Path | str | None = None, recorder: Recorder = NoRecord(),  # noqa: B008  # NoRecord has no state
           look: Look | None = None, look_every: int = 1) -> TrainSummary:
     """Train on the identities of the training split; write ``out/generator.safetensors`` and ``out/model.json``.
 
-    Checkpoints go to ``state / <digest of settings, people and identities>`` (default: `state` beside `out`). A run
-    that was interrupted goes on from the newest whole one; a finished one returns at once.
+    Checkpoints go to ``state / <digest of settings, people and identities>`` (default: `state` beside `out`; a folder
+    or a gs:// address). A run that was interrupted goes on from the newest whole one; a finished one returns at once.
+    Under torchrun the processes share the work, and the first keeps all the records.
     `look` is shown the averaged generator every `look_every` steps and at the end; what it raises ends the training.
     Raises `InputError` when there is nobody to train on, `DataError` for artifacts that do not fit each other,
     `PhotoshootError` when a loss is no longer finite, `MachineError` for the disk.
@@ -79,71 +86,87 @@ def train(people: Path, identities: Path, out: Path, settings: TrainSettings, *,
     batches = Batches(dataset, groups, batch=settings.batch, reconstruction=settings.reconstruction,
                       seed=settings.seed, sources=settings.sources)
     digest = training_digest(settings, dataset.digest, who.digest)
-    finished = _finished(out, digest)
-    if finished:
-        return finished
-
-    # Networks, losses, and where an earlier process left them.
+    place = _place(state or out.parent / "state", digest)
     device = choose_device(settings.device)
-    trainer = Trainer(settings, dataset.resolution, dataset.texel, device,
-                      perceptual=_perceptual(settings, device), embedder=_embedder(settings, dataset.origin, device))
-    checkpoints = Checkpoints((state or out.parent / "state") / digest[:16], settings.keep_checkpoints)
-    first = checkpoints.restore(trainer.networks, trainer.optimisers)
-    samples = Samples(dataset, who, device)
-    curves = Curves(checkpoints.folder, first)
-    reposer = Reposer(trainer.averaged, settings, dataset.resolution, dataset.texel, dataset.origin, str(device))
-    recorder.params(_facts(trainer, dataset, groups, batches, device))
-    recorder.dataset("people", str(people), dataset.digest, "training")
+    with joined(device.type) as group, Checkpoints(place, settings.keep_checkpoints) as checkpoints:
+        finished = group.agree(_finished(out, digest))
+        if finished:
+            return finished
 
-    # Step after step.
-    window, logged, began = _Window(), dict[str, float](), time.monotonic()
-    with progress.task("train", settings.steps, done=first) as shown:
-        for step, examples in enumerate(_examples(batches, first, settings.steps, device), start=first):
-            window.waited()
-            seed_step(settings.seed, step)
-            terms = trainer.step(step, prepare(examples, device, augment=settings.augment))
-            window.add(_finite(terms, step, checkpoints), settings.batch)
-            done = step + 1
+        # Networks, losses, and where an earlier process left them.
+        share = Share(batches, settings.batch, settings.accumulate, group)
+        trainer = Trainer(settings, dataset.resolution, dataset.texel, device, perceptual=_perceptual(settings, device),
+                          embedder=embedder_of(settings, dataset.origin, device), group=group)
+        first, curves = _resume(trainer, checkpoints, group)
+        samples = Samples(dataset, who, device)
+        reposer = Reposer(trainer.averaged, settings, dataset.resolution, dataset.texel, dataset.origin, str(device))
+        told = 0
+        if group.main:
+            remember_run(place, recorder)
+            recorder.params(_facts(trainer, dataset, groups, batches, device, group))
+            recorder.dataset("people", str(people), dataset.digest, "training")
+            told = _told(recorder, curves)
 
-            # Log, look, save.
-            if done % settings.log_every == 0 or done == settings.steps:
-                logged = window.losses()
-                recorder.metrics(logged | window.speed(), done)
-                curves.add(done, logged)
-                window = _Window()
-            if done % settings.sample_every == 0 or done == settings.steps:
-                recorder.image("samples", samples.grid(trainer.averaged), done)
-            if done % settings.checkpoint_every == 0 or done == settings.steps:
-                checkpoints.save(done, trainer.networks, trainer.optimisers)
-            if look and (done % look_every == 0 or done == settings.steps):
-                look(done, reposer)
-            shown.advance(note=f"l1 {float(terms['l1']):.3f}" if "l1" in terms else "")
+        # Step after step.
+        window, logged, began = _Window(), dict[str, float](), time.monotonic()
+        with progress.task("train", settings.steps, done=first) if group.main else nullcontext() as shown:
+            examples = examples_of(share, batches.photos.in_memory, first, settings.steps, device)
+            for step, mine in enumerate(examples, start=first):
+                window.waited()
+                terms = trainer.step(step, parts_of(mine, settings, group, step, device))
+                window.add(_finite(terms, step, checkpoints, group), settings.batch)
+                checkpoints.check()
+                done = step + 1
+                if shown is None:
+                    continue  # the first process does the rest
 
-    # The averaged generator is the model.
-    seconds = time.monotonic() - began
-    trained = settings.steps - first
-    reposer.save(out / MODEL)
-    curves.write(out)
-    summary = TrainSummary(
-        model=str(out / MODEL), digest=digest, steps=settings.steps, identities=len(groups),
-        photos=sum(map(len, groups)), pairs=batches.pairs, parameters=_size(trainer), seconds=seconds,
-        images_per_second=trained * settings.batch / seconds if trained else 0.0, resumed_from=first, losses=logged,
-    )  # fmt: skip
-    with atomic_path(out / CARD) as partial:
-        partial.write_text(json.dumps(asdict(summary) | {"sha256": file_digest(out / MODEL)}, indent=1) + "\n",
-                           encoding="utf-8")
-    return summary
+                # Log, look, save.
+                if done % settings.log_every == 0 or done == settings.steps:
+                    logged = window.losses()
+                    curves.add(done, logged)
+                    if done > told:
+                        recorder.metrics(logged | window.speed(), done)
+                    window = _Window()
+                if (done % settings.sample_every == 0 or done == settings.steps) and done > told:
+                    recorder.image("samples", samples.grid(trainer.averaged), done)
+                if done % settings.checkpoint_every == 0 or done == settings.steps:
+                    checkpoints.save(done, trainer.networks, trainer.optimisers, curves.points)
+                if look and (done % look_every == 0 or done == settings.steps):
+                    look(done, reposer)
+                shown.advance(note=f"l1 {float(terms['l1']):.3f}" if "l1" in terms else "")
+        checkpoints.wait()
+
+        # The averaged generator is the model.
+        seconds = time.monotonic() - began
+        trained = settings.steps - first
+        summary = TrainSummary(
+            model=str(out / MODEL), digest=digest, steps=settings.steps, identities=len(groups),
+            photos=sum(map(len, groups)), pairs=batches.pairs, parameters=_size(trainer), seconds=seconds,
+            images_per_second=trained * settings.batch / seconds if trained else 0.0, resumed_from=first, losses=logged,
+        )  # fmt: skip
+        if group.main:
+            reposer.save(out / MODEL)
+            curves.write(out)
+            with atomic_path(out / CARD) as partial:
+                card = asdict(summary) | {"sha256": file_digest(out / MODEL)}
+                partial.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+        return group.agree(summary)
+
+
+def place_of(people: Path | str, identities: Path, settings: TrainSettings, state: Path | str) -> str:
+    """Folder or gs:// address of a training's checkpoints below `state`."""
+    who = Identities.open(identities)
+    return _place(state, training_digest(settings, PeopleDataset.open(people).digest, who.digest))
+
+
+def _place(state: Path | str, digest: str) -> str:
+    return f"{address(state)}/{digest[:16]}"
 
 
 def training_digest(settings: TrainSettings, people: str, identities: str) -> str:
     """Names a training by all that decides its result; how often it logs or saves does not."""
     matters = settings.model_dump(mode="json", exclude=_DOES_NOT_MATTER)
     return hashlib.sha256(json.dumps([matters, people, identities], sort_keys=True).encode()).hexdigest()
-
-
-def seed_step(seed: int, step: int) -> None:
-    """Make everything random in a step a function of (seed, step); so there is no generator state to save."""
-    torch.manual_seed((seed * 1_000_003 + step) % 2**63)
 
 
 def choose_device(name: str) -> torch.device:
@@ -159,30 +182,60 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def _examples(batches: Batches, first: int, steps: int, device: torch.device) -> Iterator[Examples]:
+def _resume(trainer: Trainer, checkpoints: Checkpoints, group: Group) -> tuple[int, Curves]:
+    """Put the newest checkpoint into the trainers of all processes; the steps done and what was logged in them."""
+    saved = checkpoints.load() if group.main else None
+    step, points = group.agree((saved.step, saved.points) if saved else (0, []))
+    if step:
+        tensors = group.share(saved.tensors if saved else {}, trainer.device)
+        set_state(tensors, trainer.networks, trainer.optimisers)
+    return step, Curves(points)
+
+
+def _told(recorder: Recorder, curves: Curves) -> int:
+    """The step up to which the run has its figures: it may be ahead of the checkpoint, or be another run, which then
+    gets those of the steps before."""
+    told = recorder.logged("loss/")
+    for point in curves.points:
+        if point["step"] > told:
+            recorder.metrics(point["values"], point["step"])
+            told = point["step"]
+    return told
+
+
+def examples_of(share: Share, in_memory: bool, first: int, steps: int, device: torch.device) -> Iterator[Examples]:
     """The batches of steps `first` to `steps`, by worker processes where photos must be decoded all the time."""
-    workers = 0 if batches.photos.in_memory else min(_WORKERS, os.cpu_count() or 1)
-    return iter(DataLoader(batches, batch_size=None, sampler=range(first, steps), num_workers=workers,
+    workers = 0 if in_memory else min(_WORKERS, os.cpu_count() or 1)
+    return iter(DataLoader(share, batch_size=None, sampler=range(first, steps), num_workers=workers,
                            pin_memory=device.type == "cuda"))
+
+
+def parts_of(examples: Examples, settings: TrainSettings, group: Group, step: int, device: torch.device) -> list[Batch]:
+    """The parts of this process' share of a batch, ready to train on."""
+    parts, pieces = [], cut(examples, settings.accumulate)
+    for number, piece in enumerate(pieces):
+        seed_part(settings.seed, step, group.rank * len(pieces) + number, PREPARING)
+        parts.append(prepare(piece, device, augment=settings.augment))
+    return parts
 
 
 def _perceptual(settings: TrainSettings, device: torch.device) -> PerceptualDistance | None:
     return PerceptualDistance(settings.perceptual).to(device) if settings.weights.perceptual else None
 
 
-def _embedder(settings: TrainSettings, origin: str, device: torch.device) -> FaceEmbedder | None:
+def embedder_of(settings: TrainSettings, origin: str, device: torch.device) -> FaceEmbedder | None:
     if not settings.weights.face:
         return None
     name = {"synthetic": "builtin", "photos": "dlib"}[origin] if settings.face == "auto" else settings.face
     return load_embedder(name, device)
 
 
-def _finite(terms: Terms, step: int, checkpoints: Checkpoints) -> dict[str, float]:
+def _finite(terms: Terms, step: int, checkpoints: Checkpoints, group: Group) -> dict[str, float]:
     """The terms as numbers. Raises `PhotoshootError` naming the first that is none, and what can still be used."""
     values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
     for name, value in values.items():
-        if value != value or value in (float("inf"), float("-inf")):
-            good = checkpoints.last_good()
+        if not math.isfinite(value):
+            good = group.agree(checkpoints.last_good() if group.main else None)
             raise PhotoshootError(
                 f"step {step}: the loss {name} is {value}; last good checkpoint: {good or 'none'}",
                 remedy="lower train.learning_rate, or the weight of that loss, and train again")
@@ -232,7 +285,7 @@ def _size(trainer: Trainer) -> int:
 
 
 def _facts(trainer: Trainer, dataset: PeopleDataset, groups: list[Indices], batches: Batches,
-           device: torch.device) -> dict[str, object]:
+           device: torch.device, group: Group) -> dict[str, object]:
     return {"data": {"identities": len(groups), "photos": sum(map(len, groups)), "pairs": batches.pairs,
                      "resolution": dataset.resolution, "texel": dataset.texel, "origin": dataset.origin},
-            "device": str(device), "generator_parameters": _size(trainer)}
+            "device": str(device), "processes": group.size, "generator_parameters": _size(trainer)}

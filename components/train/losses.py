@@ -16,8 +16,6 @@ from torch import Tensor, nn
 from components.core.iuv import HEAD_PARTS
 from components.core.networks.layers import grown
 
-_DARKEST, _HEAD_PIXELS = 0.02, 12
-
 
 class Embedder(Protocol):
     """What is asked of a face embedder (`components.core.faces.FaceEmbedder`)."""
@@ -50,19 +48,15 @@ def emphasis(poses: Tensor, head: float) -> Tensor:
     return 1 + (head - 1) * grown(shown, reach)
 
 
-def light(copied: Tensor, valid: Tensor, photo: Tensor, poses: Tensor) -> Tensor:
-    """How far the copied head is from the photo's in brightness and tint: mean absolute difference of the logarithms
-    of the mean colours over the head's pixels where there is something to copy.
+def light(factors: Tensor, wanted: Tensor) -> Tensor:
+    """How far the brightness that head and hands are given is from the brightness that they need.
 
-    copied, photo [B, 3, S, S] in [-1, 1], valid [B, 1, S, S] in 0..1, poses uint8 [B, 3, S, S]. 0 for a batch
-    without a head.
+    factors [B, 3] by which their colours are multiplied; wanted [B, 3], the logarithms of the right ones, NaN where
+    there is nothing to compare. Mean absolute difference of the logarithms; 0 where all are NaN.
     """
-    where = valid * (poses[:, :1] >= HEAD_PARTS[0])
-    area = where.sum((2, 3))
-    means = [((image + 1) / 2 * where).sum((2, 3)) / area.clamp(min=1) for image in (copied, photo)]
-    apart = (torch.log(means[0].clamp(min=0) + _DARKEST) - torch.log(means[1] + _DARKEST)).abs().mean(1)
-    shown = (area[:, 0] >= _HEAD_PIXELS).float()
-    return (apart * shown).sum() / shown.sum().clamp(min=1)
+    known = torch.isfinite(wanted)
+    apart = (torch.log(factors) - torch.nan_to_num(wanted)).abs() * known
+    return apart.sum() / known.sum().clamp(min=1)
 
 
 def detail(painted: Tensor, real: Tensor, matte: Tensor) -> Tensor:

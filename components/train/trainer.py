@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from components.core.settings import TrainSettings
 from components.train import losses
 from components.train.augment import Batch
 from components.train.diff_augment import diff_augment
+from components.train.distributed import JUDGING, PAINTING, Group, seed_part
 from components.train.losses import Distance, Embedder
 
 Terms = dict[str, Tensor]
@@ -31,12 +32,12 @@ _WARM_UP = 10  # Steps over which the average of the weights opens from nothing:
 class Trainer:
     """Generator, its moving average, both discriminators and their Adams.
 
-    `perceptual` and `embedder` may be None where their loss has weight 0.
+    `perceptual` and `embedder` may be None where their loss has weight 0. `group`: the processes that train together.
     """
 
     def __init__(self, settings: TrainSettings, resolution: int, texel: int, device: torch.device, *,
-                 perceptual: Distance | None, embedder: Embedder | None) -> None:
-        self.settings, self.device = settings, device
+                 perceptual: Distance | None, embedder: Embedder | None, group: Group = Group()) -> None:  # noqa: B008
+        self.settings, self.device, self._group = settings, device, group
         self._perceptual, self._embedder = perceptual, embedder
         torch.manual_seed(settings.seed)
         # The judges are as deep as the painter and half as wide: at equal width they would take most of the time.
@@ -59,32 +60,49 @@ class Trainer:
             "adam": torch.optim.Adam(self.generator.parameters(), settings.learning_rate, _BETAS, eps=1e-8),
             "adam_judges": torch.optim.Adam(judges, settings.learning_rate, _BETAS, eps=1e-8),
         }
+        self._painter = group.parallel(_Objective([self.generator], self._painter_terms))
+        self._judges = group.parallel(_Objective([self.discriminator, self.patch], self._judging_terms))
 
-    def step(self, step: int, batch: Batch) -> Terms:
-        """Train on one batch as step number `step` (from 0); the unweighted losses by name."""
+    def step(self, step: int, batch: Batch | list[Batch]) -> Terms:
+        """Train on one batch, or on this process' parts of it, as step number `step` (from 0).
+
+        Returns the unweighted losses by name: their means over the parts of all processes.
+        """
         rate = self.settings.learning_rate * decay(step, self.settings)
         for optimiser in self.optimisers.values():
             for group in optimiser.param_groups:
                 group["lr"] = rate
-        parts = batch.parts(self.settings.accumulate)
+        parts = batch.parts(self.settings.accumulate) if isinstance(batch, Batch) else batch
         collected: list[Terms] = []
         # The painter against fixed judges
         answers: list[_Answer] = []
         with self._descending("adam"):
-            for part in parts:
-                terms, answer = self._painter_terms(step, part)
-                (self.weighted(terms) / len(parts)).backward()  # type: ignore[no-untyped-call]  # untyped in torch
+            for number, part in enumerate(parts):
+                with self._part(self._painter, step, number, len(parts), PAINTING):
+                    terms, answer = self._painter(step, part)
+                    (self.weighted(terms) / len(parts)).backward()  # type: ignore[no-untyped-call]  # untyped in torch
                 collected.append(terms)
                 answers.append(answer)
         self._average(step)
+        if self.path is not None:
+            self._group.average(self.path.mean)
         # The judges against the fixed painter
         if self.adversarial(step):
             with self._descending("adam_judges"):
-                for part, answer in zip(parts, answers, strict=True):
-                    terms = self._judging_terms(step, answer, part)
-                    (torch.stack(list(terms.values())).sum() / len(parts)).backward()  # type: ignore[no-untyped-call]
+                for number, (part, answer) in enumerate(zip(parts, answers, strict=True)):
+                    with self._part(self._judges, step, number, len(parts), JUDGING):
+                        terms = self._judges(step, answer, part)
+                        total = torch.stack(list(terms.values())).sum() / len(parts)
+                        total.backward()  # type: ignore[no-untyped-call]
                     collected.append(terms)
-        return _means(collected)
+        return self._group.mean(_means(collected))
+
+    @contextmanager
+    def _part(self, objective: nn.Module, step: int, number: int, count: int, phase: int) -> Iterator[None]:
+        """Around a part's two passes: its random numbers, and gradients exchanged after the last."""
+        seed_part(self.settings.seed, step, self._group.rank * count + number, phase)
+        with self._group.exchanging(objective, number == count - 1):
+            yield
 
     def _painter_terms(self, step: int, batch: Batch) -> tuple[Terms, _Answer]:
         with self._mixed():
@@ -120,8 +138,9 @@ class Trainer:
             terms["l1"] = losses.l1(painting.person, batch.photos, weight)
         if weights.detail:
             terms["detail"] = losses.detail(painted, real, batch.mattes)
-        if weights.light and painting.copied is not None:
-            terms["light"] = losses.light(painting.copied.images, painting.copied.valid, batch.photos, batch.poses)
+        if weights.light and self.generator.warps:
+            factors = self.generator.relight.factors(batch.light.textures, batch.light.seen)
+            terms["light"] = losses.light(factors, batch.light.wanted)
         if weights.matte:
             terms["matte"] = losses.matte(painting.soft_matte, batch.mattes)
         if weights.perceptual and self._perceptual is not None:
@@ -205,6 +224,18 @@ class Trainer:
     def _mixed(self) -> AbstractContextManager[object]:
         """bf16 on a CUDA GPU; full precision on the CPU, where bf16 is slower."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+
+
+class _Objective(nn.Module):
+    """What some networks are trained for, as a module: DistributedDataParallel wants the whole pass as one."""
+
+    def __init__(self, networks: Sequence[nn.Module], terms: Callable[..., Any]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self._terms = terms
+
+    def forward(self, *args: Any) -> Any:
+        return self._terms(*args)
 
 
 class _Answer(NamedTuple):

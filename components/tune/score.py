@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ from components.evaluate.painters import ModelPainter, WarpPainter
 from components.evaluate.quality import frechet
 
 Floats = npt.NDArray[np.float64]
+Held = Literal["validation", "test"]
 _PER_COMPONENT = 4
 """Pictures per principal component."""
 _MOST_COMPONENTS = 64
@@ -54,20 +56,20 @@ class Score:
 
 
 class Scorer:
-    """Scores models on fixed pairs of the validation identities.
+    """Scores models on fixed pairs of the validation identities (or, to see whether a study was right, the test ones).
 
     Raises `DataError` when those cannot tell: too few pairs, or faces that the judge cannot tell apart.
     """
 
-    def __init__(self, people: Path, identities: Path, settings: TuneSettings) -> None:
+    def __init__(self, people: Path, identities: Path, settings: TuneSettings, split: Held = "validation") -> None:
         dataset = PeopleDataset.open(people)
         self._album = Album(dataset)
-        judge = EvaluateSettings(split="validation", pairs=settings.pairs, seed=settings.seed)
-        questions = pairs.choose(dataset, Identities.open(identities), "validation", settings.pairs, settings.seed)
+        judge = EvaluateSettings(split=split, pairs=settings.pairs, seed=settings.seed)
+        questions = pairs.choose(dataset, Identities.open(identities), split, settings.pairs, settings.seed)
         self._cases = questions.transfer
         if len(self._cases) < 8:
-            raise DataError(f"the validation people have {len(self._cases)} pairs: too few to score a trial",
-                            path=identities, remedy="raise cluster.validation, or bring more photos per person")
+            raise DataError(f"the {split} people have {len(self._cases)} pairs: too few to score a trial",
+                            path=identities, remedy=f"raise cluster.{split}, or bring more photos per person")
         self._instruments = Instruments(judge, dataset.origin)
         self._reals = measure_reals(self._album, questions.members, self._instruments)
         self._resampler = Resampler([case.identity for case in self._cases], 100, settings.seed)

@@ -19,13 +19,14 @@ from components.core.settings import Settings
 from pipelines.differences import Difference, differences
 from pipelines.evidence import open_run
 from pipelines.home import Home
+from pipelines.local import OUTPUTS_FILE
 from pipelines.run import RunResult, TuningResult, run_pipeline, run_tuning
 from pipelines.studies import with_weights_of
 
 PAGE, PICTURE = "tuning.md", "tuning.webp"
 _WIDTH = 1400
-_PREDICTED = {"identity_recovered": "identity_recovered", "frechet_ratio": "frechet", "perceptual": "perceptual"}
-"""Figure of a run on test people -> the part of a trial's score that predicts it."""
+_PARTS = {"value": "score", "identity_recovered": "identity recovered", "frechet": "Fréchet / plain warp's"}
+"""Parts of a trial's score, and how the page calls them."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,17 @@ class Findings:
     trials: list[Mapping[str, Any]]
     untuned: RunResult
     tuned: RunResult
+    tested: tuple[Mapping[str, float], Mapping[str, float]]
+    """Parts of the score of untuned and tuned, taken on test people as the study takes them on validation people."""
     differences: dict[str, Difference]
-    """Tuned less untuned, on test people."""
+    """Figures of their evaluations on test people, tuned less untuned, pair by pair."""
     settings: Settings
 
     def predicted(self, part: str) -> float | None:
         """The winner's part of the score less that of the weights of the settings, on validation people."""
         by_name = {trial["name"]: trial for trial in self.trials}
-        now = by_name.get("current settings", {}).get(part)
-        won = self.study.parts.get(part)
+        now, won = (by_name.get(name, {}).get("score" if part == "value" else part)
+                    for name in ("current settings", self.study.winner))
         return None if now is None or won is None else won - now
 
 
@@ -55,7 +58,18 @@ def run(settings: Settings, home: Home) -> Findings:
     untuned = run_pipeline(settings, None, home)
     tuned = run_pipeline(with_weights_of(settings, home, study.study), None, home)
     first, second = (open_run(home, result.run_id, settings.register_.model_name).judged for result in (untuned, tuned))
-    return Findings(study, trials, untuned, tuned, differences(second, first), settings)
+    tested = [_tested(settings, home, result) for result in (untuned, tuned)]
+    return Findings(study, trials, untuned, tuned, (tested[0], tested[1]), differences(second, first), settings)
+
+
+def _tested(settings: Settings, home: Home, result: RunResult) -> dict[str, float]:
+    """The score of a run's model on its test people."""
+    from components.core.networks.generator import Reposer
+    from components.tune.score import Scorer
+
+    outputs = json.loads((home.root / "runs" / result.run_id / OUTPUTS_FILE).read_text(encoding="utf-8"))
+    scorer = Scorer(Path(outputs["people"]), Path(outputs["identities"]), settings.tune, "test")
+    return scorer(Reposer.load(Path(outputs["model"]) / "generator.safetensors")).parts()
 
 
 def write(findings: Findings, out: Path) -> Path:
@@ -91,8 +105,8 @@ def markdown(findings: Findings) -> str:
         f"![Score by trial, and its two parts against each other]({PICTURE})", "",
         *_trials(findings.trials, study.winner), "",
         "## On people the study has never seen", "",
-        "Two runs, equal but for the weights, judged on test people. Predicted: the winner less the weights of the "
-        "settings, on validation people.", "",
+        "Two runs, equal but for the weights. Predicted: the winner less the weights of the settings, on validation "
+        "people.", "",
         *_outcome(findings),
     ]
     return "\n".join(lines) + "\n"
@@ -113,14 +127,20 @@ def _trials(trials: Sequence[Mapping[str, Any]], winner: str) -> list[str]:
 
 
 def _outcome(findings: Findings) -> list[str]:
-    lines = ["| figure | untuned | tuned | difference [95 %] | predicted | direction |", "|---|---|---|---|---|---|"]
-    for figure, part in _PREDICTED.items():
-        before, after = (result.metrics[figure].get("value") for result in (findings.untuned, findings.tuned))
-        found, predicted = findings.differences.get(figure), findings.predicted(part)
-        if before is None or after is None or predicted is None:
-            continue
-        gap = after - before
-        interval = f" [{found.low:.3f}, {found.high:.3f}]" if found and found.low is not None else ""
-        agrees = "as predicted" if gap * predicted > 0 else "not as predicted"
-        lines.append(f"| {figure} | {before:.3f} | {after:.3f} | {gap:+.3f}{interval} | {predicted:+.3f} | {agrees} |")
+    lines = ["| part of the score | untuned | tuned | difference | predicted | direction |",
+             "|---|---|---|---|---|---|"]
+    for part, name in _PARTS.items():
+        before, after = (parts[part] for parts in findings.tested)
+        predicted, gap = findings.predicted(part), after - before
+        if predicted is not None:
+            agrees = "as predicted" if gap * predicted > 0 else "not as predicted"
+            lines.append(f"| {name} | {before:.3f} | {after:.3f} | {gap:+.3f} | {predicted:+.3f} | {agrees} |")
+    lines += ["", "What is best on validation people is partly luck, so less of it is left on others. "
+              "As `photoshoot compare` sees the two runs, pair by pair where a figure has pairs:", ""]
+    lines += ["| figure | untuned | tuned | difference [95 %] | |", "|---|---|---|---|---|"]
+    for figure, found in findings.differences.items():
+        before, after = (result.metrics.get(figure, {}).get("value") for result in (findings.untuned, findings.tuned))
+        if before is not None and after is not None and found.value is not None and found.low is not None:
+            lines.append(f"| {figure} | {before:.3f} | {after:.3f} | {found.value:+.3f} [{found.low:+.3f}, "
+                         f"{found.high:+.3f}] | {found.verdict} |")
     return lines

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+
+if TYPE_CHECKING:
+    from components.core.settings import SynthesizeSettings
 
 Pixels = npt.NDArray[np.uint8]
 DrawHead = Callable[..., Pixels]
@@ -53,23 +57,38 @@ class World:
     model: Path
 
 
+def _cut_out(root: Path, drawn: SynthesizeSettings) -> None:
+    from components.core.settings import PreprocessSettings
+    from components.preprocess import preprocess
+    from components.synthesize import synthesize
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("components.preprocess.run.cores", lambda: 1)
+        synthesize(root / "photos", drawn, workers=1)
+        preprocess(root / "photos", root / "people", PreprocessSettings.model_validate(
+            {"resolution": 64, "texel": 16, "matte": "silhouette", "min_person": 32}))
+
+
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+def cut_out() -> Callable[[Path, SynthesizeSettings], None]:
+    """Writes synthetic `photos` and their `people` at 64 px into a folder, in this process: for so few, starting others
+    costs more than the work."""
+    return _cut_out
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory, cut_out: Callable[..., None]) -> World:
     """Eight synthetic people of three photos at 64 px, six of them held out, and a generator nobody trained."""
     import torch
 
     from components.core.identities import Assignment, Identities
     from components.core.networks.generator import Generator, Reposer
     from components.core.people import PeopleDataset
-    from components.core.settings import PreprocessSettings, SynthesizeSettings, TrainSettings
-    from components.preprocess import preprocess
-    from components.synthesize import synthesize
+    from components.core.settings import SynthesizeSettings, TrainSettings
 
     root = tmp_path_factory.mktemp("world")
     drawn = SynthesizeSettings.model_validate({"people": 8, "photos_per_person": 3, "height": 160, "back_views": 0.1})
-    synthesize(root / "photos", drawn)
-    preprocess(root / "photos", root / "people", PreprocessSettings.model_validate(
-        {"resolution": 64, "texel": 16, "matte": "silhouette", "min_person": 32}))
+    cut_out(root, drawn)
     people = PeopleDataset.open(root / "people")
     names = sorted(set(people.labels.values()))
     rows = []

@@ -11,6 +11,7 @@ import yaml
 
 from components.core.presets import preset
 from components.core.settings import Settings
+from pipelines.home import Home
 from pipelines.steps import STEPS
 
 
@@ -63,6 +64,7 @@ def test_settings_explain_themselves_and_read_back(tmp_path: Path) -> None:
     (["compare", "no-such-run"], "no-such-run"),
 ])
 def test_wrong_input_is_one_line_and_an_exit_code(arguments: list[str], named: str, tmp_path: Path) -> None:
+    Home.at(tmp_path / ".photoshoot")
     done = photoshoot(*arguments, cwd=tmp_path)
     assert named in _one_line_error(done)
     assert not (tmp_path / "out").exists()
@@ -81,6 +83,7 @@ def test_debug_shows_where(tmp_path: Path) -> None:
 
 
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    Home.at(tmp_path / ".photoshoot")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -38,7 +38,7 @@ from components.core.networks.warp import (
 )  # fmt: skip
 from components.core.settings import TrainSettings
 
-FORMAT = "photoshoot.model/1"
+FORMAT = "photoshoot.model/2"
 Bytes = NDArray[np.uint8]
 
 _TOUCH, _MATTE, _LIGHT, _CRISP = 3, 1, 3, 1

@@ -1,6 +1,7 @@
 """The copy-cat and the baked-background painter against the real gate, and the real photos that must pass it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +12,12 @@ from components.core.gate import CONTROLS, Line, Verdict, controls, thresholds
 from components.core.identities import Assignment, Identities
 from components.core.networks.generator import Generator, Reposer
 from components.core.people import PeopleDataset
-from components.core.settings import (
-    EvaluateSettings,
-    GateSettings,
-    PreprocessSettings,
-    SynthesizeSettings,
-    TrainSettings,
-)
+from components.core.settings import EvaluateSettings, GateSettings, SynthesizeSettings, TrainSettings
 from components.evaluate import evaluate
 from components.evaluate.album import Album
 from components.evaluate.controls import BakedBackground, Control, CopyCat, Memory, judged
 from components.evaluate.painters import truth
 from components.evaluate.pairs import Case
-from components.preprocess import preprocess
-from components.synthesize import synthesize
 
 SETTINGS = EvaluateSettings.model_validate({"pairs": 32, "min_images": 16, "rows": 2, "bootstrap": 100, "probes": 16,
                                             "distractors": 9})
@@ -33,13 +26,11 @@ GATE = GateSettings.model_validate({"face_found": None})
 
 
 @pytest.fixture(scope="module")
-def halves(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def halves(tmp_path_factory: pytest.TempPathFactory, cut_out: Callable[..., None]) -> Path:
     """Twelve people of four photos, half of them trained on, and a generator that nobody trained."""
     root = tmp_path_factory.mktemp("halves")
-    synthesize(root / "photos", SynthesizeSettings.model_validate(
+    cut_out(root, SynthesizeSettings.model_validate(
         {"people": 12, "photos_per_person": 4, "height": 160, "back_views": 0.0}))
-    preprocess(root / "photos", root / "people", PreprocessSettings.model_validate(
-        {"resolution": 64, "texel": 16, "matte": "silhouette", "min_person": 32}))
     people = PeopleDataset.open(root / "people")
     names = sorted(set(people.labels.values()))
     rows = [Assignment(name, people.labels[name], 1.0, "train" if people.labels[name] in names[:6] else "test")

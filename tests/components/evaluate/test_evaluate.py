@@ -107,10 +107,35 @@ def test_an_evaluation_is_complete_and_says_what_it_stands_on(evaluated: Path, w
     assert len(list((evaluated / "samples").glob("*.png"))) == SETTINGS.rows
 
 
-def test_the_same_evaluation_twice_is_the_same(evaluated: Path, world, tmp_path: Path) -> None:
-    evaluate(world.model, world.people, world.identities, tmp_path / "again", SETTINGS)
-    for name in ("metrics.json", "pairs.jsonl", "contact_sheet.png", "report.html"):
+class Notes(NoRecord):
+    """Keeps what was recorded."""
+
+    def __init__(self) -> None:
+        self.figures: dict[str, float] = {}
+        self.headlines: dict[str, float] = {}
+        self.files: list[str] = []
+
+    def metrics(self, values, step=None) -> None:
+        self.figures |= values
+
+    def headline(self, values) -> None:
+        self.headlines |= values
+
+    def artifact(self, path: Path, folder=None) -> None:
+        assert path.is_file()
+        self.files.append(path.name)
+
+
+def test_the_same_evaluation_twice_is_the_same_and_is_recorded(evaluated: Path, world, tmp_path: Path) -> None:
+    notes = Notes()
+    evaluate(world.model, world.people, world.identities, tmp_path / "again", SETTINGS, notes)
+    assert notes.files == ["metrics.json", "pairs.jsonl", "contact_sheet.png", "report.html"]
+    for name in notes.files:
         assert (tmp_path / "again" / name).read_bytes() == (evaluated / name).read_bytes(), name
+    assert notes.headlines["ssim"] == notes.figures["evaluate/ssim"]
+    content = json.loads((evaluated / "metrics.json").read_text())
+    assert notes.figures["evaluate/pairs"] == content["counts"]["pairs"]
+    assert "evaluate/texture_warp/ssim" in notes.figures
 
 
 def relabelled(world, out: Path, split_of) -> Path:
@@ -128,16 +153,20 @@ def relabelled(world, out: Path, split_of) -> Path:
     return out
 
 
-def test_people_with_one_photo_only_still_get_a_report(world, tmp_path: Path) -> None:
+def test_people_with_one_photo_only_still_get_a_report_and_a_judge_that_was_in_the_loss_is_named(
+        world, tmp_path: Path) -> None:
     alone = relabelled(world, tmp_path / "ids", lambda at, row: (
         (row.identity, row.split) if row.split == "train" or at == 0 else (None, None)))
-    summary = evaluate(world.model, world.people, alone, tmp_path / "out", SETTINGS)
+    settings = EvaluateSettings.model_validate({**SETTINGS.model_dump(), "embedder": "builtin"})
+    summary = evaluate(world.model, world.people, alone, tmp_path / "out", settings)
     content = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert content["counts"]["pairs"] == 0 and content["reconstruction"]["pairs"] > 0
     assert all(figure["value"] is None and figure["reason"] for figure in content["metrics"].values())
     assert content["reconstruction"]["metrics"]["ssim"]["value"] is not None
     assert any("nothing here is about re-posing" in note for note in summary.notes)
     assert "own pose" in (tmp_path / "out" / "report.html").read_text()
+    assert content["judge"]["judge_in_loss"] is True
+    assert any("also in the model's loss" in note for note in summary.notes)
 
 
 def test_nobody_held_out_gives_a_report_that_says_so(world, tmp_path: Path) -> None:
@@ -149,13 +178,6 @@ def test_nobody_held_out_gives_a_report_that_says_so(world, tmp_path: Path) -> N
     assert all(figure["value"] is None for figure in content["metrics"].values())
     assert "nothing to show" in (tmp_path / "out" / "report.html").read_text()
     assert (tmp_path / "out" / "contact_sheet.png").exists()
-
-
-def test_a_judge_that_was_in_the_loss_is_named(world, tmp_path: Path) -> None:
-    settings = EvaluateSettings.model_validate({**SETTINGS.model_dump(), "embedder": "builtin", "pairs": 4})
-    summary = evaluate(world.model, world.people, world.identities, tmp_path / "out", settings)
-    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["judge"]["judge_in_loss"] is True
-    assert any("also in the model's loss" in note for note in summary.notes)
 
 
 def test_the_judge_follows_where_the_people_come_from() -> None:
@@ -179,28 +201,3 @@ def test_what_does_not_belong_together_is_refused_and_leaves_nothing(world, tmp_
     with pytest.raises(DataError, match="another people data set"):
         evaluate(world.model, world.people, other, tmp_path / "out", SETTINGS)
     assert not (tmp_path / "out").exists()
-
-
-def test_figures_and_files_are_recorded(world, tmp_path: Path) -> None:
-    class Notes(NoRecord):
-        def __init__(self) -> None:
-            self.figures: dict[str, float] = {}
-            self.headlines: dict[str, float] = {}
-            self.files: list[str] = []
-
-        def metrics(self, values, step=None) -> None:
-            self.figures |= values
-
-        def headline(self, values) -> None:
-            self.headlines |= values
-
-        def artifact(self, path: Path, folder=None) -> None:
-            assert path.is_file()
-            self.files.append(path.name)
-
-    notes = Notes()
-    small = EvaluateSettings.model_validate({**SETTINGS.model_dump(), "pairs": 4})
-    evaluate(world.model, world.people, world.identities, tmp_path / "out", small, notes)
-    assert notes.headlines["ssim"] == notes.figures["evaluate/ssim"]
-    assert "evaluate/texture_warp/ssim" in notes.figures and notes.figures["evaluate/pairs"] == 4
-    assert notes.files == ["metrics.json", "pairs.jsonl", "contact_sheet.png", "report.html"]

@@ -72,6 +72,14 @@ def registered(world, evaluation: Path, out: Path, settings: RegisterSettings, u
     return register(world.model, evaluation, world.people, world.identities, out, settings, tracking_uri=uri)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def tried_here() -> Iterator[None]:
+    """Stands for the fresh process, which takes longer than all the rest; two tests below start it for real."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("components.register.run.run_probe", lambda *_: np.zeros((64, 64, 3), np.uint8))
+        yield
+
+
 @pytest.fixture(scope="module")
 def store(world, evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     folder = tmp_path_factory.mktemp("store")
@@ -151,6 +159,7 @@ def test_the_model_takes_optional_columns_and_both_channel_orders(world, store: 
 
 def test_no_alias_moves_to_a_version_that_does_not_work(world, store: Store, tmp_path: Path,
                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.register.run.run_probe", run_probe)
     monkeypatch.setattr(Evidence, "example", lambda _: {"source_photo": b"not a picture", "source_pose": b"x",
                                                         "target_pose": b"x"})
     with pytest.raises(DataError, match=r"does not work in a fresh process.*not a photo"):

@@ -1,0 +1,254 @@
+"""The images as they were built, where PHOTOSHOOT_CONTAINERS says that they were; and what is pushed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import threading
+import uuid
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.core.errors import DataError, InputError
+from pipelines import build as building
+from pipelines import images as naming
+from pipelines.engines import Engine, find_engine
+from pipelines.images import LOCAL, LOCK, images
+from pipelines.steps import STEP_IMAGE, STEPS
+
+needs_images = pytest.mark.skipif("PHOTOSHOOT_CONTAINERS" not in os.environ,
+                                  reason="PHOTOSHOOT_CONTAINERS is not set: .ci/containers builds the images")
+every_step = pytest.mark.parametrize("step", STEPS)
+REGISTRY = "registry.example/team"
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return find_engine()
+
+
+def run(engine: Engine, step: str, *command: str, user: str = "54321:54321") -> subprocess.CompletedProcess[str]:
+    """A command in a step's image as a strict cluster would run it."""
+    return subprocess.run(
+        [engine.name, "run", "--rm", "--network=host", "--read-only", "--tmpfs=/tmp:mode=1777", "--cap-drop=ALL",
+         "--security-opt=no-new-privileges", f"--user={user}", images(LOCAL)[step], *command],
+        capture_output=True, text=True)
+
+
+@needs_images
+@every_step
+def test_a_step_imports_its_code_on_a_read_only_disk_as_anybody(engine: Engine, step: str) -> None:
+    modules = {"challenge": "components.evaluate.challenge_component"}.get(step, f"components.{step}.component")
+    room = {"challenge": "evaluate"}.get(step, step)
+    done = run(engine, step, "python3", "-c", "import kfp.dsl.executor_main, components.core.tracking, mlflow\n"
+               f"import {modules}, components.{room}\nprint(components.{room}.__file__)")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"/opt/photoshoot/components/{room}/__init__.py"
+
+
+@needs_images
+@pytest.mark.parametrize("step", ["synthesize", "preprocess", "train"])
+def test_an_image_has_the_command_and_no_tools_to_build_with(engine: Engine, step: str) -> None:
+    done = run(engine, step, "photoshoot", "--help")
+    assert done.returncode == 0 and "Usage" in done.stdout, done.stderr
+    tools = run(engine, step, "sh", "-c", "for t in gcc g++ cc make ninja git; do command -v $t; done; ls -A /build; "
+                "find /root /opt /var/lib/apt/lists -name '*.whl' -o -path '*/.cache/*' 2>/dev/null", user="0:0")
+    assert not tools.stdout.strip()
+
+
+@needs_images
+def test_images_say_what_they_are_and_share_their_largest_layers(engine: Engine) -> None:
+    layers = []
+    for step in ("synthesize", "preprocess", "train"):
+        found = engine.inspect(images(LOCAL)[step])
+        assert found
+        labels = found["Config"]["Labels"]
+        assert labels["org.opencontainers.image.title"] == f"photoshoot-{STEP_IMAGE[step]}"
+        assert re.fullmatch(r"(sha256:)?[0-9a-f]{64}", labels["org.opencontainers.image.base.digest"])
+        assert re.fullmatch(r"[0-9a-f]{16}", labels[building.VARIANT])
+        assert re.fullmatch(r"[1-9]\d{4,}:[1-9]\d{4,}", found["Config"]["User"])
+        layers.append(found["RootFS"]["Layers"])
+    base, torch = ({each[number] for each in layers} for number in (0, 1))
+    assert len(base) == len(torch) == 1
+
+
+@needs_images
+def test_how_pip_was_configured_is_in_no_image(engine: Engine) -> None:
+    for step in ("synthesize", "preprocess", "train"):
+        history = engine.run("history", "--no-trunc", "--format", "{{.CreatedBy}}", images(LOCAL)[step])
+        for public in ("https://github.com/", building.CPU_INDEX):
+            history = history.replace(public, "")
+        assert "pip" in history and "://" not in history
+        left = run(engine, step, "sh", "-c", "cat /etc/pip.conf /run/secrets/* 2>/dev/null", user="0:0")
+        assert not left.stdout.strip()
+
+
+def test_the_recipe_belongs_to_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("images", "constraints.txt", "pyproject.toml"):
+        copy = shutil.copytree if (naming.repository() / name).is_dir() else shutil.copyfile
+        copy(naming.repository() / name, tmp_path / name)
+    monkeypatch.setattr(naming, "repository", lambda: tmp_path)
+
+    def names() -> dict[str, str]:
+        naming.code_digest.cache_clear()
+        return images()
+
+    def changed(path: str, old: str, new: str) -> set[str]:
+        before, text = names(), (tmp_path / path).read_text()
+        assert old in text
+        (tmp_path / path).write_text(text.replace(old, new))
+        return {step for step, name in names().items() if name != before[step]}
+
+    assert changed("images/train/README.md", "train", "training") == set()
+    assert changed("images/train/Dockerfile", "ARG PIP_ARGS", "ARG X\nARG PIP_ARGS") == {
+        step for step, image in STEP_IMAGE.items() if image == "train"}
+    assert changed("images/environment/Dockerfile", "PYTHONUNBUFFERED=1", "PYTHONUNBUFFERED=x") == set(STEPS)
+    assert changed("constraints.txt", "torch==", "torch===") == set(STEPS)
+    assert changed("pyproject.toml", "line-length = 120", "line-length = 121") == set()
+    assert changed("pyproject.toml", "scikit-learn>=1.7", "scikit-learn>=1.6") == set(STEPS)
+    naming.code_digest.cache_clear()
+
+
+@pytest.fixture
+def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(LOCK, str(tmp_path / "lock.json"))
+    return tmp_path / "lock.json"
+
+
+def test_without_a_lock_a_cluster_gets_names_by_content(lock: Path) -> None:
+    assert naming.pushed_images(REGISTRY) == images(REGISTRY)
+
+
+def test_a_cluster_gets_what_was_pushed_or_nothing(lock: Path) -> None:
+    entries = {step: {"content": naming.code_digest(step), "variant": "v",
+                      "reference": f"{REGISTRY}/photoshoot-{STEP_IMAGE[step]}@sha256:{step}"} for step in STEPS}
+    naming.write_lock({REGISTRY: entries})
+    assert naming.pushed_images(f"{REGISTRY}/") == {step: entries[step]["reference"] for step in STEPS}
+    assert naming.pushed_images() == naming.pushed_images(REGISTRY), "the one that was pushed to"
+    assert naming.pushed_images("other.example") == images("other.example")
+    entries["train"]["content"] = "old"
+    naming.write_lock({REGISTRY: entries})
+    with pytest.raises(InputError, match=r"train -- make images, then make push"):
+        naming.pushed_images(REGISTRY)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": "x"}', '{"format": "photoshoot.images/1", "registries": [1]}'])
+def test_a_broken_lock_is_named(lock: Path, text: str) -> None:
+    lock.write_text(text)
+    with pytest.raises(DataError, match=re.escape(str(lock))):
+        naming.pushed_images(REGISTRY)
+
+
+class _Registry(BaseHTTPRequestHandler):
+    """As much of the OCI distribution specification as a push asks for."""
+
+    protocol_version = "HTTP/1.1"
+    server: Any
+
+    def do_GET(self) -> None:
+        kind = "manifests" if "/manifests/" in self.path else "blobs"
+        name, _, key = self.path.removeprefix("/v2/").partition(f"/{kind}/")
+        there = self.path == "/v2/" or (kind, name, key) in self.server.kept
+        self._send(200 if there else 404, {})
+
+    do_HEAD = do_GET
+
+    def do_POST(self) -> None:
+        self._body()
+        self._send(202, {"Location": f"{self.path.partition('?')[0]}{uuid.uuid4()}"})
+
+    def do_PATCH(self) -> None:
+        size = len(self._body())
+        self._send(202, {"Location": self.path, "Range": f"0-{max(size - 1, 0)}"})
+
+    def do_PUT(self) -> None:
+        body = self._body()
+        if "/manifests/" in self.path:
+            import hashlib
+
+            name, _, tag = self.path.removeprefix("/v2/").partition("/manifests/")
+            digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+            self.server.manifests[digest] = (name, tag)
+            return self._send(201, {"Docker-Content-Digest": digest})
+        path, _, query = self.path.partition("?")
+        digest = query.partition("digest=")[2].replace("%3A", ":")
+        self.server.kept.add(("blobs", path.removeprefix("/v2/").partition("/blobs/")[0], digest))
+        return self._send(201, {"Docker-Content-Digest": digest})
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        pieces = []
+        while size := int(self.rfile.readline(), 16):
+            pieces.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(pieces)
+
+    def _send(self, status: int, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {"Docker-Distribution-Api-Version": "registry/2.0", "Content-Length": "0"}.items():
+            self.send_header(name, value)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def registry() -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Registry)
+    server.kept, server.manifests = set(), {}  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@needs_images
+def test_a_push_records_digests_and_keeps_those_of_unchanged_steps(
+    engine: Engine, registry: Any, lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = uuid.uuid4().hex[:8]
+    content = {step: f"{STEP_IMAGE[step]}-{mark}" for step in STEPS}
+    for module in (naming, building):
+        monkeypatch.setattr(module, "code_digest", content.__getitem__)
+    address = f"127.0.0.1:{registry.server_address[1]}/team"
+
+    def built(step: str) -> None:
+        dockerfile = tmp_path / "Dockerfile"
+        dockerfile.write_text(f"FROM scratch\nCOPY Dockerfile /{content[step]}\nLABEL {building.VARIANT}=v\n")
+        engine.run("build", f"--tag={images(LOCAL)[step]}", f"--file={dockerfile}", str(tmp_path))
+        made.append(images(LOCAL)[step])
+
+    made: list[str] = []
+    try:
+        with pytest.raises(InputError, match="make images"):
+            building.push_images(engine, address)
+        for step in ("synthesize", "preprocess", "train"):
+            built(step)
+        first = building.push_images(engine, address)
+        assert set(first) == set(STEPS) and len(registry.manifests) == 3
+        for step, entry in first.items():
+            name, _, digest = entry["reference"].partition("@")
+            assert registry.manifests[digest][0] == f"team/photoshoot-{STEP_IMAGE[step]}"
+            assert name == f"{address}/photoshoot-{STEP_IMAGE[step]}"
+        assert naming.pushed_images(address) == {step: entry["reference"] for step, entry in first.items()}
+        content["evaluate"] += "-new"
+        built("evaluate")
+        second = building.push_images(engine, address)
+        assert {step for step in STEPS if second[step] != first[step]} == {"evaluate"}
+        assert len(registry.manifests) == 4
+        assert json.loads(lock.read_text())["registries"][address] == second
+    finally:
+        for reference in made:
+            engine.run("rmi", "--force", reference)
