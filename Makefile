@@ -10,10 +10,10 @@ ARGS   ?=
 # Arguments for pip, e.g. the index of a CPU or CUDA build of torch.
 PIP_ARGS ?=
 
-.PHONY: help setup run test lint bench weights docs lock clean
+.PHONY: help setup run test lint bench bench-train bench-docs weights docs lock clean
 
 help:  ## This list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready  ## Make .venv with the command `photoshoot` in it (once; a few minutes)
 
@@ -39,6 +39,12 @@ lint: setup  ## ruff, mypy, import-linter, hadolint
 
 bench: setup  ## Speed of each step, as ratios to a floor measured in the same run
 	$(BIN)/python -m pipelines.bench
+
+bench-train: setup  ## Speed of training, as shares of this machine's own peaks (docs/benchmarks/training.md)
+	$(BIN)/python -m pipelines.bench_train --write
+
+bench-docs: setup  ## Write docs/benchmarks/data.md anew
+	$(BIN)/python -m pipelines.bench --write docs/benchmarks
 
 # Three populations that share nobody: one for the networks in the losses, one for those that judge, one to measure on.
 weights: setup  ## Train the small networks that ship with the package (about an hour)

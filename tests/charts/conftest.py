@@ -57,6 +57,7 @@ EVERYTHING: dict[str, Any] = {
         "credentials": {"kubeflow": True},
         "state": {"accessMode": "ReadWriteMany", "storageClass": "shared"},
         "readableSecrets": ["mlpipeline-minio-artifact"],
+        "trainJobs": True,
     },
     "doctor": {
         "enabled": True, "secrets": ["weights"],
