@@ -10,7 +10,7 @@ ARGS   ?=
 # Arguments for pip, e.g. the index of a CPU or CUDA build of torch.
 PIP_ARGS ?=
 
-.PHONY: help setup run test lint bench bench-train bench-docs weights docs lock clean
+.PHONY: help setup run test lint bench bench-train bench-docs images push weights docs lock clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -45,6 +45,13 @@ bench-train: setup  ## Speed of training, as shares of this machine's own peaks 
 
 bench-docs: setup  ## Write docs/benchmarks/data.md anew
 	$(BIN)/python -m pipelines.bench --write docs/benchmarks
+
+images: setup  ## Build the images (BASE_IMAGE=..., CPU=1, BUILD_ARGS="NAME=VALUE ...")
+	$(BIN)/python -m pipelines.build $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE)) $(if $(CPU),--cpu) \
+	  $(if $(PIP_ARGS),--pip-args="$(PIP_ARGS)") $(foreach argument,$(BUILD_ARGS),--arg $(argument))
+
+push: setup  ## Push the images and keep their digests (REGISTRY=host/path)
+	$(BIN)/python -m pipelines.build --push $(REGISTRY)
 
 # Three populations that share nobody: one for the networks in the losses, one for those that judge, one to measure on.
 weights: setup  ## Train the small networks that ship with the package (about an hour)
