@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -17,8 +16,9 @@ from pipelines.steps import PARTIAL_TASKS, step_of
 
 # Standard output belongs to results (and to --json); everything else goes to standard error.
 errors = Console(stderr=True, highlight=False)
-# A table that goes to a file or another program is not folded for a screen that is not there.
-output = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 240)
+output = Console(highlight=False)
+_PIPED_WIDTH = 240
+"""Columns of a table that goes to a file or another program: not folded for a screen that is not there."""
 
 
 def show_error(error: PhotoshootError) -> None:
@@ -112,7 +112,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
         drawn.add_column(column, justify="left" if index == 0 else "right", overflow="fold", no_wrap=index == 0)
     for row in rows:
         drawn.add_row(*[_plain(cell) for cell in row])
-    output.print(drawn)
+    screen = output if sys.stdout.isatty() else Console(highlight=False, width=_PIPED_WIDTH)
+    screen.print(drawn)
 
 
 def figure(entry: Any) -> str:

@@ -60,6 +60,7 @@ def run_steps(
     """
     job = {
         "pipeline": pipeline,
+        "parent": os.getpid(),
         "settings": settings.to_tree(),
         "photos": photos,
         "photos_digest": folder_digest(Path(photos)) if photos else "",

@@ -19,6 +19,10 @@ from pipelines.containers import Setup, connected, end_all
 
 def main(job_path: Path) -> None:
     """Run the job described in `job_path` and write the artifacts' paths to the file it names."""
+    job = json.loads(job_path.read_text(encoding="utf-8"))
+    contained = Setup(**job["containers"]) if "containers" in job else None
+    # First of all, and by the number it wrote down: it may be gone before this process has imported anything.
+    threading.Thread(target=_end_with_parent, args=(job["parent"], contained), daemon=True).start()
     # KFP warns about image names (nothing is pulled here) and unused resources.
     warnings.filterwarnings("ignore", module="kfp")
 
@@ -27,9 +31,6 @@ def main(job_path: Path) -> None:
     from pipelines.images import LOCAL, images
     from pipelines.training import Artifacts, TuningArtifacts, training_pipeline, tuning_pipeline
 
-    job = json.loads(job_path.read_text(encoding="utf-8"))
-    contained = Setup(**job["containers"]) if "containers" in job else None
-    threading.Thread(target=_end_with_parent, args=(os.getppid(), contained), daemon=True).start()
     if contained:
         from pipelines.container_runner import container_runner
     local.init(

@@ -24,6 +24,11 @@ _OURS = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_PARENT_RUN_ID", "MLFLOW
          "PHOTOSHOOT_PROGRESS", "PHOTOSHOOT_STATE", "PHOTOSHOOT_DEBUG", "PHOTOSHOOT_HOME", "PHOTOSHOOT_STUDIES")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs first: they take longest, and two processes share the tests."""
+    items.sort(key=lambda item: "test_run.py" not in item.nodeid)
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in _OURS:
