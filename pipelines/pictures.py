@@ -1,30 +1,34 @@
 """``make docs``: the README's pictures, made by the pipeline itself.
 
-``docs/pipeline.svg`` is drawn from the compiled pipeline's own tasks, ``docs/contact_sheet.jpg`` is what the default
+``docs/pipeline.svg`` is drawn from the table of steps, ``docs/contact_sheet.jpg`` is what the default
 run's evaluation shows (synthetic people; photos of real people are never shipped).
 """
 
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from pathlib import Path
 
 from components.core.atomic import atomic_path
 from components.core.presets import preset
+from pipelines.steps import STEPS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 CAPTIONS = {
     "synthesize": ("or your photos", "and pose maps"),
     "preprocess": ("crop, pose map,", "matte, texture map"),
     "cluster": ("identities,", "split, pairs"),
+    "tune": ("if asked: a study", "of loss weights"),
     "train": ("ANet + PNet", "+ GNet"),
-    "evaluate": ("held-out people:", "quality, identity"),
+    "evaluate": ("quality, identity,", "memorisation"),
+    "challenge": ("the champion,", "asked the same"),
     "register": ("gate, version,", "alias"),
 }
-_WIDTH, _HEIGHT, _GAP, _TOP = 132, 76, 30, 12
+_WIDTH, _HEIGHT, _GAP, _TOP = 126, 76, 26, 12
 
 
-def pipeline_svg(order: list[str]) -> str:
+def pipeline_svg(order: Sequence[str]) -> str:
     """The steps as boxes in the order of the pipeline, readable on light and on dark pages."""
     width = len(order) * (_WIDTH + _GAP) - _GAP + 4
     parts = [
@@ -46,19 +50,6 @@ def pipeline_svg(order: list[str]) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _order() -> list[str]:
-    """Steps in the order in which the compiled pipeline's tasks depend on each other."""
-    from pipelines.images import images
-    from pipelines.training import training_pipeline
-
-    tasks = training_pipeline(preset("demo"), images()).pipeline_spec.root.dag.tasks
-    before = {name: set(task.dependent_tasks) for name, task in tasks.items()}
-    order: list[str] = []
-    while len(order) < len(before):
-        order += sorted(name for name, needs in before.items() if name not in order and needs <= set(order))
-    return order
-
-
 def main() -> None:
     """Run the default pipeline in .photoshoot and write both pictures to docs/."""
     from PIL import Image
@@ -67,7 +58,7 @@ def main() -> None:
     from pipelines.run import run_pipeline
 
     with atomic_path(DOCS / "pipeline.svg") as partial:
-        partial.write_text(pipeline_svg(_order()), encoding="utf-8")
+        partial.write_text(pipeline_svg(STEPS), encoding="utf-8")
     result = run_pipeline(preset("demo"), None, Home.at(Path(".photoshoot")))
     with atomic_path(DOCS / "contact_sheet.jpg") as partial:
         Image.open(result.contact_sheet).convert("RGB").save(partial, quality=85, optimize=True)
