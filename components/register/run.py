@@ -12,6 +12,7 @@ from typing import Any
 from components.core.atomic import atomic_folder
 from components.core.errors import InputError
 from components.core.images import Pixels, write_png
+from components.core.loss_weights import FILE, read_weights
 from components.core.recorder import Recorder
 from components.core.registry import CHALLENGER
 from components.core.settings import RegisterSettings
@@ -53,7 +54,8 @@ def run(evidence: Evidence, out: Path, settings: RegisterSettings, recorder: Rec
     found = verdict(evidence.metrics, evidence.duel, _rival(registry, now, evidence), settings)
     card = model_card(settings.model_name, evidence.metrics, found)
     version, run_id = _version(registry, evidence, settings, recorder)
-    registry.describe(version, card, _tags(found, run_id, now) | evidence.digests(settings), stale="gate.")
+    tags = _tags(found, run_id, now) | evidence.digests(settings) | study_tags(evidence.generator.parent)
+    registry.describe(version, card, tags, stale="gate.")
     with registry.trying(version):
         tried = run_probe(f"models:/{settings.model_name}/{version}", registry.uri, evidence.example())
     registry.point(CHALLENGER, version)
@@ -106,6 +108,14 @@ def _tags(found: Verdict, run_id: str, now: Standing) -> dict[str, str]:
         "verdict": "passed" if found.passed else "failed", "verdict.summary": found.summary,
         COMPARED: now.champion or NOBODY, **{f"gate.{line.name}": str(line) for line in found.lines}, "run_id": run_id,
     }
+
+
+def study_tags(model: Path) -> dict[str, str]:
+    """Which study and trial the model's loss weights come from; nothing for weights that were set by hand."""
+    if not (model / FILE).is_file():
+        return {}
+    found = read_weights(model)
+    return {"study": found.study, "study.trial": str(found.trial)}
 
 
 def _write(out: Path, summary: RegisterSummary, card: str, evidence: Evidence, verdict: Verdict,

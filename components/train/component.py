@@ -24,6 +24,7 @@ def train(
     """
     from pathlib import Path
 
+    from components.core.loss_weights import read_weights, write_weights
     from components.core.step import state_address, step
     from components.train import train as run
     from components.train.record import asked_for, earlier_run
@@ -37,3 +38,6 @@ def train(
         # Other machines read what is on gs://, not this pod's copy.
         shown = here if asked.nodes == 1 else (people.uri, identities.uri)
         this.done(run(shown[0], shown[1], out, asked, state=state, recorder=this.recorder), out)
+        if found:
+            # Stays with the model, so that its version can say where the weights come from.
+            write_weights(out, read_weights(found))
