@@ -33,7 +33,9 @@ def test_steps_may_do_what_kfp_needs_and_no_more(everything: Any, defaults: Any,
     rules = everything.one("Role", "trainer")["rules"]
     assert {(resource, *rule["verbs"]) for rule in rules for resource in rule["resources"]} == {
         ("workflowtaskresults", "create", "patch"), ("pods", "get"), ("configmaps", "get"), ("secrets", "get"),
+        ("trainjobs", "get", "create", "delete"),
     }
+    assert not any("trainjobs" in rule["resources"] for rule in defaults.one("Role", "-runner")["rules"])
     assert [r["resourceNames"] for r in rules if "secrets" in r["resources"]] == [["mlpipeline-minio-artifact"]]
     assert not any("secrets" in rule["resources"] for rule in defaults.one("Role", "-runner")["rules"])
     assert bare.all("Role", "RoleBinding", "NetworkPolicy") == []
