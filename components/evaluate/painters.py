@@ -122,12 +122,12 @@ def _people(people: Album, cases: Sequence[Case]) -> tuple[list[Person], list[Pe
     return [people[case.source] for case in cases], [people[case.target] for case in cases]
 
 
+def atlas_of(case: Case, source: Person, target: Person) -> tuple[Images, Bools]:
+    """What there is to answer a case with: texture [24, N, N, 3] and what of it was seen [24, N, N]."""
+    atlas = (source.texture, source.seen)
+    return texture.splice(atlas, (target.texture, target.seen)) if case.kind == "transfer" else atlas
+
+
 def _textures(cases: Sequence[Case], sources: Sequence[Person], targets: Sequence[Person]) -> tuple[Images, Bools]:
-    textures, seen = [], []
-    for case, source, target in zip(cases, sources, targets, strict=True):
-        both = (source.texture, source.seen)
-        if case.kind == "transfer":
-            both = texture.splice(both, (target.texture, target.seen))
-        textures.append(both[0])
-        seen.append(both[1])
-    return np.stack(textures), np.stack(seen)
+    found = [atlas_of(*each) for each in zip(cases, sources, targets, strict=True)]
+    return np.stack([atlas for atlas, _ in found]), np.stack([seen for _, seen in found])

@@ -29,13 +29,14 @@ from components.evaluate.measure import Instruments, Measured, Reals, measure, m
 from components.evaluate.painters import CopyPainter, ModelPainter, Painter, WarpPainter
 from components.evaluate.pairs import Case, Questions
 from components.train import train
-from pipelines.experiments.painters import MeanPainter, NearestPainter, SourcesPainter
+from pipelines.experiments.painters import MeanPainter, MirroredHeadPainter, NearestPainter, SourcesPainter
 from pipelines.experiments.regions import FIGURES, Regional, measure_regions
 
 Generator = str
 GENERATORS: tuple[Generator, ...] = ("paper", "warp")
 SOURCES = (1, 2, 4)
-WARPED = WarpPainter.name
+BASELINES: tuple[Painter, ...] = (MirroredHeadPainter(), WarpPainter())
+"""Warping without a network: as plain as can be, and with every unseen texel guessed from the seen ones."""
 LEVELS = (1.0, 0.85, 0.75)
 """Perceptual distances to reach, as multiples of plain warping's on the same questions."""
 _LOOKS, _LOOKED_AT = 12, 48
@@ -48,8 +49,8 @@ class Row:
     name: str
     figures: dict[str, Figure]
     """identity_recovered, face_similarity, head_psnr, head_box_psnr, unseen_l1, outside_l1, sharpness, perceptual,
-    ssim; and against plain warping on the same questions: head_gain (dB), head_box_gain, unseen_ratio,
-    outside_ratio."""
+    ssim; and on the same questions against `BASELINES`: head_gain (dB), head_box_gain, unseen_ratio, outside_ratio
+    with the baseline's name and a slash before them."""
 
 
 @dataclass
@@ -103,28 +104,41 @@ class Study:
         self.reals = measure_reals(self.album, self.questions.members, self.instruments)
         self.trained = list(self.identities.members(self.dataset, "train").values())
 
-    def row(self, painter: Painter, cases: Sequence[Case], label: str, against: Painter | None = None) -> Row:
-        """A painter's figures on some questions, and against another painter (default: plain warping)."""
+        self._without: dict[tuple[Case, ...], dict[str, Regional]] = {}
+
+    def row(self, painter: Painter, cases: Sequence[Case], label: str) -> Row:
+        """A painter's figures on some questions, and against the baselines on the same."""
         measured = measure(self.album, cases, painter, self.instruments, label)
         regional = measure_regions(self.album, cases, painter)
-        plain = regional if painter.name == WARPED else measure_regions(self.album, cases, against or WarpPainter())
         resampler = Resampler([case.identity for case in cases], self.settings.evaluate.bootstrap,
                               self.settings.evaluate.seed)
-        return Row(painter.name, _figures(cases, measured, regional, plain, self.reals, resampler))
+        figures = _figures(cases, measured, regional, self.reals, resampler)
+        for name, baseline in self._baselines(tuple(cases)).items():
+            figures |= {f"{name}/{key}": figure for key, figure in _against(regional, baseline, resampler).items()}
+        return Row(painter.name, figures)
+
+    def _baselines(self, cases: tuple[Case, ...]) -> dict[str, Regional]:
+        if cases not in self._without:
+            self._without[cases] = {one.name: measure_regions(self.album, cases, one) for one in BASELINES}
+        return self._without[cases]
 
 
-def _figures(cases: Sequence[Case], measured: Measured, regional: Regional, plain: Regional, reals: Reals,
+def _figures(cases: Sequence[Case], measured: Measured, regional: Regional, reals: Reals,
              resampler: Resampler) -> dict[str, Figure]:
     faces = identity_figures(similarities(cases, measured, reals), resampler)
     figures = {name: faces[name] for name in ("identity_recovered", "face_similarity")}
     figures |= {name: resampler.mean(getattr(regional, name)) for name in FIGURES}
     figures["sharpness"] = resampler.ratio(regional.sharpness, regional.true_sharpness)
-    figures |= {name: resampler.mean(getattr(measured, name)) for name in ("perceptual", "ssim")}
-    figures["head_gain"] = resampler.mean(regional.head_psnr - plain.head_psnr)
-    figures["head_box_gain"] = resampler.mean(regional.head_box_psnr - plain.head_box_psnr)
-    figures["unseen_ratio"] = resampler.ratio(regional.unseen_l1, plain.unseen_l1)
-    figures["outside_ratio"] = resampler.ratio(regional.outside_l1, plain.outside_l1)
-    return figures
+    return figures | {name: resampler.mean(getattr(measured, name)) for name in ("perceptual", "ssim")}
+
+
+def _against(regional: Regional, baseline: Regional, resampler: Resampler) -> dict[str, Figure]:
+    return {
+        "head_gain": resampler.mean(regional.head_psnr - baseline.head_psnr),
+        "head_box_gain": resampler.mean(regional.head_box_psnr - baseline.head_box_psnr),
+        "unseen_ratio": resampler.ratio(regional.unseen_l1, baseline.unseen_l1),
+        "outside_ratio": resampler.ratio(regional.outside_l1, baseline.outside_l1),
+    }
 
 
 def made_people(people: Path | None, identities: Path | None, work: Path, settings: Settings) -> tuple[Path, Path]:
@@ -163,14 +177,14 @@ def run(people: Path, identities: Path, out: Path, settings: Settings, recorder:
         curves[generator], seconds[generator] = _train(study, chosen, people, identities, folder, shown)
         models[generator] = folder / "generator.safetensors"
     painters: list[Painter] = [CopyPainter(), MeanPainter(study.album, study.trained), NearestPainter(study.trained),
-                               WarpPainter()]
+                               *BASELINES]
     for generator in GENERATORS:
         painter = ModelPainter(Reposer.load(models[generator]))
         painter.name = generator
         painters.append(painter)
     rows = {kind: [study.row(painter, cases, f"{kind}: {painter.name}") for painter in painters]
             for kind, cases in study.cases.items() if cases}
-    plain = measure(study.album, shown, WarpPainter(), study.instruments, "plain warp")
+    plain = measure(study.album, shown, BASELINES[0], study.instruments, "plain warp")
     asked, sources = _sources(study, models["warp"])
     findings = Findings(
         settings, len(study.dataset), len(study.questions.members), rows,
@@ -204,8 +218,7 @@ def _sources(study: Study, model: Path) -> tuple[int, list[Row]]:
     if not cases:
         return 0, []
     reposer = Reposer.load(model)
-    base = SourcesPainter(1, members, None)
-    rows = [study.row(SourcesPainter(count, members, network), cases, f"{count} photos", base)
+    rows = [study.row(SourcesPainter(count, members, network), cases, f"{count} photos")
             for network in (None, reposer) for count in SOURCES]
     return len(cases), rows
 

@@ -10,12 +10,12 @@ from PIL import Image
 from components.core.atomic import atomic_path
 from components.core.networks.generator import Reposer
 from components.evaluate.intervals import Figure
-from components.evaluate.painters import ModelPainter, Painter, WarpPainter, truth
+from components.evaluate.painters import ModelPainter, Painter, truth
 from components.evaluate.pairs import spread
 from components.evaluate.quality import PLAIN
 from components.evaluate.sheet import Row as SheetRow
 from components.evaluate.sheet import colour_pose, contact_sheet
-from pipelines.experiments.identity import LEVELS, Findings, Row, Study
+from pipelines.experiments.identity import BASELINES, LEVELS, Findings, Row, Study
 
 PICTURE = "identity.webp"
 _MOST_BYTES, _ROWS = 300_000, 6
@@ -27,6 +27,9 @@ _COLUMNS = (
 )  # fmt: skip
 _AGAINST = (("head_gain", "head PSNR, dB more", 2), ("head_box_gain", "head box PSNR, dB more", 2),
             ("unseen_ratio", "unseen texels, L1 times", 2), ("outside_ratio", "outside the map, L1 times", 2))
+_BASELINES = dict(zip((one.name for one in BASELINES), (
+    "plain warping with mirrored heads (other unseen texels are the mean of the seen ones)",
+    "warping with every unseen texel guessed from its mirror image or the nearest seen ones"), strict=True))
 _KINDS = {
     "transfer": "Transfer: the face of one photo in the clothes and pose of another photo of the same person, which is "
                 "the exact answer",
@@ -59,16 +62,21 @@ def markdown(findings: Findings) -> str:
         "absolute Laplacian inside the head.", "",
     ]
     for kind, rows in findings.rows.items():
-        lines += [f"## {_KINDS[kind]} ({findings.counts[kind]} questions)", "", *_table(rows, _COLUMNS), "",
-                  "Against plain warping with mirrored heads, question by question:", "", *_table(rows, _AGAINST), ""]
+        lines += [f"## {_KINDS[kind]} ({findings.counts[kind]} questions)", "", *_table(rows, _COLUMNS), ""]
+        for name, what in _BASELINES.items():
+            lines += [f"Against {what}, question by question:", "", *_table(rows, _against(name)), ""]
     lines += ["## Time to quality", "", *_times(findings), ""]
     if findings.sources:
         lines += [f"## Several photos of the person ({findings.sources_asked} questions)", "",
                   "Texture maps merged by visibility, the photo with the best view of the head beside them. The second "
                   "table compares with plain warping of one photo.", "", *_table(findings.sources, _COLUMNS), "",
-                  *_table(findings.sources, _AGAINST), ""]
+                  *_table(findings.sources, _against(BASELINES[0].name)), ""]
     lines += ["## Pictures", "", f"![Source, pose, plain warp, paper, warp, truth]({PICTURE})", ""]
     return "\n".join(lines)
+
+
+def _against(baseline: str) -> list[tuple[str, str, int]]:
+    return [(f"{baseline}/{name}", title, digits) for name, title, digits in _AGAINST]
 
 
 def _table(rows: Sequence[Row], columns: Sequence[tuple[str, str, int]]) -> list[str]:
@@ -105,7 +113,7 @@ def _times(findings: Findings) -> list[str]:
 
 def _sheet(findings: Findings, study: Study) -> Image.Image:
     cases = spread(study.cases["transfer"], _ROWS)
-    painters: list[Painter] = [WarpPainter(), *(ModelPainter(Reposer.load(path)) for path in findings.models.values())]
+    painters: list[Painter] = [BASELINES[0], *(ModelPainter(Reposer.load(path)) for path in findings.models.values())]
     answers = [painter.paint(study.album, cases, PLAIN).images for painter in painters]
     real = truth(study.album, cases, PLAIN).images
     rows = [SheetRow([study.album[case.source].photo, colour_pose(study.album[case.target].iuv),

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from components.core import texture
+from components.core.iuv import HEAD_PARTS
 from components.core.networks.generator import Reposer, SourceBatch
 from components.core.people import Person
 from components.core.sources import merged
 from components.evaluate.album import Album
-from components.evaluate.painters import Painted
+from components.evaluate.painters import Painted, atlas_of
 from components.evaluate.pairs import Case
 from components.evaluate.quality import Images, over
 
@@ -66,6 +67,29 @@ class MeanPainter:
         poses = np.stack([people[case.target].iuv for case in cases])
         mattes = np.repeat(np.rint(self._matte).astype(np.uint8)[None], len(cases), 0)
         return Painted(over(np.repeat(self._photo[None], len(cases), 0), mattes, background), mattes, poses)
+
+
+class MirroredHeadPainter:
+    """Plain warping with mirrored heads: the texture map looked up through the target pose, unseen texels of the head
+    from its other half, all others the mean of what was seen. `WarpPainter` guesses the rest better."""
+
+    name = "plain_warp"
+
+    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+        poses = np.stack([people[case.target].iuv for case in cases])
+        found = [texture.sample(_heads_mirrored(*atlas_of(case, people[case.source], people[case.target])), pose)
+                 for case, pose in zip(cases, poses, strict=True)]
+        mattes = np.stack([valid for _, valid in found]).astype(np.uint8) * 255
+        return Painted(over(np.stack([image for image, _ in found]), mattes, background), mattes, poses)
+
+
+def _heads_mirrored(colours: Images, seen: npt.NDArray[np.bool_]) -> Images:
+    heads = np.zeros_like(seen)
+    heads[[part - 1 for part in HEAD_PARTS]] = True
+    take = heads & ~seen & texture.mirror(seen)
+    filled = np.where(take[..., None], texture.mirror(colours), colours)
+    mean = colours[seen].mean(0) if seen.any() else np.full(3, 128.0)
+    return np.where((seen | take)[..., None], filled, np.rint(mean).astype(np.uint8))
 
 
 class SourcesPainter:

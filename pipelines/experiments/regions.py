@@ -17,7 +17,7 @@ from components.core.head import head_box
 from components.core.iuv import HEAD_PARTS
 from components.core.people import Person
 from components.evaluate.album import Album
-from components.evaluate.painters import Painter, truth
+from components.evaluate.painters import Painter, atlas_of, truth
 from components.evaluate.pairs import Case, batches
 from components.evaluate.quality import PLAIN, Images
 
@@ -64,8 +64,9 @@ def regions(case: Case, source: Person, target: Person) -> Regions:
     atlas = (source.texture, source.seen)
     if case.kind == "transfer":
         atlas = texture.splice(atlas, (target.texture, target.seen))
+    _, seen = atlas_of(case, source, target)
     body, matte = target.iuv[..., 0] > 0, target.matte / 255
-    shown, _ = texture.sample(np.repeat(_grown(atlas[1])[..., None] * np.uint8(255), 3, -1), target.iuv)
+    shown, _ = texture.sample(np.repeat(_grown(seen)[..., None] * np.uint8(255), 3, -1), target.iuv)
     box = np.zeros(body.shape)
     if (found := head_box(target.iuv)) is not None:
         box[found[1] : found[3], found[0] : found[2]] = 1

@@ -15,8 +15,8 @@ from components.evaluate.intervals import Figure, missing
 from components.evaluate.painters import CopyPainter, Painted, WarpPainter, truth
 from components.evaluate.pairs import Case, Questions
 from pipelines.experiments import page
-from pipelines.experiments.identity import Curve, Findings, Row, made_people
-from pipelines.experiments.painters import MeanPainter, NearestPainter, SourcesPainter
+from pipelines.experiments.identity import BASELINES, Curve, Findings, Row, made_people
+from pipelines.experiments.painters import MeanPainter, MirroredHeadPainter, NearestPainter, SourcesPainter
 from pipelines.experiments.regions import measure_regions, regions, sharpness
 
 SIDE, TEXEL = 64, 16
@@ -110,6 +110,15 @@ def test_the_mean_is_the_same_whoever_is_asked_for() -> None:
     assert abs(int(one[15, 30, 0]) - int(people[0].photo[15, 30, 0]) // 2 - int(people[1].photo[15, 30, 0]) // 2) <= 2
 
 
+def test_plain_warping_mirrors_heads_and_leaves_the_rest_at_the_mean() -> None:
+    half, whole = somebody("a", 180, 90, columns=slice(0, 32)), somebody("b", 180, 90)
+    image = MirroredHeadPainter().paint(album(half, whole), [Case(0, 1, "p", "repose")], 0).images[0].astype(int)
+    mean = half.texture[half.seen].mean()
+    assert abs(image[8:22, 34:42].mean() - 195) < 20  # the head's other half, brightness 180 to 210
+    assert np.abs(image[30:56, 38:46] - mean).max() <= 1  # the shirt's other half: nothing but the mean
+    assert np.abs(image[30:56, 18:28] - whole.photo[30:56, 18:28]).max() <= 30  # what was seen, where it was
+
+
 def test_more_photos_show_more_and_never_the_answer() -> None:
     people = album(somebody("a", 180, 90, columns=slice(0, 30)), somebody("b", 180, 90, columns=slice(30, 64)),
                    somebody("c", 180, 90))
@@ -128,7 +137,9 @@ def test_a_curve_knows_when_a_distance_was_reached() -> None:
 
 def test_the_page_says_what_was_found_and_what_was_not(tmp_path: Any) -> None:
     names = ("identity_recovered", "face_similarity", "head_psnr", "head_box_psnr", "unseen_l1", "outside_l1",
-             "sharpness", "perceptual", "ssim", "head_gain", "head_box_gain", "unseen_ratio", "outside_ratio")
+             "sharpness", "perceptual", "ssim",
+             *(f"{one.name}/{name}" for one in BASELINES
+               for name in ("head_gain", "head_box_gain", "unseen_ratio", "outside_ratio")))
     row = Row("texture_warp", {name: Figure(0.5, 0.25, 0.75, 9, "identity") for name in names}
               | {"unseen_l1": missing("nothing to measure")})
     curves = {"paper": Curve(), "warp": Curve([(1, 3.0, 0.08)])}
