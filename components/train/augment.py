@@ -24,17 +24,6 @@ _HOLES = (0.15, 0.5)  # Mean share of texels hidden, where the texels are not th
 _TILES = (0.03, 0.2)  # Share of whole tiles hidden.
 
 
-class Light(NamedTuple):
-    """Face and clothes of two photos, without any change, and how much brighter the face must be to fit the clothes."""
-
-    textures: Tensor
-    """[B, 24, 3, N, N] in [-1, 1]: head and hands of the source, garments of the answer."""
-    seen: Tensor
-    """[B, 24, 1, N, N]."""
-    wanted: Tensor
-    """[B, 3]: logarithms of the factors; NaN where no head shows in both."""
-
-
 class Batch(NamedTuple):
     """A training batch on the device."""
 
@@ -47,7 +36,6 @@ class Batch(NamedTuple):
     """Its matte [B, 1, S, S] in 0..1."""
     backgrounds: Tensor
     """[B, 3, S, S] in [-1, 1], for painted and real alike."""
-    light: Light
 
     @property
     def real(self) -> Tensor:
@@ -63,8 +51,7 @@ class Batch(NamedTuple):
         face, clothes = (Photo(photo.images[rows], photo.mattes[rows], photo.poses[rows])
                          for photo in (self.source.face, self.source.clothes))
         source = Source(self.source.textures[rows], self.source.seen[rows], face, clothes)
-        return Batch(source, self.poses[rows], self.photos[rows], self.mattes[rows], self.backgrounds[rows],
-                     Light(*(plane[rows] for plane in self.light)))
+        return Batch(source, self.poses[rows], self.photos[rows], self.mattes[rows], self.backgrounds[rows])
 
 
 def prepare(examples: Examples, device: torch.device, *, augment: bool) -> Batch:
@@ -82,11 +69,8 @@ def prepare(examples: Examples, device: torch.device, *, augment: bool) -> Batch
         source = Source(change(source.textures) * seen, seen, _recoloured(face, change, shown),
                         _recoloured(clothes, change, shown))
         photos = change(photos)
-    textures, shown_texels, wanted = (plane.to(device) for plane in examples.light)
-    worn = source_tensors(textures, shown_texels, face, clothes)
-    light = Light(worn.textures, worn.seen, wanted)
     return Batch(source, target.poses, photos, target.mattes,
-                 random_backgrounds(len(photos), photos.shape[-1], device), light)
+                 random_backgrounds(len(photos), photos.shape[-1], device))
 
 
 def random_backgrounds(batch: int, side: int, device: torch.device) -> Tensor:

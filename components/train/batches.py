@@ -21,10 +21,9 @@ from torch.utils.data import Dataset
 
 from components.core.errors import InputError
 from components.core.identities import Pairs
-from components.core.iuv import GARMENT_PARTS, HEAD_PARTS
+from components.core.iuv import GARMENT_PARTS
 from components.core.people import PeopleDataset, Person
 from components.core.sources import Merged, merged
-from components.core.texture import sample, splice
 
 Indices = NDArray[np.int64]
 
@@ -36,7 +35,6 @@ LEAST_OVERLAP = 0.02
 OWN_CLOTHES = 0.5
 """Share of the pairs whose clothes come from the target photo itself although another shows them."""
 _COMPARED = 32  # Texels per side compared for outfits; finer atlases are thinned out.
-_HEAD_PIXELS, _DARKEST = 30, 2.0
 _MEMORY = 2 * 1024**3
 
 _GARMENT = [part - 1 for part in GARMENT_PARTS]
@@ -70,9 +68,6 @@ class Examples(NamedTuple):
     """The same of the photo that shows the clothes."""
     target: tuple[Tensor, Tensor, Tensor]
     """The same of the answer."""
-    light: tuple[Tensor, Tensor, Tensor]
-    """The source's head and hands in the answer's own clothes, as `textures` and `seen`, and float32 [B, 3]: the
-    logarithms of how much brighter the answer's head is than the source's where both show it; NaN where none does."""
     leaks: Tensor
     """bool [B, 2]: the atlas' clothes, and the photos, are the answer's own pixels."""
 
@@ -133,18 +128,6 @@ def same_outfit(one: tuple[NDArray[np.uint8], NDArray[np.bool_]],
 def _thinned(person: Person) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     every = max(person.seen.shape[1] // _COMPARED, 1)
     return person.texture[:, ::every, ::every], person.seen[:, ::every, ::every]
-
-
-def brighter(texture: NDArray[np.uint8], seen: NDArray[np.bool_], answer: Person) -> NDArray[np.float32]:
-    """Logarithms [3] of the mean colours of the answer's head over those of the atlas (texture [24, N, N, 3], seen
-    [24, N, N]) at the same pixels; NaN where fewer than a handful of pixels show both."""
-    head = np.where(np.isin(answer.iuv[..., :1], HEAD_PARTS), answer.iuv, 0)
-    copied, valid = sample(texture, head, seen)
-    both = valid & (answer.matte > 250)
-    if both.sum() < _HEAD_PIXELS:
-        return np.full(3, np.nan, np.float32)
-    ratio = (answer.photo[both].mean(0) + _DARKEST) / (copied[both].mean(0) + _DARKEST)
-    return np.asarray(np.log(ratio), np.float32)
 
 
 class Batches(Dataset[Examples]):
@@ -215,7 +198,7 @@ class Batches(Dataset[Examples]):
             torch.from_numpy(np.stack([source.texture for source in sources])),
             torch.from_numpy(np.stack([source.seen for source in sources])),
             self._shown(faces), self._shown([slot.skirt for slot in slots]),
-            self._shown([slot.target for slot in slots]), self._light(slots, sources), torch.tensor(leaks),
+            self._shown([slot.target for slot in slots]), torch.tensor(leaks),
         )  # fmt: skip
 
     def _source(self, slot: Slot) -> Merged:
@@ -225,14 +208,6 @@ class Batches(Dataset[Examples]):
             dressed += [index for index in slot.more if index in self._outfits.others(slot.target)]
         return merged([self.photos[index] for index in (slot.face, *slot.more)], self.photos[slot.target].iuv,
                       [self.photos[index] for index in dressed])
-
-    def _light(self, slots: Sequence[Slot], sources: Sequence[Merged]) -> tuple[Tensor, Tensor, Tensor]:
-        answers = [self.photos[slot.target] for slot in slots]
-        worn = [splice((source.texture, source.seen), (answer.texture, answer.seen))
-                for source, answer in zip(sources, answers, strict=True)]
-        wanted = np.stack([brighter(*atlas, answer) for atlas, answer in zip(worn, answers, strict=True)])
-        return (torch.from_numpy(np.stack([texture for texture, _ in worn])),
-                torch.from_numpy(np.stack([seen for _, seen in worn])), torch.from_numpy(wanted))
 
     def _shown(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         chosen = [self.photos[index] for index in indices]

@@ -48,17 +48,6 @@ def emphasis(poses: Tensor, head: float) -> Tensor:
     return 1 + (head - 1) * grown(shown, reach)
 
 
-def light(factors: Tensor, wanted: Tensor) -> Tensor:
-    """How far the brightness that head and hands are given is from the brightness that they need.
-
-    factors [B, 3] by which their colours are multiplied; wanted [B, 3], the logarithms of the right ones, NaN where
-    there is nothing to compare. Mean absolute difference of the logarithms; 0 where all are NaN.
-    """
-    known = torch.isfinite(wanted)
-    apart = (torch.log(factors) - torch.nan_to_num(wanted)).abs() * known
-    return apart.sum() / known.sum().clamp(min=1)
-
-
 def detail(painted: Tensor, real: Tensor, matte: Tensor) -> Tensor:
     """Is it as crisp? Difference of the mean strength of edges in squares of a 16th of the side, inside the person.
 

@@ -138,9 +138,6 @@ class Trainer:
             terms["l1"] = losses.l1(painting.person, batch.photos, weight)
         if weights.detail:
             terms["detail"] = losses.detail(painted, real, batch.mattes)
-        if weights.light and self.generator.warps:
-            factors = self.generator.relight.factors(batch.light.textures, batch.light.seen)
-            terms["light"] = losses.light(factors, batch.light.wanted)
         if weights.matte:
             terms["matte"] = losses.matte(painting.soft_matte, batch.mattes)
         if weights.perceptual and self._perceptual is not None:

@@ -24,7 +24,7 @@ from components.core.errors import DataError, InputError
 from components.core.networks.anet import ANet
 from components.core.networks.gnet import GNet
 from components.core.networks.layers import grown, softened
-from components.core.networks.light import Relight
+from components.core.networks.light import relit
 from components.core.networks.pnet import LEVELS, PNet
 from components.core.networks.warp import (
     Evidence,
@@ -38,7 +38,7 @@ from components.core.networks.warp import (
 )  # fmt: skip
 from components.core.settings import TrainSettings
 
-FORMAT = "photoshoot.model/2"
+FORMAT = "photoshoot.model/3"
 Bytes = NDArray[np.uint8]
 
 _TOUCH, _MATTE, _LIGHT, _CRISP = 3, 1, 3, 1
@@ -94,7 +94,6 @@ class Generator(nn.Module):
             self.pnet = PNet(width, most)
             self.gnet = GNet(width, most, latent, painted=_TOUCH + _MATTE, blocks=4, skips=False)
             return
-        self.relight = Relight()
         self.pnet = PNet(width, most, evidence=SHOWN)
         self.gnet = GNet(width, most, latent, painted=_LOGITS + _EVIDENCE, blocks=1, skips=True)
         self.gnet.start_quietly()
@@ -114,7 +113,7 @@ class Generator(nn.Module):
             raw = self.gnet(self.pnet(poses), z)
             return Painting(raw[:, :_TOUCH], _soft_matte(raw[:, _TOUCH:]), torch.ones_like(raw[:, :1]))
         with torch.autocast(poses.device.type, enabled=False):
-            evidence = gather(self.relight(source), poses)
+            evidence = gather(relit(source), poses)
             guess = blended(evidence[0], evidence[1:3], poses)
         planes = [guess, *(plane for piece in evidence for plane in (piece.images, piece.valid, piece.covered))]
         raw = self.gnet(self.pnet(poses, torch.cat(planes, 1)), z)

@@ -29,7 +29,13 @@ _FACE_TILES, _HAND_TILES = (22, 23), (2, 3)
 _OPPOSITE = (1, 0, 3, 2, 5, 4, 8, 9, 6, 7, 12, 13, 10, 11, 16, 17, 14, 15, 20, 21, 18, 19, 23, 22)
 # The nearest part towards the torso, or the torso's nearest: the colour of a limb of which neither side was seen.
 _NEIGHBOUR = (8, 9, 18, 19, 11, 10, 0, 0, 1, 1, 6, 7, 8, 9, 1, 1, 0, 0, 14, 15, 16, 17, 2, 3)
-_FACE_AROUND, _FACE_UP = 0.3, (0.25, 0.6)  # Where a head tile shows bare face: from the middle, and up.
+_FACE_AROUND = 0.3  # Where a head tile shows bare face, from the middle, ...
+_FACE_UP, _CHEEKS_UP = (0.25, 0.6), (0.43, 0.59)  # ... and up; what lies between beard and glasses.
+_SKIN_HUE = 0.06  # How far channels, as shares of brightness, may be from the skin's to count as skin, and ...
+_SKIN_LIGHT = 1.0  # ... the largest difference in log brightness that light can make.
+_MIRRORED = 0.02  # What a texel's mirror image says about it off the head, against a texel that was seen beside it.
+_HAND_SKIN = 0.1  # What skin elsewhere says about a texel of a hand, against the texels that were seen around it.
+_SKIN_BESIDE = 0.05  # Tiles' worth of bare skin that say as much about a hand's colour as the cheeks do.
 _HEAD_REACH = 1.7  # How far from the head's centre the head-aligned photo speaks, in chart heights of the head.
 _SAME_CLOTHES = 20 / 127.5  # Median difference of texture and photo; the same garment measures about 7 grey levels.
 _LEAST_PIXELS = 12
@@ -114,33 +120,47 @@ def mirrored(tiles: Tensor) -> Tensor:
 
 
 def complete(textures: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """Fill what was not seen: from the mirrored half, then from known texels nearby, then from the limb's other side.
+    """Fill what was not seen: from the mirrored half, from texels nearby, and from the limb's other side.
+
+    A head's mirrored half is taken as it is: a face is worth its details. Elsewhere it counts for little against texels
+    that were seen nearby, which lie in the same light and are not mistaken about a pattern.
 
     [B, 24, 3, N, N], [B, 24, 1, N, N] -> (completed [B, 24, 3, N, N], known [B, 24, 1, N, N]: seen or mirrored).
     """
     known = torch.maximum(seen, mirrored(seen))
     colours = torch.where(seen > 0, textures, mirrored(textures)) * known
     batch, _, _, texel, _ = textures.shape
-    flat = torch.cat((colours, known), 2).reshape(batch * TILES, 4, texel, texel)
-    mean = flat.mean((2, 3)).reshape(batch, TILES, 4)
+    heads = _of_tiles(_FACE_TILES, textures)
+    weight = seen + (known - seen) * (heads + _MIRRORED * (1 - heads))
+    weighted = torch.cat((colours * weight, weight), 2)
+    mean = weighted.mean((3, 4))
     # Nothing known in a tile: a little of the opposite side's mean, then of a neighbour's, then of everything.
     prior = mean + 1e-3 * mean[:, list(_OPPOSITE)] + 1e-9 * mean.mean(1, keepdim=True)
     prior = prior + 1e-5 * mean[:, list(_NEIGHBOUR)] + 1e-7 * mean[:, [_OPPOSITE[tile] for tile in _NEIGHBOUR]]
-    skin, found = skin_colour(textures, seen)
-    bare = 1e-4 * torch.cat((skin, torch.ones_like(skin[:, :1])), 1) * found[:, None]
-    prior[:, list(_HAND_TILES)] = prior[:, list(_HAND_TILES)] + bare[:, None]
+    skin, found = bare_skin(textures, seen)
+    bare = (torch.cat((skin, torch.ones_like(skin[:, :1])), 1) * found[:, None])[:, None, :, None, None]
+    weighted = weighted + _HAND_SKIN * _of_tiles(_HAND_TILES, textures) * (1 - known) * bare
+    flat = weighted.reshape(batch * TILES, 4, texel, texel)
     filled = _spread(flat, prior.reshape(-1, 4, 1, 1)).reshape(batch, TILES, 3, texel, texel)
-    return torch.where(known > 0, colours, filled), known
+    return torch.where(torch.maximum(seen, known * heads) > 0, colours, filled), known
+
+
+def _of_tiles(tiles: tuple[int, ...], like: Tensor) -> Tensor:
+    """1 for these tiles, 0 for the others: [24, 1, 1, 1]."""
+    mask = torch.zeros(TILES, 1, 1, 1, device=like.device)
+    mask[list(tiles)] = 1
+    return mask
 
 
 def skin_colour(textures: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean colour of the face between chin and eyes, of the hands where no face was seen.
+    """Mean colour of cheeks and nose; of the face between chin and eyes, or the hands, where those were not seen.
 
     [B, 24, 3, N, N], [B, 24, 1, N, N] -> ([B, 3], found [B] in {0, 1}).
     """
     texel = textures.shape[-1]
     places = torch.linspace(0, 1, texel, device=textures.device)
-    low = ((1 - places > _FACE_UP[0]) & (1 - places < _FACE_UP[1])).float()[:, None]
+    face, cheeks = (((1 - places > low) & (1 - places < high)).float()[:, None] for low, high in (_FACE_UP, _CHEEKS_UP))
+    low = cheeks + 0.02 * face
     weights = torch.zeros(TILES, 1, texel, texel, device=textures.device)
     weights[_FACE_TILES[0]] = low * (places > 1 - _FACE_AROUND)
     weights[_FACE_TILES[1]] = low * (places < _FACE_AROUND)
@@ -151,9 +171,32 @@ def skin_colour(textures: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
     return colour, (total[:, 0] > 1e-4).float()
 
 
+def like_skin(textures: Tensor, seen: Tensor, skin: Tensor) -> tuple[Tensor, Tensor]:
+    """Which texels look like skin: of its hue, in whatever light.
+
+    [B, K, 3, N, N], [B, K, 1, N, N], skin [B, 3] -> (how far [B, K, 1, N, N] in 0..1, how much brighter each channel
+    is than the skin, as a logarithm [B, K, 3, N, N]).
+    """
+    colours, skin = (textures + 1) / 2 + 0.02, (skin + 1)[:, None, :, None, None] / 2 + 0.02
+    bright, skin_bright = colours.mean(2, keepdim=True), skin.mean(2, keepdim=True)
+    hue = (colours / bright - skin / skin_bright).square().sum(2, keepdim=True)
+    light = torch.log(bright / skin_bright).abs() < _SKIN_LIGHT
+    return seen * torch.exp(-hue / (2 * _SKIN_HUE**2)) * light, torch.log(colours / skin)
+
+
+def bare_skin(textures: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """What skin looks like away from the face: the cheeks' colour and that of all skin beside the clothes, by how much
+    of it there is. ([B, 3], found [B] in {0, 1})."""
+    skin, found = skin_colour(textures, seen)
+    garments = [part - 1 for part in GARMENT_PARTS]
+    like, _ = like_skin(textures[:, garments], seen[:, garments], skin)
+    much = like.mean((3, 4)).sum(1)
+    return (skin * _SKIN_BESIDE + (like * textures[:, garments]).mean((3, 4)).sum(1)) / (much + _SKIN_BESIDE), found
+
+
 def skin_evidence(textures: Tensor, seen: Tensor, poses: Tensor) -> Evidence:
     """The person's skin colour all over the body: what bare arms and legs look like that no photo shows."""
-    colour, found = skin_colour(textures, seen)
+    colour, found = bare_skin(textures, seen)
     valid = (poses[:, :1] > 0).float() * found[:, None, None, None]
     return Evidence(colour[:, :, None, None] * valid, valid, torch.zeros_like(valid))
 
@@ -279,14 +322,17 @@ def clothes_evidence(source: Source, poses: Tensor) -> Evidence:
 
 @torch.no_grad()
 def wears_atlas(textures: Tensor, seen: Tensor, photo: Photo) -> Tensor:
-    """Does the photo show the clothes that the atlas holds? bool [B].
+    """Does the photo show the clothes that the atlas holds? bool [B]; false where that cannot be told."""
+    return apart_in_clothes(textures, seen, photo) < _SAME_CLOTHES
 
-    Compares garment pixels of the photo with the texels seen for them (median absolute difference); false where
-    fewer than a handful of pixels can be compared.
-    """
+
+@torch.no_grad()
+def apart_in_clothes(textures: Tensor, seen: Tensor, photo: Photo) -> Tensor:
+    """Median absolute difference between garment pixels of the photo and the texels seen for them: [B], NaN where
+    fewer than a handful of pixels can be compared."""
     looked_up = sample_atlas(torch.cat((textures, seen), 2), photo.poses)
     garments = torch.tensor(GARMENT_PARTS, device=photo.poses.device)[None, :, None, None]
     comparable = (photo.poses[:, 0:1] == garments).any(1) & (looked_up[:, 3] > 0.99) & (photo.mattes[:, 0] > 0.5)
     apart = (looked_up[:, :3] - photo.images).abs().mean(1)
     median = torch.where(comparable, apart, torch.nan).flatten(1).nanmedian(1).values
-    return (comparable.flatten(1).sum(1) >= _LEAST_PIXELS) & (median < _SAME_CLOTHES)
+    return torch.where(comparable.flatten(1).sum(1) >= _LEAST_PIXELS, median, torch.nan)

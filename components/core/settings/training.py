@@ -16,8 +16,6 @@ class LossWeights(Section):
     """Absolute difference inside the person."""
     head: float = Field(2.0, ge=1)
     """How much more a pixel of the head counts than one of the body in the absolute difference."""
-    light: float = Field(1.0, ge=0)
-    """Brightness and tint of the head that is copied from the source, before anything is painted (`warp` only)."""
     detail: float = Field(8.0, ge=0)
     """Difference in the strength of edges, wherever exactly they are."""
     perceptual: float = Field(4.0, ge=0)
@@ -45,7 +43,7 @@ class TrainSettings(Section):
 
     generator: Literal["paper", "warp"] = "warp"
     """paper: appearance through ANet's vector alone; warp: also the source texture sampled at the target pose."""
-    steps: int = Field(410, ge=1)
+    steps: int = Field(500, ge=1)
     """Optimiser steps of the generator."""
     batch: int = Field(8, ge=1)
     """Pairs per step (all processes together)."""

@@ -12,7 +12,7 @@ from components.core.networks.warp import sample_atlas
 from components.core.people import PeopleDataset
 from components.core.sources import merge
 from components.train.augment import prepare, random_backgrounds
-from components.train.batches import Batches, brighter, same_outfit
+from components.train.batches import Batches, same_outfit
 
 MakePeople = Callable[..., tuple[Path, Path]]
 
@@ -139,31 +139,6 @@ def test_one_colour_change_holds_for_atlas_photos_and_answer(make_people: MakePe
     assert known.sum() > 1000
     assert (atlas[:, :3] - batch.photos).abs()[known].median() < 0.06
     assert batch.photos.abs().max() <= 1 and batch.source.textures.abs().max() <= 1
-
-
-def test_how_much_brighter_the_answers_head_is(make_people: MakePeople) -> None:
-    person = batches(make_people()).photos[0]
-    same = brighter(person.texture, person.seen, person)
-    assert np.abs(same).max() < 0.03
-    darker = brighter((person.texture * 0.7).astype(np.uint8), person.seen, person)
-    assert np.abs(darker - same + np.log(0.7)).max() < 0.04
-    headless = person.seen.copy()
-    headless[22:] = False
-    assert np.isnan(brighter(person.texture, headless, person)).all()
-
-
-def test_light_is_told_by_the_unchanged_face_in_the_answers_clothes(make_people: MakePeople) -> None:
-    sampled = batches(make_people(), reconstruction=0.0, batch=8)
-    slots, people = sampled.slots(0), sampled.photos
-    batch = prepare(sampled.examples(slots), torch.device("cpu"), augment=True)
-    assert batch.light.wanted.shape == (8, 3) and batch.light.wanted.isfinite().all()
-    for k, slot in enumerate(slots):
-        for parts, index in ((BODY_PARTS, slot.face), (GARMENT_PARTS, slot.target)):
-            tiles = [part - 1 for part in parts]
-            seen = people[index].seen[tiles]
-            assert np.array_equal(batch.light.seen[k, tiles, 0].numpy() > 0, seen)
-            colours = ((batch.light.textures[k, tiles].permute(0, 2, 3, 1) + 1) * 127.5).numpy()
-            assert np.abs(colours[seen] - people[index].texture[tiles][seen]).max() < 0.01
 
 
 def test_what_is_the_answers_own_is_hidden_more(make_people: MakePeople) -> None:

@@ -54,17 +54,6 @@ def test_the_head_weighs_more_and_the_hair_with_it() -> None:
     assert torch.equal(losses.emphasis(poses, 1.0), torch.ones(1, 1, 64, 64))
 
 
-def test_light_compares_logarithms_where_there_is_something_to_compare() -> None:
-    factors = torch.tensor([[2.0, 2.0, 2.0], [1.0, 1.0, 1.0]], requires_grad=True)
-    wanted = torch.tensor([[0.0, math.log(2), math.log(4)], [math.nan] * 3])
-    value = losses.light(factors, wanted)
-    assert value.item() == pytest.approx(2 * math.log(2) / 3)
-    value.backward()
-    assert factors.grad is not None and factors.grad.isfinite().all()
-    assert factors.grad[0, 0] > 0 > factors.grad[0, 2] and not factors.grad[1].any()
-    assert losses.light(factors, torch.full((2, 3), math.nan)).item() == 0
-
-
 def test_detail_is_about_how_crisp_not_where() -> None:
     torch.manual_seed(0)
     real, matte = torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64)

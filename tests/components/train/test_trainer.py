@@ -14,7 +14,7 @@ from components.core.identities import Identities
 from components.core.people import PeopleDataset
 from components.core.settings import TrainSettings
 from components.train import losses
-from components.train.augment import Batch, Light, prepare
+from components.train.augment import Batch, prepare
 from components.train.batches import Batches
 from components.train.diff_augment import diff_augment
 from components.train.trainer import Trainer
@@ -55,7 +55,6 @@ def test_accumulated_parts_add_up_to_the_whole_batch(batch: Batch) -> None:
     """Twice the same two examples: each part's losses are the whole's, and so must the gradients be."""
     one = batch.parts(2)[0]
     twice = Batch(*(torch.cat((plane, plane)) if isinstance(plane, torch.Tensor) else plane for plane in one))
-    twice = twice._replace(light=Light(*(torch.cat((plane, plane)) for plane in one.light)))
     source = one.source.__class__(
         torch.cat((one.source.textures,) * 2), torch.cat((one.source.seen,) * 2),
         *(photo.__class__(*(torch.cat((plane, plane)) for plane in (photo.images, photo.mattes, photo.poses)))
@@ -84,7 +83,7 @@ def test_accumulation_holds_for_the_judges_too(batch: Batch) -> None:
 
 @pytest.mark.parametrize("generator", ["paper", "warp"])
 def test_path_length_comes_every_few_steps_and_reaches_the_painter(generator: str, batch: Batch) -> None:
-    weights = {"path": 2.0, "path_every": 2, "l1": 0, "matte": 0, "detail": 0, "light": 0, "gan": 0, "patch": 0}
+    weights = {"path": 2.0, "path_every": 2, "l1": 0, "matte": 0, "detail": 0, "gan": 0, "patch": 0}
     mine = trainer(generator=generator, weights=weights)
     before = mine.generator.gnet.up[0].conv0.conv.weight.clone()
     assert "path" in mine.step(0, batch)

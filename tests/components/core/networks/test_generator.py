@@ -156,9 +156,9 @@ def test_other_files_are_refused_by_name(reposer: Reposer, tmp_path: Path) -> No
         Reposer.load(path)
     weights = {name: value.contiguous() for name, value in reposer.network.state_dict().items()}
     save_file(weights, path, {"format": "photoshoot.model/0"})
-    with pytest.raises(DataError, match=r"safetensors: format photoshoot.model/0, expected photoshoot.model/2"):
+    with pytest.raises(DataError, match=r"safetensors: format photoshoot.model/0, expected photoshoot.model/3"):
         Reposer.load(path)
-    save_file({"x": torch.zeros(1)}, path, {"format": "photoshoot.model/2", "resolution": "64", "texel": "8",
+    save_file({"x": torch.zeros(1)}, path, {"format": "photoshoot.model/3", "resolution": "64", "texel": "8",
                                             "settings": reposer.settings.model_dump_json()})
     with pytest.raises(DataError, match="not a complete model"):
         Reposer.load(path)

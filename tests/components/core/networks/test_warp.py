@@ -13,6 +13,7 @@ from components.core.networks import warp
 from components.core.networks.warp import Photo, Source
 
 Figure = Callable[..., Tensor]
+MakeSource = Callable[..., Source]
 _SHARED_FIXTURE = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
@@ -170,7 +171,7 @@ def _painted(parts: dict[int, tuple[float, float, float]], texel: int = 16) -> t
 SKIN, HAIR, SHIRT = (0.4, 0.1, -0.1), (-0.8, -0.9, -0.9), (-0.5, 0.0, 0.8)
 
 
-def test_skin_is_what_the_lower_face_shows() -> None:
+def test_skin_is_what_the_cheeks_show() -> None:
     colours, seen = _painted({23: HAIR, 24: HAIR, 2: SHIRT, 3: (0.9, 0.9, 0.9)})
     colours[:, 22, :, 6:12, 11:] = torch.tensor(SKIN)[:, None, None]  # U > 0.7, V within 0.25..0.6
     colours[:, 23, :, 6:12, :5] = torch.tensor(SKIN)[:, None, None]
@@ -211,3 +212,27 @@ def test_the_first_guess_is_the_atlas_on_the_body_and_the_photo_beside_it(figure
     assert torch.allclose(guess[0, :, 5, 30], torch.tensor(HAIR), atol=0.1)
     far = guess[0, :, 60, 32]  # below the legs: what is near, not black and not white
     assert (far - torch.tensor(SHIRT)).abs().max() < 0.5
+
+
+def test_a_hand_of_which_a_speck_was_seen_has_the_colour_of_skin_elsewhere(source: MakeSource) -> None:
+    mine = source(1, texel=16)
+    skin = torch.tensor([0.7, 0.5, 0.4])[:, None, None] * 2 - 1
+    textures, seen = torch.full_like(mine.textures, -0.9), torch.ones_like(mine.seen)
+    textures[:, [14, 22, 23]] = skin
+    seen[:, 2:4] = 0
+    seen[:, 2, :, 3, 3] = 1  # dark, in the shade of a sleeve
+    hand = warp.complete(textures * seen, seen)[0][0, 2]
+    assert torch.equal(hand[:, 3, 3], torch.full((3,), -0.9))
+    assert (hand[:, 8:, 8:] - skin).abs().max() < 0.15
+
+
+def test_skin_is_found_beside_the_clothes_and_a_grey_shirt_is_not_skin(source: MakeSource) -> None:
+    mine = source(1, texel=16)
+    face = torch.tensor([0.7, 0.5, 0.4])[:, None, None] * 2 - 1
+    textures = torch.full_like(mine.textures, 0.1)
+    textures[:, [22, 23]] = face
+    textures[:, [18, 19]] = (face + 1) * 0.8 - 1
+    colour, found = warp.bare_skin(textures, mine.seen)
+    assert found.item() == 1 and torch.allclose(colour[0], (face[:, 0, 0] + 1) * 0.8 - 1, atol=0.03)
+    textures[:, [18, 19]] = 0.1
+    assert torch.allclose(warp.bare_skin(textures, mine.seen)[0][0], face[:, 0, 0], atol=0.03)
