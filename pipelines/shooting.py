@@ -6,17 +6,35 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.core.errors import InputError
 from components.core.registry import GENERATOR, PREPROCESS, Versions
 from components.core.settings import PreprocessSettings
 from pipelines.home import Home
 
 if TYPE_CHECKING:
-    from components.shoot.generate import ShootSummary, Sitter
+    from components.core.sitters import Sitter
+    from components.shoot.generate import ShootSummary
 
 
-def shoot_with_version(home: Home, model_name: str, version: str, sitter: Sitter, poses: Sequence[Path], out: Path,
-                       background: Path | None = None) -> ShootSummary:
-    """Paint `sitter` in every pose with a registered version (a number, or an alias such as champion).
+def sitters(photos: Sequence[Path], iuvs: Sequence[Path], mattes: Sequence[Path] = ()) -> list[Sitter]:
+    """A person's photos, their pose maps and, where there are any, mattes, the first with the first and so on.
+
+    Raises `InputError` where their numbers differ.
+    """
+    from components.core.sitters import Sitter
+
+    for what, option, files in (("pose maps", "--iuv", iuvs), ("mattes", "--matte", mattes)):
+        if len(files) != len(photos) and (files or option == "--iuv"):
+            raise InputError(f"{len(photos)} photos, but {len(files)} {what}",
+                             remedy=f"give {option} once for each --photo, in the same order")
+    own: Sequence[Path | None] = mattes or [None] * len(photos)
+    return [Sitter(*files) for files in zip(photos, iuvs, own, strict=True)]
+
+
+def shoot_with_version(home: Home, model_name: str, version: str, sitter: Sitter | Sequence[Sitter],
+                       poses: Sequence[Path], out: Path, background: Path | None = None) -> ShootSummary:
+    """Paint the person of one or several photos in every pose with a registered version (a number, or an alias such as
+    champion).
 
     Raises `InputError` when there is no such version, or for pictures that cannot be used.
     """

@@ -1,9 +1,10 @@
-"""Distances between pictures, and what is seen in them, by small networks that ship with the package.
+"""Distances between pictures, and what is seen in them, by small networks that ship with the package, or by
+published ones.
 
 `PerceptualDistance` compares two pictures layer by layer (the form of LPIPS: Zhang et al., arXiv 1801.03924,
-section 3, with equal weights and this project's own network; it is not LPIPS). `Features` describes a picture for
-Fréchet and kernel distances between sets, by the own network or by Inception. `BodyParts` finds body parts. Figures of
-one network compare only with its own.
+section 3, with equal weights and this project's own network or VGG; it is not LPIPS). `Features` describes a picture
+for Fréchet and kernel distances between sets, by the own network or by Inception. `BodyParts` finds body parts. Figures
+of one network compare only with its own.
 """
 
 from __future__ import annotations
@@ -18,22 +19,33 @@ from components.core.errors import SettingsError
 from components.core.known_weights import known_weights
 from components.core.networks.builtin import FeatureNet, PartsNet, PerceptualNet
 from components.core.networks.inception import DIM, Inception, resized_cleanly
+from components.core.networks.vgg import Vgg, VggName, load_vgg
 from components.core.weights import load_network
 
 INCEPTION = "inception-2015-12-05"
 
 
 class PerceptualDistance(nn.Module):
-    """How different two pictures look: 0 for the same, about 1 for two unrelated photos.
+    """How different two pictures look: 0 for the same, in the order of 1 for two unrelated photos.
 
-    At each of four layers the channels are scaled to unit length, the squared difference is averaged over space, and
-    the layers are summed. Frozen; differentiable with respect to both pictures. `name` is "builtin-perceptual".
+    At each of several layers the channels are scaled to unit length, the squared difference is averaged over space,
+    and the layers are summed. The same form for every network, so that a loss weight means nearly the same with each:
+    plain differences of VGG's features, which grow from layer to layer, would have to be weighed layer by layer.
+    builtin: four layers, scaled so that unrelated photos are 1 apart; vgg16, vgg19: four and five, equally weighted, so
+    that the sum lies in 0..2. Frozen; differentiable with respect to both pictures. `name` is "builtin-perceptual",
+    "vgg16" or "vgg19".
+
+    Raises `SettingsError` for another name, and what `known_weights` raises where VGG's weights are not to be had.
     """
 
     def __init__(self, name: str = "builtin") -> None:
         super().__init__()
-        self.name = _full_name(name, "builtin-perceptual")
-        self.network = cast(PerceptualNet, load_network(self.name))
+        self.network: PerceptualNet | Vgg
+        if name in ("vgg16", "vgg19"):
+            self.name, self.network = name, load_vgg(cast(VggName, name))
+        else:
+            self.name = _full_name(name, "builtin-perceptual")
+            self.network = cast(PerceptualNet, load_network(self.name))
 
     def forward(self, x: Tensor, y: Tensor, mask: Tensor | None = None, of: Tensor | None = None) -> Tensor:
         """[B, 3, H, W] twice, in [-1, 1], H and W at least 16 -> distances [B].
@@ -116,7 +128,7 @@ def part_agreement(found: Tensor, wanted: Tensor) -> Tensor:
 _MERGED = (0, 1, 2, 3, 4, 5, 6, 7, 8, 7, 8, 11, 12, 11, 12, 15, 16, 15, 16, 19, 20, 19, 20, 23, 24)
 
 
-def layered_distance(network: PerceptualNet, x: Tensor, y: Tensor, mask: Tensor | None = None,
+def layered_distance(network: PerceptualNet | Vgg, x: Tensor, y: Tensor, mask: Tensor | None = None,
                      of: Tensor | None = None) -> Tensor:
     """`PerceptualDistance` with a network at hand: [B, 3, H, W] twice, mask [B, 1, H, W] or None -> [B]."""
     total = x.new_zeros(len(x))

@@ -37,6 +37,7 @@ class KnownWeights:
     """The first digits of it, where no more is published."""
 
 
+_TORCHVISION = "BSD-3-Clause, as torchvision; the photos it was trained on have ImageNet's terms"
 KNOWN: dict[str, KnownWeights] = {
     "vggface2": KnownWeights(
         "20180402-114759-vggface2.pt", "281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
@@ -46,6 +47,12 @@ KNOWN: dict[str, KnownWeights] = {
         "pt_inception-2015-12-05-6726825d.pth", "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
         "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
         "Apache-2.0"),
+    "vgg16": KnownWeights(
+        "vgg16-397923af.pth", "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+        "https://download.pytorch.org/models/vgg16-397923af.pth", _TORCHVISION),
+    "vgg19": KnownWeights(
+        "vgg19-dcbb9e9d.pth", "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
+        "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", _TORCHVISION),
 }
 
 

@@ -6,7 +6,9 @@ package. Nothing here imports it.
 
 from __future__ import annotations
 
+import base64
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +16,22 @@ import mlflow.models
 import mlflow.pyfunc
 import pandas as pd
 
+from components.core.errors import InputError
 from components.core.images import encode_png, read_photo
-from components.core.iuv import read_iuv
-from components.core.matte import read_matte
 from components.core.networks.generator import Reposer
-from components.core.person import person_from_photo, pose_crop
 from components.core.settings import PreprocessSettings
 from components.core.shooting import shoot
+from components.core.sitters import Sitter, cut_out, target_pose
 
 
 class PhotoshootModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,misc]  # mlflow.pyfunc is untyped
     """Re-pose people, a row each.
 
     Columns, each the bytes of an image file: `source_photo` and `source_pose`, its DensePose map (RGB = (I, U, V), or
-    (V, U, I)); `target_pose`, the pose map to imitate; optionally `source_matte` and `background`. Column out:
-    `image`, PNG bytes.
+    (V, U, I)); `target_pose`, the pose map to imitate; optionally `source_matte` and `background`. Further photos of
+    the person, in any order: `more_photos` and `more_poses`, lists of as many image files (none or an empty list where
+    a row has no more), optionally `more_mattes`. In JSON, where a picture is base64, so are those in lists. Column
+    out: `image`, PNG bytes.
     """
 
     def load_context(self, context: Any) -> None:
@@ -42,15 +45,13 @@ class PhotoshootModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,m
         return pd.DataFrame({"image": [self._paint(row) for row in model_input.to_dict("records")]})
 
     def _paint(self, row: dict[str, Any]) -> bytes:
-        most = self._settings.max_megapixels
         with tempfile.TemporaryDirectory() as name:
             files = _files(row, Path(name))
-            photo = read_photo(files["source_photo"], most)
-            size = photo.shape[0], photo.shape[1]
-            matte = read_matte(files["source_matte"], size, most) if "source_matte" in files else None
-            wall = read_photo(files["background"], most) if "background" in files else None
-            person = person_from_photo(photo, read_iuv(files["source_pose"], size).planes, self._settings, matte)
-            pose = pose_crop(read_iuv(files["target_pose"]).planes, self._settings)
+            sitters = [Sitter(files["source_photo"], files["source_pose"], files.get("source_matte")),
+                       *_more(row, Path(name))]
+            wall = read_photo(files["background"], self._settings.max_megapixels) if "background" in files else None
+            person = [cut_out(sitter, self._settings) for sitter in sitters]
+            pose = target_pose(files["target_pose"], self._settings)
         return encode_png(shoot(self._reposer, person, [pose], wall).images[0])
 
 
@@ -63,6 +64,24 @@ def _files(row: dict[str, Any], folder: Path) -> dict[str, Path]:
             files[column] = folder / column
             files[column].write_bytes(data)
     return files
+
+
+def _more(row: dict[str, Any], folder: Path) -> list[Sitter]:
+    """The row's further photos as files ``more_photos-0`` and so on. Raises `InputError` where numbers differ."""
+    columns: list[list[Path]] = []
+    for column in ("more_photos", "more_poses", "more_mattes"):
+        pictures = row.get(column)
+        found = [] if pictures is None or isinstance(pictures, float) else list(pictures)
+        columns.append([folder / f"{column}-{number}" for number in range(len(found))])
+        for path, data in zip(columns[-1], found, strict=True):
+            # Inside a list MLflow's server leaves base64 as it came.
+            path.write_bytes(base64.b64decode(data) if isinstance(data, str) else bytes(data))
+    photos, poses, mattes = columns
+    if len(photos) != len(poses) or len(mattes) not in (0, len(photos)):
+        raise InputError(f"{len(photos)} more_photos, {len(poses)} more_poses, {len(mattes)} more_mattes",
+                         remedy="give one pose map, and one matte or none at all, for each photo, in the same order")
+    own: Sequence[Path | None] = mattes or [None] * len(photos)
+    return [Sitter(*files) for files in zip(photos, poses, own, strict=True)]
 
 
 mlflow.models.set_model(PhotoshootModel())

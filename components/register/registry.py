@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.core.registry import EXAMPLE, GENERATOR, LINEAGE, PREPROCESS, Versions, mlflow_errors
+from components.core.registry import EXAMPLE, GENERATOR, LINEAGE, PREPROCESS, Versions
 from components.core.tracking import TRACKING_URI
+from components.core.tracking_errors import tracking_errors
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -58,7 +59,7 @@ class Registry(Versions):
         import mlflow
         import mlflow.pyfunc
 
-        with mlflow_errors(self.uri), _fluent(self.uri), tempfile.TemporaryDirectory() as folder:
+        with tracking_errors(self.uri, refusals=True), _fluent(self.uri), tempfile.TemporaryDirectory() as folder:
             artifacts = files.lay_out(Path(folder))
             with mlflow.start_run(run_id=run_id, run_name=None if run_id else "register"):
                 logged = mlflow.pyfunc.log_model(
@@ -73,7 +74,7 @@ class Registry(Versions):
 
     def describe(self, version: str, description: str, tags: Mapping[str, str], stale: str = "") -> None:
         """Set a version's description (Markdown) and tags; tags that start with `stale` and are not among them go."""
-        with mlflow_errors(self.uri):
+        with tracking_errors(self.uri, refusals=True):
             self._client.update_model_version(self.name, version, description=description)
             self.tag(version, tags)
             for key in self.get(version).tags:
@@ -82,7 +83,7 @@ class Registry(Versions):
 
     def tag(self, version: str, tags: Mapping[str, str]) -> None:
         """Set tags of a version."""
-        with mlflow_errors(self.uri):
+        with tracking_errors(self.uri, refusals=True):
             for key, value in tags.items():
                 self._client.set_model_version_tag(self.name, version, key, value[:_LONGEST_TAG])
 
@@ -94,28 +95,32 @@ class Registry(Versions):
             yield
             outcome = "passed"
         finally:
-            with mlflow_errors(self.uri):
+            with tracking_errors(self.uri, refusals=True):
                 self._client.set_model_version_tag(self.name, version, "tried", outcome)
 
     def point(self, alias: str, version: str) -> None:
         """Move an alias to a version. The champion's is moved by `components.register.promotion` alone."""
-        with mlflow_errors(self.uri):
+        with tracking_errors(self.uri, refusals=True):
             self._client.set_registered_model_alias(self.name, alias, version)
 
     def keep(self, run_id: str, file: Path) -> None:
         """Store a file with a run."""
-        with mlflow_errors(self.uri):
+        with tracking_errors(self.uri, refusals=True):
             self._client.log_artifact(run_id, str(file))
 
 
 def signature() -> ModelSignature:
-    """What the registered model takes and gives: columns of image files' bytes."""
+    """What the registered model takes and gives: columns of image files' bytes, lists of them for further photos."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import AnyType
 
     required = [ColSpec(DataType.binary, name) for name in ("source_photo", "source_pose", "target_pose")]
     optional = [ColSpec(DataType.binary, name, required=False) for name in ("source_matte", "background")]
-    return ModelSignature(Schema([*required, *optional]), Schema([ColSpec(DataType.binary, "image")]))
+    # Lists of files' bytes. Not an array of binaries: MLflow 3.17 cuts the zero bytes off the end of those.
+    anything = AnyType()  # type: ignore[no-untyped-call]  # untyped in mlflow
+    more = [ColSpec(anything, name, required=False) for name in ("more_photos", "more_poses", "more_mattes")]
+    return ModelSignature(Schema([*required, *optional, *more]), Schema([ColSpec(DataType.binary, "image")]))
 
 
 def _requirement() -> str:

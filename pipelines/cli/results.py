@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -16,29 +15,32 @@ from pipelines.cli.app import (
     OutOption,
     app,
     finish,
+    succeeded,
 )
 from pipelines.display import errors, table
 
 
 @app.command(rich_help_panel=RESULTS)
 def shoot(
-    photo: Annotated[Path, typer.Option("--photo", help="Photo of the person.")],
-    iuv: Annotated[Path, typer.Option("--iuv", help="The photo's DensePose map.")],
+    photo: Annotated[list[Path], typer.Option("--photo", help="Photo of the person; may be given several times.")],
+    iuv: Annotated[list[Path], typer.Option("--iuv", help="The photo's DensePose map; one for each photo, in order.")],
     pose: Annotated[list[Path], typer.Option("--pose", help="Pose map to imitate; may be given several times.")],
     out: OutOption,
-    matte: Annotated[Path | None, typer.Option("--matte", help="The photo's matte, if there is one.")] = None,
+    matte: Annotated[
+        list[Path] | None, typer.Option("--matte", help="The photo's matte, if there is one; then one for each photo.")
+    ] = None,
     background: Annotated[Path | None, typer.Option("--background", help="Picture to stand before.")] = None,
     version: Annotated[str, typer.Option("--version", help="Version number or alias.")] = "champion",
     model_name: Annotated[str, typer.Option("--model-name")] = "photoshoot",
     home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
 ) -> None:
-    """Paint a person in other poses with a registered version."""
-    from components.shoot.generate import Sitter
+    """Paint a person in other poses with a registered version. Several photos of the person show more of them: what
+    each shows is put together, and the one that fits a pose best gives face and hair."""
     from pipelines.home import Home
-    from pipelines.shooting import shoot_with_version
+    from pipelines.shooting import shoot_with_version, sitters
 
-    sitter = Sitter(photo, iuv, matte)
-    summary = shoot_with_version(Home.found(home), model_name, version, sitter, pose, out, background)
+    person = sitters(photo, iuv, matte or [])
+    summary = shoot_with_version(Home.found(home), model_name, version, person, pose, out, background)
     finish("shoot", summary, out, as_json)
 
 
@@ -65,7 +67,7 @@ def compare(
     comparison, found = compare_runs(place, runs or [], model_name, ui_address)
     page = write_page(comparison, found, (out or default_path(place, found)).absolute())
     if as_json:
-        print(json.dumps({"status": "succeeded", **comparison.to_json(), "page": str(page)}))
+        succeeded(**comparison.to_json(), page=str(page))
         return
     table("Runs", ("", *comparison.runs), comparison.rows())
     for note in (*comparison.legend(), *comparison.notes):

@@ -23,6 +23,10 @@ def wanted_weights(settings: Settings) -> list[str]:
     names = [name for name in (settings.cluster.embedder, settings.evaluate.embedder) if name in KNOWN]
     if settings.evaluate.features == "inception":
         names.append(INCEPTION)
+    # A search tries weights above 0 whatever the settings say.
+    weights, searched = settings.train.weights, settings.tune.enabled
+    losses = {settings.train.perceptual: weights.perceptual, settings.train.face: weights.face}
+    names += [name for name, weight in losses.items() if name in KNOWN and (weight > 0 or searched)]
     return list(dict.fromkeys(names))
 
 

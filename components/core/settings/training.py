@@ -76,10 +76,11 @@ class TrainSettings(Section):
     """Compile PNet and GNet with torch.compile: a slower start, then faster steps; needs a C++ compiler."""
     weights: LossWeights = LossWeights()
     """Loss weights."""
-    perceptual: Literal["builtin"] = "builtin"
-    """Network of the perceptual loss."""
-    face: Literal["auto", "builtin", "dlib"] = "auto"
-    """Network of the face loss. auto: `builtin` for synthetic people, `dlib` for photos."""
+    perceptual: Literal["builtin", "vgg16", "vgg19"] = "builtin"
+    """Network of the perceptual loss; those that do not ship are fetched by name."""
+    face: Literal["auto", "builtin", "dlib", "vggface2"] = "auto"
+    """Network of the face loss; vggface2 is fetched by name. auto: `builtin` for synthetic people, `dlib` for
+    photos."""
     log_every: int = Field(20, ge=1)
     """Steps between logged losses."""
     sample_every: int = Field(150, ge=1)
