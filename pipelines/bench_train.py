@@ -103,8 +103,9 @@ training. Operations are those that torch's counter knows: convolutions and matr
 Share of a step with the GAN by kind of operation, by torch's profiler.
 
 {head}{where}
-What is missing to the peak is mostly passes over memory, element by element: modulation, noise, bias, leaky ReLU and
-skips around every convolution, and their gradients.{"" if cuda else _NO_GPU}
+Two things are missing to the peak: passes over memory, element by element (modulation, noise, bias, leaky ReLU and
+skips around every convolution, the perceptual distance, and their gradients), and what convolutions of few channels
+at full resolution lose.{"" if cuda else _NO_GPU}
 """
 
 

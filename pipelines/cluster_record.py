@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from components.core import tracking
-from components.core.errors import MachineError
 from components.core.settings import Settings
+from components.core.tracking_errors import tracking_errors
 from pipelines.runs import ERROR_TAG, RUN_TAG, prices_of, run_cost, settle
 
 KFP_RUN, KFP_LINK = "photoshoot.kubeflow_run", "photoshoot.kubeflow_link"
@@ -88,14 +88,8 @@ def _find(mlflow: Any, kfp_run: str) -> Any:
 @contextmanager
 def _mlflow() -> Iterator[Any]:
     """A client of the server that the environment names, or None; its errors in one line."""
-    uri = os.environ.get(tracking.TRACKING_URI)
-    if not uri:
+    if not os.environ.get(tracking.TRACKING_URI):
         yield None
         return
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield tracking.client(uri)
-    except MlflowException as error:
-        raise MachineError(f"MLflow at {uri}: {' '.join(str(error).split())[:200]}",
-                           remedy="is the port-forward running, are user and password right?") from None
+    with tracking_errors(refusals=True):
+        yield tracking.client()

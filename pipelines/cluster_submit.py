@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
 import tempfile
 import time
@@ -16,6 +14,7 @@ import kfp_server_api
 import yaml
 
 from components.core import tracking
+from components.core.digest import json_digest
 from components.core.errors import InputError, MachineError
 from components.core.settings import Settings
 from components.core.storage import is_remote, open_location
@@ -138,7 +137,7 @@ def fingerprint(photos: str | None) -> str | None:
         return None  # the steps' account may read what this one may not
     if not stamps:
         raise InputError(f"{photos}: no files there", remedy="give --photos a gs:// prefix of photos")
-    return hashlib.sha256(json.dumps(stamps, sort_keys=True).encode()).hexdigest()
+    return json_digest(stamps)
 
 
 def compiled(order: Order, digest: str | None) -> list[dict[str, Any]]:
@@ -209,7 +208,7 @@ def _source(server: Server, order: Order, documents: Sequence[dict[str, Any]]) -
 
 def _uploaded(server: Server, name: str, documents: Sequence[dict[str, Any]]) -> tuple[str, str]:
     """Ids of the pipeline and of its version with this content, uploaded unless it is there."""
-    tag = hashlib.sha256(json.dumps(documents, sort_keys=True).encode()).hexdigest()[:_TAG_LETTERS]
+    tag = json_digest(documents)[:_TAG_LETTERS]
     with tempfile.TemporaryDirectory() as folder, server.errors(f"pipeline {name}"):
         path = Path(folder) / f"{tag}.yaml"
         path.write_text(yaml.safe_dump_all(documents, sort_keys=False), encoding="utf-8")

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from components.core.errors import MachineError
 from pipelines.steps import STEPS, step_of
 
 if TYPE_CHECKING:
@@ -64,15 +65,23 @@ class Trouble:
         return f"{self.step}: {self.text}"
 
 
-def core_api() -> CoreV1Api | None:
-    """A connection as this pod's account, else as the kubeconfig says; None where there is neither."""
+def core_api(context: str | None = None) -> CoreV1Api | None:
+    """A connection by a context of the kubeconfig; without one as this pod's account, else by the kubeconfig's current
+    context; None where there is neither. Raises `MachineError` when the kubeconfig has no such context."""
     from kubernetes import client, config
 
+    file = os.environ.get("KUBECONFIG")  # the library reads it when imported
+    if context is not None:
+        try:
+            return client.CoreV1Api(config.new_client_from_config(file, context))
+        except (config.ConfigException, OSError) as error:
+            raise MachineError(f"no context {context}: {error}",
+                               remedy="kubectl config get-contexts lists them") from None
     try:
         config.load_incluster_config()
     except config.ConfigException:
         try:
-            config.load_kube_config(config_file=os.environ.get("KUBECONFIG"))  # the library reads it when imported
+            config.load_kube_config(file)
         except (config.ConfigException, OSError):
             return None
     return client.CoreV1Api()

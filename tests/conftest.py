@@ -4,17 +4,13 @@ PostgreSQL server where its programs are installed."""
 from __future__ import annotations
 
 import os
-import shutil
-import signal
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import postgres_server
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -45,42 +41,10 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+def postgres() -> Iterator[Callable[[str], str]]:
     """postgres(name) makes an empty database on a server of our own; its SQLAlchemy URL."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not programs:
-        pytest.skip("no PostgreSQL server here: apt-get install postgresql")
-    folder = tmp_path_factory.mktemp("postgres")
-    # The server refuses to run as root.
-    user: list[str] = []
-    if os.geteuid() == 0:
-        user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-        for path in (folder, *folder.parents[:3]):
-            path.chmod(path.stat().st_mode | 0o055)
-        shutil.chown(folder, "nobody", "nogroup")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    data = folder / "data"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
-    subprocess.run([*user, programs[-1], "-D", data, "-A", "trust", "-U", "tester", "--no-sync"], check=True, **quiet)
-    server = subprocess.Popen([*user, programs[-1].with_name("postgres"), "-D", data, "-p", str(port), "-k", folder,
-                               "-h", "127.0.0.1", "-c", "fsync=off"], **quiet)
-    client = [programs[-1].with_name("psql"), "-h", "127.0.0.1", "-p", str(port), "-U", "tester", "-d", "postgres"]
-
-    def database(name: str) -> str:
-        subprocess.run([*client, "-c", f'CREATE DATABASE "{name}"'], check=True, **quiet)
-        return f"postgresql+psycopg://tester@127.0.0.1:{port}/{name}"
-
-    try:
-        deadline = time.monotonic() + 30
-        while subprocess.run([*client, "-c", "SELECT 1"], **quiet).returncode:
-            assert server.poll() is None and time.monotonic() < deadline, "PostgreSQL does not start"
-            time.sleep(0.1)
-        yield database
-    finally:
-        server.send_signal(signal.SIGINT)  # does not wait for clients that still hold a connection
-        server.wait(20)
+    with postgres_server() as server:
+        yield server.database
 
 
 @pytest.fixture(scope="session")

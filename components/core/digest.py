@@ -1,10 +1,12 @@
-"""Digests of files and code: how artifacts name what they were made from."""
+"""Digests of files, facts and code: how artifacts name what they were made from."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import components
 
@@ -16,6 +18,11 @@ def file_digest(path: Path) -> str:
     """sha256 of a file's content, hex; read piece by piece."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def json_digest(content: Any) -> str:
+    """sha256, hex, of what `json.dumps` can write; the order of keys does not matter, that of lists does."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def code_digest(*rooms: str) -> str:

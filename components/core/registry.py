@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.core.errors import DataError, InputError, MachineError
+from components.core.errors import DataError, InputError
 from components.core.tracking import TRACKING_URI, client
+from components.core.tracking_errors import tracking_errors
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -60,7 +61,7 @@ class Versions:
 
     def aliases(self) -> dict[str, str]:
         """Alias -> version number; empty when nothing was ever registered."""
-        with mlflow_errors(self.uri):
+        with tracking_errors(self.uri, refusals=True):
             try:
                 found = self._client.get_registered_model(self.name).aliases
             except Exception as error:
@@ -75,7 +76,7 @@ class Versions:
 
     def get(self, version: str) -> Version:
         """A version by number or alias. Raises `InputError` when there is none."""
-        with mlflow_errors(self.uri):
+        with tracking_errors(self.uri, refusals=True):
             try:
                 if version.isdigit():
                     return _version(self._client.get_model_version(self.name, version))
@@ -111,7 +112,7 @@ class Versions:
         """Every version registered under `name`, oldest first."""
         found: list[ModelVersion] = []
         token = None
-        with mlflow_errors(self.uri):
+        with tracking_errors(self.uri, refusals=True):
             while token is None or token:
                 page = self._client.search_model_versions(f"name = '{name}'", max_results=_PAGE, page_token=token)
                 found += page
@@ -124,19 +125,6 @@ def is_absent(error: Exception) -> bool:
     return getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST" or (
         # What MLflow answers for an alias that is not set.
         getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE" and "alias" in str(error))
-
-
-@contextmanager
-def mlflow_errors(uri: str) -> Iterator[None]:
-    """MLflow's own errors as a `MachineError` of one line with its address."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        raise MachineError(f"MLflow refused: {str(error).splitlines()[0]}", path=uri,
-                           remedy=f"check that {TRACKING_URI} points to a server or database that can be written"
-                           ) from error
 
 
 def _version(found: ModelVersion) -> Version:

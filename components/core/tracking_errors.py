@@ -12,21 +12,32 @@ _NO_SPACE = ("database or disk is full", "No space left on device", "could not e
 _NO_ANSWER = ("Max retries exceeded", "failed with exception", "too many 50", "Connection refused",
               "failed with error code 50", "server closed the connection", "database is locked")
 
+_LONGEST = 300
+
 
 @contextmanager
-def tracking_errors() -> Iterator[None]:
-    """Turn MLflow's errors over a full disk or a server that does not answer into a `MachineError`; pass others on."""
+def tracking_errors(uri: str | None = None, *, refusals: bool = False) -> Iterator[None]:
+    """Turn MLflow's errors over a full disk or a server that does not answer into a `MachineError`.
+
+    `uri` (default: the environment's) is the address that it names. With `refusals`, MLflow's other errors become one
+    too; without, they are passed on, because what a step records and MLflow does not take is the step's mistake.
+    """
     try:
         yield
     except Exception as error:
         # By name: MLflow takes seconds to import, and a step that records nothing does without it.
         if not type(error).__module__.startswith(("mlflow.", "sqlalchemy.")):
             raise
-        said, where = str(error), os.environ.get("MLFLOW_TRACKING_URI")
+        said, where = str(error), uri or os.environ.get("MLFLOW_TRACKING_URI")
         if any(words in said for words in _NO_SPACE):
             raise MachineError("no space left on the disk of MLflow's store", path=where,
                                remedy="free some space; the same command again goes on") from error
         if any(words in said for words in _NO_ANSWER):
-            raise MachineError("MLflow does not answer", path=where,
-                               remedy="see that it runs; the same command again goes on") from error
+            remedy = "see that it runs and can be reached from here; the same command again goes on"
+            raise MachineError("MLflow does not answer", path=where, remedy=remedy) from error
+        if refusals:
+            first = said.partition("\n")[0]
+            raise MachineError(f"MLflow refused: {first[:_LONGEST]}", path=where,
+                               remedy="check that MLFLOW_TRACKING_URI points to a server or database that can be "
+                                      "written, and user and password") from error
         raise

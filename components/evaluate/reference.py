@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -13,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.core.atomic import atomic_path
-from components.core.digest import code_digest
+from components.core.digest import code_digest, json_digest
 from components.evaluate.album import Album
 from components.evaluate.measure import Instruments, Reals, measure_reals
 
@@ -49,4 +47,4 @@ def _digest(people: Album, members: Mapping[str, npt.NDArray[np.int64]], instrum
     content = [FORMAT, people.people.digest, {name: group.tolist() for name, group in members.items()},
                instruments.features.name, instruments.embedder.name, instruments.body.name,
                code_digest("core", "evaluate")]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return json_digest(content)

@@ -21,7 +21,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from components.core.errors import InputError
-from components.core.registry import LEDGER_SUFFIX, Versions, mlflow_errors
+from components.core.registry import LEDGER_SUFFIX, Versions
+from components.core.tracking_errors import tracking_errors
 
 FORMAT = "photoshoot.ledger/1"
 _TAG = "photoshoot.entry"
@@ -153,7 +154,7 @@ class Ledger(Versions):
         """
         head = seen.head
         entry = replace(entry, after=head.number if head else 0, after_digest=head.digest if head else "")
-        with mlflow_errors(self.uri):
+        with tracking_errors(self.uri, refusals=True):
             self._make()
             self._write(entry)
         journal = self.read()

@@ -35,12 +35,12 @@ from components.train.distributed import Group, Share
 from components.train.loop import choose_device, embedder_of, examples_of, parts_of
 from components.train.trainer import Trainer
 
-_ROUNDS = 2
+_ROUNDS = 3
 _PEOPLE, _PHOTOS = 4, 3
 _KINDS = {
-    "convolution": ("aten::convolution_backward", "aten::mkldnn_convolution", "aten::_slow_conv2d_forward",
-                    "aten::mkldnn_convolution_backward", "aten::cudnn_convolution", "aten::thnn_conv2d",
-                    "aten::conv_depthwise3x3", "aten::slow_conv_transpose2d", "aten::slow_conv2d_forward"),
+    "convolution": ("aten::convolution_backward", "aten::_convolution", "aten::mkldnn_convolution",
+                    "aten::cudnn_convolution", "aten::_slow_conv2d", "aten::slow_conv", "aten::conv_depthwise3x3",
+                    "aten::_conv_depthwise2d"),
     "matrix product": ("aten::mm", "aten::addmm", "aten::bmm"),
     "sampling of images": ("aten::grid_sampler_2d", "aten::grid_sampler_2d_backward", "aten::upsample_bilinear2d",
                            "aten::upsample_bilinear2d_backward", "aten::gather", "aten::index",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -17,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from components.core import progress
 from components.core.atomic import atomic_path
-from components.core.digest import file_digest
+from components.core.digest import file_digest, json_digest
 from components.core.errors import PhotoshootError, SettingsError
 from components.core.faces import FaceEmbedder, load_embedder
 from components.core.features import PerceptualDistance
@@ -166,7 +165,7 @@ def _place(state: Path | str, digest: str) -> str:
 def training_digest(settings: TrainSettings, people: str, identities: str) -> str:
     """Names a training by all that decides its result; how often it logs or saves does not."""
     matters = settings.model_dump(mode="json", exclude=_DOES_NOT_MATTER)
-    return hashlib.sha256(json.dumps([matters, people, identities], sort_keys=True).encode()).hexdigest()
+    return json_digest([matters, people, identities])
 
 
 def choose_device(name: str) -> torch.device:

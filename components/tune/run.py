@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from optuna.study import Study
 
 from components.core import tracking
 from components.core.atomic import atomic_folder
+from components.core.digest import json_digest
 from components.core.errors import DataError, InputError
 from components.core.identities import Identities
 from components.core.people import PeopleDataset
@@ -79,7 +79,7 @@ def prepare(people: Path, identities: Path, out: Path, training: TrainSettings, 
     dataset, who = PeopleDataset.open(people), Identities.open(identities)
     content = [settings.model_dump(mode="json", exclude=_NOT_THE_STUDY),
                training.model_dump(mode="json", exclude=_NOT_THE_TRIAL), dataset.digest, who.digest]
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    digest = json_digest(content)
     name = settings.study or f"weights-{digest[:12]}"
     facts = {"people": dataset.digest, "identities": who.digest, "steps": settings.steps,
              "created_for": training.generator, RUN: getattr(recorder, "run_id", "")}

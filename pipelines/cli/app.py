@@ -62,6 +62,11 @@ def settings_from(preset_name: str, file: Path | None, changes: list[str] | None
     return pinned(settings.with_changes(changes or []))
 
 
+def succeeded(**values: Any) -> None:
+    """The one object that `--json` prints of a command that went well."""
+    print(json.dumps({"status": "succeeded", **values}, default=str))
+
+
 def finish(name: str, summary: Any, out: Path | None, as_json: bool, **more: Any) -> None:
     """Show a step's summary (a dataclass): as one JSON object, with `more` in it, or as a table and what was left out.
 
@@ -70,7 +75,7 @@ def finish(name: str, summary: Any, out: Path | None, as_json: bool, **more: Any
     values = asdict(summary)
     if as_json:
         written = {} if out is None else {"out": str(out)}
-        print(json.dumps({"status": "succeeded", **written, **values, **more}, default=str))
+        succeeded(**written, **values, **more)
         return
     shown = [(key, str(value)) for key, value in values.items() if not isinstance(value, (list, dict, tuple))]
     shown += [(key, f"{len(value)}") for key, value in values.items() if isinstance(value, (list, tuple)) and value]

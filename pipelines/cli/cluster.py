@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from components.core.errors import PhotoshootError
-from pipelines.cli.app import JsonOption, PresetOption, SetOption, SettingsOption, app, settings_from
+from pipelines.cli.app import JsonOption, PresetOption, SetOption, SettingsOption, app, settings_from, succeeded
 from pipelines.cli.cluster_options import (
     CLUSTER,
     ArgOption,
@@ -167,7 +167,7 @@ def show_runs(
     rows = [_row(server, run) for run in server.list_runs(last)]
     rows = [row for row in rows if status in (None, _ENDS.get(row["status"], "running"))]
     if as_json:
-        print(json.dumps({"status": "succeeded", "runs": rows}))
+        succeeded(runs=rows)
         return
     if not rows:
         errors.print("no runs" if status is None else f"no runs that are {status}")
@@ -203,7 +203,7 @@ def schedule_add(
                   experiment, pairs(args), root, upload)
     found = schedule(connect(host, namespace, auth, _QUICK_PATIENCE), order, cron)
     if as_json:
-        print(json.dumps({"status": "succeeded", "schedule_id": found}))
+        succeeded(schedule_id=found)
         return
     print(f"schedule {found}: `photoshoot schedule delete {found}` ends it")
 
@@ -218,7 +218,7 @@ def schedule_list(
              "cron": one.trigger.cron_schedule.cron if one.trigger and one.trigger.cron_schedule else ""}
             for one in found]
     if as_json:
-        print(json.dumps({"status": "succeeded", "schedules": rows}))
+        succeeded(schedules=rows)
         return
     if not rows:
         errors.print("no schedules: `photoshoot schedule add` makes one")

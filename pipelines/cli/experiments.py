@@ -18,6 +18,7 @@ from pipelines.cli.app import (
     SettingsOption,
     app,
     settings_from,
+    succeeded,
 )
 
 experiments = typer.Typer(help="Questions about the method itself, answered on people nobody trained on.",
@@ -49,12 +50,10 @@ def identity(
         recorder.artifact(written)
         recorder.artifact(out / page.PICTURE)
     if as_json:
-        import json
-
         rows = {kind: {row.name: {name: figure.to_json() for name, figure in row.figures.items()} for row in rows}
                 for kind, rows in findings.rows.items()}
         curves = {name: asdict(curve)["points"] for name, curve in findings.curves.items()}
-        print(json.dumps({"status": "succeeded", "page": str(written), "figures": rows, "curves": curves}))
+        succeeded(page=str(written), figures=rows, curves=curves)
         return
     figures = findings.rows["transfer"]
     table("identity recovered, held-out people", ("", ""),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.cli.app import STEP_BY_STEP, IdentitiesOption, JsonOption, app
+from pipelines.cli.app import STEP_BY_STEP, IdentitiesOption, JsonOption, app, succeeded
 from pipelines.display import table
 
 if TYPE_CHECKING:
@@ -36,12 +35,11 @@ def list_(folder: IdentitiesOption, overrides: OverridesOption = None, as_json: 
     hand = _open(folder, overrides)
     found, aside = hand.identities(), hand.set_aside()
     if as_json:
-        print(json.dumps({
-            "status": "succeeded", "identities": [asdict(one) for one in found],
-            "set_aside": [{"photo": one.photo, "person": one.person_id, "reason": one.reason} for one in aside],
-            "decisions": [{"what": one.what, "when": one.when} for one in hand.decisions],
-            "overrides": str(hand.overrides),
-        }))
+        succeeded(
+            identities=[asdict(one) for one in found],
+            set_aside=[{"photo": one.photo, "person": one.person_id, "reason": one.reason} for one in aside],
+            decisions=[{"what": one.what, "when": one.when} for one in hand.decisions],
+            overrides=str(hand.overrides))
         return
     table(f"{len(found)} identities, {len(aside)} photos set aside",
           ("identity", "photos", "split", "confidence", "most doubtful"),
@@ -64,7 +62,7 @@ def show(
 
     count = draw_identity(folder, name, out, people, photos)
     if as_json:
-        print(json.dumps({"status": "succeeded", "identity": name, "photos": count, "out": str(out)}))
+        succeeded(identity=name, photos=count, out=str(out))
         return
     print(f"{count} photos of {name}: {out}")
 
@@ -119,7 +117,7 @@ def undo(folder: IdentitiesOption, overrides: OverridesOption = None, as_json: J
     hand = _open(folder, overrides)
     decision = hand.undo()
     if as_json:
-        print(json.dumps({"status": "succeeded", "undone": decision.what, "overrides": str(hand.overrides)}))
+        succeeded(undone=decision.what, overrides=str(hand.overrides))
         return
     print(f"undone: {decision.what}")
 
@@ -132,8 +130,7 @@ def _open(folder: Path, overrides: str | None) -> ByHand:
 
 def _decided(hand: ByHand, decision: Decision, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"status": "succeeded", "decision": decision.what, "overrides": str(hand.overrides),
-                          "decisions": len(hand.decisions)}))
+        succeeded(decision=decision.what, overrides=str(hand.overrides), decisions=len(hand.decisions))
         return
     print(f"decided: {decision.what}")
     print(f"for later runs: --set cluster.overrides={hand.overrides}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +25,7 @@ from pipelines.cli.app import (
     app,
     finish,
     settings_from,
+    succeeded,
 )
 from pipelines.display import errors, table
 
@@ -84,7 +84,7 @@ def versions(home: HomeOption = DEFAULT_HOME, model_name: ModelNameOption = "pho
     found = list_versions(Home.found(home), model_name)
     _tell(found.notes)
     if as_json:
-        print(json.dumps({"status": "succeeded", **asdict(found)}))
+        succeeded(**asdict(found))
         return
     table(f"Versions of {model_name}", ("version", "aliases", "gate", "compared with", "run", "created"), [
         (row.version, ", ".join(row.aliases), row.verdict, row.compared, row.run, row.created)
@@ -129,7 +129,7 @@ def history_(home: HomeOption = DEFAULT_HOME, model_name: ModelNameOption = "pho
     found = history(Home.found(home), model_name)
     _tell(found.notes)
     if as_json:
-        print(json.dumps({"status": "succeeded", **asdict(found)}))
+        succeeded(**asdict(found))
         return
     if not found.entries:
         errors.print(f"no version of {model_name} was promoted yet", markup=False, soft_wrap=True)
@@ -149,7 +149,7 @@ def _what(entry: dict[str, object]) -> str:
 def _moved(move: Move, as_json: bool) -> None:
     _tell(move.notes)
     if as_json:
-        print(json.dumps({"status": "succeeded", **asdict(move)}))
+        succeeded(**asdict(move))
         return
     print(move.line)
 

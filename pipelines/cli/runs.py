@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Annotated
 
@@ -18,6 +17,7 @@ from pipelines.cli.app import (
     SettingsOption,
     app,
     settings_from,
+    succeeded,
 )
 from pipelines.cli.cluster import show_runs
 from pipelines.cli.cluster_options import CLUSTER, AuthOption, HostOption, NamespaceOption
@@ -58,7 +58,7 @@ def runs(
     prices = settings_from("demo", settings_file, changes).costs if settings_file or changes else None
     rows = list_runs(Home.found(home), last, prices, status)
     if as_json:
-        print(json.dumps({"status": "succeeded", "runs": plain(rows)}))
+        succeeded(runs=plain(rows))
         return
     if not rows:
         errors.print("no runs" if status is None else f"no runs that are {status}")

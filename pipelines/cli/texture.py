@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipelines.cli.app import STEP_BY_STEP, JsonOption, PeopleOption, app
+from pipelines.cli.app import STEP_BY_STEP, JsonOption, PeopleOption, app, succeeded
 
 
 @app.command(rich_help_panel=STEP_BY_STEP)
@@ -35,8 +34,7 @@ def texture(
     person = dataset[dataset.index(id)]
     picture, shares = texture_picture(person.texture, person.seen, fill=complete, lookup=smpl_lookup, size=size)
     write_png(out, picture)
-    result = {"status": "succeeded", "out": str(out), "id": id, "layout": "smpl" if smpl_lookup else "atlas", **shares}
     if as_json:
-        print(json.dumps(result))
+        succeeded(out=str(out), id=id, layout="smpl" if smpl_lookup else "atlas", **shares)
     else:
         print(f"{out}: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items()))

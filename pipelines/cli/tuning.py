@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +19,7 @@ from pipelines.cli.app import (
     SettingsOption,
     app,
     settings_from,
+    succeeded,
 )
 from pipelines.display import errors, table
 
@@ -82,7 +82,7 @@ def studies(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> Non
 
     rows = list_studies(Home.at(home))
     if as_json:
-        print(json.dumps({"status": "succeeded", "studies": [asdict(row) for row in rows]}))
+        succeeded(studies=[asdict(row) for row in rows])
         return
     if not rows:
         errors.print("no studies: `photoshoot tune` makes one")

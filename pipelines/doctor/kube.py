@@ -26,30 +26,17 @@ _API = "Kubernetes"
 _PAGE = 500
 
 
-def connect(context: str | None) -> CoreV1Api:
-    """A connection by a context of the kubeconfig, else as this pod's account or the kubeconfig's current context.
-
-    Raises `MachineError` where there is neither.
-    """
-    from kubernetes import client, config
-
-    if context is None:
-        api = core_api()
-        if api is None:
-            raise MachineError("neither in a pod nor with a kubeconfig",
-                               remedy="kubectl config current-context; --context NAME")
-        return api
-    try:
-        return client.CoreV1Api(config.new_client_from_config(context=context))
-    except (config.ConfigException, OSError) as error:
-        raise MachineError(f"no context {context}: {error}", remedy="kubectl config get-contexts lists them") from None
-
-
 def kubernetes(profile: Profile, namespace: str, context: str | None, settings: Settings, with_photos: bool,
                patience: float) -> list[Finding]:
-    """All that a run with this profile and these settings needs of the cluster."""
+    """All that a run with this profile and these settings needs of the cluster.
+
+    Raises `MachineError` where the kubeconfig lacks the context, and where there is no way to a cluster at all.
+    """
     started = time.monotonic()
-    api = connect(context)
+    api = core_api(context)
+    if api is None:
+        raise MachineError("neither in a pod nor with a kubeconfig",
+                           remedy="kubectl config current-context; --context NAME")
     reached, found = _reach(api)
     if not reached:
         return found

@@ -6,23 +6,17 @@ The server asks for passwords: that each program has its own is what is tested.
 from __future__ import annotations
 
 import os
-import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import postgres_programs, postgres_server
 
 FILES = Path(__file__).resolve().parents[2] / "charts" / "photoshoot" / "files"
-# Debian keeps the server's programs out of the path.
-DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-PATHS = os.pathsep.join([*map(str, DEBIAN), os.environ["PATH"]])
-pytestmark = pytest.mark.skipif(shutil.which("initdb", path=PATHS) is None, reason="PostgreSQL is not installed")
-# PostgreSQL refuses to run as root.
-USER = {"user": 65534, "group": 65534} if os.getuid() == 0 else {}
+PATHS = f"{postgres_programs()}{os.pathsep}{os.environ['PATH']}"
+pytestmark = pytest.mark.skipif(postgres_programs() is None, reason="PostgreSQL is not installed")
 
 
 class Database:
@@ -43,37 +37,16 @@ class Database:
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory, everything: Any) -> Iterator[Database]:
+def database(everything: Any) -> Iterator[Database]:
     """A new server after its first start: databases.sh has run in the environment that the chart gives it."""
-    folder = tmp_path_factory.mktemp("postgresql")
-    if USER:
-        os.chown(folder, USER["user"], USER["group"])
-        for parent in folder.parents[:3]:
-            parent.chmod(parent.stat().st_mode | 0o055)  # pytest's folders are closed to others
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
     pod = everything.environment(everything.container("StatefulSet", "-database"))
-    server = Database(port, pod)
-    (folder / "password").write_text(pod["POSTGRES_PASSWORD"])
-    subprocess.run(["initdb", "--username=postgres", f"--pwfile={folder / 'password'}", "--auth-host=scram-sha-256",
-                    "--auth-local=scram-sha-256", "--no-sync", *pod["POSTGRES_INITDB_ARGS"].split(),
-                    str(folder / "data")], env=server.environment, cwd=folder, check=True, capture_output=True, **USER)
-    process = subprocess.Popen(
-        ["postgres", "-D", str(folder / "data"), "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-F",
-         "-k", str(folder)], env=server.environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        **USER)
-    try:
-        deadline = time.monotonic() + 60
-        while server.run("pg_isready", "--username=postgres").returncode:
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.1)
-        made = server.run("sh", FILES / "databases.sh", PGPASSWORD=pod["POSTGRES_PASSWORD"])
+    with postgres_server("--auth-host=scram-sha-256", "--auth-local=scram-sha-256",
+                         *pod["POSTGRES_INITDB_ARGS"].split(), role="postgres",
+                         password=pod["POSTGRES_PASSWORD"]) as server:
+        found = Database(server.port, pod)
+        made = found.run("sh", FILES / "databases.sh", PGPASSWORD=pod["POSTGRES_PASSWORD"])
         assert made.returncode == 0, made.stderr
-        yield server
-    finally:
-        process.terminate()
-        process.wait(30)
+        yield found
 
 
 @pytest.fixture(scope="module")

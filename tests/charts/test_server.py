@@ -7,18 +7,14 @@ import base64
 import http.client
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import Handler, Service, free_port, http_server, url_of
 
 FILES = Path(__file__).resolve().parents[2] / "charts" / "photoshoot" / "files"
 PATIENCE = 120.0
@@ -64,9 +60,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Any])
     volume = tmp_path_factory.mktemp("data")
     rendered = render({"serving": {"enabled": True}})
     container = rendered.container("Deployment", "-mlflow")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+    port = free_port()
     bin_folder = Path(sys.executable).parent
     command = [str(bin_folder / container["command"][0]), *container["command"][1:]]
     command += [a.replace("/data/", f"{volume}/").replace("--port=5000", f"--port={port}") for a in container["args"]]
@@ -75,22 +69,13 @@ def server(tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Any])
     (volume / "basic_auth.ini").write_text(
         rendered.one("ConfigMap", "-mlflow-auth")["data"]["basic_auth.ini"].replace("////data/", f"///{volume}/"))
     environment |= {"PATH": f"{bin_folder}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
-    with (volume / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=os.environ | environment, cwd=volume, stdout=log,
-                                   stderr=subprocess.STDOUT, start_new_session=True)
     running = Server(rendered, port)
-    try:
-        deadline = time.monotonic() + PATIENCE
-        while running.ask("/health", host="10.1.2.3:5000") != 200:
-            assert process.poll() is None and time.monotonic() < deadline, (volume / "log").read_text()[-2000:]
-            time.sleep(0.3)
+    with Service(command, lambda: running.ask("/health", host="10.1.2.3:5000") == 200, volume,
+                 environment=os.environ | environment):
         yield running
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
-class FakeKubernetes(BaseHTTPRequestHandler):
+class FakeKubernetes(Handler):
     """One Deployment behind the two requests that follow.py makes, over real HTTP."""
 
     annotations: dict[str, str]
@@ -99,10 +84,8 @@ class FakeKubernetes(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         wanted = "/apis/apps/v1/namespaces/vision/deployments/photoshoot-serving?fieldManager=photoshoot-follow"
         right = self.path == wanted and self.headers["Authorization"] == "Bearer a-token"
-        body = json.dumps({"spec": {"template": {"metadata": {"annotations": self.annotations}}}}).encode()
-        self.send_response(200 if right else 403)
-        self.end_headers()
-        self.wfile.write(body)
+        self.reply_json(200 if right else 403,
+                        {"spec": {"template": {"metadata": {"annotations": self.annotations}}}})
 
     def do_GET(self) -> None:
         self._answer()
@@ -113,9 +96,6 @@ class FakeKubernetes(BaseHTTPRequestHandler):
         self.patches.append(patch)
         self.annotations.update(patch["spec"]["template"]["metadata"]["annotations"])
         self._answer()
-
-    def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
 
 
 # One test, not one for each promise: tests are spread over processes, and each process would start a server.
@@ -174,15 +154,12 @@ def helm_test_tells_open_from_closed(server: Server) -> None:
 def serving_follows_the_alias(server: Server, folder: Path) -> None:
     (folder / "token").write_text("a-token")
     handler = type("Handler", (FakeKubernetes,), {"annotations": {}, "patches": []})
-    api = HTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=api.serve_forever, daemon=True).start()
 
     def follow() -> str:
-        ended = server.script("CronJob", "-follow", KUBERNETES_API=f"http://127.0.0.1:{api.server_port}",
-                              KUBERNETES_ACCOUNT=str(folder))
+        ended = server.script("CronJob", "-follow", KUBERNETES_API=url_of(api), KUBERNETES_ACCOUNT=str(folder))
         return ended.stdout + ended.stderr
 
-    try:
+    with http_server(handler) as api:
         assert follow() == "photoshoot@champion: no such version that we may see; nothing to do\n"
         assert server.ask(f"{API}/registered-models/create", server.admin, body={"name": "photoshoot"}) == 200
         assert follow() == "photoshoot@champion: no such version that we may see; nothing to do\n"
@@ -197,6 +174,3 @@ def serving_follows_the_alias(server: Server, folder: Path) -> None:
         assert len(handler.patches) == 2
         (folder / "token").write_text("no-token")
         assert "error: HTTP Error 403" in follow()
-    finally:
-        api.shutdown()
-        api.server_close()

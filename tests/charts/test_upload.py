@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gcp_storage_emulator.server import create_server
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
+from servers import gcs_emulator
 
 SCRIPT = Path(__file__).resolve().parents[2] / "charts" / "photoshoot" / "files" / "upload.py"
 
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = create_server("127.0.0.1", port, in_memory=True, default_bucket="team-bucket")
-    server.start()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+    with gcs_emulator("team-bucket") as url:
+        yield url
 
 
 def upload(folder: Path, destination: str, emulator: str) -> subprocess.CompletedProcess[str]:

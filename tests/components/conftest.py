@@ -77,14 +77,32 @@ def cut_out() -> Callable[[Path, SynthesizeSettings], None]:
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory, cut_out: Callable[..., None]) -> World:
-    """Eight synthetic people of three photos at 64 px, six of them held out, and a generator nobody trained."""
-    import torch
+def untrained() -> Callable[..., Path]:
+    """untrained(folder, resolution, seed) writes the small model of a generator that nobody trained; its file."""
 
+    def write(folder: Path, resolution: int = 64, seed: int = 0) -> Path:
+        import torch
+
+        from components.core.networks.generator import Generator, Reposer
+        from components.core.settings import TrainSettings
+
+        torch.manual_seed(seed)
+        settings = TrainSettings.model_validate({"width": 4, "max_width": 8, "latent": 8})
+        folder.mkdir(exist_ok=True)
+        file = folder / "generator.safetensors"
+        Reposer(Generator(settings, resolution, 16), settings, resolution, 16, "synthetic").save(file)
+        return file
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory, cut_out: Callable[..., None],
+          untrained: Callable[..., Path]) -> World:
+    """Eight synthetic people of three photos at 64 px, six of them held out, and a generator nobody trained."""
     from components.core.identities import Assignment, Identities
-    from components.core.networks.generator import Generator, Reposer
     from components.core.people import PeopleDataset
-    from components.core.settings import SynthesizeSettings, TrainSettings
+    from components.core.settings import SynthesizeSettings
 
     root = tmp_path_factory.mktemp("world")
     drawn = SynthesizeSettings.model_validate({"people": 8, "photos_per_person": 3, "height": 160, "back_views": 0.1})
@@ -97,10 +115,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, cut_out: Callable[..., None]
         rows.append(Assignment(name, label, 1.0, None if label is None else "train" if label in names[:2] else "test"))
     (root / "identities").mkdir()
     Identities(rows, people.digest, {}).write(root / "identities")
-    torch.manual_seed(0)
-    settings = TrainSettings.model_validate({"width": 4, "max_width": 8, "latent": 8})
-    (root / "model").mkdir()
-    Reposer(Generator(settings, 64, 16), settings, 64, 16, "synthetic").save(root / "model" / "generator.safetensors")
+    untrained(root / "model")
     return World(root, root / "people", root / "identities", root / "model")
 
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import email
 import email.policy
 import json
-import threading
 import time
 import uuid
 from collections import deque
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -25,6 +24,7 @@ import yaml
 from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
+from servers import Handler, http_server, kubeconfig, url_of
 
 UNSET = "1970-01-01T00:00:00Z"
 _CLIENT = kfp_server_api.ApiClient()
@@ -205,7 +205,7 @@ def _filtered(things: Any, query: dict[str, str]) -> list[dict[str, Any]]:
     return kept
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Kubeflow(Handler):
     protocol_version = "HTTP/1.1"
     server: Any
 
@@ -224,18 +224,18 @@ class _Handler(BaseHTTPRequestHandler):
             if fault in ("401", "503"):
                 raise Refused(int(fault), "as asked")
             if fault == "html":
-                return self._send(200, b"<html>Sign in</html>", "text/html")
+                return self.reply(200, b"<html>Sign in</html>", Content_Type="text/html")
             if fault == "login":
-                return self._send(302, b"", "text/html", "/dex/auth")
+                return self.reply(302, Content_Type="text/html", Location="/dex/auth")
             if kfp.token and self.headers.get("authorization") != f"Bearer {kfp.token}":
                 raise Refused(401, "Unauthenticated")
             query = {key: values[0] for key, values in parse_qs(url.query).items()}
             answer = kfp.answer(self.command, url.path, query, self._body(raw))
         except Refused as refused:
-            return self._send(refused.status, json.dumps({"error": refused.message, "code": 3}).encode())
+            return self.reply_json(refused.status, {"error": refused.message, "code": 3})
         if fault == "lose":
             return self._drop()
-        return self._send(200, json.dumps(answer).encode())
+        return self.reply_json(200, answer)
 
     def _body(self, raw: bytes) -> Any:
         kind = self.headers.get("Content-Type", "")
@@ -246,35 +246,19 @@ class _Handler(BaseHTTPRequestHandler):
         assert part.get_param("name", header="content-disposition") == "uploadfile"
         return part.get_content() if isinstance(part.get_content(), str) else part.get_content().decode()
 
-    def _send(self, status: int, body: bytes, kind: str = "application/json", location: str = "") -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        if location:
-            self.send_header("Location", location)
-        self.end_headers()
-        self.wfile.write(body)
-
     def _drop(self) -> None:
         self.close_connection = True
         self.connection.close()
 
-    def log_message(self, *args: Any) -> None:
-        pass
-
     do_GET = do_POST = do_DELETE = _handle
 
 
-def _serve(state: Any, handler: type[BaseHTTPRequestHandler]) -> Iterator[Any]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    server.state = state  # type: ignore[attr-defined]
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    yield state
-    server.shutdown()
-    server.server_close()
+@contextmanager
+def _serve(state: Any, handler: type[Handler]) -> Iterator[Any]:
+    with http_server(handler) as server:
+        server.state = state  # type: ignore[attr-defined]
+        state.url = url_of(server)
+        yield state
 
 
 @pytest.fixture(scope="session")
@@ -288,7 +272,8 @@ def quick_kfp() -> Iterator[None]:
 @pytest.fixture
 def kfp(quick_kfp: None) -> Iterator[Kfp]:
     """A Kubeflow Pipelines server."""
-    yield from _serve(Kfp(), _Handler)
+    with _serve(Kfp(), _Kubeflow) as state:
+        yield state
 
 
 @pytest.fixture
@@ -318,7 +303,7 @@ class Cluster:
         })
 
 
-class _Kubernetes(BaseHTTPRequestHandler):
+class _Kubernetes(Handler):
     server: Any
 
     def do_GET(self) -> None:
@@ -326,38 +311,22 @@ class _Kubernetes(BaseHTTPRequestHandler):
         url, parts = urlsplit(self.path), urlsplit(self.path).path.split("/")
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         if cluster.forbidden:
-            return self._send(403, json.dumps({"kind": "Status", "message": "forbidden"}).encode())
+            return self.reply_json(403, {"kind": "Status", "message": "forbidden"})
         assert parts[1:5] == ["api", "v1", "namespaces", "team"], self.path
         if parts[-1] == "log":
-            return self._send(200, cluster.logs.get(parts[6], "").encode(), "text/plain")
+            return self.reply(200, cluster.logs.get(parts[6], "").encode(), Content_Type="text/plain")
         if parts[-1] == "events":
             pod = query["fieldSelector"].removeprefix("involvedObject.name=")
             found = [event for event in cluster.events if event["involvedObject"]["name"] == pod]
-            return self._send(200, json.dumps({"kind": "EventList", "items": found}).encode())
+            return self.reply_json(200, {"kind": "EventList", "items": found})
         key, _, value = query["labelSelector"].partition("=")
         found = [pod for pod in cluster.pods if pod["metadata"]["labels"].get(key) == value]
-        return self._send(200, json.dumps({"kind": "PodList", "items": found}).encode())
-
-    def _send(self, status: int, body: bytes, kind: str = "application/json") -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: Any) -> None:
-        pass
+        return self.reply_json(200, {"kind": "PodList", "items": found})
 
 
 @pytest.fixture
 def cluster(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """A Kubernetes API, and a kubeconfig that names it."""
-    for state in _serve(Cluster(), _Kubernetes):
-        config = {"apiVersion": "v1", "kind": "Config", "current-context": "here",
-                  "clusters": [{"name": "c", "cluster": {"server": state.url}}],
-                  "users": [{"name": "u", "user": {}}],
-                  "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}]}
-        path = tmp_path / "kubeconfig"
-        path.write_text(yaml.safe_dump(config))
-        monkeypatch.setenv("KUBECONFIG", str(path))
+    with _serve(Cluster(), _Kubernetes) as state:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "kubeconfig", state.url)))
         yield state

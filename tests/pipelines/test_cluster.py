@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 import uuid
 from collections import deque
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gcp_storage_emulator.server import create_server
+from servers import gcs_bucket
 
 from components.core.errors import InputError, MachineError
 from components.core.presets import preset
@@ -65,17 +64,11 @@ def _running(kfp: Any, steps: tuple[str, ...] = CHAIN) -> str:
 
 
 @pytest.fixture
-def photos(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def photos() -> Iterator[str]:
     """A bucket with one photo."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket")
-    server.start()
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
-    open_location("gs://bucket/photos").write_bytes("a.png", b"a")
-    yield "gs://bucket/photos"
-    server.stop()
+    with gcs_bucket("bucket"):
+        open_location("gs://bucket/photos").write_bytes("a.png", b"a")
+        yield "gs://bucket/photos"
 
 
 def test_new_photos_under_the_same_prefix_are_noticed(photos: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from servers import Service, free_port, healthy
 
 from components.core import tracking
 from components.core.errors import InputError
@@ -174,26 +171,13 @@ def test_pictures_of_other_questions_stand_by_themselves(home: Home) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(home: Home) -> Iterator[str]:
+def server(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`photoshoot ui` on the home, as a user starts it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen([sys.executable, "-m", "pipelines.cli", "ui", "--home", str(home.root), "--port",
-                                str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address, end = f"http://127.0.0.1:{port}", time.monotonic() + 120
-    try:
-        while True:
-            try:
-                urllib.request.urlopen(f"{address}/health", timeout=5).close()
-                break
-            except OSError:
-                assert process.poll() is None and time.monotonic() < end, "the server does not answer"
-                time.sleep(0.3)
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "pipelines.cli", "ui", "--home", home.root, "--port", str(port)]
+    with Service(command, lambda: healthy(address), tmp_path_factory.mktemp("ui")):
         yield address
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def test_links_open_on_the_right_view_of_a_real_server(home: Home, server: str, look: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gcp_storage_emulator.server import create_server
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 from PIL import Image
+from servers import gcs_bucket
 
 from components.core.presets import preset
 from components.core.storage import open_location
@@ -30,15 +29,9 @@ CHANGES = ["preprocess.shards=3", "preprocess.shard_size=2", "preprocess.matte=s
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = create_server("127.0.0.1", port, in_memory=True, default_bucket="photos")
-    server.start()
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
-    yield "gs://photos"
-    server.stop()
+def bucket() -> Iterator[str]:
+    with gcs_bucket("photos") as address:
+        yield address
 
 
 def _faceless(folder: Path, count: int) -> Path:

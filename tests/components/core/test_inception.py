@@ -1,15 +1,15 @@
 """Inception's features: the published layout, clean resizing, weights by name."""
 
 import hashlib
-import threading
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from servers import http_server, url_of
 
 from components.core import known_weights as room
 from components.core.errors import DataError, InputError, MachineError, SettingsError
@@ -28,11 +28,8 @@ def server(tmp_path: Path):
     folder.mkdir()
     (folder / "small.pth").write_bytes(b"weights")
     quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=str(folder)))
-    threading.Thread(target=httpd.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{httpd.server_port}/small.pth", folder
-    httpd.shutdown()
-    httpd.server_close()
+    with http_server(partial(quiet, directory=str(folder))) as httpd:
+        yield f"{url_of(httpd)}/small.pth", folder
 
 
 def test_the_layout_is_the_published_one() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gcp_storage_emulator.server import create_server
+from servers import gcs_bucket
 
 from components.core import shard_cache
 from components.core.errors import DataError, InputError, SettingsError
@@ -29,15 +28,8 @@ SHARDS, EACH, SIDE = 4, 2, 16
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = create_server("127.0.0.1", port, in_memory=True, default_bucket="people")
-    server.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
-        yield "gs://people"
-    server.stop()
+    with gcs_bucket("people") as address:
+        yield address
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gcp_storage_emulator.server import create_server
+from servers import gcs_emulator
 
 from components.core import storage
 from components.core.errors import DataError, InputError, MachineError
@@ -14,13 +13,8 @@ BUCKET = "pictures"
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = create_server("127.0.0.1", port, in_memory=True, default_bucket=BUCKET)
-    server.start()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+    with gcs_emulator(BUCKET) as url:
+        yield url
 
 
 @pytest.fixture(params=["folder", "gs"])

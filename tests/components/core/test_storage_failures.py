@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from gcp_storage_emulator.server import create_server
+from servers import GcsProxy, gcs_proxy
 
 from components.core import storage
 from components.core.storage import open_location
@@ -23,62 +19,10 @@ from components.core.storage import open_location
 FILES = {f"shard-{number:03d}.tar": bytes([number]) * 200_000 for number in range(150)}
 
 
-class _Before:
-    """A proxy before the emulator: refuses the first request of each kind with 503, and can be slow."""
-
-    def __init__(self, port: int) -> None:
-        self.refused: list[str] = []
-        self.refuse = False
-        self.pause = 0.0
-        before = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                time.sleep(before.pause)
-                kind = f"{self.command} {self.path.partition('?')[0].partition('/b/')[0]}"
-                if before.refuse and kind not in before.refused:
-                    before.refused.append(kind)
-                    self.send_response(503)
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
-                    return
-                there = http.client.HTTPConnection("127.0.0.1", port)
-                there.request(self.command, self.path, body, dict(self.headers))
-                reply = there.getresponse()
-                content = reply.read()
-                self.send_response(reply.status)
-                for name, value in reply.getheaders():
-                    if name.lower() not in ("transfer-encoding", "content-length", "connection"):
-                        self.send_header(name, value)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            do_GET = do_POST = do_PUT = do_DELETE = answer
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
 @pytest.fixture
-def before(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Before]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    emulator = create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket")
-    emulator.start()
-    proxy = _Before(port)
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{proxy.server.server_address[1]}")
-    yield proxy
-    proxy.server.shutdown()
-    proxy.server.server_close()
-    emulator.stop()
+def before() -> Iterator[GcsProxy]:
+    with gcs_proxy("bucket") as proxy:
+        yield proxy
 
 
 @pytest.fixture
@@ -90,10 +34,10 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_service_that_is_unavailable_is_asked_again(before: _Before, source: Path, tmp_path: Path) -> None:
+def test_a_service_that_is_unavailable_is_asked_again(before: GcsProxy, source: Path, tmp_path: Path) -> None:
     for path in sorted(source.glob("shard-*"))[4:]:
         path.unlink()
-    before.refuse = True
+    before.refuse = lambda number, kind: kind not in before.refused
     place = open_location("gs://bucket/set")
     assert place.upload(source) == 5
     assert place.download(tmp_path / "back") == 5
@@ -104,7 +48,7 @@ def test_a_service_that_is_unavailable_is_asked_again(before: _Before, source: P
 
 @pytest.mark.parametrize("direction", ["upload", "download", "mirror"])
 def test_a_killed_transfer_leaves_nothing_that_looks_whole(
-        before: _Before, source: Path, tmp_path: Path, direction: str) -> None:
+        before: GcsProxy, source: Path, tmp_path: Path, direction: str) -> None:
     place, copy = open_location("gs://bucket/set"), tmp_path / "copy"
     code = {"upload": "open_location('gs://bucket/set').upload(Path(sys.argv[1]))",
             "download": "open_location('gs://bucket/set').download(Path(sys.argv[2]))",

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import socket
 import sqlite3
 from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
+from servers import free_port
 
 from components.core import tracking
 from components.core.errors import MachineError
@@ -13,9 +13,7 @@ from components.core.tracking_errors import tracking_errors
 
 
 def test_a_server_that_is_gone_is_the_machines_doing(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(MachineError, match=f"{url}: MLflow does not answer"), tracking_errors():
@@ -44,3 +42,15 @@ def test_another_error_stays_what_it_is() -> None:
         raise MlflowException("no such run")
     with pytest.raises(KeyError), tracking_errors():
         raise KeyError("Connection refused")
+
+
+def test_a_refusal_is_one_line_with_the_address_where_that_is_wanted() -> None:
+    with pytest.raises(MachineError, match=r"^http://there: MLflow refused: no such run ") as told, \
+            tracking_errors("http://there", refusals=True):
+        raise MlflowException("no such run\nof a long story")
+    assert "long story" not in str(told.value)
+    with pytest.raises(MachineError, match=r"^http://there: MLflow does not answer"), \
+            tracking_errors("http://there", refusals=True):
+        raise MlflowException("API request failed with exception: Connection refused")
+    with pytest.raises(KeyError), tracking_errors("http://there", refusals=True):
+        raise KeyError("a mistake of ours")

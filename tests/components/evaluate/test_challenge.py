@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from components.core.errors import DataError, InputError
 from components.core.identities import Identities
-from components.core.networks.generator import Generator, Reposer
 from components.core.people import PeopleDataset
 from components.core.registry import CHAMPION
-from components.core.settings import EvaluateSettings, RegisterSettings, TrainSettings
+from components.core.settings import EvaluateSettings, RegisterSettings
 from components.evaluate.challenge import GAINS, ChallengeSummary, challenge, compare_lines
 from components.register.registry import Files, Registry
 
@@ -112,13 +111,10 @@ def test_people_whom_the_champion_was_trained_on_are_left_out(world, run: Challe
 
 
 def test_a_champion_that_cannot_be_compared_with_is_refused_with_the_reason(
-        world, run: Challenge, crown: Callable[..., str], tmp_path: Path) -> None:
+        world, run: Challenge, crown: Callable[..., str], untrained: Callable[..., Path], tmp_path: Path) -> None:
     crown(world.model / "generator.safetensors", None)
     assert "does not say what it was trained on" in run()[0].reason
-    small = TrainSettings.model_validate({"width": 4, "max_width": 8, "latent": 8})
-    other = tmp_path / "generator.safetensors"
-    Reposer(Generator(small, 128, 16), small, 128, 16, "synthetic").save(other)
-    crown(other, [])
+    crown(untrained(tmp_path, 128), [])
     summary, _ = run()
     assert summary.status == "refused" and "128 px" in summary.reason
 

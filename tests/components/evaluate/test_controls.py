@@ -6,13 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from components.core.gate import CONTROLS, Line, Verdict, controls, thresholds
 from components.core.identities import Assignment, Identities
-from components.core.networks.generator import Generator, Reposer
 from components.core.people import PeopleDataset
-from components.core.settings import EvaluateSettings, GateSettings, SynthesizeSettings, TrainSettings
+from components.core.settings import EvaluateSettings, GateSettings, SynthesizeSettings
 from components.evaluate import evaluate
 from components.evaluate.album import Album
 from components.evaluate.controls import BakedBackground, Control, CopyCat, Memory, judged
@@ -26,7 +24,8 @@ GATE = GateSettings.model_validate({"face_found": None})
 
 
 @pytest.fixture(scope="module")
-def halves(tmp_path_factory: pytest.TempPathFactory, cut_out: Callable[..., None]) -> Path:
+def halves(tmp_path_factory: pytest.TempPathFactory, cut_out: Callable[..., None],
+           untrained: Callable[..., Path]) -> Path:
     """Twelve people of four photos, half of them trained on, and a generator that nobody trained."""
     root = tmp_path_factory.mktemp("halves")
     cut_out(root, SynthesizeSettings.model_validate(
@@ -37,10 +36,7 @@ def halves(tmp_path_factory: pytest.TempPathFactory, cut_out: Callable[..., None
             for name in people.ids]
     (root / "identities").mkdir()
     Identities(rows, people.digest, {}).write(root / "identities")
-    torch.manual_seed(0)
-    trained = TrainSettings.model_validate({"width": 4, "max_width": 8, "latent": 8})
-    (root / "model").mkdir()
-    Reposer(Generator(trained, 64, 16), trained, 64, 16, "synthetic").save(root / "model" / "generator.safetensors")
+    untrained(root / "model")
     return root
 
 

@@ -1,5 +1,6 @@
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,10 @@ import pytest
 
 from components.core.errors import DataError, InputError
 from components.core.identities import Assignment, Identities
-from components.core.networks.generator import Generator, Reposer
+from components.core.networks.generator import Reposer
 from components.core.people import PeopleDataset
 from components.core.recorder import NoRecord
-from components.core.settings import EvaluateSettings, TrainSettings
+from components.core.settings import EvaluateSettings
 from components.evaluate import evaluate
 from components.evaluate.album import Album
 from components.evaluate.identity import similarities
@@ -185,13 +186,11 @@ def test_the_judge_follows_where_the_people_come_from() -> None:
     assert judge_name(SETTINGS, "photos") == "dlib"
 
 
-def test_what_does_not_belong_together_is_refused_and_leaves_nothing(world, tmp_path: Path) -> None:
+def test_what_does_not_belong_together_is_refused_and_leaves_nothing(
+        world, untrained: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no generator here"):
         evaluate(tmp_path, world.people, world.identities, tmp_path / "out", SETTINGS)
-    settings = TrainSettings.model_validate({"width": 4, "max_width": 8, "latent": 8})
-    (tmp_path / "larger").mkdir()
-    Reposer(Generator(settings, 128, 16), settings, 128, 16, "synthetic").save(
-        tmp_path / "larger" / "generator.safetensors")
+    untrained(tmp_path / "larger", 128)
     with pytest.raises(DataError, match="the model is for 128 px"):
         evaluate(tmp_path / "larger", world.people, world.identities, tmp_path / "out", SETTINGS)
     other = tmp_path / "other"

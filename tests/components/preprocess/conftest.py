@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from components.preprocess import run
 
 _PARTS = {23: (10, 40, 52, 64), 24: (10, 40, 64, 76), 2: (44, 96, 44, 84), 16: (46, 90, 28, 42),
           15: (46, 90, 86, 100), 9: (98, 150, 44, 62), 10: (98, 150, 66, 84)}
@@ -35,6 +39,35 @@ def _as_without_detectron2(monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
     """Tests are about photos with pose maps, installed or not, unless they ask for the real networks."""
     if "random_network" not in request.fixturenames:
         monkeypatch.setattr("components.preprocess.densepose.installed", lambda: False)
+
+
+@dataclass
+class Cutting:
+    """What `cutting` saw, and when it interrupts."""
+
+    photos: list[str] = field(default_factory=list)
+    """Photos that people were cut out of, since the last `go_on`."""
+    stop: Callable[[str], bool] = lambda photo: False
+    """Whether Ctrl-C comes before this photo."""
+
+    def go_on(self) -> None:
+        """Interrupt no more; begin to note photos anew."""
+        self.photos, self.stop = [], lambda photo: False
+
+
+@pytest.fixture
+def cutting(monkeypatch: pytest.MonkeyPatch) -> Cutting:
+    """Looks on where `preprocess` cuts people out of a photo, and can interrupt it there."""
+    seen, real = Cutting(), run.people_of_photo
+
+    def watched(photo: Any, settings: Any) -> Any:
+        if seen.stop(str(photo)):
+            raise KeyboardInterrupt
+        seen.photos.append(str(photo))
+        return real(photo, settings)
+
+    monkeypatch.setattr(run, "people_of_photo", watched)
+    return seen
 
 
 @pytest.fixture

@@ -1,30 +1,21 @@
-import hashlib
-import http.server
-import importlib.util
-import io
-import socket
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+"""From what DensePose finds to pose maps of the photo, with recorded answers of a detector."""
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
-from gcp_storage_emulator.server import create_server
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from components.core import known_weights
-from components.core.errors import DataError, InputError, MachineError, SettingsError
+from components.core.errors import DataError, InputError
 from components.core.images import Pixels, decode_png
 from components.core.people import PeopleDataset
 from components.core.settings import DensePoseSettings, PreprocessSettings
-from components.core.storage import open_location
-from components.preprocess import densepose, densepose_weights
+from components.preprocess import densepose
 from components.preprocess.densepose import Detection, PoseFinder, paste, person_ids, pose_maps
-from components.preprocess.densepose_weights import weights_file
 from components.preprocess.photos import PhotoFolder
 from components.preprocess.run import preprocess
 
@@ -214,202 +205,3 @@ def test_photos_that_all_have_pose_maps_never_need_it(bring: Bring, monkeypatch:
     monkeypatch.setattr(densepose, "installed", lambda: True)
     opened = PhotoFolder.open(bring(3))
     assert list(PoseFinder(opened, SMALL)(opened.photos)) == opened.photos  # loading would fail without detectron2
-
-
-# Weights.
-
-
-class _Site(http.server.BaseHTTPRequestHandler):
-    content = b"weights " * 1000
-    faults: ClassVar[list[str]] = []
-    asked: ClassVar[list[str]] = []
-
-    def do_GET(self) -> None:
-        type(self).asked.append(self.path)
-        fault = self.faults.pop(0) if self.faults else ""
-        self.send_response(int(fault) if fault.isdigit() else 200)
-        self.send_header("Content-Length", str(len(self.content)))
-        self.end_headers()
-        self.wfile.write(self.content[: 100 if fault == "cut" else None])
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[str]:
-    """A server that speaks as Google Cloud Storage does, with the bucket `networks`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = create_server("127.0.0.1", port, in_memory=True, default_bucket="networks")
-    server.start()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    """A web site that has one network's weights, under the name that their digest asks for."""
-    monkeypatch.setenv("PHOTOSHOOT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv(known_weights.PLACE, raising=False)
-    monkeypatch.setattr(known_weights.time, "sleep", lambda _: None)
-    digits = hashlib.md5(_Site.content).hexdigest()[:6]
-    monkeypatch.setitem(densepose_weights.PUBLISHED, "densepose_test", f"123/model_final_{digits}.pkl")
-    monkeypatch.setitem(densepose_weights.PUBLISHED, "densepose_wrong", "123/model_final_000000.pkl")
-    _Site.faults, _Site.asked = [], []
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Site)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-def test_published_weights_are_fetched_once_and_checked(site: str, tmp_path: Path) -> None:
-    config = Path("configs/densepose_test.yaml")
-    path = weights_file(DensePoseSettings(), config, site)
-    assert path.read_bytes() == _Site.content and tmp_path in path.parents
-    assert weights_file(DensePoseSettings(weights="densepose_test"), Path("other.yaml"), site) == path
-    assert len(_Site.asked) == 1 and _Site.asked[0].startswith("/densepose_test/123/model_final_")
-    whole = hashlib.sha256(_Site.content).hexdigest()
-    assert weights_file(DensePoseSettings(sha256=whole), config, site) == path
-    with pytest.raises(DataError, match="sha256"):
-        weights_file(DensePoseSettings(sha256="0" * 64), config, site)
-    with pytest.raises(DataError, match=r"MD5 is .* model_final_000000\.pkl has 000000"):
-        weights_file(DensePoseSettings(weights="densepose_wrong"), config, site)
-    assert [one.name for one in path.parent.iterdir()] == [path.name]  # the wrong ones left nothing
-
-
-def test_a_fetch_that_fails_is_tried_again_and_leaves_nothing_half(site: str, tmp_path: Path) -> None:
-    _Site.faults = ["503", "cut"]
-    path = weights_file(DensePoseSettings(weights="densepose_test"), Path("a.yaml"), site)
-    assert path.read_bytes() == _Site.content and len(_Site.asked) == 3
-    path.unlink()
-    for faults in (["404"], ["cut", "cut", "cut"]):
-        _Site.faults = list(faults)
-        with pytest.raises(MachineError, match=r"cannot be fetched .*into a folder"):
-            weights_file(DensePoseSettings(weights="densepose_test"), Path("a.yaml"), site)
-        assert not list(path.parent.iterdir())
-
-
-def test_published_weights_lie_in_a_folder_or_bucket_of_ones_own(site: str, tmp_path: Path, emulator: str,
-                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
-    name = Path(densepose_weights.PUBLISHED["densepose_test"]).name
-    settings, config = DensePoseSettings(weights="densepose_test"), Path("a.yaml")
-    monkeypatch.setenv(known_weights.PLACE, str(tmp_path))
-    with pytest.raises(InputError, match=f"no such weights.*unset {known_weights.PLACE}"):
-        weights_file(settings, config, site)
-    (tmp_path / name).write_bytes(_Site.content)
-    assert weights_file(settings, config, site) == tmp_path / name
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator)
-    monkeypatch.setenv(known_weights.PLACE, "gs://networks/densepose")
-    there = open_location("gs://networks/densepose")
-    there.write_bytes(name, b"others")
-    with pytest.raises(DataError, match="MD5"):
-        weights_file(settings, config, site)
-    there.write_bytes(name, _Site.content)
-    path = weights_file(settings, config, site)
-    assert path.read_bytes() == _Site.content and tmp_path / "cache" in path.parents
-    assert not _Site.asked
-
-
-def test_weights_by_address(tmp_path: Path, emulator: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator)
-    monkeypatch.setenv(known_weights.CACHE, str(tmp_path))
-    settings = DensePoseSettings(weights="gs://networks/mine/a.pkl")
-    there = open_location("gs://networks/mine")
-    with pytest.raises(InputError, match=r"no file a\.pkl"):
-        weights_file(settings, Path("a.yaml"))
-    for content in (b"first", b"replaced"):
-        there.write_bytes("a.pkl", content)
-        assert weights_file(settings, Path("a.yaml")).read_bytes() == content
-
-
-def test_weights_by_path(tmp_path: Path) -> None:
-    file = tmp_path / "mine.pth"
-    with pytest.raises(InputError, match="no such weights"):
-        weights_file(DensePoseSettings(weights=str(file)), Path("a.yaml"))
-    file.write_bytes(b"1")
-    assert weights_file(DensePoseSettings(weights=str(file)), Path("a.yaml")) == file
-    with pytest.raises(SettingsError, match="no published weights for the configuration mine"):
-        weights_file(DensePoseSettings(), Path("mine.yaml"))
-
-
-# The real thing.
-
-
-@pytest.fixture(scope="module")
-def random_network(tmp_path_factory: pytest.TempPathFactory) -> DensePoseSettings:
-    """A small DensePose with random weights that finds "people" everywhere."""
-    pytest.importorskip("detectron2", reason="detectron2 is not installed (docs/densepose.md)")
-    pytest.importorskip("densepose")
-    import torch
-    from detectron2.modeling import build_model
-
-    from components.preprocess.detectron import _configuration
-
-    settings = DensePoseSettings(
-        config="densepose_rcnn_R_50_FPN_s1x", device="cpu", batch=2, min_score=0.0,
-        overrides=("MODEL.RESNETS.NORM", "GN", "INPUT.MIN_SIZE_TEST", 96, "INPUT.MAX_SIZE_TEST", 128,
-                   "MODEL.RPN.PRE_NMS_TOPK_TEST", 50, "MODEL.RPN.POST_NMS_TOPK_TEST", 8, "TEST.DETECTIONS_PER_IMAGE", 3,
-                   "MODEL.ROI_DENSEPOSE_HEAD.NUM_STACKED_CONVS", 2, "MODEL.ROI_DENSEPOSE_HEAD.CONV_HEAD_DIM", 64,
-                   "MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0))
-    torch.manual_seed(0)
-    model = build_model(_configuration(settings, "cpu")[0])
-    file = tmp_path_factory.mktemp("weights") / "random.pth"
-    torch.save({"model": model.state_dict()}, file)
-    return settings.model_copy(update={"weights": str(file)})
-
-
-def test_the_real_predictor_end_to_end(random_network: DensePoseSettings, bring: Bring, tmp_path: Path) -> None:
-    folder = bring(3)
-    (folder / "iuv" / "p0.png").unlink()
-    (folder / "iuv" / "p2.png").unlink()
-    settings = SMALL.model_copy(update={"densepose": random_network, "min_person": 8, "min_coverage": 0.0,
-                                        "repeats": -1, "min_sharpness": 0.0})
-    opened = PhotoFolder.open(folder)
-    found = list(PoseFinder(opened, settings)(opened.photos))
-    for number in (0, 2):
-        maps = [decode_png(one.iuv) for one in found[number].detected or ()]
-        assert len(maps) == 1 and maps[0].shape == (160, 128, 3)
-        assert maps[0][..., 0].max() <= 24 and maps[0][..., 0].any()
-        assert not maps[0][maps[0][..., 0] == 0].any()
-    assert found[1].detected is None
-    every = replace(opened, photos=opened.photos[:1])
-    several = settings.model_copy(update={"densepose": random_network.model_copy(update={"person": "all"})})
-    (photo,) = PoseFinder(every, several)(every.photos)
-    assert [one.id for one in photo.detected or ()][:2] == ["p0", "p0-2"]
-    summary = preprocess(folder, tmp_path / "people", settings)
-    assert summary.accepted + len(summary.rejected) == 3 and summary.accepted >= 1
-
-
-def test_the_real_predictor_refuses_what_does_not_belong(random_network: DensePoseSettings, tmp_path: Path) -> None:
-    import torch
-
-    from components.preprocess.detectron import Detectron
-
-    with pytest.raises(SettingsError, match="did you mean densepose_rcnn_R_50_FPN_s1x"):
-        Detectron(random_network.model_copy(update={"config": "densepose_rcnn_R_50_FPN_s1"}))
-    with pytest.raises(SettingsError, match="continuous surface embeddings"):
-        Detectron(random_network.model_copy(update={"config": "densepose_rcnn_R_50_FPN_soft_s1x", "overrides": ()}))
-    with pytest.raises(SettingsError, match="not a configuration"):
-        Detectron(random_network.model_copy(update={"overrides": ("MODEL.NO_SUCH_KEY", 1)}))
-    with pytest.raises(DataError, match="not the weights of this configuration"):
-        Detectron(random_network.model_copy(update={"config": "densepose_rcnn_R_50_FPN_DL_s1x"}))
-    (tmp_path / "torn.pth").write_bytes(Path(random_network.weights).read_bytes()[:5000])
-    with pytest.raises(DataError, match="not weights of DensePose's"):
-        Detectron(random_network.model_copy(update={"weights": str(tmp_path / "torn.pth")}))
-    other = io.BytesIO()
-    torch.save({"model": {"a": torch.zeros(1)}}, other)
-    (tmp_path / "other.pth").write_bytes(other.getvalue())
-    with pytest.raises(DataError, match="not the weights of this configuration"):
-        Detectron(random_network.model_copy(update={"weights": str(tmp_path / "other.pth")}))
-
-
-@pytest.mark.skipif(importlib.util.find_spec("detectron2") is not None, reason="detectron2 is installed")
-def test_the_predictor_without_detectron2_is_a_clear_error() -> None:
-    pytest.importorskip("torch")
-    from components.preprocess.detectron import Detectron
-
-    with pytest.raises(MachineError, match=r"detectron2 cannot be used .*iuv/<stem>\.png, or install detectron2"):
-        Detectron(DensePoseSettings())

@@ -106,33 +106,19 @@ def test_killed_at_any_moment(bring: Callable[..., Path], tmp_path: Path, where:
 
 
 def test_a_part_goes_on_in_the_state_folder(
-        bring: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        bring: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cutting: Any) -> None:
     """Two tasks share the state folder; one is interrupted and started again with another output."""
     monkeypatch.setattr(run, "_SMALLEST_SHARD", 1)
     photos, state = bring(6), tmp_path / "state"
-    real, done = run.people_of_photo, list[str]()
-
-    def until_two(photo: object, settings: PreprocessSettings) -> object:
-        if len(done) == 2:
-            raise KeyboardInterrupt
-        done.append(str(photo))
-        return real(photo, settings)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(run, "people_of_photo", until_two)
+    cutting.stop = lambda photo: len(cutting.photos) == 2
     with pytest.raises(KeyboardInterrupt):
         preprocess_part(photos, tmp_path / "lost" / "part", SETTINGS, "1/2", state=state)
-    monkeypatch.setattr(run, "people_of_photo", real)
+    cutting.go_on()
     second = preprocess_part(photos, tmp_path / "b" / "part", SETTINGS, "2/2", state=state)
     assert (second.photos, second.shards) == (3, [1, 3, 5])
-    again: list[str] = []
-
-    def counting(photo: object, settings: PreprocessSettings) -> object:
-        again.append(str(photo))
-        return real(photo, settings)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(run, "people_of_photo", counting)
+    cutting.go_on()
     preprocess_part(photos, tmp_path / "a" / "part", SETTINGS, "1/2", state=state)
-    assert len(again) == 1
+    assert len(cutting.photos) == 1
     gather([tmp_path / "b" / "part", tmp_path / "a" / "part"], tmp_path / "people", SETTINGS)
     preprocess(photos, tmp_path / "whole", SETTINGS)
     assert tree(tmp_path / "people") == tree(tmp_path / "whole")
@@ -157,15 +143,10 @@ def test_parts_that_run_at_once_share_the_cores(
 
 
 def test_work_that_nobody_went_on_with_is_removed_after_a_week(
-        bring: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        bring: Callable[..., Path], tmp_path: Path, cutting: Any) -> None:
     photos, state = bring(3), tmp_path / "state"
     week = run._ABANDONED_AFTER_S
-
-    def interrupted(photo: object, settings: PreprocessSettings) -> object:
-        raise KeyboardInterrupt
-
-    real = run.people_of_photo
-    monkeypatch.setattr(run, "people_of_photo", interrupted)
+    cutting.stop = lambda photo: True
     plans = [SETTINGS.model_copy(update={"margin": margin}) for margin in (0.1, 0.2, 0.3, 0.4)]
     folders = []
     for settings in plans:
@@ -177,7 +158,7 @@ def test_work_that_nobody_went_on_with_is_removed_after_a_week(
         then = time.time() - week - 60
         for path in (*folder.iterdir(), folder):
             os.utime(path, (then, then))
-    monkeypatch.setattr(run, "people_of_photo", real)
+    cutting.go_on()
     with open(held / ".lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         preprocess(photos, tmp_path / "other", plans[1].model_copy(update={"margin": 0.5}), state=state)

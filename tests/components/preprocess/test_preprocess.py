@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,6 @@ from components.core.people import PeopleDataset
 from components.core.settings import PreprocessSettings
 from components.core.texture import sample
 from components.preprocess import preprocess, run
-from components.preprocess.person import people_of_photo
 
 SMALL = PreprocessSettings(resolution=64, texel=16, shard_size=2)
 Bring = Callable[..., Path]
@@ -153,49 +153,27 @@ def test_the_outcome_does_not_depend_on_the_number_of_workers(
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
 
 
-def test_interrupted_work_goes_on_where_it_stopped(
-        bring: Bring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_work_goes_on_where_it_stopped(bring: Bring, tmp_path: Path, cutting: Any) -> None:
     folder = bring(5)
     preprocess(folder, tmp_path / "whole", SMALL)
-    done: list[str] = []
-
-    def until_three(photo: object, settings: PreprocessSettings) -> object:
-        if len(done) == 3:
-            raise KeyboardInterrupt
-        done.append(str(photo))
-        return people_of_photo(photo, settings)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(run, "people_of_photo", until_three)
+    cutting.go_on()
+    cutting.stop = lambda photo: len(cutting.photos) == 3
     with pytest.raises(KeyboardInterrupt):
         preprocess(folder, tmp_path / "people", SMALL)
     assert not (tmp_path / "people").exists()
-    again: list[str] = []
-
-    def counting(photo: object, settings: PreprocessSettings) -> object:
-        again.append(str(photo))
-        return people_of_photo(photo, settings)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(run, "people_of_photo", counting)
+    cutting.go_on()
     preprocess(folder, tmp_path / "people", SMALL)
-    assert len(again) == 3  # the first shard of two was whole
+    assert len(cutting.photos) == 3  # the first shard of two was whole
     assert tree(tmp_path / "people") == tree(tmp_path / "whole")
     assert not (tmp_path / "people.partial").exists()
 
 
-def test_a_changed_photo_or_setting_starts_anew(
-        bring: Bring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_photo_or_setting_starts_anew(bring: Bring, tmp_path: Path, cutting: Any) -> None:
     folder = bring(3)
-    real = people_of_photo
-
-    def failing(photo: object, settings: PreprocessSettings) -> object:
-        if "p2" in str(photo):
-            raise KeyboardInterrupt
-        return real(photo, settings)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(run, "people_of_photo", failing)
+    cutting.stop = lambda photo: "p2" in photo
     with pytest.raises(KeyboardInterrupt):
         preprocess(folder, tmp_path / "people", SMALL)
-    monkeypatch.setattr(run, "people_of_photo", real)
+    cutting.go_on()
     other = SMALL.model_copy(update={"texel": 8})
     preprocess(folder, tmp_path / "people", other)
     preprocess(folder, tmp_path / "expected", other)

@@ -2,7 +2,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,10 @@ from components.core.digest import file_digest
 from components.core.errors import DataError, InputError, MachineError
 from components.core.gate import CONTROLS, MEMORISATION
 from components.core.images import decode_png, encode_png
-from components.core.networks.generator import Generator, Reposer
+from components.core.networks.generator import Reposer
 from components.core.people import PeopleDataset
 from components.core.person import person_from_photo, pose_crop
-from components.core.settings import PreprocessSettings, RegisterSettings, TrainSettings
+from components.core.settings import PreprocessSettings, RegisterSettings
 from components.core.shooting import shoot
 from components.evaluate.challenge import challenge
 from components.register import register
@@ -230,14 +230,12 @@ def test_the_card_says_what_was_measured_and_what_was_not(evaluated: Path) -> No
 
 
 def test_a_version_is_held_against_the_champion_and_takes_its_place_where_the_settings_say_so(
-        world, store: Store, tmp_path: Path) -> None:
+        world, store: Store, untrained: Callable[..., Path], tmp_path: Path) -> None:
     """Another network that, by its evaluation, answers exactly as the champion does: no worse, so it passes."""
     settings = RegisterSettings.model_validate(
         lenient(4).model_dump() | {"auto_promote": "passed", "champion": {"min_pairs": 8, "face_similarity": 2}})
     model, evaluation = tmp_path / "model", tmp_path / "evaluation"
-    model.mkdir()
-    small = TrainSettings.model_validate({"width": 4, "max_width": 8, "latent": 8})
-    Reposer(Generator(small, 64, 16), small, 64, 16, "synthetic").save(model / "generator.safetensors")
+    untrained(model, seed=1)
     shutil.copytree(store.believed, evaluation)
     metrics = json.loads((evaluation / "metrics.json").read_text())
     metrics["model"]["digest"] = file_digest(model / "generator.safetensors")

@@ -2,14 +2,13 @@ import hashlib
 import json
 import os
 import pickle
-import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from gcp_storage_emulator.server import create_server
+from servers import gcs_emulator
 from torch import nn
 
 from components.core.errors import MachineError
@@ -54,13 +53,8 @@ def save(place: str | Path, *steps: int, keep: int = 2) -> None:
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = create_server("127.0.0.1", port, in_memory=True, default_bucket="state")
-    server.start()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+    with gcs_emulator("state") as url:
+        yield url
 
 
 @pytest.fixture(params=["folder", "gs"])

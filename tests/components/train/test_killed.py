@@ -4,7 +4,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,8 +13,8 @@ from typing import Any
 
 import pytest
 import torch
-from gcp_storage_emulator.server import create_server
 from safetensors.torch import load_file
+from servers import gcs_bucket
 
 from components.core import tracking
 from components.core.recorder import NoRecord
@@ -59,22 +58,16 @@ class Trace(NoRecord):
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = create_server("127.0.0.1", port, in_memory=True, default_bucket="state")
-    server.start()
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
-    yield "gs://state/here"
-    server.stop()
+def bucket() -> Iterator[str]:
+    with gcs_bucket("state") as address:
+        yield f"{address}/here"
 
 
 def killed_at(step: int, arguments: list[str], progress: Path) -> None:
     """Start the training and kill it when it has made that many steps."""
     progress.unlink(missing_ok=True)
     root = Path(__file__).resolve().parents[3]
-    child = subprocess.Popen([sys.executable, "-c", CHILD, *arguments], cwd=root, stderr=subprocess.DEVNULL,
+    child = subprocess.Popen([sys.executable, "-c", CHILD, *arguments], cwd=progress.parent, stderr=subprocess.DEVNULL,
                              env=os.environ | {"PYTHONPATH": str(root), "PHOTOSHOOT_PROGRESS": str(progress)})
     deadline = time.monotonic() + 150
     while not any(event["done"] >= step for event in events(progress) if event.get("label") == "train"):
@@ -107,6 +100,7 @@ def test_a_killed_training_is_one_run_with_the_same_numbers(
         make_people: MakePeople, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made, out, state = make_people(side=32), tmp_path / "cut" / "model", str(tmp_path / "cut" / "state")
     whole, model = uninterrupted(made, tmp_path)
+    monkeypatch.chdir(tmp_path)  # MLflow keeps pictures below the working folder
     monkeypatch.setenv(tracking.TRACKING_URI, f"sqlite:///{tmp_path / 'mlflow.db'}")
     mlflow = tracking.client()
     parent = mlflow.create_run("0").info.run_id

@@ -1,16 +1,13 @@
 """Several machines by a TrainJob, against a small Kubernetes API over real HTTP."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from gcp_storage_emulator.server import create_server
+from servers import Handler, gcs_emulator, http_server, kubeconfig, url_of
 
 from components.core.errors import InputError, MachineError, SettingsError
 from components.core.identities import Identities
@@ -57,20 +54,15 @@ class Kubernetes:
         self.refuse: tuple[int, str] | None = None
         self.on_look: Callable[[int], None] = lambda number: None
         self.looks = 0
+
+    def handler(self) -> type[Handler]:
+        """Answers for it over HTTP."""
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def _say(self, status: int, body: Any) -> None:
-                data = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
+        class Api(Handler):
             def do_GET(self) -> None:
                 if self.path.startswith("/api/v1/namespaces/photos/pods/asking"):
-                    return self._say(200, POD)
+                    return self.reply_json(200, POD)
                 assert self.path == f"{JOBS}/{outer.created[-1]['metadata']['name']}"
                 outer.looks += 1
                 outer.on_look(outer.looks)
@@ -79,8 +71,8 @@ class Kubernetes:
                     self.close_connection = True
                     return self.connection.close()
                 if isinstance(answer, int):
-                    return self._say(answer, {"kind": "Status", "message": f"it is {answer}"})
-                self._say(200, outer.created[-1] | {"status": answer})
+                    return self.reply_json(answer, {"kind": "Status", "message": f"it is {answer}"})
+                self.reply_json(200, outer.created[-1] | {"status": answer})
 
             def do_POST(self) -> None:
                 path, _, query = self.path.partition("?")
@@ -88,43 +80,32 @@ class Kubernetes:
                 assert path == JOBS
                 outer.queries.append(query)
                 if outer.refuse:
-                    return self._say(outer.refuse[0], {"kind": "Status", "message": outer.refuse[1]})
+                    return self.reply_json(outer.refuse[0], {"kind": "Status", "message": outer.refuse[1]})
                 outer.created.append(body)
-                self._say(201, body)
+                self.reply_json(201, body)
 
             def do_DELETE(self) -> None:
                 outer.deleted.append(self.path.partition("?")[0].rsplit("/", 1)[1])
-                self._say(200, {"kind": "Status", "status": "Success"})
+                self.reply_json(200, {"kind": "Status", "status": "Success"})
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        return Api
 
 
 @pytest.fixture
 def kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubernetes]:
     cluster = Kubernetes()
-    config = {"apiVersion": "v1", "kind": "Config", "current-context": "c",
-              "clusters": [{"name": "c", "cluster": {"server": cluster.url}}], "users": [{"name": "u", "user": {}}],
-              "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": "photos"}}]}
-    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
-    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
-    monkeypatch.setenv("HOSTNAME", "asking")
-    monkeypatch.setattr(nodes, "_POLL_S", 0.01)
-    yield cluster
-    cluster.server.shutdown()
-    cluster.server.server_close()
+    with http_server(cluster.handler()) as server:
+        path = kubeconfig(tmp_path / "kubeconfig", url_of(server), namespace="photos")
+        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+        monkeypatch.setenv("HOSTNAME", "asking")
+        monkeypatch.setattr(nodes, "_POLL_S", 0.01)
+        yield cluster
 
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[str]:
-    server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="state")
-    server.start()
-    yield f"http://127.0.0.1:{server._api._httpd.server_port}"
-    server.stop()
+    with gcs_emulator("state") as url:
+        yield url
 
 
 @pytest.fixture

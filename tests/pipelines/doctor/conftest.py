@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from servers import Handler, http_server, url_of
+from servers import kubeconfig as write_kubeconfig
 
 PASSWORD = "aHVudGVyMg=="
 NAMESPACE = "team"
@@ -109,36 +107,22 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
     """A healthy cluster that the kubeconfig (context ``there``) leads to."""
     state = healthy()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Api(Handler):
         def do_GET(self) -> None:
-            status, body = state.answer(self.path)
-            content = json.dumps(body).encode()
-            self.send_response_only(status)
-            self.send_header("Date", formatdate(time.time() + state.clock, usegmt=True))
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.reply_json(*state.answer(self.path))
 
-        def log_message(self, *args: object) -> None:
-            pass
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return formatdate(time.time() + state.clock, usegmt=True)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    kubeconfig(tmp_path / "kubeconfig", state.url, monkeypatch)
-    yield state
-    server.shutdown()
-    server.server_close()
+    with http_server(Api) as server:
+        state.url = url_of(server)
+        kubeconfig(tmp_path / "kubeconfig", state.url, monkeypatch)
+        yield state
 
 
 def kubeconfig(path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Write a kubeconfig and make it the default one, also for a client that is imported already."""
-    path.write_text(yaml.safe_dump({
-        "apiVersion": "v1", "kind": "Config", "current-context": "there",
-        "clusters": [{"name": "c", "cluster": {"server": url}}],
-        "users": [{"name": "u", "user": {"token": "secret-token"}}],
-        "contexts": [{"name": "there", "context": {"cluster": "c", "user": "u"}}]}))
+    write_kubeconfig(path, url, token="secret-token")
     monkeypatch.setenv("KUBECONFIG", str(path))
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import silent_port
 
 from components.core.errors import MachineError
 from components.core.presets import preset
 from pipelines.doctor.finding import Finding, Level
-from pipelines.doctor.kube import connect, kubernetes
+from pipelines.doctor.kube import kubernetes
 from pipelines.placement import load_profile
 
 NAMESPACE = "team"
@@ -161,17 +161,22 @@ def test_an_account_that_is_not_known(cluster: Any) -> None:
 
 
 def test_a_server_that_is_not_there_is_one_problem(kubeconfig_at: Any) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    kubeconfig_at(f"http://127.0.0.1:{port}")
-    findings = look()
+    with silent_port() as port:
+        kubeconfig_at(f"http://127.0.0.1:{port}")
+        findings = look()
     assert bad(findings) == ["Kubernetes"] and "refused" in findings[0].found and len(findings) == 1
 
 
 def test_a_context_that_is_not_there(cluster: Any) -> None:
     with pytest.raises(MachineError, match="no context elsewhere"):
-        connect("elsewhere")
+        look("elsewhere")
+
+
+def test_no_way_to_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/nonexistent")
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(MachineError, match="neither in a pod nor with a kubeconfig"):
+        look()
 
 
 def test_a_profile_whose_shared_memory_eats_its_memory(cluster: Any, tmp_path: Path) -> None:

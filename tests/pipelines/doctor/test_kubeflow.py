@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from servers import Handler, http_server, silent_port, url_of
 
 from pipelines.cluster_access import Access
 from pipelines.doctor.finding import Level
@@ -20,30 +18,20 @@ from pipelines.doctor.kubeflow import kubeflow, version
 def server() -> Iterator[Any]:
     """A server whose `health` (path -> body; text is HTML) a test can change."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Kubeflow(Handler):
         def do_GET(self) -> None:
             body = self.server.health.get(self.path)  # type: ignore[attr-defined]
             html = isinstance(body, str)
             content = body.encode() if html else json.dumps(body or {"error": "not found"}).encode()
-            self.send_response(200 if body else 404)
-            self.send_header("Content-Type", "text/html" if html else "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.reply(200 if body else 404, content, Content_Type="text/html" if html else "application/json")
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.health = {"/apis/v2beta1/healthz": {"multi_user": False}}  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with http_server(Kubeflow) as server:
+        server.health = {"/apis/v2beta1/healthz": {"multi_user": False}}  # type: ignore[attr-defined]
+        yield server
 
 
 def _access(server: Any) -> Access:
-    return Access(f"http://127.0.0.1:{server.server_address[1]}", "team")
+    return Access(url_of(server), "team")
 
 
 @pytest.mark.parametrize(("stated", "level"),
@@ -70,9 +58,8 @@ def test_a_login_page_is_one_problem(server: Any) -> None:
 
 
 def test_a_server_that_is_not_there_is_one_problem() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        (found,) = kubeflow(Access(f"http://127.0.0.1:{taken.getsockname()[1]}"))
+    with silent_port() as port:
+        (found,) = kubeflow(Access(f"http://127.0.0.1:{port}"))
     assert found.level == Level.PROBLEM and "does not answer" in found.found
 
 

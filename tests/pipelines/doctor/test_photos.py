@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from gcp_storage_emulator.server import create_server
 from PIL import Image
+from servers import gcs_bucket
 
 from components.core.errors import InputError
 from components.core.storage import open_location
@@ -49,15 +48,8 @@ def _level(findings: list[Finding], what: str) -> Level:
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[None]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = create_server("127.0.0.1", port, in_memory=True, default_bucket=BUCKET)
-    server.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+    with gcs_bucket(BUCKET):
         yield
-    server.stop()
 
 
 @pytest.fixture(params=["folder", "gs"])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from servers import Handler, http_server
 
 from pipelines.doctor.finding import Level
 from pipelines.doctor.registry import cache_safety, present, registry_of
@@ -22,37 +20,23 @@ PRIVATE = "/v2/team/photoshoot-secret/manifests/"
 def registry() -> Iterator[str]:
     """Host and port of a registry that gives tokens to anybody, but not for everything."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def _answer(self, status: int, body: bytes = b"", **headers: str) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name.replace("_", "-"), value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
+    class Registry(Handler):
         def do_GET(self) -> None:
             assert "scope=repository%3Ateam%3Apull" in self.path
-            self._answer(200, json.dumps({"token": "anybody"}).encode())
+            self.reply_json(200, {"token": "anybody"})
 
         def do_HEAD(self) -> None:
             host = self.headers["Host"]
             if self.headers.get("Authorization") != "Bearer anybody" or self.path.startswith(PRIVATE):
                 challenge = f'Bearer realm="http://{host}/token",service="registry",scope="repository:team:pull"'
-                self._answer(401, WWW_Authenticate=challenge)
+                self.reply(401, WWW_Authenticate=challenge)
             elif self.path == THERE or self.path.endswith(DIGEST):
-                self._answer(200, Docker_Content_Digest=DIGEST)
+                self.reply(200, Docker_Content_Digest=DIGEST)
             else:
-                self._answer(404)
+                self.reply(404)
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield f"127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with http_server(Registry) as server:
+        yield f"127.0.0.1:{server.server_port}"
 
 
 def test_images_are_looked_up_by_tag_and_digest(registry: str) -> None:

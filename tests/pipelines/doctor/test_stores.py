@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
 import pytest
 from mlflow.tracking import MlflowClient
+from servers import mlflow_server, silent_port
 
 from pipelines.doctor.finding import Finding, Level
 from pipelines.doctor.stores import mlflow_store, shown, studies
@@ -28,28 +23,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[str]:
     """A real MLflow server that keeps artifacts itself."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    with open(folder / "log", "w", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1", "--backend-store-uri",
-             f"sqlite:///{folder}/server.db", "--artifacts-destination", str(folder / "artifacts")],
-            cwd=folder, stdout=log, stderr=log, start_new_session=True)
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                urllib.request.urlopen(f"{url}/health", timeout=5).close()
-                break
-            except (urllib.error.URLError, ConnectionError, TimeoutError):
-                assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
-                time.sleep(0.2)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(30)
+    with mlflow_server(folder) as running:
+        yield running.uri
 
 
 def _kept(uri: str) -> tuple[list[str], list[dict[str, str]]]:
@@ -70,9 +45,8 @@ def test_a_server_is_written_to_and_left_as_it_was(server: str, folder: Path) ->
 
 
 def test_a_server_that_is_not_there_is_told_at_once(server: str) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        (found,) = mlflow_store(f"http://127.0.0.1:{taken.getsockname()[1]}", "photoshoot")
+    with silent_port() as port:
+        (found,) = mlflow_store(f"http://127.0.0.1:{port}", "photoshoot")
     assert found.level == Level.PROBLEM and "does not answer" in found.found
     (found,) = mlflow_store(f"{server}/nowhere", "photoshoot")
     assert found.level == Level.PROBLEM and "answers 404" in found.found
