@@ -19,6 +19,7 @@ from components.core.errors import SettingsError
 from components.core.known_weights import known_weights
 from components.core.networks.builtin import FeatureNet, PartsNet, PerceptualNet
 from components.core.networks.inception import DIM, Inception, resized_cleanly
+from components.core.networks.layers import pixels_first
 from components.core.networks.vgg import Vgg, VggName, load_vgg
 from components.core.weights import load_network
 
@@ -132,7 +133,8 @@ def layered_distance(network: PerceptualNet | Vgg, x: Tensor, y: Tensor, mask: T
                      of: Tensor | None = None) -> Tensor:
     """`PerceptualDistance` with a network at hand: [B, 3, H, W] twice, mask [B, 1, H, W] or None -> [B]."""
     total = x.new_zeros(len(x))
-    for weight, one, other in zip(network.layer_weights, network(x), network(y), strict=True):
+    layers = network(pixels_first(x)), network(pixels_first(y))
+    for weight, one, other in zip(network.layer_weights, *layers, strict=True):
         known = unit_channels(other)
         apart = (unit_channels(one) - (known if of is None else known[of])).square().sum(1, keepdim=True)
         total = total + weight * _mean_over_space(apart, mask)
@@ -141,7 +143,7 @@ def layered_distance(network: PerceptualNet | Vgg, x: Tensor, y: Tensor, mask: T
 
 def unit_channels(layer: Tensor) -> Tensor:
     """Scale each place's channels [B, C, H, W] to unit length."""
-    return layer / (layer.square().sum(1, keepdim=True) + 1e-6).sqrt()
+    return layer * torch.rsqrt(layer.square().sum(1, keepdim=True) + 1e-6)
 
 
 def resized(images: Tensor, size: int) -> Tensor:

@@ -28,8 +28,8 @@ png = model.predict(pd.DataFrame([row]))["image"][0]
 ```
 
 Or `photoshoot shoot --photo me.jpg --iuv me_iuv.png --pose pose_iuv.png --out new`. Pose maps are DensePose's I, U, V.
-`source_matte` and `background` may be given too, further photos of the person as lists in `more_photos` and `more_poses`.
-Only this package is needed."""
+`source_matte` and `background` may be given too, and further photos of the person as lists: `more_photos`,
+`more_poses`. Only this package is needed."""
 
 
 def model_card(name: str, evaluation: Mapping[str, Any], verdict: Verdict) -> str:

@@ -33,6 +33,7 @@ from components.core.texture import to_picture, unwrap
 from components.train.batches import Batches
 from components.train.distributed import Group, Share
 from components.train.loop import choose_device, embedder_of, examples_of, parts_of
+from components.train.memory import keep_freed_memory
 from components.train.trainer import Trainer
 
 _ROUNDS = 3
@@ -61,6 +62,7 @@ def bench(resolution: int, settings: TrainSettings | None = None, texel: int = 3
     """
     settings = settings or TrainSettings(batch=8 if resolution <= 128 else 4)
     device = choose_device(settings.device)
+    keep_freed_memory()
     gemm, conv = _gemm_peak(device), _conv_peak(device)
     with tempfile.TemporaryDirectory() as folder:
         dataset, groups = _people(Path(folder), resolution, texel)

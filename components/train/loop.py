@@ -31,6 +31,7 @@ from components.train.batches import Batches, Examples, Indices
 from components.train.checkpoint import Checkpoints, set_state
 from components.train.curves import Curves
 from components.train.distributed import PREPARING, Group, Share, cut, joined, seed_part
+from components.train.memory import keep_freed_memory
 from components.train.record import remember_run
 from components.train.samples import Samples
 from components.train.trainer import Terms, Trainer
@@ -87,6 +88,7 @@ def train(people: Path | str, identities: Path, out: Path, settings: TrainSettin
     digest = training_digest(settings, dataset.digest, who.digest)
     place = _place(state or out.parent / "state", digest)
     device = choose_device(settings.device)
+    keep_freed_memory()
     with joined(device.type) as group, Checkpoints(place, settings.keep_checkpoints) as checkpoints:
         finished = group.agree(_finished(out, digest))
         if finished:

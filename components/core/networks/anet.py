@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from components.core.networks.layers import Conv, DownBlock, Linear, activate, channels_at
+from components.core.networks.layers import ActivatedConv, DownBlock, Linear, channels_at
 from components.core.networks.warp import to_picture
 
 _BLOCKS = 4
@@ -22,7 +22,7 @@ class ANet(nn.Module):
         super().__init__()
         channels = [4, *(channels_at(level, width, max_width) for level in range(1, _BLOCKS + 1))]
         self.blocks = nn.ModuleList(DownBlock(channels[k], channels[k + 1]) for k in range(_BLOCKS))
-        self.strided = nn.ModuleList(Conv(channels[-1], channels[-1], 5, stride=4) for _ in range(2))
+        self.strided = nn.ModuleList(ActivatedConv(channels[-1], channels[-1], 5, stride=4) for _ in range(2))
         height, width_ = (_final_side(side * texel) for side in (6, 4))
         self.linear = Linear(channels[-1] * height * width_, latent)
 
@@ -31,7 +31,7 @@ class ANet(nn.Module):
         for block in self.blocks:
             x = block(x)
         for conv in self.strided:
-            x = activate(conv(x))
+            x = conv(x)
         z: Tensor = self.linear(x.flatten(1)).float()
         return z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-8)
 

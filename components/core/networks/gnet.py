@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from components.core.networks.layers import ModulatedConv, StyledConv, channels_at, upsample
+from components.core.networks.layers import Paint, StyledConv, channels_at, upsample
 from components.core.networks.pnet import LEVELS
 
 
@@ -32,7 +32,7 @@ class UpBlock(nn.Module):
         super().__init__()
         self.conv0 = StyledConv(inputs, outputs, latent, up=True)
         self.conv1 = StyledConv(outputs, outputs, latent)
-        self.paint = ModulatedConv(outputs, painted, 1, latent, demodulate=False)
+        self.paint = Paint(outputs, painted, latent)
 
     def forward(self, x: Tensor, z: Tensor, skip: Tensor | None, picture: Tensor) -> tuple[Tensor, Tensor]:
         x = self.conv1(self.conv0(x, z, skip), z)
@@ -51,7 +51,7 @@ class GNet(nn.Module):
         super().__init__()
         channels = [channels_at(level, width, max_width) for level in range(LEVELS + 1)]
         self.residual = nn.ModuleList(ResidualBlock(channels[-1], latent) for _ in range(blocks))
-        self.paint = ModulatedConv(channels[-1], painted, 1, latent, demodulate=False)
+        self.paint = Paint(channels[-1], painted, latent)
         self.up = nn.ModuleList(UpBlock(channels[k + 1], channels[k], painted, latent) for k in reversed(range(LEVELS)))
         self.bias = nn.Parameter(torch.zeros(painted))
         self._skips = skips
@@ -70,5 +70,5 @@ class GNet(nn.Module):
         picture = self.paint(x, z)
         for level, up in zip(reversed(range(LEVELS)), self.up, strict=True):
             x, picture = up(x, z, features[level] if self._skips else None, picture)
-        out: Tensor = picture.float() + self.bias[:, None, None]
+        out: Tensor = (picture.float() + self.bias[:, None, None]).contiguous()  # planes, as its channels are read
         return out

@@ -3,6 +3,10 @@
 Weights are drawn from N(0, 1) and scaled at run time by 1/sqrt(fan in) (equalised learning rate, arXiv 1710.10196
 section 4.1), so that one Adam learning rate suits every layer. Modulation scales activations instead of building a
 weight per sample: the same sums (arXiv 1912.04958, section 2.2), as one ordinary convolution over the whole batch.
+
+What is left beside convolutions is passes over memory. To have few of them, a layer's constant factors go into its
+weights, sums are made in place where no gradient needs what was there before (so these layers can be differentiated
+twice like any other), and pictures lie in memory pixel by pixel (`pixels_first`).
 """
 
 from __future__ import annotations
@@ -20,6 +24,14 @@ _GAIN = math.sqrt(2.0)
 def activate(x: Tensor) -> Tensor:
     """Leaky ReLU with slope 0.2, times sqrt(2) so that it keeps the variance. Any shape."""
     return F.leaky_relu(x, _SLOPE) * _GAIN
+
+
+def pixels_first(x: Tensor) -> Tensor:
+    """The same [B, C, H, W] with each pixel's channels side by side in memory (torch's `channels_last`).
+
+    Convolutions of few channels take two thirds of the time that they take plane by plane. All layers keep the order.
+    """
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def _kernel(x: Tensor, total: float) -> Tensor:
@@ -46,10 +58,19 @@ def softened(x: Tensor) -> Tensor:
 
 
 def grown(mask: Tensor, radius: int) -> Tensor:
-    """Largest value within `radius` pixels in x and y: [B, C, H, W] -> the same shape. One axis after the other."""
-    side = 2 * radius + 1
-    tall = F.max_pool2d(mask, (side, 1), stride=1, padding=(radius, 0))
-    return F.max_pool2d(tall, (1, side), stride=1, padding=(0, radius))
+    """Largest value within `radius` pixels in x and y: [B, C, H, W] -> the same shape. One axis after the other.
+
+    Windows double until they are 2 `radius` + 1 wide: a few maxima of two tensors, a tenth of a pooling's time.
+    """
+    grown = F.pad(mask, (radius, radius, radius, radius), value=-math.inf)
+    for axis in (-2, -1):
+        reached, wanted = 1, 2 * radius + 1
+        while reached < wanted:
+            shift = min(reached, wanted - reached)
+            length = grown.shape[axis] - shift
+            grown = torch.maximum(grown.narrow(axis, 0, length), grown.narrow(axis, shift, length))
+            reached += shift
+    return grown
 
 
 class Linear(nn.Module):
@@ -78,8 +99,18 @@ class Conv(nn.Module):
         self._scale = 1.0 / math.sqrt(inputs * kernel * kernel)
         self._stride, self._padding = stride, kernel // 2
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight * self._scale, self.bias, stride=self._stride, padding=self._padding)
+    def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
+        """`gain` multiplies the result."""
+        bias = None if self.bias is None else self.bias * gain
+        return F.conv2d(pixels_first(x), self.weight * (self._scale * gain), bias, stride=self._stride,
+                        padding=self._padding)
+
+
+class ActivatedConv(Conv):
+    """`Conv`, then leaky ReLU of slope 0.2 and `gain`; by default `activate`'s."""
+
+    def forward(self, x: Tensor, gain: float = _GAIN) -> Tensor:
+        return F.leaky_relu(super().forward(x, gain), _SLOPE, inplace=True)
 
 
 class DownBlock(nn.Module):
@@ -87,41 +118,61 @@ class DownBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.conv0 = Conv(inputs, inputs, 3)
-        self.conv1 = Conv(inputs, outputs, 3, stride=2)
+        self.conv0 = ActivatedConv(inputs, inputs, 3)
+        self.conv1 = ActivatedConv(inputs, outputs, 3, stride=2)
         self.skip = Conv(inputs, outputs, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
         even = F.pad(x, (0, width % 2, 0, height % 2), mode="replicate") if height % 2 or width % 2 else x
-        y = activate(self.conv1(activate(self.conv0(x))))
-        y = y + self.skip(downsample(even))
-        return torch.div(y, _GAIN)
+        # The sum of two of equal variance is divided by sqrt(2), which leaves the second activation no gain.
+        y: Tensor = self.conv1(self.conv0(x), gain=1.0)
+        y = y + self.skip(downsample(even), gain=1 / _GAIN)
+        return y
 
 
 class ModulatedConv(nn.Module):
     """Convolution whose input channels z scales, demodulated to unit variance (StyleGAN2 section 2.2).
 
-    x [B, inputs, H, W], z [B, latent] -> [B, outputs, H, W]. Without demodulation (skip outputs) the weights start
-    small, or the sum over all scales would start far outside the range of colours.
+    x [B, inputs, H, W], z [B, latent] -> [B, outputs, H, W].
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, latent: int, *, demodulate: bool = True) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, latent: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel) * (1.0 if demodulate else 0.1))
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.style = Linear(latent, inputs, bias=1.0)
         self._scale = 1.0 / math.sqrt(inputs * kernel * kernel)
-        self._demodulate, self._padding = demodulate, kernel // 2
+        self._padding = kernel // 2
+
+    def forward(self, x: Tensor, z: Tensor, gain: float = 1.0) -> Tensor:
+        """`gain` multiplies the result."""
+        style = self.style(z) * self._scale
+        y = F.conv2d(pixels_first(x) * style[:, :, None, None].to(x.dtype), self.weight, padding=self._padding)
+        power = self.weight.float().square().sum((2, 3))
+        unit = torch.rsqrt(F.linear(style.float().square(), power) + 1e-8)
+        return y * (gain * unit)[:, :, None, None].to(y.dtype)
+
+
+class Paint(nn.Module):
+    """Modulated 1x1 convolution without demodulation (StyleGAN2's skip outputs): one small matrix per sample.
+
+    x [B, inputs, H, W], z [B, latent] -> [B, outputs, H, W]. The weights start small, or the sum over all scales would
+    start far outside the range of colours.
+    """
+
+    def __init__(self, inputs: int, outputs: int, latent: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 1, 1) * 0.1)
+        self.style = Linear(latent, inputs, bias=1.0)
+        self._scale = 1.0 / math.sqrt(inputs)
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         style = self.style(z)
-        weight = self.weight * self._scale
-        y = F.conv2d(x * style[:, :, None, None].to(x.dtype), weight, padding=self._padding)
-        if self._demodulate:
-            power = weight.float().square().sum((2, 3))
-            gain = torch.rsqrt(F.linear(style.float().square(), power) + 1e-8)
-            return y * gain[:, :, None, None].to(y.dtype)
-        return y
+        weight = self.weight[:, :, 0, 0] * (self._scale * style)[:, None]
+        batch, _, height, width = x.shape
+        pixels = pixels_first(x).permute(0, 2, 3, 1).flatten(1, 2)
+        painted = torch.bmm(pixels, weight.to(x.dtype).transpose(1, 2))
+        return painted.reshape(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
 class StyledConv(nn.Module):
@@ -141,14 +192,16 @@ class StyledConv(nn.Module):
 
     def forward(self, x: Tensor, z: Tensor, skip: Tensor | None = None) -> Tensor:
         """`skip` [B, outputs, ...] of the output's size is added before the activation."""
-        y = self.conv(x, z)
+        y = self.conv(x, z, gain=_GAIN)
         if self._up:
             y = upsample(y)
         if skip is not None:
-            y = y + skip
+            y = y.add_(skip, alpha=_GAIN)
         if self.training:
-            y = y + self.noise.to(y.dtype) * torch.randn(y.shape[0], 1, *y.shape[2:], device=y.device, dtype=y.dtype)
-        return activate(y + self.bias[:, None, None].to(y.dtype))
+            noise = torch.randn(y.shape[0], 1, *y.shape[2:], device=y.device, dtype=y.dtype)
+            y = y.add_(noise * (_GAIN * self.noise).to(y.dtype))
+        y = y.add_((_GAIN * self.bias)[:, None, None].to(y.dtype))
+        return F.leaky_relu(y, _SLOPE, inplace=True)
 
 
 class MinibatchDeviation(nn.Module):

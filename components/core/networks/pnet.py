@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from components.core.networks.layers import Conv, DownBlock, activate, channels_at
+from components.core.networks.layers import ActivatedConv, DownBlock, channels_at
 
 LEVELS = 4
 """Halvings between the full resolution and PNet's tensor at S/16."""
@@ -25,7 +25,7 @@ class PNet(nn.Module):
         super().__init__()
         channels = [channels_at(level, width, max_width) for level in range(LEVELS + 1)]
         self.parts = nn.Parameter(torch.randn(PARTS, _EMBEDDING))
-        self.stem = Conv(_EMBEDDING + 2 + evidence, channels[0], 3)
+        self.stem = ActivatedConv(_EMBEDDING + 2 + evidence, channels[0], 3)
         self.blocks = nn.ModuleList(DownBlock(channels[k], channels[k + 1]) for k in range(LEVELS))
 
     def forward(self, poses: Tensor, evidence: Tensor | None = None) -> list[Tensor]:
@@ -33,7 +33,7 @@ class PNet(nn.Module):
         named = self.parts[index].permute(0, 3, 1, 2)
         places = (poses[:, 1:].float() / 127.5 - 1) * (index > 0)[:, None]
         inputs = [named, places] if evidence is None else [named, places, evidence]
-        features = [activate(self.stem(torch.cat(inputs, 1)))]
+        features = [self.stem(torch.cat(inputs, 1))]
         for block in self.blocks:
             features.append(block(features[-1]))
         return features
