@@ -43,7 +43,7 @@ class TrainSettings(Section):
 
     generator: Literal["paper", "warp"] = "warp"
     """paper: appearance through ANet's vector alone; warp: also the source texture sampled at the target pose."""
-    steps: int = Field(500, ge=1)
+    steps: int = Field(600, ge=1)
     """Optimiser steps of the generator."""
     batch: int = Field(8, ge=1)
     """Pairs per step (all processes together)."""
