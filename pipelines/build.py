@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from components.core.errors import InputError, PhotoshootError
+from components.core.errors import InputError, MachineError, PhotoshootError
 from pipelines.engines import Engine, find_engine
 from pipelines.images import (
     ENVIRONMENT,
@@ -43,6 +43,8 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """Index of torch without CUDA, a tenth of the size."""
 VARIANT = "photoshoot.variant"
 """Label: digest of what a build was given (base image, arguments), which the tag does not hold."""
+_REMEDIES = {"preprocess": "where DensePose's repository cannot be reached, make images BUILD_ARGS=DENSEPOSE=0"}
+"""What to do when an image does not build."""
 _CA = "/run/secrets/ca.pem"
 _LOCAL_HOSTS = ("localhost", "127.0.0.1")
 
@@ -121,8 +123,12 @@ def _build(engine: Engine, name: str, tags: Sequence[str], known: Mapping[str, s
     arguments = [f"--build-arg={key}={value}" for key, value in known.items() if f"ARG {key}" in text]
     _say(f"building {', '.join(tags)}")
     started = time.monotonic()
-    engine.run("build", *options, *arguments, *[f"--tag={tag}" for tag in tags], f"--file={dockerfile}",
-               str(repository()), shown=True)
+    try:
+        engine.run("build", *options, *arguments, *[f"--tag={tag}" for tag in tags], f"--file={dockerfile}",
+                   str(repository()), shown=True)
+    except MachineError as error:
+        raise MachineError(f"image {name} does not build: the output above says why", path=dockerfile,
+                           remedy=_REMEDIES.get(name, "the same command again goes on")) from error
     _say(f"built {name} in {time.monotonic() - started:.0f} s")
 
 

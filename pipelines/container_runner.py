@@ -107,8 +107,10 @@ def _run(client: docker.DockerClient, setup: Setup, image: str, command: Sequenc
 def _end(container: Container) -> dict[str, Any]:
     """Wait until the container has ended. A connection that breaks is not one.
 
-    Raises `MachineError` when the engine stays silent.
+    Raises `MachineError` when the engine stays silent, docker's `NotFound` when somebody has removed the container.
     """
+    import docker
+
     begun, silent_since = time.monotonic(), None
     while True:
         try:
@@ -116,7 +118,9 @@ def _end(container: Container) -> dict[str, Any]:
             silent_since = None
             if container.status in ("exited", "dead", "stopped"):
                 return dict(container.attrs["State"])
-        except OSError as error:  # as requests' errors are
+        except docker.errors.NotFound:
+            raise
+        except OSError as error:  # as requests' errors are, docker's among them
             silent_since = silent_since or time.monotonic()
             if time.monotonic() - silent_since > _PATIENCE_S:
                 raise MachineError(f"the container engine has been silent for {_PATIENCE_S} s",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -28,6 +29,8 @@ ENVIRONMENT = "environment"
 LOCK = "PHOTOSHOOT_IMAGES"
 """Environment variable: another lock file than ``images.lock.json`` beside the code."""
 LOCK_FORMAT = "photoshoot.images/1"
+_EXTRAS, _OWN = re.compile(r'"\.\[([\w,-]+)\]"'), re.compile(r"^photoshoot\[([\w,-]+)\]")
+"""Extras of this package, as a Dockerfile installs them and as another extra names them."""
 
 
 def images(registry: str = "") -> dict[str, str]:
@@ -68,15 +71,26 @@ def recipe_digest(image: str) -> str:
 
     The package alone, without the repository around it, has no recipes: then it is always the same.
     """
-    recipe = hashlib.sha256()
+    recipe, extras = hashlib.sha256(), set[str]()
     for name in dict.fromkeys((ENVIRONMENT, image)):
-        recipe.update(_content(repository() / "images" / name / "Dockerfile") + b"\0")
+        dockerfile = _content(repository() / "images" / name / "Dockerfile")
+        recipe.update(dockerfile + b"\0")
+        extras.update(*(names.split(",") for names in _EXTRAS.findall(dockerfile.decode())))
     recipe.update(_content(repository() / "constraints.txt") + b"\0")
-    project = tomllib.loads(_content(repository() / "pyproject.toml").decode()).get("project", {})
-    if image != ENVIRONMENT:
-        wanted = [project.get("dependencies"), project.get("optional-dependencies")]
-        recipe.update(json.dumps(wanted, sort_keys=True).encode())
+    recipe.update(json.dumps(_requirements(extras), sort_keys=True).encode())
     return recipe.hexdigest()[:16]
+
+
+def _requirements(extras: set[str]) -> dict[str, list[str]]:
+    """What pyproject.toml asks for: of the package itself, and of these extras and those that they name."""
+    project = tomllib.loads(_content(repository() / "pyproject.toml").decode()).get("project", {})
+    offered, found, waiting = project.get("optional-dependencies", {}), {"": project.get("dependencies", [])}, [*extras]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = offered.get(name, [])
+            waiting += [more for text in found[name] for names in _OWN.findall(text) for more in names.split(",")]
+    return found
 
 
 def repository() -> Path:

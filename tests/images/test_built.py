@@ -20,8 +20,8 @@ from components.core.errors import DataError, InputError
 from pipelines import build as building
 from pipelines import images as naming
 from pipelines.engines import Engine, find_engine
-from pipelines.images import LOCAL, LOCK, images
-from pipelines.steps import STEP_IMAGE, STEPS
+from pipelines.images import ENVIRONMENT, LOCAL, LOCK, images
+from pipelines.steps import STEP_IMAGE, STEP_ROOMS, STEPS
 
 needs_images = pytest.mark.skipif("PHOTOSHOOT_CONTAINERS" not in os.environ,
                                   reason="PHOTOSHOOT_CONTAINERS is not set: .ci/containers builds the images")
@@ -35,22 +35,28 @@ def engine() -> Engine:
 
 
 def run(engine: Engine, step: str, *command: str, user: str = "54321:54321") -> subprocess.CompletedProcess[str]:
-    """A command in a step's image as a strict cluster would run it."""
+    """A command in a step's image as a strict cluster would run it, with the variable that KFP's own command sets."""
     return subprocess.run(
         [engine.name, "run", "--rm", "--network=host", "--read-only", "--tmpfs=/tmp:mode=1777", "--cap-drop=ALL",
-         "--security-opt=no-new-privileges", f"--user={user}", images(LOCAL)[step], *command],
+         "--security-opt=no-new-privileges", f"--user={user}", "--env=_KFP_RUNTIME=true",
+         images(LOCAL)[step], *command],
         capture_output=True, text=True)
 
 
 @needs_images
 @every_step
 def test_a_step_imports_its_code_on_a_read_only_disk_as_anybody(engine: Engine, step: str) -> None:
-    modules = {"challenge": "components.evaluate.challenge_component"}.get(step, f"components.{step}.component")
-    room = {"challenge": "evaluate"}.get(step, step)
-    done = run(engine, step, "python3", "-c", "import kfp.dsl.executor_main, components.core.tracking, mlflow\n"
-               f"import {modules}, components.{room}\nprint(components.{room}.__file__)")
+    rooms = STEP_ROOMS.get(step, (step,))
+    done = run(engine, step, "python3", "-c", f"""
+import importlib, pkgutil, kfp.dsl.executor_main
+for room in {rooms}:
+    package = importlib.import_module(f"components.{{room}}")
+    for module in pkgutil.iter_modules(package.__path__, f"{{package.__name__}}."):
+        if not module.name.endswith("component"):  # those say how KFP starts the step, on the other side
+            importlib.import_module(module.name)
+    print(package.__file__)""")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == f"/opt/photoshoot/components/{room}/__init__.py"
+    assert done.stdout.split() == [f"/opt/photoshoot/components/{room}/__init__.py" for room in rooms]
 
 
 @needs_images
@@ -65,7 +71,7 @@ def test_an_image_has_the_command_and_no_tools_to_build_with(engine: Engine, ste
 
 @needs_images
 def test_images_say_what_they_are_and_share_their_largest_layers(engine: Engine) -> None:
-    layers = []
+    layers, sizes = list[list[str]](), list[int]()
     for step in ("synthesize", "preprocess", "train"):
         found = engine.inspect(images(LOCAL)[step])
         assert found
@@ -75,8 +81,12 @@ def test_images_say_what_they_are_and_share_their_largest_layers(engine: Engine)
         assert re.fullmatch(r"[0-9a-f]{16}", labels[building.VARIANT])
         assert re.fullmatch(r"[1-9]\d{4,}:[1-9]\d{4,}", found["Config"]["User"])
         layers.append(found["RootFS"]["Layers"])
-    base, torch = ({each[number] for each in layers} for number in (0, 1))
-    assert len(base) == len(torch) == 1
+        sizes.append(found["Size"])
+    environment = [layer for layer in layers[0] if all(layer in each for each in layers)]
+    whole = engine.inspect(f"{LOCAL}/photoshoot-{ENVIRONMENT}:{naming.recipe_digest(ENVIRONMENT)}-"
+                           f"{labels[building.VARIANT]}")
+    assert whole and whole["RootFS"]["Layers"] == environment
+    assert max(sizes) < 1.5 * whole["Size"]
 
 
 @needs_images
@@ -112,7 +122,11 @@ def test_the_recipe_belongs_to_the_name(tmp_path: Path, monkeypatch: pytest.Monk
     assert changed("images/environment/Dockerfile", "PYTHONUNBUFFERED=1", "PYTHONUNBUFFERED=x") == set(STEPS)
     assert changed("constraints.txt", "torch==", "torch===") == set(STEPS)
     assert changed("pyproject.toml", "line-length = 120", "line-length = 121") == set()
-    assert changed("pyproject.toml", "scikit-learn>=1.7", "scikit-learn>=1.6") == set(STEPS)
+    assert changed("pyproject.toml", "playwright>=1.50", "playwright>=1.51") == set(), "no image installs it"
+    assert changed("pyproject.toml", "imagehash>=4.3", "imagehash>=4.2") == {"preprocess"}
+    assert changed("pyproject.toml", "jinja2>=3.1", "jinja2>=3.0") == {
+        step for step, image in STEP_IMAGE.items() if image == "train"}
+    assert changed("pyproject.toml", "numpy>=2,<3", "numpy>=2.1,<3") == set(STEPS)
     naming.code_digest.cache_clear()
 
 

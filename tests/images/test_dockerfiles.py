@@ -121,8 +121,8 @@ def test_packages_are_pinned_and_passwords_leave_no_trace(name: str) -> None:
 
 
 def test_torch_comes_first_and_alone() -> None:
-    (run,) = [line for line in instructions(ENVIRONMENT) if " install " in line]
-    assert re.search(r"--constraint constraints.txt torch &&", run)
+    run, *_ = [line for line in instructions(ENVIRONMENT) if " install " in line]
+    assert re.search(r"--constraint constraints.txt torch\s+&&", run) and run.count(" install ") == 1
 
 
 @every_step_image
@@ -177,8 +177,10 @@ def expand(requirements: list[Requirement]) -> set[str]:
 
 def installed(name: str) -> set[str]:
     """Names of all distributions that the image holds."""
-    (line,) = [line for line in instructions(name) if '".[' in line]
-    arguments = re.findall(r"\S+", line.split("--constraint constraints.txt", 1)[1].split("&&")[0])
+    lines = [line for part in (ENVIRONMENT, name) for line in instructions(part) if '".[' in line]
+    assert len(lines) == 2
+    arguments = [argument for line in lines
+                 for argument in line.split("--constraint constraints.txt", 1)[1].split("&&")[0].split()]
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     wanted = list(project["dependencies"])
     for argument in (a.strip('"') for a in arguments):
