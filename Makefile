@@ -10,7 +10,7 @@ ARGS   ?=
 # Arguments for pip, e.g. the index of a CPU or CUDA build of torch.
 PIP_ARGS ?=
 
-.PHONY: help setup run test lint bench bench-train bench-docs images push weights docs lock clean
+.PHONY: help setup run test lint bench bench-train bench-docs images containers push weights docs lock clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ bench-docs: setup  ## Write docs/benchmarks/data.md anew
 images: setup  ## Build the images (BASE_IMAGE=..., CPU=1, BUILD_ARGS="NAME=VALUE ...")
 	$(BIN)/python -m pipelines.build $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE)) $(if $(CPU),--cpu) \
 	  $(if $(PIP_ARGS),--pip-args="$(PIP_ARGS)") $(foreach argument,$(BUILD_ARGS),--arg $(argument))
+
+containers: setup  ## The images, the pipeline and its faults in containers, as CI runs them (Debian, root)
+	.ci/containers
 
 push: setup  ## Push the images and keep their digests (REGISTRY=host/path)
 	$(BIN)/python -m pipelines.build --push $(REGISTRY)

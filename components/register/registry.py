@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _CODE = Path(__file__).with_name("pyfunc_model.py")
 _LONGEST_TAG = 4000
+_LONGEST_DESCRIPTION = 5000
+"""Of a version, in characters: what MLflow's tables hold. SQLite would hold more, PostgreSQL refuses."""
+_CUT = "\n\n... The whole card is model_card.md of the version's run."
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ class Registry(Versions):
     def describe(self, version: str, description: str, tags: Mapping[str, str], stale: str = "") -> None:
         """Set a version's description (Markdown) and tags; tags that start with `stale` and are not among them go."""
         with tracking_errors(self.uri, refusals=True):
+            if len(description) > _LONGEST_DESCRIPTION:
+                description = description[:_LONGEST_DESCRIPTION - len(_CUT)] + _CUT
             self._client.update_model_version(self.name, version, description=description)
             self.tag(version, tags)
             for key in self.get(version).tags:

@@ -175,7 +175,11 @@ class _Passing(Handler):
         super().__init__(*arguments)
 
     def _answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:  # The sender was killed: the emulator would wait for the rest for ever.
+            self.close_connection = True
+            return None
         if self._proxy.refuses(self.command, self.path):
             return self.reply(503)
         status, content, headers = self._proxy.ask(self.command, self.path, body, dict(self.headers))

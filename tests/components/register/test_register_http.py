@@ -146,6 +146,17 @@ def grey(model: str) -> int:
     return int(decode_png(answer["image"][0])[0, 0, 0])
 
 
+def test_a_card_longer_than_a_database_holds_is_cut_and_says_where_the_whole_is(
+        server, small_versions: SmallVersions) -> None:
+    registry = small_versions("wordy", server.uri)
+    registry.describe("1", "word " * 2000, {})
+    client = mlflow.MlflowClient(server.uri)
+    description = client.get_model_version("wordy", "1").description
+    assert description.startswith("word word") and description.endswith("model_card.md of the version's run.")
+    registry.describe("1", "short", {})
+    assert client.get_model_version("wordy", "1").description == "short"
+
+
 def test_the_commands_move_what_is_served(sqlite_server, small_versions: SmallVersions, tmp_path: Path,
                                           monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from pipelines.cli import main
