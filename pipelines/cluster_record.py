@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from components.core import tracking
+from components.core.record import tracking
+from components.core.record.tracking_errors import tracking_errors
 from components.core.settings import Settings
-from components.core.tracking_errors import tracking_errors
 from pipelines.runs import ERROR_TAG, RUN_TAG, prices_of, run_cost, settle
 
 KFP_RUN, KFP_LINK = "photoshoot.kubeflow_run", "photoshoot.kubeflow_link"

@@ -13,11 +13,11 @@ from typing import Any
 import kfp_server_api
 import yaml
 
-from components.core import tracking
 from components.core.digest import json_digest
 from components.core.errors import InputError, MachineError
+from components.core.record import tracking
 from components.core.settings import Settings
-from components.core.storage import is_remote, open_location
+from components.core.stores.storage import is_remote, open_location
 from pipelines.cluster import LostConnection, Server, equals
 from pipelines.compilation import compile_pipeline
 from pipelines.placement import Profile

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from components.core import progress, tracking
+from components.core import progress
 from components.core.errors import InputError, MachineError
+from components.core.record import tracking
 from components.core.settings import Settings
 from pipelines.engines import engine_socket
 from pipelines.home import Home

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from components.core.record.tracking import DEVICE_COUNT, DEVICE_KIND, DEVICE_SECONDS
 from components.core.settings import CostSettings
-from components.core.tracking import DEVICE_COUNT, DEVICE_KIND, DEVICE_SECONDS
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from components.core import tracking
 from components.core.atomic import atomic_folder
 from components.core.errors import DataError, InputError
+from components.core.record import tracking
 from components.evaluate.report import read_curves
 from components.evaluate.sheet import SAMPLES
 from pipelines.differences import Judged

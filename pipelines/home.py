@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.core import step
 from components.core.errors import InputError, MachineError, machine_errors
+from components.core.record import step
 
 _ALIVE = ".alive"
 

@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from components.core import progress, step, tracking
+from components.core import progress
 from components.core.errors import InputError, MachineError, PhotoshootError, machine_errors
+from components.core.record import step, tracking
 from components.core.settings import Settings
-from components.core.storage import is_remote, mirror, open_location
+from components.core.stores.storage import is_remote, mirror, open_location
 from pipelines.containers import Limits, containers
 from pipelines.home import Home
 from pipelines.processes import ended_with_us

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.core import tracking
 from components.core.atomic import atomic_path
 from components.core.errors import PhotoshootError
+from components.core.record import tracking
+from components.core.record.tracking_errors import tracking_errors
 from components.core.settings import Settings
-from components.core.storage import address
-from components.core.tracking_errors import tracking_errors
+from components.core.stores.storage import address
 from pipelines.containers import Limits
 from pipelines.costs import Cost
 from pipelines.display import PipelineDisplay

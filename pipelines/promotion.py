@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.core.errors import InputError
-from components.core.registry import Version
+from components.core.record.registry import Version
 from components.register import ledger, promotion
 from components.register.promotion import Move
 from components.register.registry import Registry

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from components.core import tracking
 from components.core.atomic import atomic_folder, atomic_path
+from components.core.record import tracking
+from components.core.record.step import SUMMARY_FILE
 from components.core.settings import Settings
-from components.core.step import SUMMARY_FILE
 from pipelines.containers import Limits
 from pipelines.home import Home
 from pipelines.local import TRAINING, TUNING

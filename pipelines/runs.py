@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from components.core import tracking
+from components.core.record import tracking
 from components.core.settings import CostSettings
 from pipelines.costs import Cost, Use, total, use_of
 from pipelines.home import Home

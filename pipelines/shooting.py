@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.core.errors import InputError
-from components.core.registry import GENERATOR, PREPROCESS, Versions
+from components.core.record.registry import GENERATOR, PREPROCESS, Versions
 from components.core.settings import PreprocessSettings
 from pipelines.home import Home
 
 if TYPE_CHECKING:
-    from components.core.sitters import Sitter
+    from components.core.shooting.sitters import Sitter
     from components.shoot.generate import ShootSummary
 
 
@@ -21,7 +21,7 @@ def sitters(photos: Sequence[Path], iuvs: Sequence[Path], mattes: Sequence[Path]
 
     Raises `InputError` where their numbers differ.
     """
-    from components.core.sitters import Sitter
+    from components.core.shooting.sitters import Sitter
 
     for what, option, files in (("pose maps", "--iuv", iuvs), ("mattes", "--matte", mattes)):
         if len(files) != len(photos) and (files or option == "--iuv"):

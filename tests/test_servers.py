@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from servers import Handler, Service, free_port, gcs_emulator, gcs_proxy, http_server, silent_port, url_of, wait_for
 
-from components.core.storage import open_location
+from components.core.stores.storage import open_location
 
 _STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
 _SERVE = """

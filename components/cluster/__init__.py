@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.core.recorder import NoRecord, Recorder
+from components.core.record.recorder import NoRecord, Recorder
 
 if TYPE_CHECKING:
     from components.cluster.run import ClusterSummary, Sorted
@@ -33,7 +33,7 @@ def cluster_people(people: Path, out: Path, settings: ClusterSettings, recorder:
     # torch and scikit-learn are imported here, not by all who read the pipeline.
     from components.cluster.run import run
     from components.cluster.subjects import PeopleSubjects
-    from components.core.people import PeopleDataset
+    from components.core.people.dataset import PeopleDataset
 
     return run(PeopleSubjects(PeopleDataset.open(people)), people, out, settings, recorder or NoRecord())
 

@@ -13,8 +13,8 @@ from components.cluster.montage import page
 from components.cluster.overrides import Decision, check, read_overrides, write_overrides
 from components.cluster.subjects import PeopleSubjects, PortraitSubjects, Subjects
 from components.core.errors import InputError
-from components.core.images import write_png
-from components.core.people import PeopleDataset
+from components.core.people.dataset import PeopleDataset
+from components.core.pictures.images import write_png
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ def cluster(people: dsl.Input[dsl.Dataset], settings: str, identities: dsl.Outpu
     """
     from pathlib import Path
 
+    from components.core.record.step import step
     from components.core.settings import ClusterSettings
-    from components.core.step import step
 
     with step("cluster", settings) as this:
         from components.cluster import cluster as run

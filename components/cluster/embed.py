@@ -12,8 +12,8 @@ import torch
 from torch.nn import functional
 
 from components.cluster.subjects import Face, Subjects
-from components.core.faces import FaceEmbedder
-from components.core.head import CHIP, MIN_HEAD
+from components.core.faces.head import CHIP, MIN_HEAD
+from components.core.faces.recognition import FaceEmbedder
 from components.core.progress import task
 
 _BATCH = 32

@@ -11,7 +11,7 @@ import numpy as np
 from components.cluster.cells import nearest_target
 from components.cluster.tree import Floats
 from components.core.errors import InputError
-from components.core.faces import FaceEmbedder
+from components.core.faces.recognition import FaceEmbedder
 
 _CHANCE = 0.05
 """Probability that strangers alone come nearer than the threshold, were their distances normally distributed."""

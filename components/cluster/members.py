@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.core.errors import DataError, InputError, machine_errors
-from components.core.identities import SPLITS, Split
-from components.core.storage import is_remote, open_location
+from components.core.people.identities import SPLITS, Split
+from components.core.stores.storage import is_remote, open_location
 
 FORMAT = "photoshoot.members/1"
 TABLE = "members.parquet"

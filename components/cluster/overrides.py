@@ -25,7 +25,7 @@ import numpy as np
 from components.cluster.tree import FREE, Links
 from components.core.atomic import atomic_path
 from components.core.errors import DataError, InputError, machine_errors
-from components.core.storage import address, is_remote, open_location
+from components.core.stores.storage import address, is_remote, open_location
 
 FORMAT = "photoshoot.overrides/1"
 

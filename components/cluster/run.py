@@ -22,10 +22,10 @@ from components.cluster.subjects import Subjects
 from components.cluster.tree import Rule
 from components.core.atomic import atomic_folder
 from components.core.errors import InputError
-from components.core.faces import FaceEmbedder, load_embedder
-from components.core.identities import SPLITS, Assignment, Identities, Split
-from components.core.images import Pixels, write_png
-from components.core.recorder import Recorder
+from components.core.faces.recognition import FaceEmbedder, load_embedder
+from components.core.people.identities import SPLITS, Assignment, Identities, Split
+from components.core.pictures.images import Pixels, write_png
+from components.core.record.recorder import Recorder
 from components.core.settings import ClusterSettings
 
 FORMAT = "photoshoot.scores/1"

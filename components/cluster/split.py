@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 from components.core.errors import InputError
-from components.core.identities import Split
+from components.core.people.identities import Split
 
 
 def split_identities(photos: Mapping[str, Sequence[str]], validation: float, test: float, seed: int,

@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from components.cluster.montage import head_crop
-from components.core.detect import check_detector, largest_face
 from components.core.digest import file_digest
 from components.core.errors import InputError, PhotoshootError, machine_errors
-from components.core.images import PHOTO_SUFFIXES, read_photo
-from components.core.people import PeopleDataset
+from components.core.faces.detect import check_detector, largest_face
+from components.core.people.dataset import PeopleDataset
+from components.core.pictures.images import PHOTO_SUFFIXES, read_photo
 
 Pixels = npt.NDArray[np.uint8]
 

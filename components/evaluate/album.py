@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from components.core.people import PeopleDataset, Person
+from components.core.people.dataset import PeopleDataset, Person
 
 _MEMORY = 256 * 2**20
 

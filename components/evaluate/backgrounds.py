@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from components.core.people import Person
+from components.core.people.dataset import Person
 from components.evaluate.album import Album
 from components.evaluate.quality import Images
 

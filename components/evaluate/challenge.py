@@ -23,11 +23,11 @@ import numpy as np
 from components.core.atomic import atomic_folder, atomic_path
 from components.core.digest import code_digest, file_digest
 from components.core.errors import DataError, InputError, PhotoshootError
-from components.core.identities import Identities
 from components.core.networks.generator import Reposer
-from components.core.people import PeopleDataset
-from components.core.recorder import NoRecord, Recorder
-from components.core.registry import CHAMPION, GENERATOR, LINEAGE, Version, Versions
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Identities
+from components.core.record.recorder import NoRecord, Recorder
+from components.core.record.registry import CHAMPION, GENERATOR, LINEAGE, Version, Versions
 from components.core.settings import EvaluateSettings, RegisterSettings
 from components.evaluate.album import Album
 from components.evaluate.content import FORMAT as EVALUATION

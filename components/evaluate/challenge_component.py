@@ -24,8 +24,8 @@ def challenge(
     """
     from pathlib import Path
 
+    from components.core.record.step import state_folder, step
     from components.core.settings import RegisterSettings
-    from components.core.step import state_folder, step
     from components.evaluate.challenge import challenge as run
 
     with step("challenge", settings) as this:

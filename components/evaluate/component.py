@@ -24,8 +24,8 @@ def evaluate(
     """
     from pathlib import Path
 
+    from components.core.record.step import state_folder, step
     from components.core.settings import EvaluateSettings, GateSettings
-    from components.core.step import state_folder, step
 
     with step("evaluate", settings) as this:
         from components.evaluate import evaluate as run

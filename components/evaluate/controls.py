@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.core.gate import Line, Verdict
-from components.core.people import Person
+from components.core.judging.gate import Line, Verdict
+from components.core.people.dataset import Person
 from components.evaluate.album import Album
 from components.evaluate.painters import Painted, Painter, truth
 from components.evaluate.pairs import Case

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from components.core import gate
-from components.core.gate import Verdict
+from components.core.judging import gate
+from components.core.judging.gate import Verdict
 from components.evaluate import figures, pairs
 from components.evaluate.controls import Control, controls, judged
 from components.evaluate.distances import ratio

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from components.core import progress
-from components.core.faces import FaceEmbedder, align, head_box, load_embedder
-from components.core.features import BodyParts, Features, PerceptualDistance
+from components.core.faces.recognition import FaceEmbedder, align, head_box, load_embedder
+from components.core.networks.features import BodyParts, Features, PerceptualDistance
 from components.core.settings import EvaluateSettings
 from components.evaluate import quality
 from components.evaluate.album import Album

@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from components.core import progress
-from components.core.identities import Identities
-from components.core.people import PeopleDataset
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Identities
 from components.core.settings import EvaluateSettings
 from components.evaluate import backgrounds
 from components.evaluate.album import Album

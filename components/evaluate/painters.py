@@ -15,9 +15,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from components.core import texture
 from components.core.networks.generator import Reposer, SourceBatch
-from components.core.people import Person
+from components.core.people.dataset import Person
+from components.core.pictures import texture
 from components.evaluate.album import Album
 from components.evaluate.pairs import Case
 from components.evaluate.quality import Images, over

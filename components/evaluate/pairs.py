@@ -19,9 +19,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from components.core.identities import Identities, Pairs, Split, singles
-from components.core.iuv import GARMENT_PARTS
-from components.core.people import PeopleDataset, Person
+from components.core.people.dataset import PeopleDataset, Person
+from components.core.people.identities import Identities, Pairs, Split, singles
+from components.core.pictures.iuv import GARMENT_PARTS
 from components.evaluate.album import Album
 
 Kind = Literal["transfer", "repose", "reconstruction"]

@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from components.core.head import face_seen
-from components.core.iuv import HEAD_PARTS
-from components.core.people import Person
+from components.core.faces.head import face_seen
+from components.core.people.dataset import Person
+from components.core.pictures.iuv import HEAD_PARTS
 from components.evaluate.album import Album
 from components.evaluate.pairs import Case, same_clothes
 from components.evaluate.quality import Floats, Images

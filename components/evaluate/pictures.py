@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from components.core.backdrop import backdrop
-from components.core.images import Pixels, write_png
+from components.core.pictures.backdrop import backdrop
+from components.core.pictures.images import Pixels, write_png
 from components.evaluate import figures, pairs, sheet
 from components.evaluate.judge import Evidence
 from components.evaluate.memorisation import Finding

@@ -14,7 +14,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from components.core.images import Pixels
+from components.core.pictures.images import Pixels
 from components.evaluate import charts, sheet
 
 FILE = "report.html"

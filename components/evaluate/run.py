@@ -10,7 +10,7 @@ from typing import Any
 
 from components.core.atomic import atomic_folder
 from components.core.errors import machine_errors
-from components.core.recorder import Recorder
+from components.core.record.recorder import Recorder
 from components.core.settings import EvaluateSettings, GateSettings
 from components.evaluate import report, sheet
 from components.evaluate.content import FORMAT, compose, pair_lines

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from components.core.images import Pixels, write_png
+from components.core.pictures.images import Pixels, write_png
 
 SAMPLES = "samples.json"
 CELL = 192

@@ -10,9 +10,9 @@ import numpy as np
 
 from components.core.digest import file_digest
 from components.core.errors import DataError, InputError
-from components.core.identities import Identities
 from components.core.networks.generator import Reposer
-from components.core.people import PeopleDataset
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Identities
 from components.core.settings import EvaluateSettings, GateSettings
 from components.evaluate.album import Album
 from components.evaluate.measure import Instruments

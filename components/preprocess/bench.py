@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from components.core.images import Pixels, decode_png, encode_png, read_photo
-from components.core.iuv import write_iuv
-from components.core.people_writer import EncodedPerson
+from components.core.people.writer import EncodedPerson
+from components.core.pictures.images import Pixels, decode_png, encode_png, read_photo
+from components.core.pictures.iuv import write_iuv
 from components.core.settings import PreprocessSettings
 from components.preprocess.person import people_of_photo
 from components.preprocess.photos import Photo

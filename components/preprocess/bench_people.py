@@ -46,9 +46,9 @@ def bench_people(sizes: tuple[int, ...] = SIZES) -> dict[int, dict[str, float]]:
 
 def make(root: Path, rows: int) -> None:
     """A people data set ``root/people`` with that many rows and its identities, ``root/identities``."""
-    from components.core.identities import Assignment, Identities, Split
-    from components.core.people import HEADER, MANIFEST, SHARDS, PeopleDataset
-    from components.core.people_writer import schema, write_table
+    from components.core.people.dataset import HEADER, MANIFEST, SHARDS, PeopleDataset
+    from components.core.people.identities import Assignment, Identities, Split
+    from components.core.people.writer import schema, write_table
     from components.core.settings import PreprocessSettings
     from components.preprocess.bench import draw
     from components.preprocess.run import preprocess
@@ -73,7 +73,7 @@ def _id(number: int) -> str:
 
 
 def _rows(real: list[dict[str, Any]], rows: int) -> Iterator[pa.Table]:
-    from components.core.people_writer import schema
+    from components.core.people.writer import schema
 
     dice = np.random.default_rng(0)
     for start in range(0, rows, _AT_ONCE):
@@ -86,8 +86,8 @@ def _rows(real: list[dict[str, Any]], rows: int) -> Iterator[pa.Table]:
 
 def measure(root: Path) -> dict[str, float]:
     """Open, read and address; in this process, which should be fresh."""
-    from components.core.identities import Identities, Pairs
-    from components.core.people import PeopleDataset
+    from components.core.people.dataset import PeopleDataset
+    from components.core.people.identities import Identities, Pairs
 
     start_mb = _resident()
     found: dict[str, float] = {}

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.core.crop import resize
 from components.core.errors import InputError
-from components.core.head import head_box
-from components.core.images import Pixels
+from components.core.faces.head import head_box
+from components.core.people.crop import resize
+from components.core.pictures.images import Pixels
 from components.core.settings import PreprocessSettings
 
 _SIDE = 256

@@ -14,8 +14,8 @@ def preprocess(photos: dsl.Input[dsl.Dataset], settings: str, people: dsl.Output
     """
     from pathlib import Path
 
+    from components.core.record.step import state_folder, step
     from components.core.settings import PreprocessSettings
-    from components.core.step import state_folder, step
 
     with step("preprocess", settings) as this:
         from components.preprocess import preprocess as run
@@ -39,8 +39,8 @@ def preprocess_part(
     """
     from pathlib import Path
 
+    from components.core.record.step import state_folder, step, tasks_at_once
     from components.core.settings import PreprocessSettings
-    from components.core.step import state_folder, step, tasks_at_once
 
     with step("preprocess-part", settings) as this:
         from components.preprocess import preprocess_part as run
@@ -61,8 +61,8 @@ def gather(parts: dsl.Input[list[dsl.Dataset]], settings: str, people: dsl.Outpu
     """
     from pathlib import Path
 
+    from components.core.record.step import step
     from components.core.settings import PreprocessSettings
-    from components.core.step import step
 
     with step("gather", settings) as this:
         from components.preprocess import gather as run

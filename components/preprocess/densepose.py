@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.core.errors import DataError, InputError
-from components.core.images import Pixels, encode_png, read_photo
-from components.core.iuv import PARTS
+from components.core.pictures.images import Pixels, encode_png, read_photo
+from components.core.pictures.iuv import PARTS
 from components.core.settings import DensePoseSettings, PreprocessSettings
 from components.preprocess.photos import Detected, Photo, PhotoFolder
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from components.core.digest import file_digest
 from components.core.errors import DataError, InputError, SettingsError
-from components.core.known_weights import KnownWeights, file_at, published_file
 from components.core.settings import DensePoseSettings
-from components.core.storage import is_remote
+from components.core.stores.known_weights import KnownWeights, file_at, published_file
+from components.core.stores.storage import is_remote
 
 _SITE = "https://dl.fbaipublicfiles.com/densepose"
 _ENDS = ("_R_101_FPN", "_R_101_FPN_DL", "_R_50_FPN", "_R_50_FPN_DL")

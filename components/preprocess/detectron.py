@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from components.core.errors import DataError, MachineError, SettingsError
-from components.core.images import Pixels
+from components.core.pictures.images import Pixels
 from components.core.settings import DensePoseSettings
 from components.preprocess.densepose import WAYS_OUT, Detection
 from components.preprocess.densepose_weights import weights_file

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.core.errors import InputError
-from components.core.people_assembly import assemble
-from components.core.recorder import Recorder
+from components.core.people.assembly import assemble
+from components.core.record.recorder import Recorder
 from components.core.settings import PreprocessSettings
 from components.preprocess.run import PreprocessSummary, repeated_by, summarise
 

@@ -9,15 +9,15 @@ import numpy as np
 
 from components.core.digest import file_digest
 from components.core.errors import InputError
-from components.core.head import face_chip, face_seen, head_box, view
-from components.core.images import Pixels, decode_png, encode_png, read_photo
-from components.core.iuv import Order, read_iuv
-from components.core.matte import read_matte
-from components.core.people import FACE, PersonRecord
-from components.core.people_writer import EncodedPerson
-from components.core.person import PersonCrop, person_from_photo
+from components.core.faces.head import face_chip, face_seen, head_box, view
+from components.core.people.dataset import FACE, PersonRecord
+from components.core.people.person import PersonCrop, person_from_photo
+from components.core.people.writer import EncodedPerson
+from components.core.pictures.images import Pixels, decode_png, encode_png, read_photo
+from components.core.pictures.iuv import Order, read_iuv
+from components.core.pictures.matte import read_matte
+from components.core.pictures.texture import to_picture
 from components.core.settings import PreprocessSettings
-from components.core.texture import to_picture
 from components.preprocess.checks import check_person, grey_of, perceptual_hash
 from components.preprocess.photos import Photo
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from components.core.errors import InputError, machine_errors
-from components.core.images import PHOTO_SUFFIXES
-from components.core.people import Origin
+from components.core.people.dataset import Origin
+from components.core.pictures.images import PHOTO_SUFFIXES
 
 SYNTHETIC = "synthetic.json"
 LABELS = "labels.csv"

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from components.core.digest import code_digest
 from components.core.errors import InputError
-from components.core.people import PeopleDataset
-from components.core.people_assembly import LeftOut, assemble, link_part
-from components.core.people_writer import EncodedPerson, PartWriter, Plan, remove_abandoned
+from components.core.people.assembly import LeftOut, assemble, link_part
+from components.core.people.dataset import PeopleDataset
+from components.core.people.writer import EncodedPerson, PartWriter, Plan, remove_abandoned
 from components.core.progress import Task, task
-from components.core.recorder import NoRecord, Recorder
+from components.core.record.recorder import NoRecord, Recorder
 from components.core.settings import PreprocessSettings
 from components.preprocess.checks import duplicates
 from components.preprocess.densepose import PoseFinder

@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from components.core.errors import PhotoshootError
-from components.core.weights import NETWORKS
+from components.core.networks.weights import NETWORKS
 from components.pretrain.pretrain import PretrainSettings, pretrain
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from components.core.features import part_agreement
 from components.core.networks.builtin import PartsNet
+from components.core.networks.features import part_agreement
 from components.core.progress import task
 from components.pretrain.distort import blur, coarse, colour, noise, nudged
 from components.pretrain.optimise import Schedule

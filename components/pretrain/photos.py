@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from components.core import faces
 from components.core.errors import InputError
-from components.core.images import PHOTO_SUFFIXES, read_photo
-from components.core.iuv import person_box, read_iuv
+from components.core.faces import recognition
+from components.core.pictures.images import PHOTO_SUFFIXES, read_photo
+from components.core.pictures.iuv import person_box, read_iuv
 from components.core.progress import track
 
 FACE = 64
@@ -127,9 +127,9 @@ def _pose_map(folder: Path, photo: Path) -> Path:
 
 def _face(image: np.ndarray, iuv: np.ndarray) -> Tensor | None:
     """Aligned face [3, 64, 64] uint8, or None where it is not seen."""
-    if not faces.face_seen(iuv):
+    if not recognition.face_seen(iuv):
         return None
-    aligned, valid = faces.align(_to_unit(image), _planes(iuv), FACE)
+    aligned, valid = recognition.align(_to_unit(image), _planes(iuv), FACE)
     if not bool(valid[0]):
         return None
     return to_bytes(aligned[0])

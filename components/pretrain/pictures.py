@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from components.core.features import unit_channels
-from components.core.iuv import PARTS
 from components.core.networks.builtin import FeatureNet, PerceptualNet
+from components.core.networks.features import unit_channels
+from components.core.pictures.iuv import PARTS
 from components.core.progress import task
 from components.pretrain.distort import DISTORTIONS, distorted, noise, nudged, swap
 from components.pretrain.identity import margin_loss

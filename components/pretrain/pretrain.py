@@ -13,9 +13,9 @@ from torch import nn
 
 from components.core.errors import InputError, SettingsError
 from components.core.networks.builtin import FaceNet, FeatureNet, JudgeNet, PartsNet, PerceptualNet, folded
+from components.core.networks.weights import NETWORKS
 from components.core.progress import task
-from components.core.recorder import NoRecord, Recorder
-from components.core.weights import NETWORKS
+from components.core.record.recorder import NoRecord, Recorder
 from components.pretrain import identity, parts, pictures, score
 from components.pretrain.photos import Population, people_of, read_population
 from components.pretrain.publish import Trained, publish

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from components.core.atomic import atomic_path
-from components.core.weights import CARDS_FORMAT, FORMAT, NETWORKS
+from components.core.networks.weights import CARDS_FORMAT, FORMAT, NETWORKS
 
 LICENCE = "Apache-2.0"
 

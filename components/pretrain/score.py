@@ -11,8 +11,8 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn import functional as F
 
-from components.core.features import layered_distance, resized
 from components.core.networks.builtin import FaceNet, FeatureNet, JudgeNet, PerceptualNet
+from components.core.networks.features import layered_distance, resized
 from components.pretrain.distort import DISTORTIONS, down_up
 from components.pretrain.photos import Population, pieces, to_float
 

@@ -26,8 +26,8 @@ def register(
     """
     from pathlib import Path
 
+    from components.core.record.step import step
     from components.core.settings import RegisterSettings
-    from components.core.step import step
 
     with step("register", settings) as this:
         from components.register import register as run

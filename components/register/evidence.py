@@ -11,9 +11,9 @@ from typing import Any
 
 from components.core.digest import code_digest, file_digest
 from components.core.errors import DataError, InputError
-from components.core.identities import Identities
-from components.core.images import encode_png
-from components.core.people import PeopleDataset
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Identities
+from components.core.pictures.images import encode_png
 from components.core.settings import PreprocessSettings, RegisterSettings
 from components.register.registry import Files
 

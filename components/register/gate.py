@@ -1,8 +1,8 @@
 """The gate: does a model reach what a version must reach? Pure: evidence and settings in, a verdict out.
 
-Three parts: thresholds on the evaluation's figures (`components.core.gate`, with which evaluation judges its controls
-too), whether those controls behaved, and the comparison with the champion on the same pairs (the duel that the step
-`challenge` writes). What is missing fails.
+Three parts: thresholds on the evaluation's figures (`components.core.judging.gate`, with which evaluation judges its
+controls too), whether those controls behaved, and the comparison with the champion on the same pairs (the duel that
+the step `challenge` writes). What is missing fails.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from components.core.gate import Line, Verdict, controls, thresholds
+from components.core.judging.gate import Line, Verdict, controls, thresholds
 from components.core.settings import ChampionSettings, RegisterSettings
 
 __all__ = ["HEADLINE", "Line", "Verdict", "champion_lines", "verdict"]

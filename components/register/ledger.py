@@ -21,8 +21,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from components.core.errors import InputError
-from components.core.registry import LEDGER_SUFFIX, Versions
-from components.core.tracking_errors import tracking_errors
+from components.core.record.registry import LEDGER_SUFFIX, Versions
+from components.core.record.tracking_errors import tracking_errors
 
 FORMAT = "photoshoot.ledger/1"
 _TAG = "photoshoot.entry"

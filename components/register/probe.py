@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from components.core.errors import DataError
-from components.core.images import Pixels, decode_png
+from components.core.pictures.images import Pixels, decode_png
 
 _LIMIT_S = 300
 

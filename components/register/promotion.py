@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from components.core.errors import DataError, InputError, MachineError
-from components.core.images import Pixels
-from components.core.registry import CHAMPION, EXAMPLE, Version
+from components.core.pictures.images import Pixels
+from components.core.record.registry import CHAMPION, EXAMPLE, Version
 from components.register.ledger import Action, Entry, Journal, Ledger, checked_reason, facts, sentence
 from components.register.probe import run_probe
 from components.register.registry import Registry

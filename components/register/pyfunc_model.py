@@ -17,11 +17,11 @@ import mlflow.pyfunc
 import pandas as pd
 
 from components.core.errors import InputError
-from components.core.images import encode_png, read_photo
 from components.core.networks.generator import Reposer
+from components.core.pictures.images import encode_png, read_photo
 from components.core.settings import PreprocessSettings
-from components.core.shooting import shoot
-from components.core.sitters import Sitter, cut_out, target_pose
+from components.core.shooting.shots import shoot
+from components.core.shooting.sitters import Sitter, cut_out, target_pose
 
 
 class PhotoshootModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,misc]  # mlflow.pyfunc is untyped

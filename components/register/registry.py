@@ -1,4 +1,4 @@
-"""Write the model registry: log a version, describe it, point aliases at it. `components.core.registry` reads it."""
+"""Write the model registry: log a version, describe it, point aliases at it. `core.record.registry` reads it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.core.registry import EXAMPLE, GENERATOR, LINEAGE, PREPROCESS, Versions
-from components.core.tracking import TRACKING_URI
-from components.core.tracking_errors import tracking_errors
+from components.core.record.registry import EXAMPLE, GENERATOR, LINEAGE, PREPROCESS, Versions
+from components.core.record.tracking import TRACKING_URI
+from components.core.record.tracking_errors import tracking_errors
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature

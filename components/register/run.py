@@ -11,10 +11,10 @@ from typing import Any
 
 from components.core.atomic import atomic_folder
 from components.core.errors import InputError
-from components.core.images import Pixels, write_png
-from components.core.loss_weights import FILE, read_weights
-from components.core.recorder import Recorder
-from components.core.registry import CHALLENGER
+from components.core.judging.loss_weights import FILE, read_weights
+from components.core.pictures.images import Pixels, write_png
+from components.core.record.recorder import Recorder
+from components.core.record.registry import CHALLENGER
 from components.core.settings import RegisterSettings
 from components.register import evidence as rests_on
 from components.register.card import model_card

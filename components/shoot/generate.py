@@ -8,11 +8,11 @@ from pathlib import Path
 
 from components.core.atomic import atomic_folder
 from components.core.errors import InputError
-from components.core.images import read_photo, write_png
 from components.core.networks.generator import Reposer
+from components.core.pictures.images import read_photo, write_png
 from components.core.settings import PreprocessSettings
-from components.core.shooting import shoot
-from components.core.sitters import Sitter, cut_out, target_pose
+from components.core.shooting.shots import shoot
+from components.core.shooting.sitters import Sitter, cut_out, target_pose
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ def synthesize(settings: str, photos: dsl.Output[dsl.Dataset]) -> None:
     """
     from pathlib import Path
 
+    from components.core.record.step import step
     from components.core.settings import SynthesizeSettings
-    from components.core.step import step
 
     with step("synthesize", settings) as this:
         from components.synthesize import synthesize as run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.core.recorder import NoRecord, Recorder
+from components.core.record.recorder import NoRecord, Recorder
 
 if TYPE_CHECKING:
     from components.core.settings import TrainSettings

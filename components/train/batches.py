@@ -20,10 +20,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from components.core.errors import InputError
-from components.core.identities import Pairs
-from components.core.iuv import GARMENT_PARTS
-from components.core.people import PeopleDataset, Person
-from components.core.sources import Merged, merged
+from components.core.people.dataset import PeopleDataset, Person
+from components.core.people.identities import Pairs
+from components.core.people.sources import Merged, merged
+from components.core.pictures.iuv import GARMENT_PARTS
 
 Indices = NDArray[np.int64]
 

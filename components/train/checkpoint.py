@@ -27,7 +27,7 @@ from safetensors import torch as safetensors
 from torch import Tensor, nn
 
 from components.core.errors import InputError, PhotoshootError
-from components.core.storage import address, is_remote, open_location
+from components.core.stores.storage import address, is_remote, open_location
 from components.train.curves import Point
 
 FORMAT = "photoshoot.checkpoint/2"

@@ -24,8 +24,8 @@ def train(
     """
     from pathlib import Path
 
-    from components.core.loss_weights import read_weights, write_weights
-    from components.core.step import state_address, step
+    from components.core.judging.loss_weights import read_weights, write_weights
+    from components.core.record.step import state_address, step
     from components.train import train as run
     from components.train.record import asked_for, earlier_run
 

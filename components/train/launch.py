@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from components.core import devices
 from components.core.errors import MachineError
-from components.core.recorder import Recorder
-from components.core.storage import address
+from components.core.record.recorder import Recorder
+from components.core.stores.storage import address
 from components.train.worker import AGENT, Job, first_failure, summary_of
 
 if TYPE_CHECKING:

@@ -18,14 +18,14 @@ from components.core import progress
 from components.core.atomic import atomic_path
 from components.core.digest import file_digest, json_digest
 from components.core.errors import PhotoshootError, SettingsError
-from components.core.faces import FaceEmbedder, load_embedder
-from components.core.features import PerceptualDistance
-from components.core.identities import Identities
+from components.core.faces.recognition import FaceEmbedder, load_embedder
+from components.core.networks.features import PerceptualDistance
 from components.core.networks.generator import Reposer
-from components.core.people import PeopleDataset
-from components.core.recorder import NoRecord, Recorder
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Identities
+from components.core.record.recorder import NoRecord, Recorder
 from components.core.settings import TrainSettings
-from components.core.storage import address
+from components.core.stores.storage import address
 from components.train.augment import Batch, prepare
 from components.train.batches import Batches, Examples, Indices
 from components.train.checkpoint import Checkpoints, set_state

@@ -13,18 +13,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from components.core.iuv import HEAD_PARTS
 from components.core.networks.layers import grown
+from components.core.pictures.iuv import HEAD_PARTS
 
 
 class Embedder(Protocol):
-    """What is asked of a face embedder (`components.core.faces.FaceEmbedder`)."""
+    """What is asked of a face embedder (`components.core.faces.recognition.FaceEmbedder`)."""
 
     def embed(self, images: Tensor, iuv: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
 class Distance(Protocol):
-    """What is asked of a perceptual distance (`components.core.features.PerceptualDistance`)."""
+    """What is asked of a perceptual distance (`components.core.networks.features.PerceptualDistance`)."""
 
     def __call__(self, x: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor: ...
 

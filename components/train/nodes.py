@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from components.core import devices, progress
 from components.core.errors import InputError, MachineError, PhotoshootError, SettingsError
-from components.core.recorder import Recorder
-from components.core.storage import address, is_remote, open_location
+from components.core.record.recorder import Recorder
+from components.core.stores.storage import address, is_remote, open_location
 from components.train.worker import Job, first_failure, summary_of
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.core import tracking
 from components.core.errors import InputError
-from components.core.loss_weights import read_weights
-from components.core.recorder import Recorder
-from components.core.storage import open_location
+from components.core.judging.loss_weights import read_weights
+from components.core.record import tracking
+from components.core.record.recorder import Recorder
+from components.core.stores.storage import open_location
 
 if TYPE_CHECKING:
     from components.core.settings import TrainSettings

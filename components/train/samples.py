@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from components.core.identities import Identities, Split
-from components.core.iuv import PARTS
 from components.core.networks.generator import Generator
-from components.core.people import PeopleDataset
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Identities, Split
+from components.core.pictures.iuv import PARTS
 from components.train.augment import prepare
 from components.train.batches import Batches
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.core.errors import MachineError, PhotoshootError
-from components.core.recorder import NoRecord, Recorder
-from components.core.storage import is_remote, open_location
+from components.core.record.recorder import NoRecord, Recorder
+from components.core.stores.storage import is_remote, open_location
 
 if TYPE_CHECKING:
     from components.train.loop import TrainSummary
@@ -85,7 +85,7 @@ def summary_of(report: str) -> TrainSummary:
 def _recorder(job: Job, rank: int) -> Recorder:
     if not job.run_id or rank:
         return NoRecord()
-    from components.core import tracking
+    from components.core.record import tracking
 
     return tracking.attached(job.run_id)
 

@@ -23,8 +23,8 @@ def prepare_study(
     """
     from pathlib import Path
 
+    from components.core.record.step import step
     from components.core.settings import TrainSettings, TuneSettings
-    from components.core.step import step
 
     with step("prepare-study", settings, lambda: {"name": "tune"}) as this:
         from components.tune import prepare as run
@@ -59,8 +59,8 @@ def tune_worker(
     import tempfile
     from pathlib import Path
 
+    from components.core.record.step import state_folder, step
     from components.core.settings import TrainSettings, TuneSettings
-    from components.core.step import state_folder, step
     from components.tune import recorded_under
     from components.tune import work as run
 
@@ -86,8 +86,8 @@ def select_weights(
     """
     from pathlib import Path
 
+    from components.core.record.step import step
     from components.core.settings import TuneSettings
-    from components.core.step import step
     from components.tune import recorded_under
     from components.tune import select as run
 

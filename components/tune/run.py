@@ -9,13 +9,13 @@ from pathlib import Path
 
 from optuna.study import Study
 
-from components.core import tracking
 from components.core.atomic import atomic_folder
 from components.core.digest import json_digest
 from components.core.errors import DataError, InputError
-from components.core.identities import Identities
-from components.core.people import PeopleDataset
-from components.core.recorder import Recorder
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Identities
+from components.core.record import tracking
+from components.core.record.recorder import Recorder
 from components.core.settings import TrainSettings, TuneSettings
 from components.tune import study as studies
 from components.tune.select import SelectSummary

@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from components.core.errors import DataError
-from components.core.identities import Identities
 from components.core.networks.generator import Reposer
-from components.core.people import PeopleDataset
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Identities
 from components.core.settings import EvaluateSettings, TuneSettings
 from components.evaluate import pairs
 from components.evaluate.album import Album

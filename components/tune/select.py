@@ -11,8 +11,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from components.core.atomic import atomic_folder
-from components.core.loss_weights import TunedWeights, write_weights
-from components.core.recorder import NoRecord, Recorder
+from components.core.judging.loss_weights import TunedWeights, write_weights
+from components.core.record.recorder import NoRecord, Recorder
 from components.core.settings import TuneSettings
 from components.tune import plots
 from components.tune import study as studies

@@ -23,8 +23,8 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from components.core.errors import InputError, MachineError
+from components.core.record.step import STUDIES
 from components.core.settings import LossWeights, TuneSettings
-from components.core.step import STUDIES
 
 SLOT, NAME, SECONDS, FAILURE, RUN = "slot", "name", "device_seconds", "failure", "mlflow_run"
 SEARCHED = ("l1", "perceptual", "face", "gan", "patch")

@@ -19,7 +19,7 @@ from optuna.trial import Trial, TrialState
 from components.core import progress
 from components.core.errors import MachineError, PhotoshootError
 from components.core.networks.generator import Reposer
-from components.core.recorder import Recorder
+from components.core.record.recorder import Recorder
 from components.core.settings import TrainSettings, TuneSettings
 from components.train import train
 from components.tune import study as studies

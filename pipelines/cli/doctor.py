@@ -60,7 +60,7 @@ def doctor(
     --profile (Kubernetes) and --host (Kubeflow Pipelines). Exit code 0: nothing would fail a run; 3: something would.
     """
     settings = settings_from(preset_name, settings_file, changes)
-    from components.core.storage import address
+    from components.core.stores.storage import address
     from pipelines.cluster_access import Access
     from pipelines.doctor import Level, diagnose
     from pipelines.doctor.diagnosis import Patient

@@ -38,7 +38,7 @@ def identity(
 ) -> None:  # fmt: skip
     """Train `paper` and `warp` alike and compare them, plain warping and a copy-cat on held-out people."""
     settings = settings_from(preset_name, settings_file, changes)
-    from components.core.tracking import step_run
+    from components.core.record.tracking import step_run
     from pipelines.display import table
     from pipelines.experiments import page
     from pipelines.experiments.identity import Study, made_people, run

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from components.core.errors import InputError
-from components.core.storage import address, is_remote
+from components.core.stores.storage import address, is_remote
 from pipelines.cli.app import (
     DEFAULT_HOME,
     PIPELINE,

@@ -43,7 +43,7 @@ def challenge(model: ModelOption, people: PeopleOption, identities: IdentitiesOp
               changes: SetOption = None, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Ask the champion what a model was asked, and compare the two pair by pair."""
     settings = settings_from(preset_name, settings_file, changes).register_
-    from components.core.tracking import step_run
+    from components.core.record.tracking import step_run
     from components.evaluate.challenge import challenge as work
     from pipelines.home import Home
 
@@ -64,7 +64,7 @@ def register(model: ModelOption, people: PeopleOption, identities: IdentitiesOpt
              home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Hold an evaluation against the gate and register the model as a version."""
     settings = settings_from(preset_name, settings_file, changes).register_
-    from components.core.tracking import step_run
+    from components.core.record.tracking import step_run
     from components.register import register as work
     from pipelines.home import Home
 

@@ -40,7 +40,7 @@ def preprocess(photos: PhotosOption, out: OutOption, preset_name: PresetOption =
                settings_file: SettingsOption = None, changes: SetOption = None, as_json: JsonOption = False) -> None:
     """Cut out every person: crop, pose map, matte, texture map."""
     settings = settings_from(preset_name, settings_file, changes).preprocess
-    from components.core.tracking import step_run
+    from components.core.record.tracking import step_run
     from components.preprocess import preprocess as work
 
     with step_run("preprocess") as recorder:
@@ -71,7 +71,7 @@ def cluster(
     if settings.overrides is None and beside is not None and beside.is_file():
         settings = settings.model_copy(update={"overrides": str(beside)})  # where `photoshoot identities` leaves it
     from components.cluster import cluster_people, cluster_portraits
-    from components.core.tracking import step_run
+    from components.core.record.tracking import step_run
 
     with step_run("cluster") as recorder:
         if people is not None and out is not None:
@@ -98,7 +98,7 @@ def train(
     """Train the re-posing model; the same command again goes on from the last checkpoint."""
     changes = [*(changes or []), *([] if processes is None else [f"train.processes={processes}"])]
     settings = settings_from(preset_name, settings_file, changes).train
-    from components.core.tracking import step_run
+    from components.core.record.tracking import step_run
     from components.train import train as work
     from components.train.record import earlier_run
 
@@ -113,7 +113,7 @@ def evaluate(model: ModelOption, people: PeopleOption, identities: IdentitiesOpt
              as_json: JsonOption = False) -> None:
     """Judge a model on people it was never trained on; write the report and the contact sheet."""
     settings = settings_from(preset_name, settings_file, changes)
-    from components.core.tracking import step_run
+    from components.core.record.tracking import step_run
     from components.evaluate import evaluate as work
 
     with step_run("evaluate") as recorder:

@@ -26,9 +26,9 @@ def texture(
 
     Opaque: seen in the photo. Half (128): mirrored from the body's other side. A quarter (64): painted. Clear: nothing.
     """
-    from components.core.images import write_png
-    from components.core.people import PeopleDataset
-    from components.core.texture_picture import texture_picture
+    from components.core.people.dataset import PeopleDataset
+    from components.core.pictures.images import write_png
+    from components.core.pictures.texture_picture import texture_picture
 
     dataset = PeopleDataset.open(people)
     person = dataset[dataset.index(id)]

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from components.core.record.step import STUDIES
+from components.core.record.tracking import TRACKING_URI
 from components.core.settings import Settings
-from components.core.step import STUDIES
-from components.core.tracking import TRACKING_URI
 from pipelines.cluster_access import Access
 from pipelines.doctor.checks import Check, run_checks
 from pipelines.doctor.finding import Finding

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from components.core.errors import PhotoshootError
-from components.core.images import read_photo
-from components.core.iuv import read_iuv
-from components.core.storage import Location, address, is_remote, open_location
+from components.core.pictures.images import read_photo
+from components.core.pictures.iuv import read_iuv
+from components.core.stores.storage import Location, address, is_remote, open_location
 from components.preprocess.photos import LABELS, SYNTHETIC, Photo, PhotoFolder
 from pipelines.doctor.checks import of_error
 from pipelines.doctor.finding import Finding, ok, problem, warning

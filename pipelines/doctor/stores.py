@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from components.core.errors import PhotoshootError
-from components.core.step import STUDIES
-from components.core.tracking import TRACKING_URI, client
+from components.core.record.step import STUDIES
+from components.core.record.tracking import TRACKING_URI, client
 from pipelines.doctor.checks import of_error
 from pipelines.doctor.clock import clock
 from pipelines.doctor.finding import Finding, ok, problem

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from components.core.digest import file_digest
-from components.core.known_weights import CACHE, KNOWN, PLACE, KnownWeights
 from components.core.settings import Settings
-from components.core.storage import is_remote, open_location
+from components.core.stores.known_weights import CACHE, KNOWN, PLACE, KnownWeights
+from components.core.stores.storage import is_remote, open_location
 from pipelines.doctor.finding import Finding, ok, problem
 
 _ANSWER_S = 5.0

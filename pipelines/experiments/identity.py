@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from components.core.errors import InputError
-from components.core.identities import Identities
 from components.core.networks.generator import Reposer
-from components.core.people import PeopleDataset
-from components.core.recorder import Recorder
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Identities
+from components.core.record.recorder import Recorder
 from components.core.settings import Settings, TrainSettings
 from components.evaluate import pairs
 from components.evaluate.album import Album

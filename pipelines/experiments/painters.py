@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from components.core import texture
-from components.core.iuv import HEAD_PARTS
 from components.core.networks.generator import Reposer, SourceBatch
-from components.core.people import Person
-from components.core.sources import merged
+from components.core.people.dataset import Person
+from components.core.people.sources import merged
+from components.core.pictures import texture
+from components.core.pictures.iuv import HEAD_PARTS
 from components.evaluate.album import Album
 from components.evaluate.painters import Painted, atlas_of
 from components.evaluate.pairs import Case

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from components.core import texture
-from components.core.head import head_box
-from components.core.iuv import HEAD_PARTS
-from components.core.people import Person
+from components.core.faces.head import head_box
+from components.core.people.dataset import Person
+from components.core.pictures import texture
+from components.core.pictures.iuv import HEAD_PARTS
 from components.evaluate.album import Album
 from components.evaluate.painters import Painter, atlas_of, truth
 from components.evaluate.pairs import Case, batches

@@ -100,8 +100,8 @@ def untrained() -> Callable[..., Path]:
 def world(tmp_path_factory: pytest.TempPathFactory, cut_out: Callable[..., None],
           untrained: Callable[..., Path]) -> World:
     """Eight synthetic people of three photos at 64 px, six of them held out, and a generator nobody trained."""
-    from components.core.identities import Assignment, Identities
-    from components.core.people import PeopleDataset
+    from components.core.people.dataset import PeopleDataset
+    from components.core.people.identities import Assignment, Identities
     from components.core.settings import SynthesizeSettings
 
     root = tmp_path_factory.mktemp("world")

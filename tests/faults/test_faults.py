@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from servers import GcsProxy, Handler, MlflowServer, PostgresServer, http_server, url_of, wait_for
 
-from components.core import tracking
-from components.core.storage import open_location
+from components.core.record import tracking
+from components.core.stores.storage import open_location
 from pipelines.containers import OWNER, connected
 from pipelines.engines import engine_socket
 from pipelines.home import Home

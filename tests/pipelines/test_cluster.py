@@ -15,7 +15,7 @@ from servers import gcs_bucket
 
 from components.core.errors import InputError, MachineError
 from components.core.presets import preset
-from components.core.storage import open_location
+from components.core.stores.storage import open_location
 from pipelines.cli import main
 from pipelines.cluster import LostConnection, Server
 from pipelines.cluster_access import Access
@@ -83,7 +83,7 @@ def test_new_photos_under_the_same_prefix_are_noticed(photos: str, monkeypatch: 
     assert fingerprint(photos) != before
     with pytest.raises(InputError, match="no files there"):
         fingerprint("gs://bucket/none")
-    monkeypatch.setattr("components.core.storage.GcsLocation.stamps", _not_allowed)
+    monkeypatch.setattr("components.core.stores.storage.GcsLocation.stamps", _not_allowed)
     assert fingerprint(photos) is None and imported(None)["reimport"] is True
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from components.core import tracking
 from components.core.presets import preset
+from components.core.record import tracking
 from pipelines import cluster_record
 from pipelines.runs import ERROR_TAG, RUN_TAG
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from servers import Service, free_port, healthy
 
-from components.core import tracking
 from components.core.errors import InputError
+from components.core.record import tracking
 from components.core.settings import Settings
 from components.evaluate import sheet
 from pipelines.cli import results  # noqa: F401  # registers the command

@@ -17,7 +17,7 @@ from PIL import Image
 from servers import gcs_bucket
 
 from components.core.presets import preset
-from components.core.storage import open_location
+from components.core.stores.storage import open_location
 from components.preprocess import preprocess
 from pipelines.compilation import compile_pipeline
 from pipelines.display import PipelineDisplay

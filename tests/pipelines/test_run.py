@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from components.core import tracking
+from components.core.record import tracking
 from pipelines.home import Home
 from pipelines.steps import steps_of_run
 
@@ -85,7 +85,7 @@ def test_mlflow_shows_one_tree(first: dict[str, Any], home: Path) -> None:
 
 def test_the_version_loads_in_a_fresh_process_and_paints(first: dict[str, Any], home: Path, tmp_path: Path) -> None:
     """With nothing but the package and the registry's address: photo and pose maps in, image out."""
-    from components.core.people import PeopleDataset
+    from components.core.people.dataset import PeopleDataset
 
     folder = next(Home.at(home).pipeline_root.glob("*/preprocess/people"))
     people = PeopleDataset.open(folder)

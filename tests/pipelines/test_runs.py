@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from components.core import tracking
 from components.core.errors import InputError
+from components.core.record import tracking
+from components.core.record.tracking import DEVICE_SECONDS, step_run
 from components.core.settings import CostSettings, Settings
-from components.core.tracking import DEVICE_SECONDS, step_run
 from pipelines.cli import runs  # noqa: F401  # registers the command
 from pipelines.cli.app import app
 from pipelines.home import Home

@@ -21,9 +21,9 @@ from mlflow.pyfunc.scoring_server import init
 from PIL import Image
 
 from components.core.errors import InputError
-from components.core.images import decode_png, read_photo, write_png
-from components.core.iuv import read_iuv, write_iuv
 from components.core.networks.generator import Generator, Reposer
+from components.core.pictures.images import decode_png, read_photo, write_png
+from components.core.pictures.iuv import read_iuv, write_iuv
 from components.core.settings import PreprocessSettings, SynthesizeSettings, TrainSettings
 from components.register.registry import Files, Registry
 from components.synthesize import synthesize

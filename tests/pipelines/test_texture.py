@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.core.iuv import write_iuv
+from components.core.pictures.iuv import write_iuv
 from components.core.settings import PreprocessSettings, SynthesizeSettings
 from components.preprocess import preprocess
 from components.synthesize import photos_of

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from components.core.errors import DataError
-from components.core.known_weights import known_weights
+from components.core.stores.known_weights import known_weights
 
 SIZE = 160
 """Side of the faces in pixels that it was trained on."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from components.core.iuv import BODY_PARTS, GARMENT_PARTS
 from components.core.networks.warp import TILES, Photo, Source, apart_in_clothes, like_skin, skin_colour
+from components.core.pictures.iuv import BODY_PARTS, GARMENT_PARTS
 
 _TRUST = 0.75
 """How far bare skin is believed: what looks like skin may be a beige shirt, and limbs are lit from other sides."""

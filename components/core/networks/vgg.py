@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from components.core.errors import DataError
-from components.core.known_weights import KNOWN, known_weights
+from components.core.stores.known_weights import KNOWN, known_weights
 
 VggName = Literal["vgg16", "vgg19"]
 

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from components.core.iuv import GARMENT_PARTS, HEAD_PARTS
-from components.core.texture import MIRROR
+from components.core.pictures.iuv import GARMENT_PARTS, HEAD_PARTS
+from components.core.pictures.texture import MIRROR
 
 TILES = 24
 _ROWS, _COLUMNS = 6, 4

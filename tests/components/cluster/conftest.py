@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 import components.cluster.run as module
-from components.core.faces import FaceEmbedder
-from components.core.head import face_chip, face_seen, head_box, view
-from components.core.images import encode_png
-from components.core.people import PersonRecord
-from components.core.people_assembly import assemble
-from components.core.people_writer import EncodedPerson, PartWriter, Plan
+from components.core.faces.head import face_chip, face_seen, head_box, view
+from components.core.faces.recognition import FaceEmbedder
+from components.core.people.assembly import assemble
+from components.core.people.dataset import PersonRecord
+from components.core.people.writer import EncodedPerson, PartWriter, Plan
+from components.core.pictures.images import encode_png
 
 DrawHead = Callable[..., np.ndarray]
 SIDE, TEXEL = 64, 8

@@ -10,8 +10,8 @@ from components.cluster import cluster
 from components.cluster.byhand import ByHand
 from components.cluster.members import read_members
 from components.core.errors import InputError
-from components.core.identities import Identities
-from components.core.images import read_photo
+from components.core.people.identities import Identities
+from components.core.pictures.images import read_photo
 from components.core.settings import ClusterSettings
 from pipelines.cli import main
 

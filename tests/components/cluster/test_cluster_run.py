@@ -12,10 +12,10 @@ from components.cluster import cluster
 from components.cluster.embed import embed
 from components.cluster.subjects import NO_FACE, SMALL_HEAD, PeopleSubjects
 from components.core.errors import DataError, InputError
-from components.core.identities import Identities, Pairs
-from components.core.images import read_photo
-from components.core.people import PeopleDataset
-from components.core.recorder import NoRecord
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Identities, Pairs
+from components.core.pictures.images import read_photo
+from components.core.record.recorder import NoRecord
 from components.core.settings import ClusterSettings
 
 pytestmark = pytest.mark.usefixtures("colour_embedder")

@@ -8,9 +8,9 @@ import pytest
 
 from components.cluster import cluster_portraits
 from components.cluster.subjects import NO_FACE_FOUND, PortraitSubjects, numbered
-from components.core import detect
 from components.core.errors import InputError, MachineError
-from components.core.images import read_photo, write_png
+from components.core.faces import detect
+from components.core.pictures.images import read_photo, write_png
 from components.core.settings import ClusterSettings
 
 

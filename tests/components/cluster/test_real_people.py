@@ -7,7 +7,7 @@ from components.cluster import cluster
 from components.cluster.byhand import ByHand
 from components.cluster.members import read_members, write_members
 from components.core.errors import InputError
-from components.core.identities import Identities
+from components.core.people.identities import Identities
 from components.core.settings import ClusterSettings, PreprocessSettings
 from components.preprocess import preprocess
 

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from components.cluster.split import split_identities
 from components.core.errors import InputError
-from components.core.identities import Split
+from components.core.people.identities import Split
 
 
 def brought(sizes: list[int]) -> dict[str, list[str]]:

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.core.errors import DataError, InputError
-from components.core.identities import Identities
-from components.core.people import PeopleDataset
-from components.core.registry import CHAMPION
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Identities
+from components.core.record.registry import CHAMPION
 from components.core.settings import EvaluateSettings, RegisterSettings
 from components.evaluate.challenge import GAINS, ChallengeSummary, challenge, compare_lines
 from components.register.registry import Files, Registry

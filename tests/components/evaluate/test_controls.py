@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.core.gate import CONTROLS, Line, Verdict, controls, thresholds
-from components.core.identities import Assignment, Identities
-from components.core.people import PeopleDataset
+from components.core.judging.gate import CONTROLS, Line, Verdict, controls, thresholds
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Assignment, Identities
 from components.core.settings import EvaluateSettings, GateSettings, SynthesizeSettings
 from components.evaluate import evaluate
 from components.evaluate.album import Album

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from components.core.errors import DataError, InputError
-from components.core.identities import Assignment, Identities
 from components.core.networks.generator import Reposer
-from components.core.people import PeopleDataset
-from components.core.recorder import NoRecord
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Assignment, Identities
+from components.core.record.recorder import NoRecord
 from components.core.settings import EvaluateSettings
 from components.evaluate import evaluate
 from components.evaluate.album import Album

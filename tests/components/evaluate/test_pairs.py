@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from components.core.identities import Identities
-from components.core.people import PeopleDataset
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Identities
 from components.evaluate.album import Album
 from components.evaluate.pairs import SAME_CLOTHES, Case, batches, choose, reposes, same_clothes, spread
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from components.core.features import BodyParts, part_agreement
-from components.core.identities import Identities
-from components.core.people import PeopleDataset
+from components.core.networks.features import BodyParts, part_agreement
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Identities
 from components.core.settings import EvaluateSettings
 from components.evaluate.album import Album
 from components.evaluate.facefind import FaceFinder

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.core.identities import Identities
-from components.core.people import PeopleDataset
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Identities
 from components.core.settings import EvaluateSettings
 from components.evaluate import reference as room
 from components.evaluate.album import Album

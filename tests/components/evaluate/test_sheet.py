@@ -1,6 +1,6 @@
 import numpy as np
 
-from components.core.backdrop import backdrop
+from components.core.pictures.backdrop import backdrop
 from components.evaluate import sheet
 
 

@@ -159,9 +159,9 @@ def read_all(folder: Path) -> dict[str, object]:
 
 
 def _readers() -> dict[str, Callable[[Path], object]]:
-    from components.core.images import read_photo
-    from components.core.iuv import read_iuv
-    from components.core.matte import read_matte
+    from components.core.pictures.images import read_photo
+    from components.core.pictures.iuv import read_iuv
+    from components.core.pictures.matte import read_matte
     from components.core.settings import Settings
     from components.preprocess.photos import read_labels
 
@@ -198,7 +198,7 @@ def test_bad_files_are_read_or_refused_with_a_reason(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp", "tif"])
 def test_no_photo_that_is_cut_short_is_taken_for_whole(tmp_path: Path, suffix: str) -> None:
     from components.core.errors import InputError
-    from components.core.images import read_photo
+    from components.core.pictures.images import read_photo
 
     content = _valid(suffix, random.Random(3))
     for share in (0.02, 0.3, 0.6, 0.95):

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from components.core.crop import cut
 from components.core.errors import InputError
-from components.core.images import read_photo
-from components.core.iuv import crop_iuv, read_iuv, write_iuv
-from components.core.person import framing
+from components.core.people.crop import cut
+from components.core.people.person import framing
+from components.core.pictures.images import read_photo
+from components.core.pictures.iuv import crop_iuv, read_iuv, write_iuv
 from components.core.settings import PreprocessSettings, SynthesizeSettings
 from components.preprocess.checks import check_person, duplicates, grey_of, perceptual_hash, sharpness
 from components.preprocess.run import preprocess

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from components.core.errors import DataError, InputError
-from components.core.images import Pixels, decode_png
-from components.core.people import PeopleDataset
+from components.core.people.dataset import PeopleDataset
+from components.core.pictures.images import Pixels, decode_png
 from components.core.settings import DensePoseSettings, PreprocessSettings
 from components.preprocess import densepose
 from components.preprocess.densepose import Detection, PoseFinder, paste, person_ids, pose_maps

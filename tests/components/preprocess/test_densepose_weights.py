@@ -8,10 +8,10 @@ from typing import ClassVar
 import pytest
 from servers import Handler, gcs_emulator, http_server, url_of
 
-from components.core import known_weights
 from components.core.errors import DataError, InputError, MachineError, SettingsError
 from components.core.settings import DensePoseSettings
-from components.core.storage import open_location
+from components.core.stores import known_weights
+from components.core.stores.storage import open_location
 from components.preprocess import densepose_weights
 from components.preprocess.densepose_weights import weights_file
 

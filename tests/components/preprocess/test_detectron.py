@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import DataError, MachineError, SettingsError
-from components.core.images import decode_png
+from components.core.pictures.images import decode_png
 from components.core.settings import DensePoseSettings, PreprocessSettings
 from components.preprocess.densepose import PoseFinder
 from components.preprocess.photos import PhotoFolder

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from components.core.people import PeopleDataset
+from components.core.people.dataset import PeopleDataset
 from components.core.settings import PreprocessSettings
 from components.preprocess import gather, preprocess, preprocess_part, run
 
@@ -30,7 +30,7 @@ from pathlib import Path
 import cv2
 from components.core.settings import PreprocessSettings
 from components.preprocess.run import preprocess
-from components.core.people import PeopleDataset
+from components.core.people.dataset import PeopleDataset
 
 photos, root, kills, state = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "state"
 settings = PreprocessSettings.model_validate_json(sys.argv[5])

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.core.crop import cut, outside, resize, square_box
-from components.core.images import read_photo
-from components.core.iuv import crop_iuv, person_box, read_iuv, resize_iuv
-from components.core.matte import grabcut_matte, silhouette, working_side
-from components.core.person import texture_of
+from components.core.people.crop import cut, outside, resize, square_box
+from components.core.people.person import texture_of
+from components.core.pictures.images import read_photo
+from components.core.pictures.iuv import crop_iuv, person_box, read_iuv, resize_iuv
+from components.core.pictures.matte import grabcut_matte, silhouette, working_side
 from components.core.settings import PreprocessSettings, SynthesizeSettings
 from components.preprocess.photos import photo_id
 from components.preprocess.pool import map_in_order

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from components.core.errors import InputError
-from components.core.people import PeopleDataset
+from components.core.people.dataset import PeopleDataset
+from components.core.pictures.texture import sample
 from components.core.settings import PreprocessSettings
-from components.core.texture import sample
 from components.preprocess import preprocess, run
 
 SMALL = PreprocessSettings(resolution=64, texel=16, shard_size=2)

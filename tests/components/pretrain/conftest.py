@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.core.images import write_png
-from components.core.iuv import write_iuv
+from components.core.pictures.images import write_png
+from components.core.pictures.iuv import write_iuv
 
 HEIGHT, WIDTH = 96, 72
 DrawPeople = Callable[..., Path]

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from components.core import weights
 from components.core.errors import InputError, SettingsError
+from components.core.networks import weights
 from components.pretrain.photos import read_population
 from components.pretrain.pretrain import PretrainSettings, pretrain
 from components.pretrain.publish import readable
@@ -52,7 +52,7 @@ def test_what_was_trained_loads_as_what_ships(trained: Path, monkeypatch: pytest
 
 
 def test_the_shipped_readme_shows_the_shipped_cards() -> None:
-    data = Path(weights.__file__).parent / "data"
+    data = Path(weights.__file__).parents[1] / "data"
     document = json.loads((data / "cards.json").read_text(encoding="utf-8"))
     assert (data / "README.md").read_text(encoding="utf-8") == readable(document)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from servers import MlflowServer, mlflow_server
 
-from components.core.images import encode_png
+from components.core.pictures.images import encode_png
 from components.register import registry as registering
 from components.register.promotion import COMPARED, NOBODY
 from components.register.registry import Files, Registry
@@ -24,7 +24,7 @@ import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 
-from components.core.images import encode_png
+from components.core.pictures.images import encode_png
 
 
 class Grey(mlflow.pyfunc.PythonModel):

@@ -1,4 +1,7 @@
-"""The whole gate: the comparison with the champion, and that a verdict needs every part. (Thresholds: core/gate.)"""
+"""The whole gate: the comparison with the champion, and that a verdict needs every part.
+
+Its thresholds: core/judging/gate.py.
+"""
 
 import copy
 import math

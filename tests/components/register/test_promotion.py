@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from components.core.errors import DataError, InputError
-from components.core.registry import CHAMPION
+from components.core.record.registry import CHAMPION
 from components.register import promotion
 from components.register.ledger import Ledger
 from components.register.promotion import COMPARED, Overtaken, promote, rollback, standing

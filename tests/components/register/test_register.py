@@ -14,13 +14,13 @@ from PIL import Image
 
 from components.core.digest import file_digest
 from components.core.errors import DataError, InputError, MachineError
-from components.core.gate import CONTROLS, MEMORISATION
-from components.core.images import decode_png, encode_png
+from components.core.judging.gate import CONTROLS, MEMORISATION
 from components.core.networks.generator import Reposer
-from components.core.people import PeopleDataset
-from components.core.person import person_from_photo, pose_crop
+from components.core.people.dataset import PeopleDataset
+from components.core.people.person import person_from_photo, pose_crop
+from components.core.pictures.images import decode_png, encode_png
 from components.core.settings import PreprocessSettings, RegisterSettings
-from components.core.shooting import shoot
+from components.core.shooting.shots import shoot
 from components.evaluate.challenge import challenge
 from components.register import register
 from components.register.card import model_card

@@ -17,8 +17,8 @@ import mlflow.pyfunc
 import pandas as pd
 import pytest
 
-from components.core.images import decode_png
-from components.core.registry import CHAMPION
+from components.core.pictures.images import decode_png
+from components.core.record.registry import CHAMPION
 from components.core.settings import RegisterSettings
 from components.register import register
 from components.register.ledger import Entry, Ledger

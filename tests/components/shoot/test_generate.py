@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from components.core.errors import InputError
-from components.core.images import read_photo, write_png
-from components.core.iuv import write_iuv
 from components.core.networks.generator import Reposer
-from components.core.people import PeopleDataset
-from components.core.person import PersonCrop, person_from_photo
+from components.core.people.dataset import PeopleDataset
+from components.core.people.person import PersonCrop, person_from_photo
+from components.core.pictures.images import read_photo, write_png
+from components.core.pictures.iuv import write_iuv
 from components.core.settings import PreprocessSettings
-from components.core.shooting import middle_square, shoot
+from components.core.shooting.shots import middle_square, shoot
 from components.shoot.generate import Sitter, generate
 
 SETTINGS = PreprocessSettings.model_validate({"resolution": 64, "texel": 16, "min_person": 8})

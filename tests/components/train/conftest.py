@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from components.core.identities import Assignment, Identities
-from components.core.images import encode_png
-from components.core.people import PeopleDataset, PersonRecord
-from components.core.people_assembly import assemble
-from components.core.people_writer import EncodedPerson, PartWriter, Plan
-from components.core.texture import to_picture, unwrap
+from components.core.people.assembly import assemble
+from components.core.people.dataset import PeopleDataset, PersonRecord
+from components.core.people.identities import Assignment, Identities
+from components.core.people.writer import EncodedPerson, PartWriter, Plan
+from components.core.pictures.images import encode_png
+from components.core.pictures.texture import to_picture, unwrap
 
 MakePeople = Callable[..., tuple[Path, Path]]
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from components.core.errors import InputError
-from components.core.identities import Identities
-from components.core.iuv import BODY_PARTS, GARMENT_PARTS
 from components.core.networks.warp import sample_atlas
-from components.core.people import PeopleDataset
-from components.core.sources import merge
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Identities
+from components.core.people.sources import merge
+from components.core.pictures.iuv import BODY_PARTS, GARMENT_PARTS
 from components.train.augment import prepare, random_backgrounds
 from components.train.batches import Batches, same_outfit
 

@@ -12,7 +12,7 @@ from servers import gcs_emulator
 from torch import nn
 
 from components.core.errors import MachineError
-from components.core.storage import LocalLocation, open_location
+from components.core.stores.storage import LocalLocation, open_location
 from components.train.checkpoint import Checkpoints, set_state
 
 State = tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]

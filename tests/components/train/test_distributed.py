@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file
 
 from components.core.errors import MachineError, PhotoshootError, SettingsError
-from components.core.identities import Identities
-from components.core.people import PeopleDataset
-from components.core.recorder import NoRecord
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Identities
+from components.core.record.recorder import NoRecord
 from components.core.settings import TrainSettings
 from components.train import launch, train
 from components.train.batches import Batches

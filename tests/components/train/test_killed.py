@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file
 from servers import gcs_bucket
 
-from components.core import tracking
-from components.core.recorder import NoRecord
+from components.core.record import tracking
+from components.core.record.recorder import NoRecord
 from components.core.settings import TrainSettings
 from components.train import train
 from components.train.checkpoint import Checkpoints
@@ -36,7 +36,7 @@ import sys
 from pathlib import Path
 import torch
 from components.core.settings import TrainSettings
-from components.core.tracking import step_run
+from components.core.record.tracking import step_run
 from components.train import train
 from components.train.record import earlier_run
 

@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 from components.core import presets
 from components.core.errors import DataError, InputError, PhotoshootError, SettingsError
 from components.core.networks.generator import Reposer, SourceBatch
-from components.core.people import PeopleDataset
-from components.core.recorder import NoRecord
+from components.core.people.dataset import PeopleDataset
+from components.core.record.recorder import NoRecord
 from components.core.settings import TrainSettings
 from components.train import train
 from components.train.loop import choose_device, training_digest

@@ -10,11 +10,11 @@ import pytest
 from servers import Handler, gcs_emulator, http_server, kubeconfig, url_of
 
 from components.core.errors import InputError, MachineError, SettingsError
-from components.core.identities import Identities
-from components.core.people import PeopleDataset
-from components.core.recorder import NoRecord
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Identities
+from components.core.record.recorder import NoRecord
 from components.core.settings import TrainSettings
-from components.core.storage import open_location
+from components.core.stores.storage import open_location
 from components.train import nodes, train
 from components.train.loop import TrainSummary
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from components.core.errors import SettingsError
-from components.core.identities import Identities
-from components.core.people import PeopleDataset
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Identities
 from components.core.settings import TrainSettings
 from components.train import losses
 from components.train.augment import Batch, prepare

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from components.core.identities import Assignment, Identities
-from components.core.people import PeopleDataset
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Assignment, Identities
 
 
 @pytest.fixture(scope="session")

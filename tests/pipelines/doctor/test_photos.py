@@ -11,7 +11,7 @@ from PIL import Image
 from servers import gcs_bucket
 
 from components.core.errors import InputError
-from components.core.storage import open_location
+from components.core.stores.storage import open_location
 from pipelines.doctor.finding import Finding, Level
 from pipelines.doctor.photos import photos, writable
 

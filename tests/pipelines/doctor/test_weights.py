@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from components.core import known_weights as room
-from components.core.known_weights import KNOWN
 from components.core.settings import Settings
+from components.core.stores import known_weights as room
+from components.core.stores.known_weights import KNOWN
 from pipelines.doctor.finding import Level
 from pipelines.doctor.weights import wanted_weights, weights
 

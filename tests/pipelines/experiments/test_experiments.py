@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from components.core.errors import InputError
-from components.core.people import Person
+from components.core.people.dataset import Person
+from components.core.pictures.texture import unwrap
 from components.core.presets import preset
-from components.core.texture import unwrap
 from components.evaluate.album import Album
 from components.evaluate.intervals import Figure, missing
 from components.evaluate.painters import CopyPainter, Painted, WarpPainter, truth

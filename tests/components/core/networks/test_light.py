@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from components.core.iuv import BODY_PARTS, GARMENT_PARTS
 from components.core.networks.light import light_factors, relit, told_by_skin
 from components.core.networks.warp import Source
+from components.core.pictures.iuv import BODY_PARTS, GARMENT_PARTS
 
 MakeSource = Callable[..., Source]
 _BODY, _GARMENT = ([part - 1 for part in parts] for parts in (BODY_PARTS, GARMENT_PARTS))

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from components.core import known_weights as room
 from components.core.errors import DataError, InputError
-from components.core.features import PerceptualDistance
-from components.core.known_weights import KNOWN
+from components.core.networks.features import PerceptualDistance
 from components.core.networks.vgg import Vgg, VggName, load_vgg
+from components.core.stores import known_weights as room
+from components.core.stores.known_weights import KNOWN
 
 LAYERS: dict[VggName, list[int]] = {"vgg16": [64, 128, 256, 512], "vgg19": [64, 128, 256, 512, 512]}
 

@@ -7,10 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from components.core import texture
-from components.core.iuv import HEAD_PARTS
 from components.core.networks import warp
 from components.core.networks.warp import Photo, Source
+from components.core.pictures import texture
+from components.core.pictures.iuv import HEAD_PARTS
 
 Figure = Callable[..., Tensor]
 MakeSource = Callable[..., Source]

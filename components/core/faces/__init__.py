@@ -1,0 +1,1 @@
+"""Faces: where they are, aligned, and the networks that say whose they are."""

@@ -1,0 +1,277 @@
+"""The people data set: person crops with pose map, matte and texture, in shards with random access.
+
+A folder of
+
+- ``people.json``: format version, resolution, texel, origin, counts, settings, digest;
+- ``manifest.parquet``: a row per person, in order of the photos' names; photos left out are there too, with the
+  reason;
+- ``shards.parquet``: size and sha256 of each shard;
+- ``shard-00000.tar`` ...: uncompressed tar files whose members ``<id>.photo.png``, ``<id>.iuv.png``,
+  ``<id>.matte.png``, ``<id>.texture.png`` and ``<id>.seen.png`` lie together, so that the manifest's offset and length
+  fetch a person in one read. Any tar reader, and WebDataset, reads them too.
+
+Bytes depend on the photos and the settings only: no times, users or paths.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.core.errors import DataError, machine_errors
+from components.core.people.manifest import Manifest, Texts
+from components.core.people.shard_cache import ShardCache, read_piece
+from components.core.pictures.images import Pixels, decode_png
+from components.core.pictures.texture import from_picture
+
+FORMAT = "photoshoot.people/2"
+HEADER, MANIFEST, SHARDS = "people.json", "manifest.parquet", "shards.parquet"
+MEMBERS = ("photo", "iuv", "matte", "texture", "seen")
+FACE = "face"  # a member of those whose face is seen
+BLOCK = 512  # of a tar file
+
+Origin = Literal["synthetic", "photos"]
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class PersonRecord:
+    """A row of the manifest: one accepted person."""
+
+    id: str
+    photo: str
+    """File name of the source photo."""
+    photo_digest: str
+    """sha256 of the photo's file."""
+    inputs_digest: str
+    """sha256 of the photo's, pose map's and user's matte's files together."""
+    shard: int
+    offset: int
+    """First byte of the person's members in the shard."""
+    length: int
+    box: Box
+    """Square crop (x0, y0, x1, y1) in photo pixels; it may reach beyond the photo."""
+    scale: float
+    """Crop pixels per photo pixel."""
+    coverage: float
+    """Share of the atlas's texels that the photo shows, 0..1."""
+    head_box: Box | None
+    """Around the head in crop pixels, or None where none shows."""
+    face_seen: bool
+    view: Literal["front", "side", "back"]
+    channel_order: Literal["IUV", "VUI"]
+    """Order that the pose map's file had; in the data set it is always IUV."""
+    label: str | None
+    """Identity from labels.csv, used only to score a clustering."""
+    perceptual_hash: str | None = None
+    """What the picture looks like, hex: near-equal for near-equal pictures; None: never taken for a repetition."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person: crop of side S, texture tiles of side N."""
+
+    id: str
+    photo: Pixels
+    """uint8 RGB [S, S, 3]."""
+    iuv: Pixels
+    """uint8 [S, S, 3] as (I, U, V)."""
+    matte: Pixels
+    """uint8 [S, S], 255 = person."""
+    texture: Pixels
+    """uint8 [24, N, N, 3]."""
+    seen: NDArray[np.bool_]
+    """bool [24, N, N]."""
+    record: PersonRecord
+    face: Pixels | None = None
+    """uint8 RGB [150, 150, 3], aligned (`head.face_chip`), from the photo's own pixels; None where none is seen."""
+
+
+class Records(Sequence[PersonRecord]):
+    """The accepted rows, each read and built when it is asked for."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+
+    def __len__(self) -> int:
+        return len(self._manifest)
+
+    @overload
+    def __getitem__(self, index: int) -> PersonRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[PersonRecord]: ...
+    def __getitem__(self, index: int | slice) -> PersonRecord | Sequence[PersonRecord]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        row = self._manifest.row(_position(index, len(self)))
+        row["box"] = tuple(row["box"])
+        row["head_box"] = tuple(row["head_box"]) if row["head_box"] is not None else None
+        return PersonRecord(**{field.name: row[field.name] for field in fields(PersonRecord)})
+
+
+class PeopleDataset:
+    """Random access to people by index. Safe to pickle, to fork and to share between threads: no open files kept.
+
+    Opening reads where each person lies (20 bytes a row); every other column is read when it is asked for.
+    """
+
+    def __init__(self, path: Path, header: dict[str, Any], manifest: Manifest, cache: ShardCache | None = None) -> None:
+        self.path = path
+        """The folder; of a data set on gs:// its local cache."""
+        self.resolution = int(header["resolution"])
+        """Side of the person crops in pixels."""
+        self.texel = int(header["texel"])
+        """Side of a texture tile."""
+        self.origin: Origin = header["origin"]
+        """synthetic: rendered people; photos: real ones."""
+        self.digest = str(header["digest"])
+        """sha256 over what went in: the files' digests and the settings."""
+        self.settings: dict[str, Any] = header["settings"]
+        """PreprocessSettings that made it."""
+        self.records = Records(manifest)
+        """Accepted rows of the manifest, read on access."""
+        self._manifest, self._cache = manifest, cache
+
+    @staticmethod
+    def open(path: str | Path) -> PeopleDataset:
+        """Open a data set's folder, or one on gs:// whose shards are fetched into a local cache when they are used.
+
+        Raises `DataError` for a folder that is no people data set, another format version, or a torn manifest, and
+        what `storage` raises where gs:// does not answer.
+        """
+        cache = ShardCache.of(path, HEADER, (MANIFEST, SHARDS))
+        path = cache.folder if cache else Path(path)
+        header = _header(path)
+        try:
+            manifest = Manifest(path / MANIFEST)
+            people = PeopleDataset(path, header, manifest, cache)
+        except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors, OSErrors and KeyErrors
+            raise DataError(f"torn manifest ({str(error).splitlines()[0]})", path=path / MANIFEST,
+                            remedy="run preprocess again") from error
+        if len(people) != header["accepted"]:
+            raise DataError(f"{len(people)} people in the manifest, people.json has {header['accepted']}", path=path,
+                            remedy="run preprocess again")
+        return people
+
+    def __len__(self) -> int:
+        return len(self._manifest)
+
+    def __getitem__(self, index: int) -> Person:
+        """Read one person. Raises `DataError` for a torn shard, IndexError beyond the end."""
+        index = _position(index, len(self))
+        record = self.records[index]
+        planes = {name: decode_png(data) for name, data in self._members(index).items()}
+        return Person(id=record.id, photo=planes["photo"], iuv=planes["iuv"], matte=planes["matte"],
+                      texture=from_picture(planes["texture"], self.texel),
+                      seen=from_picture(planes["seen"], self.texel) > 0, face=planes.get(FACE), record=record)
+
+    def __iter__(self) -> Iterator[Person]:
+        return (self[i] for i in range(len(self)))
+
+    @cached_property
+    def ids(self) -> Texts:
+        """Ids of the accepted people, in order."""
+        return Texts(self._manifest.values("id"))
+
+    def index(self, id: str) -> int:
+        """Index of the person with this id. Raises `DataError`."""
+        try:
+            return self.ids.index(id)
+        except ValueError:
+            raise DataError(f"nobody with id {id}", path=self.path,
+                            remedy="look at the manifest's column id") from None
+
+    def column(self, name: str) -> list[Any]:
+        """One manifest column of the accepted people, in order, without building records."""
+        return list(self._manifest.values(name).to_pylist())
+
+    @property
+    def rejected(self) -> list[tuple[str, str]]:
+        """(photo, reason) of every photo that was left out, in order of name."""
+        return self._manifest.rejected()
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """Id -> identity of the people that labels.csv names; empty where there was none."""
+        pairs = zip(self.ids, self._manifest.values("label").to_pylist(), strict=True)
+        return {name: label for name, label in pairs if label is not None}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self._cache.uri if self._cache else self.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(PeopleDataset.open(state["path"]).__dict__)
+
+    def _members(self, index: int) -> dict[str, bytes]:
+        """The bytes of a person's files by kind."""
+        number, offset, length = self._manifest.place(index)
+        shard = self.path / shard_name(number)
+        try:
+            with machine_errors(shard):
+                data = (self._cache.read(number, shard.name, offset, length) if self._cache
+                        else read_piece(shard, offset, length))
+            members = parse_members(data)
+            return {name: members[name] for name in (*MEMBERS, *members.keys() & {FACE})}
+        except (FileNotFoundError, ValueError, KeyError) as error:
+            raise DataError("torn or missing shard", path=shard, remedy="run preprocess again") from error
+
+
+def _header(path: Path) -> dict[str, Any]:
+    try:
+        header = json.loads((path / HEADER).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError("no people data set (people.json is missing)", path=path,
+                        remedy="`photoshoot preprocess --photos DIR --out DIR` makes one") from None
+    except ValueError:
+        raise DataError("torn people.json", path=path, remedy="run preprocess again") from None
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        found = header.get("format") if isinstance(header, dict) else None
+        raise DataError(f"format {found!r}, this version reads {FORMAT!r}", path=path / HEADER,
+                        remedy="run preprocess again with this version")
+    return header
+
+
+def shard_name(number: int) -> str:
+    """File name of a shard."""
+    return f"shard-{number:05d}.tar"
+
+
+def parse_members(data: bytes) -> dict[str, bytes]:
+    """Files of one person in a piece of a tar file, by kind (photo, iuv, ...). Raises ValueError when it is torn."""
+    members = {}
+    position = 0
+    while position < len(data):
+        header = data[position : position + BLOCK]
+        if len(header) < BLOCK:
+            raise ValueError("cut short")
+        name = header[:100].rstrip(b"\0").decode("ascii")
+        size = int(header[124:136].rstrip(b"\0 "), 8)
+        position += BLOCK
+        content = data[position : position + size]
+        if len(content) < size or not name.endswith(".png"):
+            raise ValueError("cut short")
+        members[name.split(".")[-2]] = content
+        position += -(-size // BLOCK) * BLOCK
+    return members
+
+
+def content_digest(inputs: Sequence[str], settings: dict[str, Any]) -> str:
+    """Digest of a data set: over the accepted people's `inputs_digest` in sorted order, and the settings."""
+    digest = hashlib.sha256(json.dumps([FORMAT, settings], sort_keys=True).encode())
+    for one in sorted(inputs):
+        digest.update(one.encode())
+    return digest.hexdigest()
+
+
+def _position(index: int, length: int) -> int:
+    if not -length <= index < length:
+        raise IndexError(f"person {index} of {length}")
+    return index % length

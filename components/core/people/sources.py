@@ -1,0 +1,95 @@
+"""Several photos of one person as one source: their atlases merged by visibility, and the photo that fits a pose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.core.errors import DataError
+from components.core.pictures.images import Pixels
+from components.core.pictures.iuv import HEAD_PARTS
+from components.core.pictures.texture import splice
+
+Mask = NDArray[np.bool_]
+
+_LEAST_SHARED = 0.01
+"""Share of all texels that two photos must both show for a comparison of their light."""
+_GAINS = (0.6, 1.7)
+
+
+class Shown(Protocol):
+    """A photo of somebody as `preprocess` leaves it: `dataset.Person` or `person.PersonCrop`."""
+
+    @property
+    def photo(self) -> Pixels: ...
+    @property
+    def iuv(self) -> Pixels: ...
+    @property
+    def matte(self) -> Pixels: ...
+    @property
+    def texture(self) -> Pixels: ...
+    @property
+    def seen(self) -> Mask: ...
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A source for one target pose."""
+
+    texture: Pixels
+    """uint8 [24, N, N, 3]."""
+    seen: Mask
+    """bool [24, N, N]."""
+    view: int
+    """Which of the face's photos goes beside the atlas, for hair and outline."""
+
+
+def merged(face: Sequence[Shown], iuv: Pixels, clothes: Sequence[Shown] | None = None) -> Merged:
+    """Head and hands from the photos `face`, clothes from `clothes` (default: the same photos), for the pose `iuv`.
+
+    `face` are photos of one person, in any clothes where `clothes` is given; `clothes` show one outfit. In each the
+    first photo leads: what it shows stays, the others fill in what it does not (`merge`). Raises `DataError`
+    for atlases of different sizes.
+    """
+    atlas = merge([(one.texture, one.seen) for one in face])
+    if clothes is not None:
+        atlas = splice(atlas, merge([(one.texture, one.seen) for one in clothes]))
+    return Merged(*atlas, best_view([one.seen for one in face], iuv))
+
+
+def merge(atlases: Sequence[tuple[Pixels, Mask]]) -> tuple[Pixels, Mask]:
+    """One atlas of several photos': what the first shows stays, and what it does not the next ones fill in, in order.
+
+    Each is (texture [K, N, N, 3], seen [K, N, N]) of one person and one outfit. Photos differ in their light, so each
+    one's colours are scaled, channel by channel, to those already there where both show the same texels (factors
+    within 0.6..1.7; none where fewer than 1 % of the texels are shared). Raises `DataError` for different sizes.
+    """
+    texture, seen = atlases[0][0].copy(), atlases[0][1].copy()
+    for more, shown in atlases[1:]:
+        if more.shape != texture.shape:
+            raise DataError(f"textures of different sizes: {list(texture.shape)} and {list(more.shape)}",
+                            remedy="preprocess all with the same preprocess.texel")
+        both, new = seen & shown, shown & ~seen
+        gain = np.ones(3)
+        if both.mean() >= _LEAST_SHARED:
+            gain = (texture[both].mean(axis=0) + 1) / (more[both].mean(axis=0) + 1)
+        texture[new] = np.rint(more[new] * gain.clip(*_GAINS)).clip(0, 255)
+        seen |= new
+    return texture, seen
+
+
+def best_view(seen: Sequence[Mask], iuv: Pixels) -> int:
+    """Which of several photos' `seen` masks [24, N, N] covers most of the head that a pose map [H, W, 3] shows.
+
+    The first of equals; where no head shows, the one that covers most of the body.
+    """
+    head = np.isin(iuv[..., 0], HEAD_PARTS)
+    shown = iuv[head] if head.any() else iuv[iuv[..., 0] > 0]
+    tile = shown[:, 0].astype(np.intp) - 1
+    scale = (seen[0].shape[1] - 1) / 255
+    column, row = (np.rint(value * scale).astype(np.intp) for value in (shown[:, 1], 255 - shown[:, 2].astype(int)))
+    return int(np.argmax([mask[tile, row, column].sum() for mask in seen]))

@@ -1,0 +1,1 @@
+"""Pictures and what a picture is of: photos, pose maps, mattes, texture maps."""

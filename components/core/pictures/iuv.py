@@ -1,0 +1,296 @@
+"""DensePose maps: read (both channel orders), check, resize, crop, write.
+
+A pose map says of every pixel which of 24 body parts it shows (I, 1..24, background 0) and where in that part's
+chart (U, V, 0..255 for [0, 1]). In memory and in everything this project writes the order is (I, U, V). Files in the
+wild are RGB = (I, U, V) where Pillow wrote them and RGB = (V, U, I) where OpenCV did.
+
+The parts, left and right being the person's own: 1 the torso's back, 2 its front; 3 right hand, 4 left hand; 5 left
+foot, 6 right foot; 7 (right) and 8 the upper legs' backs, 9 (right) and 10 their fronts; 11 (right) and 12 the lower
+legs' backs, 13 (right) and 14 their fronts; 15 (left) and 16 the upper arms' fronts, 17 (left) and 18 their backs; 19
+(left) and 20 the lower arms' insides, 21 (left) and 22 their outsides; 23 the head's right half, 24 its left half.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from components.core.errors import InputError
+from components.core.pictures.images import Pixels, open_image, write_png
+
+Order = Literal["IUV", "VUI"]
+_Sums = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+Planes = tuple[Pixels, Pixels, Pixels]
+
+PARTS = 24
+HEAD_PARTS = (23, 24)
+GARMENT_PARTS = (1, 2, *range(5, 23))
+BODY_PARTS = (3, 4, 23, 24)
+
+_MAX_MEGAPIXELS = 200.0
+# Share of label changes that pass through a pixel in between. At most 0.003 on 21 detector maps at full size, 0.026
+# shrunk to a person of 64 px, 0.036 on synthetic maps of 128 to 512 px; at least 0.15 after bilinear, area, bicubic or
+# Lanczos resizing by 0.5 to 2, also where only I was interpolated.
+_IN_BETWEEN = 0.08
+_FEW_CHANGES = 24
+_ROUNDING = 1
+
+
+@dataclass(frozen=True)
+class IuvMap:
+    """A pose map as read: `planes` uint8 [H, W, 3] as (I, U, V), and the channel `order` its file had."""
+
+    planes: Pixels
+    order: Order
+
+
+def read_iuv(path: str | Path, size: tuple[int, int] | None = None) -> IuvMap:
+    """Read a pose map from an 8-bit RGB PNG, its channel order decided from its content.
+
+    `size` is the (height, width) of the photo it belongs to. Raises `InputError` naming what was found for: a file
+    that is no 8-bit RGB PNG (alpha, palette, greyscale, 16 bit, JPEG), another size than its photo's, an order in
+    doubt or that fits neither, nobody in it, and I (or U, V) that was interpolated by a resize.
+    """
+    path = Path(path)
+    pixels = _read_rgb_png(path, size)
+    red, green, blue = planes = split_iuv(pixels)
+    order = _decide_order(planes, path)
+    check_iuv(planes if order == "IUV" else (blue, green, red), path)
+    return IuvMap(pixels if order == "IUV" else np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8), order)
+
+
+def write_iuv(path: str | Path, iuv: Pixels) -> None:
+    """Write a pose map [H, W, 3] as PNG with RGB = (I, U, V). Raises `InputError` if it is none, `MachineError`."""
+    _check_values(_checked_split(iuv, path), path)
+    write_png(path, iuv)
+
+
+def check_iuv(planes: Planes, path: str | Path | None = None) -> None:
+    """Raise `InputError` unless the planes I, U and V (`split_iuv`) are a pose map whose labels nobody interpolated."""
+    _check_values(planes, path)
+    share = in_between_share(planes)
+    if share > _IN_BETWEEN:
+        raise InputError(f"I was interpolated: {share:.0%} of its borders pass through labels in between", path=path,
+                         remedy="resize pose maps with nearest neighbour, and never as JPEG")
+
+
+def _checked_split(iuv: Pixels, path: str | Path | None) -> Planes:
+    if iuv.dtype != np.uint8 or iuv.ndim != 3 or iuv.shape[2] != 3 or not iuv.size:
+        raise InputError(f"a pose map is uint8 [H, W, 3], this is {iuv.dtype} {list(iuv.shape)}", path=path)
+    return split_iuv(iuv)
+
+
+def split_iuv(iuv: Pixels) -> Planes:
+    """I, U and V [H, W] of a pose map [H, W, 3], each by itself: who looks at one reads a third of the memory."""
+    first, second, third = (np.asarray(plane, np.uint8) for plane in cv2.split(iuv))
+    return first, second, third
+
+
+def _check_values(planes: Planes, path: str | Path | None) -> None:
+    largest = int(planes[0].max())
+    if largest > PARTS:
+        raise InputError(f"part labels reach {largest}, DensePose has 1 to 24", path=path,
+                         remedy="write I as it is, without scaling")
+    if largest == 0:
+        raise InputError("the pose map shows nobody: I is 0 everywhere", path=path,
+                         remedy="make it again with a lower detection threshold, or remove the photo")
+    spill = _spill(planes)
+    if spill:
+        raise InputError(f"U or V is not 0 on the background at {spill} pixels, as after a resize with interpolation",
+                         path=path, remedy="resize pose maps with nearest neighbour, U and V 0 where I is 0")
+
+
+def in_between_share(planes: Planes) -> float:
+    """Share of a pose map's label changes (along rows and columns) at pixels that lie between both their neighbours.
+
+    Between in all of I, U and V, in I strictly: what interpolation makes of a border. True maps jump from part to part,
+    and where a thin part happens to have a label between its neighbours', its U and V hardly ever are. 0 where there
+    are too few changes to tell.
+    """
+    x0, y0, x1, y1 = _box(planes[0]) or (0, 0, 0, 0)
+    around = slice(max(0, y0 - 1), y1 + 1), slice(max(0, x0 - 1), x1 + 1)  # beyond, nothing changes
+    labels, u, v = planes[0][around].astype(np.int8), planes[1][around], planes[2][around]
+    between = changes = 0
+    for axis in (0, 1):
+        steps = np.diff(labels, axis=axis)
+        changes += int(np.count_nonzero(steps))
+        after, before = (steps[1:], steps[:-1]) if axis == 0 else (steps[:, 1:], steps[:, :-1])
+        # Of one sign, by the highest bit.
+        found = np.flatnonzero(((after ^ before) >= 0) & (after != 0) & (before != 0))
+        rows, columns = np.divmod(found, max(1, after.shape[1]))
+        inside = np.ones(len(found), np.bool_)
+        for plane in (u, v):
+            first, here, last = (plane[rows + i * (1 - axis), columns + i * axis].astype(np.int16) for i in range(3))
+            inside &= here >= np.minimum(first, last) - _ROUNDING
+            inside &= here <= np.maximum(first, last) + _ROUNDING
+        between += int(np.count_nonzero(inside))
+    return between / changes if changes >= _FEW_CHANGES else 0.0
+
+
+def person_box(iuv: Pixels) -> tuple[int, int, int, int] | None:
+    """(x0, y0, x1, y1) around all body parts, ends excluded, or None where there is nobody."""
+    return _box(np.ascontiguousarray(iuv[..., 0]))
+
+
+def _box(labels: Pixels) -> tuple[int, int, int, int] | None:
+    rows, columns = np.flatnonzero(labels.max(axis=1)), np.flatnonzero(labels.max(axis=0))
+    if not len(rows):
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def crop_iuv(iuv: Pixels, box: tuple[int, int, int, int]) -> Pixels:
+    """The part of a pose map inside `box` (x0, y0, x1, y1), background where the box leaves it."""
+    x0, y0, x1, y1 = box
+    height, width = iuv.shape[:2]
+    out = np.zeros((y1 - y0, x1 - x0, 3), np.uint8)
+    top, left, bottom, right = max(y0, 0), max(x0, 0), min(y1, height), min(x1, width)
+    if top < bottom and left < right:
+        out[top - y0 : bottom - y0, left - x0 : right - x0] = iuv[top:bottom, left:right]
+    return out
+
+
+def resize_iuv(iuv: Pixels, size: tuple[int, int]) -> Pixels:
+    """Resize a pose map to (height, width): I by the nearest pixel, U and V averaged within that part only.
+
+    Shrinking averages U and V over the pixels of the part inside the new pixel's area (up to 3 x 3 taps), growing
+    interpolates between the part's neighbouring pixels; no value ever mixes two parts or a part and the background.
+    """
+    if size == iuv.shape[:2]:
+        return iuv.copy()
+    (height, width), (rows, columns) = iuv.shape[:2], size
+    packed = _packed(iuv)
+    nearest = packed[_centres(rows, height).astype(np.intp)].take(_centres(columns, width).astype(np.intp), axis=1)
+    labels = np.asarray(nearest & 0xFF, np.uint32)
+    sums = _averaged if height > rows and width > columns else _interpolated
+    *charts, weights = sums(packed, labels)
+    # A nearest pixel that no tap hit (a part thinner than the taps' spacing) keeps its own U and V.
+    missed = weights == 0
+    weights[missed] = 1
+    out = np.empty((rows, columns, 3), np.uint8)
+    out[..., 0] = labels
+    for plane, (total, own) in enumerate(zip(charts, _charts(nearest), strict=True), start=1):
+        total[missed] = own[missed]
+        out[..., plane] = np.rint(total / weights) * (labels > 0)
+    return out
+
+
+def _packed(iuv: Pixels) -> NDArray[np.uint32]:
+    """A pose map [H, W, 3] as one number a pixel [H, W]: I in the lowest byte, then U and V. One gather moves all."""
+    return np.asarray(cv2.cvtColor(iuv, cv2.COLOR_RGB2RGBA)).view("<u4")[..., 0].astype(np.uint32, copy=False)
+
+
+def _charts(packed: NDArray[np.uint32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """U and V of packed pixels."""
+    return ((packed >> 8) & 0xFF).astype(np.float32), ((packed >> 16) & 0xFF).astype(np.float32)
+
+
+def _averaged(packed: NDArray[np.uint32], labels: NDArray[np.uint32]) -> _Sums:
+    """Sums of U, of V, and counts [h, w] over the taps of each pixel that show its part; for shrinking."""
+    total, count = np.zeros_like(labels), np.zeros(labels.shape, np.uint8)
+    columns = [x for x, _ in _taps(labels.shape[1], packed.shape[1])]
+    for y, _ in _taps(labels.shape[0], packed.shape[0]):
+        strip = packed[y]
+        for x in columns:
+            tap = strip.take(x, axis=1)
+            same = (tap & 0xFF) == labels
+            # U in the lower half and V in the upper: up to 256 pixels are summed in one addition.
+            total += ((tap >> 8 & 0xFF) | (tap & 0xFF0000)) * same
+            count += same
+    return (total & 0xFFFF).astype(np.float32), (total >> 16).astype(np.float32), count.astype(np.float32)
+
+
+def _interpolated(packed: NDArray[np.uint32], labels: NDArray[np.uint32]) -> _Sums:
+    """Weighted sums of U, of V, and weights [h, w] of the taps of each pixel that show its part."""
+    total_u, total_v, weights = (np.zeros(labels.shape, np.float32) for _ in range(3))
+    columns = _taps(labels.shape[1], packed.shape[1])
+    for y, weight_y in _taps(labels.shape[0], packed.shape[0]):
+        strip = packed[y]
+        for x, weight_x in columns:
+            tap = strip.take(x, axis=1)
+            weight = ((tap & 0xFF) == labels) * (weight_y[:, None] * weight_x[None, :])
+            u, v = _charts(tap)
+            total_u += u * weight
+            total_v += v * weight
+            weights += weight
+    return total_u, total_v, weights
+
+
+def _centres(count: int, length: int) -> NDArray[np.float64]:
+    return (np.arange(count, dtype=np.float64) + 0.5) * (length / count)
+
+
+def _taps(count: int, length: int) -> list[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+    """Source indices and weights of each tap along one axis, from `length` to `count` pixels."""
+    scale = length / count
+    if scale > 1:
+        number = min(3, int(np.ceil(scale)))
+        offsets = (np.arange(number) + 0.5) / number - 0.5
+        return [(np.clip(_centres(count, length) + offset * scale, 0, length - 1).astype(np.intp),
+                 np.ones(count, np.float32)) for offset in offsets]
+    position = _centres(count, length) - 0.5
+    low = np.floor(position)
+    share = (position - low).astype(np.float32)
+    return [(np.clip(low, 0, length - 1).astype(np.intp), 1 - share),
+            (np.clip(low + 1, 0, length - 1).astype(np.intp), share)]
+
+
+def _read_rgb_png(path: Path, size: tuple[int, int] | None) -> Pixels:
+    def right_size(header: Image.Image) -> None:
+        if size is not None and (header.height, header.width) != tuple(size):
+            raise InputError(f"the pose map is {header.width} x {header.height} pixels, its photo is {size[1]} x "
+                             f"{size[0]}", path=path, remedy="make the pose map from this very photo, or resize it "
+                                                             "with nearest neighbour")
+
+    image = open_image(path, _MAX_MEGAPIXELS, right_size)
+    remedy = "save pose maps as 8-bit RGB PNG without alpha"
+    if image.format != "PNG":
+        raise InputError(f"a pose map must be a PNG, this is {image.format}", path=path, remedy=remedy)
+    with open(path, "rb") as file:
+        depth = file.read(25)[24]  # IHDR's bit depth (PNG specification 11.2.1); Pillow hides 16-bit RGB
+    if depth == 16:
+        raise InputError("a pose map must have 8 bits per channel, this has 16", path=path, remedy=remedy)
+    if image.mode != "RGB":
+        kind = {"L": "greyscale", "LA": "greyscale with alpha", "P": "a palette image", "RGBA": "RGB with alpha",
+                "1": "black and white"}.get(image.mode, f"of mode {image.mode}")
+        raise InputError(f"a pose map has three channels, this is {kind}", path=path, remedy=remedy)
+    return np.asarray(image)
+
+
+def _spill(planes: Planes) -> int:
+    """Background pixels whose U or V is not 0."""
+    labels, u, v = planes
+    return int(np.count_nonzero((labels == 0) & ((u | v) > 0)))
+
+
+def _decide_order(planes: Planes, path: Path) -> Order:
+    """Which end of (R, G, B) is I: the one that stays within 0..24; where both do, the one that behaves as labels."""
+    peaks = tuple(int(plane.max()) for plane in planes)
+    if peaks == (0, 0, 0):
+        raise InputError("the pose map shows nobody: it is black everywhere", path=path,
+                         remedy="make it again with a lower detection threshold, or remove the photo")
+    fits: list[Order] = []
+    if peaks[0] <= PARTS:
+        fits.append("IUV")
+    if peaks[2] <= PARTS:
+        fits.append("VUI")
+    if not fits:
+        raise InputError(f"neither channel order fits: the channels reach R {peaks[0]}, G {peaks[1]}, B {peaks[2]}, "
+                         "and I must be R or B and at most 24", path=path,
+                         remedy="save it as RGB = (I, U, V) or (V, U, I) with I 0 to 24, U and V 0 to 255")
+    if len(fits) == 1:
+        return fits[0]
+    # Both ends are small: only true labels cover everything that has U or V, and jump instead of running smoothly.
+    views: dict[Order, Planes] = {"IUV": planes, "VUI": (planes[2], planes[1], planes[0])}
+    likely = [order for order in fits if views[order][0].any() and not _spill(views[order])
+              and in_between_share(views[order]) <= _IN_BETWEEN]
+    if len(likely) == 1:
+        return likely[0]
+    raise InputError(f"the channel order is in doubt: R reaches {peaks[0]} and B {peaks[2]}, either could be I",
+                     path=path, remedy="save it as RGB = (I, U, V) with U and V scaled to 0..255")

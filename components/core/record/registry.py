@@ -1,0 +1,132 @@
+"""Read the model registry: which version an alias means, what it says of itself, its files.
+
+Registration writes (`components.register`); everybody else reads through here.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.core.errors import DataError, InputError
+from components.core.record.tracking import TRACKING_URI, client
+from components.core.record.tracking_errors import tracking_errors
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+LEDGER_SUFFIX = "-ledger"
+"""The promotions of model ``name`` are kept under ``name-ledger``, which is no model."""
+GENERATOR, PREPROCESS, LINEAGE, EXAMPLE = "generator.safetensors", "preprocess.json", "lineage.json", "example"
+"""Files of a version: the network, how it cuts people out, what it was trained on, the pair it is tried on."""
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version: its number, tags, the run it was logged in and when (milliseconds since 1970)."""
+
+    number: str
+    tags: dict[str, str]
+    run_id: str
+    created: int
+
+
+class Versions:
+    """The versions of the registered model `name` on one MLflow server or database.
+
+    `tracking_uri` defaults to the environment's. Raises `InputError` where neither says.
+    """
+
+    def __init__(self, name: str, tracking_uri: str | None = None) -> None:
+        uri = tracking_uri or os.environ.get(TRACKING_URI)
+        if not uri:
+            raise InputError("no registry to look into", remedy=f"set {TRACKING_URI}, e.g. to sqlite:///mlflow.db")
+        if name.endswith(LEDGER_SUFFIX):
+            raise InputError(f"{name} is a ledger of promotions, not a model", path=uri,
+                             remedy="choose a model name that does not end like one")
+        self.name, self.uri = name, uri
+        self._client = client(uri)
+
+    def all(self) -> list[Version]:
+        """All versions, oldest first; none when nothing was ever registered."""
+        return [_version(found) for found in self._search(self.name)]
+
+    def aliases(self) -> dict[str, str]:
+        """Alias -> version number; empty when nothing was ever registered."""
+        with tracking_errors(self.uri, refusals=True):
+            try:
+                found = self._client.get_registered_model(self.name).aliases
+            except Exception as error:
+                if is_absent(error):
+                    return {}
+                raise
+        return {str(alias): str(number) for alias, number in found.items()}
+
+    def aliased(self, alias: str) -> str | None:
+        """The version an alias points to, or None."""
+        return self.aliases().get(alias)
+
+    def get(self, version: str) -> Version:
+        """A version by number or alias. Raises `InputError` when there is none."""
+        with tracking_errors(self.uri, refusals=True):
+            try:
+                if version.isdigit():
+                    return _version(self._client.get_model_version(self.name, version))
+                return _version(self._client.get_model_version_by_alias(self.name, version))
+            except Exception as error:
+                if not is_absent(error):
+                    raise
+        raise InputError(f"no version {version} of {self.name}", path=self.uri,
+                         remedy="`photoshoot versions` lists them; `photoshoot run` makes one")
+
+    @contextmanager
+    def files(self, version: Version) -> Iterator[Path]:
+        """The folder with a version's files, here until the block ends.
+
+        Raises `DataError` when they cannot be had: deleted from under the registry, say.
+        """
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+
+        with tempfile.TemporaryDirectory(prefix="photoshoot-version-") as here:
+            try:
+                # Where the files are, not models:/name/version: that one MLflow would look up in its global registry.
+                source = self._client.get_model_version_download_uri(self.name, version.number)
+                folder = Path(download_artifacts(artifact_uri=source, dst_path=here, tracking_uri=self.uri))
+            except (MlflowException, OSError) as error:
+                raise DataError(f"the files of version {version.number} of {self.name} cannot be read: "
+                                f"{str(error).splitlines()[0]}", path=self.uri,
+                                remedy="check the server's artifact store") from error
+            yield folder / "artifacts"
+
+    def _search(self, name: str) -> list[ModelVersion]:
+        """Every version registered under `name`, oldest first."""
+        found: list[ModelVersion] = []
+        token = None
+        with tracking_errors(self.uri, refusals=True):
+            while token is None or token:
+                page = self._client.search_model_versions(f"name = '{name}'", max_results=_PAGE, page_token=token)
+                found += page
+                token = page.token or ""
+        return sorted(found, key=lambda version: int(version.version))
+
+
+def is_absent(error: Exception) -> bool:
+    """Whether MLflow says that what was asked for does not exist."""
+    return getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST" or (
+        # What MLflow answers for an alias that is not set.
+        getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE" and "alias" in str(error))
+
+
+def _version(found: ModelVersion) -> Version:
+    return Version(str(found.version), {str(key): str(value) for key, value in found.tags.items()},
+                   str(found.run_id or ""), int(found.creation_timestamp or 0))

@@ -1,0 +1,1 @@
+"""New pictures of a person: who sits, and the shots."""

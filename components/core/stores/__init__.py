@@ -1,0 +1,1 @@
+"""Where files lie: folders, gs://, and published weights by name."""

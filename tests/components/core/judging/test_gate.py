@@ -1,0 +1,77 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.core.judging.gate import CONTROLS, MEMORISATION, PARTS, Verdict, controls, thresholds
+from components.core.settings import GateSettings
+
+SETTINGS = GateSettings()
+
+
+def good() -> dict:
+    """An evaluation with every figure just within its bound."""
+    figures = ("ssim", "perceptual", "over_warp", "matte_iou", "identity_recovered", "frechet_ratio", "pose_fidelity",
+               "face_found")
+    return {
+        "counts": {"pairs": 200},
+        "metrics": {name: {"value": getattr(SETTINGS, name), "features": SETTINGS.features} for name in figures},
+        "parts": {part: {"l1": {"value": getattr(SETTINGS, f"{part}_error")}} for part in PARTS},
+        "memorisation": {name: {"value": getattr(SETTINGS, name)} for name in MEMORISATION},
+    }
+
+
+def test_figures_within_their_bounds_pass() -> None:
+    verdict = Verdict.of(thresholds(good(), SETTINGS))
+    assert verdict.passed and len(verdict.lines) == 1 + 8 + len(PARTS) + len(MEMORISATION)
+
+
+@pytest.mark.parametrize("name", MEMORISATION)
+@pytest.mark.parametrize("figure", [None, {"value": None, "reason": "too few people"}, {"value": math.nan}])
+def test_a_test_of_memorisation_without_a_figure_fails(name: str, figure: dict | None) -> None:
+    evaluation = good()
+    evaluation["memorisation"][name] = figure
+    assert Verdict.of(thresholds(evaluation, SETTINGS)).failed_lines == (name,)
+
+
+@given(st.sampled_from(list(MEMORISATION)), st.floats(0.01, 5))
+def test_the_wrong_side_of_a_bound_fails_its_own_line(name: str, by: float) -> None:
+    evaluation = good()
+    bound = getattr(SETTINGS, name)
+    evaluation["memorisation"][name] = {"value": bound - by if MEMORISATION[name] == ">=" else bound + by}
+    assert Verdict.of(thresholds(evaluation, SETTINGS)).failed_lines == (name,)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_without_a_figure_fails_unless_nobody_asks(part: str) -> None:
+    evaluation = good()
+    del evaluation["parts"][part]
+    assert Verdict.of(thresholds(evaluation, SETTINGS)).failed_lines == (f"{part}_error",)
+    silent = GateSettings.model_validate({f"{part}_error": None})
+    assert Verdict.of(thresholds(evaluation, silent)).passed
+
+
+def test_a_bound_for_one_feature_network_says_nothing_of_anothers_figure() -> None:
+    evaluation = good()
+    evaluation["metrics"]["frechet_ratio"]["features"] = "inception-2015-12-05"
+    verdict = Verdict.of(thresholds(evaluation, SETTINGS))
+    assert verdict.failed_lines == ("frechet_ratio",)
+    assert "inception-2015-12-05" in next(line for line in verdict.lines if not line.passed).reason
+    other = GateSettings.model_validate({"features": "inception-2015-12-05"})
+    assert Verdict.of(thresholds(evaluation, other)).passed
+
+
+def test_controls_fail_closed() -> None:
+    behaved = {name: {"behaved": True} for name in CONTROLS}
+    assert controls({"controls": behaved}).passed
+    for amiss in ({}, {"controls": {}}, {"controls": None},
+                  {"controls": behaved | {"copy_cat": {"behaved": False, "reason": "it passed the gate"}}},
+                  {"controls": {name: behaved[name] for name in CONTROLS[:2]}},
+                  {"controls": behaved | {"real_photos": {"behaved": "true"}}}):
+        line = controls(amiss)
+        assert not line.passed and line.reason
+
+
+def test_no_lines_are_no_verdict() -> None:
+    assert not Verdict.of([]).passed
