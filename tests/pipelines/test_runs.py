@@ -47,7 +47,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 _KILLED = f"""
 import importlib.util, sys, time
 from pathlib import Path
-from components.core import tracking
+from components.core.record import tracking
 from pipelines.home import Home
 found = importlib.util.spec_from_file_location("these", {__file__!r})
 these = importlib.util.module_from_spec(found)
