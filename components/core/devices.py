@@ -17,6 +17,11 @@ class Devices:
     kind: str
     count: int
 
+    @property
+    def gpus(self) -> int:
+        """How many of them are GPUs."""
+        return 0 if self.kind == "cpu" else self.count
+
     def seconds(self, elapsed: float) -> float:
         """Device-seconds of `elapsed` seconds: all devices are taken while the process runs, used or not."""
         return self.count * elapsed

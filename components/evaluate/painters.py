@@ -17,6 +17,7 @@ from torch import Tensor
 
 from components.core.networks.generator import Reposer, SourceBatch
 from components.core.people.dataset import Person
+from components.core.people.sources import stacked
 from components.core.pictures import texture
 from components.evaluate.album import Album
 from components.evaluate.pairs import Case
@@ -57,12 +58,7 @@ class ModelPainter:
         sources, targets = _people(people, cases)
         textures, seen = _textures(cases, sources, targets)
         poses = np.stack([person.iuv for person in targets])
-        batch = SourceBatch(
-            textures=textures, seen=seen,
-            photos=np.stack([person.photo for person in sources]),
-            mattes=np.stack([person.matte for person in sources]),
-            poses=np.stack([person.iuv for person in sources]),
-        )
+        batch = SourceBatch(textures, seen, *stacked(sources))
         backgrounds = np.broadcast_to(np.asarray(background, np.uint8), poses.shape)
         layers: list[Images] = []
         hook = self._reposer.network.register_forward_hook(
@@ -83,13 +79,14 @@ class WarpPainter:
         sources, targets = _people(people, cases)
         textures, seen = _textures(cases, sources, targets)
         poses = np.stack([person.iuv for person in targets])
-        images, mattes = [], []
-        for atlas, known, pose in zip(textures, seen, poses, strict=True):
-            image, valid = texture.sample(texture.complete(atlas, known)[0], pose)
-            images.append(image)
-            mattes.append(valid.astype(np.uint8) * 255)
-        matte = np.stack(mattes)
-        return Painted(over(np.stack(images), matte, background), matte, poses)
+        return looked_up([texture.complete(*atlas)[0] for atlas in zip(textures, seen, strict=True)], poses, background)
+
+
+def looked_up(atlases: Sequence[Images], poses: Images, background: Images | int) -> Painted:
+    """Atlases [24, N, N, 3] seen through pose maps [B, S, S, 3], and nothing but the body."""
+    found = [texture.sample(*each) for each in zip(atlases, poses, strict=True)]
+    mattes = np.stack([valid for _, valid in found]).astype(np.uint8) * 255
+    return Painted(over(np.stack([image for image, _ in found]), mattes, background), mattes, poses)
 
 
 class CopyPainter:
@@ -99,16 +96,14 @@ class CopyPainter:
 
     def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
         sources, _ = _people(people, cases)
-        photos, mattes, poses = (np.stack([getattr(person, name) for person in sources])
-                                 for name in ("photo", "matte", "iuv"))
+        photos, mattes, poses = stacked(sources)
         return Painted(over(photos, mattes, background), mattes, poses)
 
 
 def truth(people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
     """What the camera saw: the target photo's person over the background."""
     _, targets = _people(people, cases)
-    photos, mattes, poses = (np.stack([getattr(person, name) for person in targets])
-                             for name in ("photo", "matte", "iuv"))
+    photos, mattes, poses = stacked(targets)
     return Painted(over(photos, mattes, background), mattes, poses)
 
 

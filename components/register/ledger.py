@@ -22,7 +22,6 @@ from typing import Any, Literal
 
 from components.core.errors import InputError
 from components.core.record.registry import LEDGER_SUFFIX, Versions
-from components.core.record.tracking_errors import tracking_errors
 
 FORMAT = "photoshoot.ledger/1"
 _TAG = "photoshoot.entry"
@@ -154,7 +153,7 @@ class Ledger(Versions):
         """
         head = seen.head
         entry = replace(entry, after=head.number if head else 0, after_digest=head.digest if head else "")
-        with tracking_errors(self.uri, refusals=True):
+        with self._asking():
             self._make()
             self._write(entry)
         journal = self.read()

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from components.core.record.registry import EXAMPLE, GENERATOR, LINEAGE, PREPROCESS, Versions
 from components.core.record.tracking import TRACKING_URI
-from components.core.record.tracking_errors import tracking_errors
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -62,7 +61,7 @@ class Registry(Versions):
         import mlflow
         import mlflow.pyfunc
 
-        with tracking_errors(self.uri, refusals=True), _fluent(self.uri), tempfile.TemporaryDirectory() as folder:
+        with self._asking(), _fluent(self.uri), tempfile.TemporaryDirectory() as folder:
             artifacts = files.lay_out(Path(folder))
             with mlflow.start_run(run_id=run_id, run_name=None if run_id else "register"):
                 logged = mlflow.pyfunc.log_model(
@@ -77,7 +76,7 @@ class Registry(Versions):
 
     def describe(self, version: str, description: str, tags: Mapping[str, str], stale: str = "") -> None:
         """Set a version's description (Markdown) and tags; tags that start with `stale` and are not among them go."""
-        with tracking_errors(self.uri, refusals=True):
+        with self._asking():
             if len(description) > _LONGEST_DESCRIPTION:
                 description = description[:_LONGEST_DESCRIPTION - len(_CUT)] + _CUT
             self._client.update_model_version(self.name, version, description=description)
@@ -88,7 +87,7 @@ class Registry(Versions):
 
     def tag(self, version: str, tags: Mapping[str, str]) -> None:
         """Set tags of a version."""
-        with tracking_errors(self.uri, refusals=True):
+        with self._asking():
             for key, value in tags.items():
                 self._client.set_model_version_tag(self.name, version, key, value[:_LONGEST_TAG])
 
@@ -100,17 +99,17 @@ class Registry(Versions):
             yield
             outcome = "passed"
         finally:
-            with tracking_errors(self.uri, refusals=True):
+            with self._asking():
                 self._client.set_model_version_tag(self.name, version, "tried", outcome)
 
     def point(self, alias: str, version: str) -> None:
         """Move an alias to a version. The champion's is moved by `components.register.promotion` alone."""
-        with tracking_errors(self.uri, refusals=True):
+        with self._asking():
             self._client.set_registered_model_alias(self.name, alias, version)
 
     def keep(self, run_id: str, file: Path) -> None:
         """Store a file with a run."""
-        with tracking_errors(self.uri, refusals=True):
+        with self._asking():
             self._client.log_artifact(run_id, str(file))
 
 

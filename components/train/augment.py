@@ -14,7 +14,7 @@ from torch import Tensor
 
 from components.core.networks.generator import source_tensors
 from components.core.networks.warp import TILES, Photo, Source
-from components.train.batches import Examples
+from components.train.batches import Examples, evenly
 
 _PERMUTED = 0.2  # Share of examples whose colour channels change places.
 _GAIN, _OFFSET = 0.15, 0.1  # Standard deviations, in units of [-1, 1].
@@ -44,8 +44,7 @@ class Batch(NamedTuple):
 
     def parts(self, count: int) -> list[Batch]:
         """The batch in `count` parts of (nearly) equal size, in order; fewer where there are fewer examples."""
-        size = -(-len(self.poses) // count)
-        return [self._part(slice(start, start + size)) for start in range(0, len(self.poses), size)]
+        return [self._part(rows) for rows in evenly(len(self.poses), count)]
 
     def _part(self, rows: slice) -> Batch:
         face, clothes = (Photo(photo.images[rows], photo.mattes[rows], photo.poses[rows])

@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset
 
 from components.core.errors import SettingsError
-from components.train.batches import Batches, Examples
+from components.train.batches import Batches, Examples, evenly
 
 T = TypeVar("T")
 PREPARING, PAINTING, JUDGING = range(3)
@@ -146,10 +146,7 @@ class Share(Dataset[Examples]):
 
 def cut(examples: Examples, count: int) -> Sequence[Examples]:
     """The examples in `count` parts of (nearly) equal size, in order; fewer where there are fewer examples."""
-    total = len(examples.leaks)
-    size = -(-total // count)
-    return [Examples(*(_rows(field, slice(start, start + size)) for field in examples))
-            for start in range(0, total, size)]
+    return [Examples(*(_rows(field, rows) for field in examples)) for rows in evenly(len(examples.leaks), count)]
 
 
 def _rows(field: Any, rows: slice) -> Any:

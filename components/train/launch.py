@@ -28,8 +28,7 @@ def processes_wanted(settings: TrainSettings) -> int:
     """Processes on this machine: `train.processes`, or one for each GPU that may be used."""
     if settings.processes:
         return settings.processes
-    found = devices.find()
-    return found.count if settings.device in ("auto", "cuda") and found.kind != "cpu" else 1
+    return max(devices.find().gpus, 1) if settings.device in ("auto", "cuda") else 1
 
 
 def launch(people: Path | str, identities: Path, out: Path, settings: TrainSettings, *, state: Path | str | None,

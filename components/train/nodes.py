@@ -121,7 +121,7 @@ def manifest(name: str, job: Job, settings: TrainSettings, pod: V1Pod) -> dict[s
 def _gpus(container: dict[str, Any]) -> int:
     limits = (container.get("resources") or {}).get("limits") or {}
     asked = [int(count) for name, count in limits.items() if "/" in name and str(count).isdecimal()]
-    return sum(asked) if asked else (devices.find().count if devices.find().kind != "cpu" else 0)
+    return sum(asked) if asked else devices.find().gpus
 
 
 class _Cluster:

@@ -117,7 +117,7 @@ def _device(found: Mapping[str, str | list[str]]) -> Finding:
 def _driver_sees_gpu() -> bool:
     from components.core import devices
 
-    return devices.find().kind != "cpu"
+    return devices.find().gpus > 0
 
 
 def _free_memory() -> int | None:

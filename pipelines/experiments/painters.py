@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from components.core.networks.generator import Reposer, SourceBatch
 from components.core.people.dataset import Person
-from components.core.people.sources import merged
+from components.core.people.sources import merged, stacked
 from components.core.pictures import texture
 from components.core.pictures.iuv import HEAD_PARTS
 from components.evaluate.album import Album
-from components.evaluate.painters import Painted, atlas_of
+from components.evaluate.painters import Painted, atlas_of, looked_up
 from components.evaluate.pairs import Case
 from components.evaluate.quality import Images, over
 
@@ -34,8 +34,7 @@ class NearestPainter:
 
     def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
         chosen = [self._nearest(people, people[case.source], people[case.target].iuv) for case in cases]
-        photos, mattes, poses = (np.stack([getattr(person, name) for person in chosen])
-                                 for name in ("photo", "matte", "iuv"))
+        photos, mattes, poses = stacked(chosen)
         return Painted(over(photos, mattes, background), mattes, poses)
 
     def _nearest(self, people: Album, source: Person, pose: Images) -> Person:
@@ -77,10 +76,8 @@ class MirroredHeadPainter:
 
     def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
         poses = np.stack([people[case.target].iuv for case in cases])
-        found = [texture.sample(_heads_mirrored(*atlas_of(case, people[case.source], people[case.target])), pose)
-                 for case, pose in zip(cases, poses, strict=True)]
-        mattes = np.stack([valid for _, valid in found]).astype(np.uint8) * 255
-        return Painted(over(np.stack([image for image, _ in found]), mattes, background), mattes, poses)
+        atlases = [_heads_mirrored(*atlas_of(case, people[case.source], people[case.target])) for case in cases]
+        return looked_up(atlases, poses, background)
 
 
 def _heads_mirrored(colours: Images, seen: npt.NDArray[np.bool_]) -> Images:
@@ -115,13 +112,10 @@ class SourcesPainter:
                  for case, faces, target in zip(cases, sources, targets, strict=True)]
         poses = np.stack([target.iuv for target in targets])
         if self._reposer is None:
-            looked_up = [texture.sample(texture.complete(one.texture, one.seen)[0], pose)
-                         for one, pose in zip(found, poses, strict=True)]
-            mattes = np.stack([valid for _, valid in looked_up]).astype(np.uint8) * 255
-            return Painted(over(np.stack([image for image, _ in looked_up]), mattes, background), mattes, poses)
+            return looked_up([texture.complete(one.texture, one.seen)[0] for one in found], poses, background)
         views = [faces[one.view] for faces, one in zip(sources, found, strict=True)]
         batch = SourceBatch(np.stack([one.texture for one in found]), np.stack([one.seen for one in found]),
-                            *(np.stack([getattr(view, name) for view in views]) for name in ("photo", "matte", "iuv")))
+                            *stacked(views))
         backgrounds = np.ascontiguousarray(np.broadcast_to(np.asarray(background, np.uint8), poses.shape))
         output = self._reposer.repose(batch, poses, backgrounds)
         return Painted(output.images, output.mattes, poses)

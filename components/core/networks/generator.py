@@ -31,6 +31,7 @@ from components.core.networks.warp import (
     Photo,
     Source,
     atlas_evidence,
+    bare_skin,
     blended,
     clothes_evidence,
     head_evidence,
@@ -130,8 +131,9 @@ class Generator(nn.Module):
 
 def gather(source: Source, poses: Tensor) -> list[Evidence]:
     """All evidence about `source` brought to `poses`: atlas, head photo, clothes photo, skin."""
-    return [atlas_evidence(source.textures, source.seen, poses), head_evidence(source.face, poses),
-            clothes_evidence(source, poses), skin_evidence(source.textures, source.seen, poses)]
+    skin = bare_skin(source.textures, source.seen)
+    return [atlas_evidence(source.textures, source.seen, skin, poses), head_evidence(source.face, poses),
+            clothes_evidence(source, poses), skin_evidence(skin, poses)]
 
 
 def _closed(mask: Tensor) -> Tensor:

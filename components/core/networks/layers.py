@@ -74,19 +74,16 @@ def grown(mask: Tensor, radius: int) -> Tensor:
 
 
 class Linear(nn.Module):
-    """Linear layer with equalised learning rate: [B, inputs] -> [B, outputs].
+    """Linear layer with equalised learning rate: [B, inputs] -> [B, outputs]."""
 
-    `pace`: how many times faster than the optimiser's learning rate it learns (StyleGAN's learning rate multiplier).
-    """
-
-    def __init__(self, inputs: int, outputs: int, *, bias: float = 0.0, pace: float = 1.0) -> None:
+    def __init__(self, inputs: int, outputs: int, *, bias: float = 0.0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs) / pace)
-        self.bias = nn.Parameter(torch.full((outputs,), bias / pace))
-        self._scale, self._pace = pace / math.sqrt(inputs), pace
+        self.weight = nn.Parameter(torch.randn(outputs, inputs))
+        self.bias = nn.Parameter(torch.full((outputs,), bias))
+        self._scale = 1.0 / math.sqrt(inputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight * self._scale, self.bias * self._pace)
+        return F.linear(x, self.weight * self._scale, self.bias)
 
 
 class Conv(nn.Module):

@@ -11,15 +11,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from components.core.networks.warp import TILES, Photo, Source, apart_in_clothes, like_skin, skin_colour
-from components.core.pictures.iuv import BODY_PARTS, GARMENT_PARTS
+from components.core.networks.warp import Photo, Source, apart_in_clothes, of_tiles, skin_beside, skin_colour
+from components.core.pictures.iuv import BODY_PARTS
 
+_BODY = [part - 1 for part in BODY_PARTS]
 _TRUST = 0.75
 """How far bare skin is believed: what looks like skin may be a beige shirt, and limbs are lit from other sides."""
 _LEAST_SKIN = 0.003
 """Share of a tile's area of skin-like texels at which half of what they say is believed."""
-_MOST = 1.0
-"""Largest logarithm of a factor, nearly."""
 _ONE_LIGHT = (4 / 127.5, 8 / 127.5)
 """Median differences of the clothes in atlas and face photo below which they were in one light, and above which it
 is left to the skin. A photo and its own atlas differ by about 2 grey levels."""
@@ -27,12 +26,10 @@ is left to the skin. A photo and its own atlas differ by about 2 grey levels."""
 
 def relit(source: Source) -> Source:
     """The source in one light: all that comes from the face's photo multiplied by one factor per colour channel."""
-    factors = light_factors(source)
-    tiles = torch.zeros(TILES, device=factors.device)
-    tiles[[part - 1 for part in BODY_PARTS]] = 1
-    per_tile = 1 + tiles[:, None] * (factors[:, None] - 1)
-    textures = ((source.textures + 1) * per_tile[..., None, None] - 1) * source.seen
-    face = Photo((source.face.images + 1) * factors[..., None, None] - 1, source.face.mattes, source.face.poses)
+    factors = light_factors(source)[..., None, None]
+    per_tile = 1 + of_tiles(_BODY, factors) * (factors[:, None] - 1)
+    textures = ((source.textures + 1) * per_tile - 1) * source.seen
+    face = Photo((source.face.images + 1) * factors - 1, source.face.mattes, source.face.poses)
     return Source(textures, source.seen, face, source.clothes)
 
 
@@ -44,7 +41,7 @@ def light_factors(source: Source) -> Tensor:
     told = _TRUST * told_by_skin(source.textures, source.seen)
     near, far = _ONE_LIGHT
     apart = torch.nan_to_num(apart_in_clothes(source.textures, source.seen, source.face), nan=far)
-    return torch.exp(_MOST * torch.tanh(told / _MOST * ((apart - near) / (far - near)).clamp(0, 1)[:, None]))
+    return torch.exp(torch.tanh(told * ((apart - near) / (far - near)).clamp(0, 1)[:, None]))
 
 
 def told_by_skin(textures: Tensor, seen: Tensor) -> Tensor:
@@ -53,7 +50,6 @@ def told_by_skin(textures: Tensor, seen: Tensor) -> Tensor:
     [B, 24, 3, N, N], [B, 24, 1, N, N] -> [B, 3].
     """
     skin, found = skin_colour(textures, seen)
-    garments = [part - 1 for part in GARMENT_PARTS]
-    like, apart = like_skin(textures[:, garments], seen[:, garments], skin)
-    much = like.mean((3, 4)).sum(1)
-    return (like * apart).mean((3, 4)).sum(1) / (much + _LEAST_SKIN) * found[:, None]
+    beside = skin_beside(textures, seen, skin)
+    apart, much = beside.sums(torch.log(beside.brighter))
+    return apart / (much + _LEAST_SKIN) * found[:, None]

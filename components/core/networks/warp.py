@@ -12,7 +12,9 @@ Colours are float32 in [-1, 1]; masks float32 in 0..1; pose maps uint8 [B, 3, S,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +27,7 @@ TILES = 24
 _ROWS, _COLUMNS = 6, 4
 _TORSO = (1, 2)
 _FACE_TILES, _HAND_TILES = (22, 23), (2, 3)
+_GARMENTS = [part - 1 for part in GARMENT_PARTS]
 # The other side of the same limb or of the torso: the nearest colour for a tile of which nothing was seen.
 _OPPOSITE = (1, 0, 3, 2, 5, 4, 8, 9, 6, 7, 12, 13, 10, 11, 16, 17, 14, 15, 20, 21, 18, 19, 23, 22)
 # The nearest part towards the torso, or the torso's nearest: the colour of a limb of which neither side was seen.
@@ -119,7 +122,7 @@ def mirrored(tiles: Tensor) -> Tensor:
     return torch.stack(parts, 1)
 
 
-def complete(textures: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+def complete(textures: Tensor, seen: Tensor, skin: Skin) -> tuple[Tensor, Tensor]:
     """Fill what was not seen: from the mirrored half, from texels nearby, and from the limb's other side.
 
     A head's mirrored half is taken as it is: a face is worth its details. Elsewhere it counts for little against texels
@@ -130,22 +133,22 @@ def complete(textures: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
     known = torch.maximum(seen, mirrored(seen))
     colours = torch.where(seen > 0, textures, mirrored(textures)) * known
     batch, _, _, texel, _ = textures.shape
-    heads = _of_tiles(_FACE_TILES, textures)
+    heads = of_tiles(_FACE_TILES, textures)
     weight = seen + (known - seen) * (heads + _MIRRORED * (1 - heads))
     weighted = torch.cat((colours * weight, weight), 2)
     mean = weighted.mean((3, 4))
     # Nothing known in a tile: a little of the opposite side's mean, then of a neighbour's, then of everything.
     prior = mean + 1e-3 * mean[:, list(_OPPOSITE)] + 1e-9 * mean.mean(1, keepdim=True)
     prior = prior + 1e-5 * mean[:, list(_NEIGHBOUR)] + 1e-7 * mean[:, [_OPPOSITE[tile] for tile in _NEIGHBOUR]]
-    skin, found = bare_skin(textures, seen)
-    bare = (torch.cat((skin, torch.ones_like(skin[:, :1])), 1) * found[:, None])[:, None, :, None, None]
-    weighted = weighted + _HAND_SKIN * _of_tiles(_HAND_TILES, textures) * (1 - known) * bare
+    bare = torch.cat((skin.colour, torch.ones_like(skin.colour[:, :1])), 1) * skin.found[:, None]
+    bare = bare[:, None, :, None, None]
+    weighted = weighted + _HAND_SKIN * of_tiles(_HAND_TILES, textures) * (1 - known) * bare
     flat = weighted.reshape(batch * TILES, 4, texel, texel)
     filled = _spread(flat, prior.reshape(-1, 4, 1, 1)).reshape(batch, TILES, 3, texel, texel)
     return torch.where(torch.maximum(seen, known * heads) > 0, colours, filled), known
 
 
-def _of_tiles(tiles: tuple[int, ...], like: Tensor) -> Tensor:
+def of_tiles(tiles: Sequence[int], like: Tensor) -> Tensor:
     """1 for these tiles, 0 for the others: [24, 1, 1, 1]."""
     mask = torch.zeros(TILES, 1, 1, 1, device=like.device)
     mask[list(tiles)] = 1
@@ -171,34 +174,52 @@ def skin_colour(textures: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
     return colour, (total[:, 0] > 1e-4).float()
 
 
-def like_skin(textures: Tensor, seen: Tensor, skin: Tensor) -> tuple[Tensor, Tensor]:
-    """Which texels look like skin: of its hue, in whatever light.
+class SkinBeside(NamedTuple):
+    """The texels of garments, K tiles of them, against the skin of the face: some are bare skin."""
 
-    [B, K, 3, N, N], [B, K, 1, N, N], skin [B, 3] -> (how far [B, K, 1, N, N] in 0..1, how much brighter each channel
-    is than the skin, as a logarithm [B, K, 3, N, N]).
-    """
-    colours, skin = (textures + 1) / 2 + 0.02, (skin + 1)[:, None, :, None, None] / 2 + 0.02
+    textures: Tensor
+    """[B, K, 3, N, N] in [-1, 1]."""
+    brighter: Tensor
+    """[B, K, 3, N, N]: how many times brighter each channel is than the skin's."""
+    like: Tensor
+    """[B, K, 1, N, N] in 0..1: how far it looks like skin, which is a matter of hue in whatever light."""
+
+    def sums(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum over what looks like skin of values [B, K, 3, N, N], and how much there is of it, both in tiles."""
+        return (self.like * values).mean((3, 4)).sum(1), self.like.mean((3, 4)).sum(1)
+
+
+def skin_beside(textures: Tensor, seen: Tensor, skin: Tensor) -> SkinBeside:
+    """Look for skin of a colour [B, 3] beside the clothes of [B, 24, 3, N, N], [B, 24, 1, N, N]."""
+    garments = textures[:, _GARMENTS]
+    colours, skin = (garments + 1) / 2 + 0.02, (skin + 1)[:, None, :, None, None] / 2 + 0.02
     bright, skin_bright = colours.mean(2, keepdim=True), skin.mean(2, keepdim=True)
     hue = (colours / bright - skin / skin_bright).square().sum(2, keepdim=True)
     light = torch.log(bright / skin_bright).abs() < _SKIN_LIGHT
-    return seen * torch.exp(-hue / (2 * _SKIN_HUE**2)) * light, torch.log(colours / skin)
+    return SkinBeside(garments, colours / skin, seen[:, _GARMENTS] * torch.exp(-hue / (2 * _SKIN_HUE**2)) * light)
 
 
-def bare_skin(textures: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """What skin looks like away from the face: the cheeks' colour and that of all skin beside the clothes, by how much
-    of it there is. ([B, 3], found [B] in {0, 1})."""
+class Skin(NamedTuple):
+    """What somebody's skin looks like."""
+
+    colour: Tensor
+    """[B, 3] in [-1, 1]."""
+    found: Tensor
+    """[B] in {0, 1}: was any seen?"""
+
+
+def bare_skin(textures: Tensor, seen: Tensor) -> Skin:
+    """Skin away from the face: the cheeks' colour and that of all skin beside the clothes, by how much there is."""
     skin, found = skin_colour(textures, seen)
-    garments = [part - 1 for part in GARMENT_PARTS]
-    like, _ = like_skin(textures[:, garments], seen[:, garments], skin)
-    much = like.mean((3, 4)).sum(1)
-    return (skin * _SKIN_BESIDE + (like * textures[:, garments]).mean((3, 4)).sum(1)) / (much + _SKIN_BESIDE), found
+    beside = skin_beside(textures, seen, skin)
+    colours, much = beside.sums(beside.textures)
+    return Skin((skin * _SKIN_BESIDE + colours) / (much + _SKIN_BESIDE), found)
 
 
-def skin_evidence(textures: Tensor, seen: Tensor, poses: Tensor) -> Evidence:
+def skin_evidence(skin: Skin, poses: Tensor) -> Evidence:
     """The person's skin colour all over the body: what bare arms and legs look like that no photo shows."""
-    colour, found = bare_skin(textures, seen)
-    valid = (poses[:, :1] > 0).float() * found[:, None, None, None]
-    return Evidence(colour[:, :, None, None] * valid, valid, torch.zeros_like(valid))
+    valid = (poses[:, :1] > 0).float() * skin.found[:, None, None, None]
+    return Evidence(skin.colour[:, :, None, None] * valid, valid, torch.zeros_like(valid))
 
 
 def blended(atlas: Evidence, photos: list[Evidence], poses: Tensor) -> Tensor:
@@ -229,9 +250,9 @@ def _spread(weighted: Tensor, prior: Tensor) -> Tensor:
     return (weighted[:, :3] + 0.05 * coarse) / (weight + 0.05)
 
 
-def atlas_evidence(textures: Tensor, seen: Tensor, poses: Tensor) -> Evidence:
+def atlas_evidence(textures: Tensor, seen: Tensor, skin: Skin, poses: Tensor) -> Evidence:
     """The completed atlas at the target's pose map. `valid` is 1 on the body where texels are seen or mirrored."""
-    completed, known = complete(textures, seen)
+    completed, known = complete(textures, seen, skin)
     looked_up = sample_atlas(torch.cat((completed, known, seen), 2), poses)
     return Evidence(looked_up[:, :3], looked_up[:, 3:4], looked_up[:, 4:5])
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from components.core.errors import DataError
 from components.core.pictures.images import Pixels
-from components.core.pictures.iuv import HEAD_PARTS
+from components.core.pictures.iuv import GARMENT_PARTS, HEAD_PARTS
 from components.core.pictures.texture import splice
 
 Mask = NDArray[np.bool_]
@@ -19,6 +19,8 @@ Mask = NDArray[np.bool_]
 _LEAST_SHARED = 0.01
 """Share of all texels that two photos must both show for a comparison of their light."""
 _GAINS = (0.6, 1.7)
+_LEAST_GARMENTS = 0.02
+_GARMENTS = [part - 1 for part in GARMENT_PARTS]
 
 
 class Shown(Protocol):
@@ -80,6 +82,26 @@ def merge(atlases: Sequence[tuple[Pixels, Mask]]) -> tuple[Pixels, Mask]:
         texture[new] = np.rint(more[new] * gain.clip(*_GAINS)).clip(0, 255)
         seen |= new
     return texture, seen
+
+
+def garments_apart(one: tuple[Pixels, Mask], other: tuple[Pixels, Mask], light: NDArray[np.float64] | float = 1.0
+                   ) -> float:
+    """How different the clothes of two atlases (texture [24, N, N, 3], seen [24, N, N]) look where both were seen.
+
+    Median over texels of the mean absolute difference in grey levels, after `light` [3], by how much brighter the first
+    is than where both meet, and the other darker. NaN where fewer than 2 % of the garments' texels are seen in both.
+    """
+    both = one[1][_GARMENTS] & other[1][_GARMENTS]
+    if both.mean() < _LEAST_GARMENTS:
+        return float("nan")
+    apart = one[0][_GARMENTS][both] / light - other[0][_GARMENTS][both] * light
+    return float(np.median(np.abs(apart).mean(-1)))
+
+
+def stacked(photos: Sequence[Shown]) -> tuple[Pixels, Pixels, Pixels]:
+    """Photos uint8 [B, S, S, 3], mattes [B, S, S] and pose maps [B, S, S, 3] of several."""
+    return (np.stack([one.photo for one in photos]), np.stack([one.matte for one in photos]),
+            np.stack([one.iuv for one in photos]))
 
 
 def best_view(seen: Sequence[Mask], iuv: Pixels) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,7 +61,7 @@ class Versions:
 
     def aliases(self) -> dict[str, str]:
         """Alias -> version number; empty when nothing was ever registered."""
-        with tracking_errors(self.uri, refusals=True):
+        with self._asking():
             try:
                 found = self._client.get_registered_model(self.name).aliases
             except Exception as error:
@@ -76,7 +76,7 @@ class Versions:
 
     def get(self, version: str) -> Version:
         """A version by number or alias. Raises `InputError` when there is none."""
-        with tracking_errors(self.uri, refusals=True):
+        with self._asking():
             try:
                 if version.isdigit():
                     return _version(self._client.get_model_version(self.name, version))
@@ -108,11 +108,15 @@ class Versions:
                                 remedy="check the server's artifact store") from error
             yield folder / "artifacts"
 
+    def _asking(self) -> AbstractContextManager[None]:
+        """Around requests: what MLflow refuses is one clear line."""
+        return tracking_errors(self.uri, refusals=True)
+
     def _search(self, name: str) -> list[ModelVersion]:
         """Every version registered under `name`, oldest first."""
         found: list[ModelVersion] = []
         token = None
-        with tracking_errors(self.uri, refusals=True):
+        with self._asking():
             while token is None or token:
                 page = self._client.search_model_versions(f"name = '{name}'", max_results=_PAGE, page_token=token)
                 found += page

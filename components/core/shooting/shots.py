@@ -15,20 +15,19 @@ from numpy.typing import NDArray
 from components.core.errors import InputError
 from components.core.networks.generator import Output, Reposer, SourceBatch
 from components.core.people.person import PersonCrop
-from components.core.people.sources import Merged, best_view, merged
+from components.core.people.sources import Merged, best_view, garments_apart, merged, stacked
 from components.core.pictures.backdrop import backdrop
 from components.core.pictures.images import Pixels
-from components.core.pictures.iuv import BODY_PARTS, GARMENT_PARTS, HEAD_PARTS
+from components.core.pictures.iuv import BODY_PARTS, HEAD_PARTS
 
 _OTHER_OUTFIT = 30.0
 """Median difference in grey levels, in one light, of garment texels that two photos show, from which they show other
 clothes. Real photos: at most 12 for one outfit, median 54 for two, one in twenty below 25. Synthetic ones, in harsher
 light: four in five below 30 for one, nine in ten above for two."""
-_LEAST_OVERLAP = 0.02
-"""Share of the garment texels that two photos must both show for that judgement."""
 _LEAST_BODY, _LIGHTS = 0.01, (0.5, 2.0)
-"""The same for head and hands, by which their lights are compared; and how much brighter one may be."""
-_BODY, _GARMENT = ([part - 1 for part in parts] for parts in (BODY_PARTS, GARMENT_PARTS))
+"""Share of the texels of head and hands that two photos must both show for a comparison of their lights; and how much
+brighter one may be."""
+_BODY = [part - 1 for part in BODY_PARTS]
 
 
 @dataclass(frozen=True)
@@ -74,8 +73,8 @@ def shoot(model: Reposer, source: PersonCrop | Sequence[PersonCrop], poses: Sequ
     dressed = sitter if clothes is None else _several(clothes)
     found = _put_together(sitter, dressed, poses)
     batch = SourceBatch(
-        found.textures, found.seen, *_shown(sitter, found.faces),
-        *(_shown(dressed, found.clothes) if len(sitter) > 1 or clothes is not None else ()))
+        found.textures, found.seen, *stacked([sitter[face] for face in found.faces]),
+        *(stacked([dressed[index] for index in found.clothes]) if len(sitter) > 1 or clothes is not None else ()))
     wall = backdrop(side) if background is None else middle_square(background, side)
     output = model.repose(batch, np.stack(poses), _times(wall, count))
     return Shot(output.images, output.mattes, found.faces, found.other_clothes)
@@ -134,15 +133,11 @@ def _outfit(photos: Sequence[PersonCrop]) -> list[int]:
 def _other_outfit(one: PersonCrop, other: PersonCrop) -> bool:
     """Do two photos show different clothes? False where too little of them is seen in both to tell, as in a front and
     a back view: whoever brings several photos of a person mostly brings one outfit."""
-    both = one.seen & other.seen
-    if both[_GARMENT].mean() < _LEAST_OVERLAP:
-        return False
-    light = np.ones(3)
-    if both[_BODY].mean() >= _LEAST_BODY:
-        ours, theirs = (photo.texture[_BODY][both[_BODY]].mean(axis=0) + 1 for photo in (one, other))
+    both, light = one.seen[_BODY] & other.seen[_BODY], np.ones(3)
+    if both.mean() >= _LEAST_BODY:
+        ours, theirs = (photo.texture[_BODY][both].mean(axis=0) + 1 for photo in (one, other))
         light = np.sqrt((ours / theirs).clip(*_LIGHTS))  # half of the way for each
-    ours, theirs = (photo.texture[_GARMENT][both[_GARMENT]] for photo in (one, other))
-    return float(np.median(np.abs(ours / light - theirs * light).mean(-1))) > _OTHER_OUTFIT
+    return garments_apart((one.texture, one.seen), (other.texture, other.seen), light) > _OTHER_OUTFIT
 
 
 def _headless(pose: Pixels) -> Pixels:
@@ -154,13 +149,6 @@ def _several(photos: PersonCrop | Sequence[PersonCrop]) -> list[PersonCrop]:
     if not found:
         raise InputError("no photo of the person", remedy="bring at least one")
     return found
-
-
-def _shown(photos: Sequence[PersonCrop], which: Sequence[int]) -> tuple[Any, Any, Any]:
-    """Photo, matte and pose map of the chosen photos, stacked."""
-    chosen = [photos[index] for index in which]
-    return (np.stack([one.photo for one in chosen]), np.stack([one.matte for one in chosen]),
-            np.stack([one.iuv for one in chosen]))
 
 
 def _times(array: Any, count: int) -> Any:

@@ -182,18 +182,3 @@ def test_softening_keeps_slopes_and_flattens_what_alternates() -> None:
     assert torch.allclose(softened(slope)[..., 1:-1], slope[..., 1:-1])
     checks = (torch.arange(8)[:, None] + torch.arange(8)) % 2 * 2.0 - 1
     assert softened(checks[None, None])[..., 1:-1, 1:-1].abs().max() < 1e-6
-
-
-def test_a_faster_pace_is_a_larger_learning_rate_and_nothing_else() -> None:
-    torch.manual_seed(0)
-    plain, fast = Linear(6, 4, bias=0.5), Linear(6, 4, bias=0.5, pace=3.0)
-    fast.load_state_dict({name: value / 3 for name, value in plain.state_dict().items()})
-    x, wanted = torch.randn(5, 6), torch.randn(5, 4)
-    assert torch.allclose(plain(x), fast(x), atol=1e-6)
-    for layer, rate in ((plain, 0.03), (fast, 0.01)):
-        adam = torch.optim.Adam(layer.parameters(), rate)
-        for _ in range(3):
-            adam.zero_grad()
-            (layer(x) - wanted).square().mean().backward()
-            adam.step()
-    assert torch.allclose(plain(x), fast(x), atol=1e-4)

@@ -17,6 +17,10 @@ MakeSource = Callable[..., Source]
 _SHARED_FIXTURE = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
+def complete(textures: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    return warp.complete(textures, seen, warp.bare_skin(textures, seen))
+
+
 def test_the_atlas_picture_is_laid_out_as_on_disk() -> None:
     tiles = np.random.default_rng(0).integers(0, 256, (24, 5, 5, 3), np.uint8)
     picture = warp.to_picture(torch.from_numpy(tiles).permute(0, 3, 1, 2)[None])
@@ -57,7 +61,7 @@ def test_completion_keeps_what_was_seen_and_mirrors_what_was_not() -> None:
     seen = torch.zeros(1, 24, 1, 8, 8)
     seen[:, 22, :, :, :4] = 1  # half of the head's right half, so its mirror fills half of the left
     seen[:, 8] = 1
-    completed, known = warp.complete(colours * seen, seen)
+    completed, known = complete(colours * seen, seen)
     assert torch.equal(completed[:, 22, :, :, :4], colours[:, 22, :, :, :4])
     assert torch.equal(completed[:, 23, :, :, 4:], colours[:, 22, :, :, :4].flip(-1))
     assert known[:, 9].all() and not known[:, 0].any()
@@ -67,7 +71,7 @@ def test_completion_keeps_what_was_seen_and_mirrors_what_was_not() -> None:
 
 
 def test_completion_of_nothing_is_grey() -> None:
-    completed, known = warp.complete(torch.zeros(1, 24, 3, 8, 8), torch.zeros(1, 24, 1, 8, 8))
+    completed, known = complete(torch.zeros(1, 24, 3, 8, 8), torch.zeros(1, 24, 1, 8, 8))
     assert not completed.any() and not known.any()
 
 
@@ -76,7 +80,7 @@ def test_holes_take_the_colour_around_them() -> None:
     seen = torch.ones(1, 24, 1, 16, 16)
     seen[:, 1, :, 5:9, 5:9] = 0
     seen[:, 1, :, 5:9, 7:11] = 0
-    completed, _ = warp.complete(colours * seen, seen)
+    completed, _ = complete(colours * seen, seen)
     assert torch.allclose(completed[:, 1], torch.tensor(0.5), atol=0.05)
 
 
@@ -185,16 +189,16 @@ def test_skin_is_what_the_cheeks_show() -> None:
 
 def test_skin_is_evidence_all_over_the_body(figure: Figure) -> None:
     poses = figure(32)
-    evidence = warp.skin_evidence(*_painted({23: SKIN, 24: SKIN}), poses)
+    evidence = warp.skin_evidence(warp.bare_skin(*_painted({23: SKIN, 24: SKIN})), poses)
     body = poses[0, 0] > 0
     assert torch.equal(evidence.valid[0, 0], body.float()) and not evidence.covered.any()
     assert torch.allclose(evidence.images[0, :, body], torch.tensor(SKIN)[:, None], atol=1e-5)
-    assert not warp.skin_evidence(*_painted({2: SHIRT}), poses).valid.any()
+    assert not warp.skin_evidence(warp.bare_skin(*_painted({2: SHIRT})), poses).valid.any()
 
 
 def test_a_limb_nobody_saw_takes_the_colour_of_its_neighbour() -> None:
     trousers = (0.2, 0.2, 0.7)
-    completed, known = warp.complete(*_painted({23: SKIN, 24: SKIN, 2: SHIRT, 9: trousers}))
+    completed, known = complete(*_painted({23: SKIN, 24: SKIN, 2: SHIRT, 9: trousers}))
     for part, colour in ((7, trousers), (13, trousers), (1, SHIRT), (17, SHIRT), (3, SKIN), (4, SKIN)):
         assert not known[0, part - 1].any()
         assert torch.allclose(completed[0, part - 1].mean((1, 2)), torch.tensor(colour), atol=0.08), part
@@ -206,7 +210,7 @@ def test_the_first_guess_is_the_atlas_on_the_body_and_the_photo_beside_it(figure
     beside = torch.zeros(1, 1, 64, 64)
     beside[..., 4:12, 24:40] = 1
     hair = warp.Evidence(torch.tensor(HAIR)[None, :, None, None] * beside, beside, beside)
-    guess = warp.blended(warp.atlas_evidence(colours, seen, poses), [hair], poses)
+    guess = warp.blended(warp.atlas_evidence(colours, seen, warp.bare_skin(colours, seen), poses), [hair], poses)
     torso = poses[0, 0] == 2
     assert torch.allclose(guess[0, :, torso].mean(1), torch.tensor(SHIRT), atol=0.05)
     assert torch.allclose(guess[0, :, 5, 30], torch.tensor(HAIR), atol=0.1)
@@ -221,7 +225,7 @@ def test_a_hand_of_which_a_speck_was_seen_has_the_colour_of_skin_elsewhere(sourc
     textures[:, [14, 22, 23]] = skin
     seen[:, 2:4] = 0
     seen[:, 2, :, 3, 3] = 1  # dark, in the shade of a sleeve
-    hand = warp.complete(textures * seen, seen)[0][0, 2]
+    hand = complete(textures * seen, seen)[0][0, 2]
     assert torch.equal(hand[:, 3, 3], torch.full((3,), -0.9))
     assert (hand[:, 8:, 8:] - skin).abs().max() < 0.15
 
