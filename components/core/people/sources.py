@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 
 from components.core.errors import DataError
 from components.core.pictures.images import Pixels
-from components.core.pictures.iuv import GARMENT_PARTS, HEAD_PARTS
+from components.core.pictures.iuv import BODY_PARTS, GARMENT_PARTS, HEAD_PARTS
 from components.core.pictures.texture import splice
 
 Mask = NDArray[np.bool_]
 
-_LEAST_SHARED = 0.01
-"""Share of all texels that two photos must both show for a comparison of their light."""
+_LEAST_SHARED = 0.25
+"""Area, in tiles, that two photos must both show for a comparison of their light."""
 _GAINS = (0.6, 1.7)
 _LEAST_GARMENTS = 0.02
 _GARMENTS = [part - 1 for part in GARMENT_PARTS]
+_BARE = np.isin(np.arange(24), [part - 1 for part in BODY_PARTS])[:, None, None]
 
 
 class Shown(Protocol):
@@ -53,14 +54,17 @@ class Merged:
 def merged(face: Sequence[Shown], iuv: Pixels, clothes: Sequence[Shown] | None = None) -> Merged:
     """Head and hands from the photos `face`, clothes from `clothes` (default: the same photos), for the pose `iuv`.
 
-    `face` are photos of one person, in any clothes where `clothes` is given; `clothes` show one outfit. In each the
-    first photo leads: what it shows stays, the others fill in what it does not (`merge`). Raises `DataError`
-    for atlases of different sizes.
+    `face` are photos of one person, in any clothes where `clothes` is given; `clothes` show one outfit. Of the former
+    the one with the best view of the head leads, of the latter the first: what it shows stays, the others fill in what
+    it does not (`merge`). Raises `DataError` for atlases of different sizes.
     """
-    atlas = merge([(one.texture, one.seen) for one in face])
-    if clothes is not None:
-        atlas = splice(atlas, merge([(one.texture, one.seen) for one in clothes]))
-    return Merged(*atlas, best_view([one.seen for one in face], iuv))
+    view = best_view([one.seen for one in face], iuv)
+    faces = [face[view], *face[:view], *face[view + 1 :]]
+    if clothes is None:
+        return Merged(*merge([(one.texture, one.seen) for one in faces]), view)
+    # Head and hands by themselves: other clothes in another photo say nothing about its light.
+    bare = merge([(one.texture, one.seen & _BARE) for one in faces])
+    return Merged(*splice(bare, merge([(one.texture, one.seen) for one in clothes])), view)
 
 
 def merge(atlases: Sequence[tuple[Pixels, Mask]]) -> tuple[Pixels, Mask]:
@@ -68,7 +72,7 @@ def merge(atlases: Sequence[tuple[Pixels, Mask]]) -> tuple[Pixels, Mask]:
 
     Each is (texture [K, N, N, 3], seen [K, N, N]) of one person and one outfit. Photos differ in their light, so each
     one's colours are scaled, channel by channel, to those already there where both show the same texels (factors
-    within 0.6..1.7; none where fewer than 1 % of the texels are shared). Raises `DataError` for different sizes.
+    within 0.6..1.7; none where less than a quarter of a tile is shared). Raises `DataError` for different sizes.
     """
     texture, seen = atlases[0][0].copy(), atlases[0][1].copy()
     for more, shown in atlases[1:]:
@@ -77,7 +81,7 @@ def merge(atlases: Sequence[tuple[Pixels, Mask]]) -> tuple[Pixels, Mask]:
                             remedy="preprocess all with the same preprocess.texel")
         both, new = seen & shown, shown & ~seen
         gain = np.ones(3)
-        if both.mean() >= _LEAST_SHARED:
+        if both.mean() * len(both) >= _LEAST_SHARED:
             gain = (texture[both].mean(axis=0) + 1) / (more[both].mean(axis=0) + 1)
         texture[new] = np.rint(more[new] * gain.clip(*_GAINS)).clip(0, 255)
         seen |= new

@@ -54,6 +54,7 @@ def test_a_server_that_is_not_there_is_told_at_once(server: str) -> None:
 
 def test_an_artifact_store_that_cannot_be_written_is_named(server: str, folder: Path) -> None:
     store = folder / "artifacts"
+    store.mkdir(exist_ok=True)
     there = store.rename(folder / "away")
     store.write_text("a file where the folder should be")
     try:

@@ -34,6 +34,19 @@ def test_face_and_clothes_are_merged_apart() -> None:
     assert source.view == 1 and merged(faces, head(5), clothes).view == 0
 
 
+def test_the_best_view_leads() -> None:
+    faces = [photo(100, slice(0, 5)), photo(120, slice(3, 8))]
+    shown = merged(faces, head(250), faces[:1])
+    assert shown.view == 1 and (shown.texture[_BODY][:, :, 3:] == 120).all()
+    assert (merged(faces, head(5), faces[:1]).texture[_BODY][:, :, :5] == 100).all()
+
+
+def test_other_clothes_say_nothing_about_the_light_of_a_face() -> None:
+    first, other = photo(100, slice(0, 5)), photo(100, slice(3, 8))
+    other.texture[_GARMENT] //= 2
+    assert (merged([first, other], head(5), [first]).texture[_BODY] == 100).all()
+
+
 def test_without_other_clothes_all_photos_dress_the_person() -> None:
     source = merged([photo(100, slice(0, 4)), photo(100, slice(4, 8))], head(5))
     assert source.seen.all() and (source.texture == 100).all()
