@@ -9,9 +9,9 @@ from components.core.settings import Settings
 
 # What both sizes of the DeepFashion recipe share.
 _DEEPFASHION: dict[str, Any] = {
-    "max_width": 512, "latent": 2048, "learning_rate": 0.002, "learning_rate_end": 1.0, "gan_start": 0.0,
-    "ema": 0.9995, "reconstruction": 0.5, "log_every": 100, "sample_every": 2000, "checkpoint_every": 2000,
-    "keep_checkpoints": 3,
+    "max_width": 512, "latent": 2048, "learning_rate": 0.002, "learning_rate_end": 1.0, "momentum": 0.0,
+    "gan_start": 0.0, "ema": 0.9995, "reconstruction": 0.5, "log_every": 100, "sample_every": 2000,
+    "checkpoint_every": 2000, "keep_checkpoints": 3,
     "weights": {"l1": 5, "perceptual": 5, "face": 10, "gan": 1, "patch": 1, "r1_gamma": 10},
 }
 
@@ -28,6 +28,13 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "demo": ("the default: synthetic people, minutes on two CPU cores", {}),
+    "hour": (
+        "four times the people and eight times the steps of the default: an hour on two CPU cores",
+        {
+            "synthesize": {"people": 240},
+            "train": {"steps": 4800, "ema": 0.998, "weights": {"detail": 10}, "log_every": 100, "sample_every": 800},
+        },
+    ),
     "deepfashion-256": (
         "a training recipe for a data set of DeepFashion's size at 256 px on a GPU",
         {

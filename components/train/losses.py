@@ -48,23 +48,24 @@ def emphasis(poses: Tensor, head: float) -> Tensor:
     return 1 + (head - 1) * grown(shown, reach)
 
 
-def detail(painted: Tensor, real: Tensor, matte: Tensor) -> Tensor:
-    """Is it as crisp? Difference of the mean strength of edges in squares of a 16th of the side, inside the person.
+def detail(painted: Tensor, real: Tensor, weight: Tensor) -> Tensor:
+    """Is it as crisp? Difference of the mean strength of slopes and of bends in squares of a 16th of the side.
 
-    Images [B, 3, S, S] in [-1, 1], matte [B, 1, S, S]. Unlike a difference of pixels it does not ask where exactly
-    an edge is, so it is not served by blurring what cannot be known.
+    Images [B, 3, S, S] in [-1, 1]; `weight` [B, 1, S, S] weighs the pixels. Unlike a difference of pixels it does not
+    ask where exactly an edge is, so it is not served by blurring what cannot be known.
     """
     side = max(painted.shape[-1] // 16, 2)
-    weight = F.avg_pool2d(matte, side)
-    apart = (F.avg_pool2d(_edges(painted) * matte, side) - F.avg_pool2d(_edges(real) * matte, side)).abs()
-    return apart.sum() / weight.sum().clamp(min=1)
+    apart = (F.avg_pool2d(_strengths(painted) * weight, side) - F.avg_pool2d(_strengths(real) * weight, side)).abs()
+    return apart.mean(1).sum() / F.avg_pool2d(weight, side).sum().clamp(min=1)
 
 
-def _edges(images: Tensor) -> Tensor:
-    """Strength of the grey picture's slopes [B, 1, S, S]."""
-    grey = F.pad(images.mean(1, keepdim=True), (0, 1, 0, 1), mode="replicate")
-    across, down = grey[..., :-1, 1:] - grey[..., :-1, :-1], grey[..., 1:, :-1] - grey[..., :-1, :-1]
-    return torch.sqrt(across.square() + down.square() + 1e-6)
+def _strengths(images: Tensor) -> Tensor:
+    """How steep the grey picture is, and how much it bends (half its Laplacian): [B, 2, S, S]."""
+    grey = F.pad(images.mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
+    here, right, below = grey[..., 1:-1, 1:-1], grey[..., 1:-1, 2:], grey[..., 2:, 1:-1]
+    steep = torch.sqrt((right - here).square() + (below - here).square() + 1e-6)
+    bend = 2 * here - (right + below + grey[..., 1:-1, :-2] + grey[..., :-2, 1:-1]) / 2
+    return torch.cat((steep, torch.sqrt(bend.square() + 1e-6)), 1)
 
 
 def perceptual(painted: Tensor, real: Tensor, matte: Tensor, distance: Distance) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from components.train.distributed import JUDGING, PAINTING, Group, seed_part
 from components.train.losses import Distance, Embedder
 
 Terms = dict[str, Tensor]
-_BETAS = (0.0, 0.99)
+_JUDGES_MOMENTUM, _SQUARES = 0.0, 0.99  # Adam's betas
 _PATH_SHRINK = 2  # Path length is measured on every second example: it costs a second painting.
 _WARM_UP = 10  # Steps over which the average of the weights opens from nothing: min(ema, (1 + t) / (10 + t)).
 
@@ -57,8 +57,8 @@ class Trainer:
             self._compile()
         judges = [*self.discriminator.parameters(), *self.patch.parameters()]
         self.optimisers: dict[str, torch.optim.Optimizer] = {
-            "adam": torch.optim.Adam(self.generator.parameters(), settings.learning_rate, _BETAS, eps=1e-8),
-            "adam_judges": torch.optim.Adam(judges, settings.learning_rate, _BETAS, eps=1e-8),
+            "adam": _adam(self.generator.parameters(), settings.learning_rate, settings.momentum),
+            "adam_judges": _adam(judges, settings.learning_rate, _JUDGES_MOMENTUM),
         }
         self._painter = group.parallel(_Objective([self.generator], self._painter_terms))
         self._judges = group.parallel(_Objective([self.discriminator, self.patch], self._judging_terms))
@@ -133,11 +133,11 @@ class Trainer:
         weights = self.settings.weights
         painted, real = painting.over(batch.backgrounds), batch.real
         terms: Terms = {}
+        weight = batch.mattes * losses.emphasis(batch.poses, weights.head)
         if weights.l1:
-            weight = batch.mattes * losses.emphasis(batch.poses, weights.head)
             terms["l1"] = losses.l1(painting.person, batch.photos, weight)
         if weights.detail:
-            terms["detail"] = losses.detail(painted, real, batch.mattes)
+            terms["detail"] = losses.detail(painted, real, weight)
         if weights.matte:
             terms["matte"] = losses.matte(painting.soft_matte, batch.mattes)
         if weights.perceptual and self._perceptual is not None:
@@ -221,6 +221,10 @@ class Trainer:
     def _mixed(self) -> AbstractContextManager[object]:
         """bf16 on a CUDA GPU; full precision on the CPU, where bf16 is slower."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+
+
+def _adam(parameters: Iterable[nn.Parameter], rate: float, momentum: float) -> torch.optim.Optimizer:
+    return torch.optim.Adam(parameters, rate, (momentum, _SQUARES), eps=1e-8)
 
 
 class _Objective(nn.Module):

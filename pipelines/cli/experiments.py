@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -33,6 +33,8 @@ def identity(
     = Path(".photoshoot/experiments/identity"),
     people: Annotated[Path | None, typer.Option("--people", help="People data set (default: made here).")] = None,
     identities: Annotated[Path | None, typer.Option("--identities", help="Their identities.")] = None,
+    generator: Annotated[Literal["paper", "warp"] | None,
+                         typer.Option("--generator", help="Train this one only (default: both).")] = None,
     preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
@@ -41,11 +43,11 @@ def identity(
     from components.core.record.tracking import step_run
     from pipelines.display import table
     from pipelines.experiments import page
-    from pipelines.experiments.identity import Study, made_people, run
+    from pipelines.experiments.identity import GENERATORS, Study, made_people, run
 
     found = made_people(people, identities, work, settings)
     with step_run("experiment", name="identity") as recorder:
-        findings = run(*found, work, settings, recorder)
+        findings = run(*found, work, settings, recorder, GENERATORS if generator is None else [generator])
         written = page.write(findings, Study(*found, settings), out)
         recorder.artifact(written)
         recorder.artifact(out / page.PICTURE)

@@ -1,7 +1,7 @@
 """``photoshoot experiment identity``: does the face survive, and what does the network add to plain warping?
 
-Trains `paper` and `warp` with an equal number of steps on the same people and asks both, and painters without a
-network, about people of the test split. Faces are judged by an embedder that was in nobody's loss.
+Trains `paper` and `warp`, or one of them, with an equal number of steps on the same people and asks them, and painters
+without a network, about people of the test split. Faces are judged by an embedder that was in nobody's loss.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ from components.train import train
 from pipelines.experiments.painters import MeanPainter, MirroredHeadPainter, NearestPainter, SourcesPainter
 from pipelines.experiments.regions import FIGURES, Regional, measure_regions
 
-Generator = str
+Generator = Literal["paper", "warp"]
 GENERATORS: tuple[Generator, ...] = ("paper", "warp")
 SOURCES = (1, 2, 4)
 BASELINES: tuple[Painter, ...] = (MirroredHeadPainter(), WarpPainter())
@@ -162,8 +162,9 @@ def made_people(people: Path | None, identities: Path | None, work: Path, settin
     return people, identities
 
 
-def run(people: Path, identities: Path, out: Path, settings: Settings, recorder: Recorder) -> Findings:
-    """Train both generators (or take those that an earlier try finished), ask everybody, and measure.
+def run(people: Path, identities: Path, out: Path, settings: Settings, recorder: Recorder,
+        generators: Sequence[Generator] = GENERATORS) -> Findings:
+    """Train the generators (or take those that an earlier try finished), ask everybody, and measure.
 
     Models go to ``out / <generator>``. Raises `InputError` when there is nobody to ask about, and what training and
     reading the data raise.
@@ -171,21 +172,21 @@ def run(people: Path, identities: Path, out: Path, settings: Settings, recorder:
     study = Study(people, identities, settings)
     shown = study.cases["transfer"][:_LOOKED_AT]
     curves, seconds, models = {}, {}, {}
-    for generator in GENERATORS:
+    for generator in generators:
         chosen = settings.train.model_copy(update={"generator": generator})
         folder = out / generator
         curves[generator], seconds[generator] = _train(study, chosen, people, identities, folder, shown)
         models[generator] = folder / "generator.safetensors"
     painters: list[Painter] = [CopyPainter(), MeanPainter(study.album, study.trained), NearestPainter(study.trained),
                                *BASELINES]
-    for generator in GENERATORS:
+    for generator in generators:
         painter = ModelPainter(Reposer.load(models[generator]))
         painter.name = generator
         painters.append(painter)
     rows = {kind: [study.row(painter, cases, f"{kind}: {painter.name}") for painter in painters]
             for kind, cases in study.cases.items() if cases}
     plain = measure(study.album, shown, BASELINES[0], study.instruments, "plain warp")
-    asked, sources = _sources(study, models["warp"])
+    asked, sources = _sources(study, models["warp"]) if "warp" in models else (0, [])
     findings = Findings(
         settings, len(study.dataset), len(study.questions.members), rows,
         {kind: len(cases) for kind, cases in study.cases.items()}, curves, float(np.nanmean(plain.perceptual)),

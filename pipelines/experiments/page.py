@@ -9,6 +9,7 @@ from PIL import Image
 
 from components.core.atomic import atomic_path
 from components.core.networks.generator import Reposer
+from components.core.settings import TrainSettings
 from components.evaluate.intervals import Figure
 from components.evaluate.painters import ModelPainter, Painter, truth
 from components.evaluate.pairs import spread
@@ -52,9 +53,11 @@ def markdown(findings: Findings) -> str:
     train = findings.settings.train
     lines = [
         "# Does the face survive?", "",
-        "Written by `photoshoot experiment identity`; figures with 95 % intervals from resampled identities.", "",
-        f"{findings.people} photos of synthetic people, {findings.held_out} of them held out. Both generators: "
-        f"{train.steps} steps of {train.batch} pairs, width {train.width}, the same losses and seed. Faces are judged "
+        f"Written by `photoshoot experiment identity --preset {findings.settings.preset}`; figures with 95 % intervals "
+        "from resampled identities.", "",
+        f"{findings.people} photos of synthetic people, {findings.held_out} of them held out. "
+        f"{' and '.join(f'`{name}`' for name in findings.models)}: {train.steps} steps of {train.batch} pairs, width "
+        f"{train.width}{_beginning(train)}. Faces are judged "
         f"by `{findings.judge}`, which was in no loss. *Identity recovered*: 0 is a stranger's face, 1 as like as "
         "another photo of the same person. *Unseen texels*: pixels of the body whose texel the source does not show, "
         "nor one near it. *Outside the map*: the person beyond the pose map: hair, skirts. *Head*: pixels of the "
@@ -71,8 +74,12 @@ def markdown(findings: Findings) -> str:
                   "Texture maps merged by visibility, the photo with the best view of the head beside them. The second "
                   "table compares with plain warping of one photo.", "", *_table(findings.sources, _COLUMNS), "",
                   *_table(findings.sources, _against(BASELINES[0].name)), ""]
-    lines += ["## Pictures", "", f"![Source, pose, plain warp, paper, warp, truth]({PICTURE})", ""]
+    lines += ["## Pictures", "", f"![Source, pose, plain warp, {', '.join(findings.models)}, truth]({PICTURE})", ""]
     return "\n".join(lines)
+
+
+def _beginning(train: TrainSettings) -> str:
+    return "" if train.gan_start >= 1 else f", a GAN from {train.gan_start:.0%} of them on"
 
 
 def _against(baseline: str) -> list[tuple[str, str, int]]:

@@ -15,7 +15,7 @@ class LossWeights(Section):
     l1: float = Field(5.0, ge=0)
     """Absolute difference inside the person."""
     head: float = Field(2.0, ge=1)
-    """How much more a pixel of the head counts than one of the body in the absolute difference."""
+    """How much more a pixel of the head counts than one of the body in the differences of pixels and of edges."""
     detail: float = Field(8.0, ge=0)
     """Difference in the strength of edges, wherever exactly they are."""
     perceptual: float = Field(4.0, ge=0)
@@ -26,7 +26,7 @@ class LossWeights(Section):
     """Non-saturating GAN loss."""
     patch: float = Field(0.05, ge=0)
     """Co-occurrence patch loss on the re-posed image."""
-    matte: float = Field(2.0, ge=0)
+    matte: float = Field(6.0, ge=0)
     """Difference of the matte."""
     r1_gamma: float = Field(1.0, ge=0)
     """R1 gradient penalty of both discriminators."""
@@ -55,8 +55,11 @@ class TrainSettings(Section):
     """Most channels anywhere."""
     latent: int = Field(256, ge=8)
     """Length of ANet's appearance vector (2048 in the paper)."""
-    learning_rate: float = Field(0.004, gt=0)
+    learning_rate: float = Field(0.008, gt=0)
     """Adam's learning rate of generator and discriminators."""
+    momentum: float = Field(0.5, ge=0, lt=1)
+    """Adam's first beta of the generator; 0, as StyleGAN2 has it, where it is trained against a GAN throughout. The
+    discriminators have none."""
     learning_rate_end: float = Field(0.1, gt=0, le=1)
     """Learning rate at the last step, as a share of the first; cosine in between."""
     gan_start: float = Field(1.0, ge=0, le=1)

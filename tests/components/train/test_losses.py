@@ -68,6 +68,19 @@ def test_detail_is_about_how_crisp_not_where() -> None:
     assert losses.detail(blurred, real, torch.zeros(1, 1, 64, 64)).item() == 0
 
 
+def test_detail_tells_steps_from_a_slope_and_weighs_them() -> None:
+    """A staircase rises by as much as a ramp: only how it bends is different."""
+    across = torch.arange(64.0)
+    ramp, stairs = ((2 * rise / 64 - 1).expand(1, 3, 64, 64) for rise in (across, 4 * (across // 4)))
+    everywhere, above = torch.ones(1, 1, 64, 64), torch.ones(1, 1, 64, 64)
+    above[..., 32:, :] = 0
+    assert losses.detail(stairs, ramp, everywhere).item() > 0.01
+    half = torch.cat((stairs[..., :32, :], ramp[..., 32:, :]), 2)
+    assert losses.detail(half, ramp, above).item() == pytest.approx(losses.detail(stairs, ramp, everywhere).item(),
+                                                                     rel=0.1)
+    assert losses.detail(half, ramp, 1 - above).item() < 0.005
+
+
 def test_perceptual_looks_at_the_person_and_a_little_around() -> None:
     matte = torch.zeros(1, 1, 32, 32)
     matte[..., 10:20, 10:20] = 1

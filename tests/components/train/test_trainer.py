@@ -81,6 +81,21 @@ def test_accumulation_holds_for_the_judges_too(batch: Batch) -> None:
     assert any(not torch.equal(was, now) for was, now in zip(before, cut.discriminator.parameters(), strict=True))
 
 
+def test_momentum_carries_the_painter_on(batch: Batch) -> None:
+    with_it, without = trainer(momentum=0.9), trainer(momentum=0.0)
+
+    def alike(network: str) -> bool:
+        pairs = zip(with_it.networks[network].parameters(), without.networks[network].parameters(), strict=True)
+        return all(torch.allclose(one, other, atol=1e-6) for one, other in pairs)
+
+    for one in (with_it, without):
+        one.step(0, batch)
+    assert alike("generator") and alike("discriminator")  # a first step has nothing to carry on
+    for one in (with_it, without):
+        one.step(1, batch)
+    assert not alike("generator")
+
+
 @pytest.mark.parametrize("generator", ["paper", "warp"])
 def test_path_length_comes_every_few_steps_and_reaches_the_painter(generator: str, batch: Batch) -> None:
     weights = {"path": 2.0, "path_every": 2, "l1": 0, "matte": 0, "detail": 0, "gan": 0, "patch": 0}

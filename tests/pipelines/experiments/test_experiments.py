@@ -145,11 +145,15 @@ def test_the_page_says_what_was_found_and_what_was_not(tmp_path: Any) -> None:
     curves = {"paper": Curve(), "warp": Curve([(1, 3.0, 0.08)])}
     findings = Findings(
         preset("demo"), 30, 4, {"transfer": [row]}, {"transfer": 9}, curves, 0.1,
-        [dataclasses.replace(row, name="model_2")], 5, {"paper": 0.0, "warp": 12.0}, "builtin-judge", {},
-        Questions([], [], 0, {}))  # fmt: skip
+        [dataclasses.replace(row, name="model_2")], 5, {"paper": 0.0, "warp": 12.0}, "builtin-judge",
+        {"paper": tmp_path, "warp": tmp_path}, Questions([], [], 0, {}))  # fmt: skip
     text = page.markdown(findings)
     assert "| texture warp | 0.50 [0.25, 0.75] |" in text and "| – |" in text
     assert "| warp | 3 | 3 | not reached | 0.080 | 12 |" in text and "| paper | not reached |" in text
+    assert "`paper` and `warp`: 600 steps" in text and "a GAN from" not in text
+    later = dataclasses.replace(findings, settings=preset("demo").with_changes(["train.gan_start=0.5"]),
+                                models={"warp": tmp_path})
+    assert "`warp`: 600 steps of 8 pairs, width 16, a GAN from 50% of them on" in page.markdown(later)
     assert "Several photos of the person (5 questions)" in text and "`builtin-judge`" in text
 
 
