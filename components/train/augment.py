@@ -1,7 +1,7 @@
-"""From bytes to a training batch: random colours, missing texels, missing photos, random backgrounds.
+"""From bytes to a training batch: mirror images, random colours, missing texels and photos, random backgrounds.
 
-Everything is drawn from torch's generator, which the loop seeds per step. One colour change holds for the atlas, the
-photos and the answer of an example, so the answer stays exact while no two people keep their colours by heart.
+Everything is drawn from torch's generator, which the loop seeds per step. One mirror and one colour change hold for the
+atlas, the photos and the answer of an example, so the answer stays exact while nobody's looks are learnt by heart.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from components.core.networks.generator import source_tensors
-from components.core.networks.warp import TILES, Photo, Source
+from components.core.networks.warp import TILES, Photo, Source, mirrored, mirrored_poses
 from components.train.batches import Examples, evenly
 
 _PERMUTED = 0.2  # Share of examples whose colour channels change places.
@@ -62,6 +62,9 @@ def prepare(examples: Examples, device: torch.device, *, augment: bool) -> Batch
     source = source_tensors(examples.textures.to(device), examples.seen.to(device), face, clothes)
     photos = target.images
     if augment:
+        mirror = _mirror(len(photos), device)
+        source, target = mirror.source(source), mirror.photo(target)
+        photos, face, clothes = target.images, source.face, source.clothes
         change = _colour_change(len(photos), device)
         seen = source.seen * _kept_texels(source.seen, leaks[:, 0])
         shown = torch.rand(len(photos), device=device) >= torch.where(leaks[:, 1], _NO_PHOTO_LEAK, _NO_PHOTO)
@@ -84,6 +87,26 @@ def _photo(shown: tuple[Tensor, Tensor, Tensor], device: torch.device) -> Photo:
     photo, matte, poses = (plane.to(device, non_blocking=True) for plane in shown)
     return Photo(photo.permute(0, 3, 1, 2).float() / 127.5 - 1, matte[:, None].float() / 255,
                  poses.permute(0, 3, 1, 2))
+
+
+class _mirror:
+    """Half of the examples as in a mirror: another person, with the parting on the other side."""
+
+    def __init__(self, batch: int, device: torch.device) -> None:
+        self._which = torch.rand(batch, device=device) < 0.5
+
+    def source(self, source: Source) -> Source:
+        """An atlas with its photos."""
+        textures, seen = (self._some(mirrored(tiles), tiles) for tiles in (source.textures, source.seen))
+        return Source(textures, seen, self.photo(source.face), self.photo(source.clothes))
+
+    def photo(self, photo: Photo) -> Photo:
+        """A photo with its matte and pose map."""
+        return Photo(self._some(photo.images.flip(-1), photo.images), self._some(photo.mattes.flip(-1), photo.mattes),
+                     self._some(mirrored_poses(photo.poses), photo.poses))
+
+    def _some(self, turned: Tensor, as_is: Tensor) -> Tensor:
+        return torch.where(self._which.reshape(-1, *(1,) * (as_is.ndim - 1)), turned, as_is)
 
 
 class _colour_change:

@@ -122,6 +122,19 @@ def mirrored(tiles: Tensor) -> Tensor:
     return torch.stack(parts, 1)
 
 
+def mirrored_poses(poses: Tensor) -> Tensor:
+    """The pose maps of the mirrored photos: uint8 [B, 3, S, S] -> the same shape.
+
+    The other half's parts and their charts' directions, so that `mirrored` tiles looked up through it are the mirror
+    image of the tiles looked up through `poses`.
+    """
+    table = torch.tensor([(0, False, False), *(MIRROR[part] for part in range(1, TILES + 1))], device=poses.device)
+    part, u, v = poses.flip(-1).unbind(1)
+    other, flip_u, flip_v = table[part.long()].unbind(-1)
+    charts = (torch.where(flip > 0, 255 - chart, chart) for flip, chart in ((flip_u, u), (flip_v, v)))
+    return torch.stack((other.to(torch.uint8), *charts), 1)
+
+
 def complete(textures: Tensor, seen: Tensor, skin: Skin) -> tuple[Tensor, Tensor]:
     """Fill what was not seen: from the mirrored half, from texels nearby, and from the limb's other side.
 

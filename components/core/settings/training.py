@@ -16,7 +16,7 @@ class LossWeights(Section):
     """Absolute difference inside the person."""
     head: float = Field(2.0, ge=1)
     """How much more a pixel of the head counts than one of the body in the differences of pixels and of edges."""
-    detail: float = Field(8.0, ge=0)
+    detail: float = Field(6.0, ge=0)
     """Difference in the strength of edges, wherever exactly they are."""
     perceptual: float = Field(4.0, ge=0)
     """Distance between network features."""
@@ -72,7 +72,7 @@ class TrainSettings(Section):
     reconstruction: float = Field(0.25, ge=0, le=1)
     """Share of each batch in which source and target are the same photo (the paper's first term)."""
     augment: bool = True
-    """One random colour change for texture, target and person alike."""
+    """One random colour change, and for half of the examples a mirror, for texture, photos and answer alike."""
     diff_augment: bool = False
     """Random changes of all that the discriminator sees (DiffAugment): for data sets of a few thousand photos."""
     compile: bool = False

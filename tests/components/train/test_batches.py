@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from components.core.errors import InputError
-from components.core.networks.warp import sample_atlas
+from components.core.networks.warp import mirrored_poses, sample_atlas
 from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities
 from components.core.people.sources import merge
@@ -139,6 +139,19 @@ def test_one_colour_change_holds_for_atlas_photos_and_answer(make_people: MakePe
     assert known.sum() > 1000
     assert (atlas[:, :3] - batch.photos).abs()[known].median() < 0.06
     assert batch.photos.abs().max() <= 1 and batch.source.textures.abs().max() <= 1
+
+
+def test_half_of_the_examples_are_mirror_images(make_people: MakePeople) -> None:
+    examples = batches(make_people(), reconstruction=0.0, batch=16)[0]
+    torch.manual_seed(0)
+    batch = prepare(examples, torch.device("cpu"), augment=True)
+    as_is = examples.target[2].permute(0, 3, 1, 2)
+    turned, kept = ((batch.poses == poses).flatten(1).all(1) for poses in (mirrored_poses(as_is), as_is))
+    assert 3 < turned.sum() < 13 and (turned ^ kept).all()
+    for one, is_turned in zip(range(16), turned.tolist(), strict=True):
+        there = examples.face[1][one].flip(-1) if is_turned else examples.face[1][one]
+        shown = batch.source.face.mattes[one, 0] * 255
+        assert torch.equal(shown, there.float()) or not shown.any()  # or the photo is left out
 
 
 def test_what_is_the_answers_own_is_hidden_more(make_people: MakePeople) -> None:

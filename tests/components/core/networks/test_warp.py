@@ -56,6 +56,17 @@ def test_mirroring_agrees_with_the_reference_and_is_its_own_inverse() -> None:
     assert torch.equal(warp.mirrored(once), planes)
 
 
+@_SHARED_FIXTURE
+@given(st.integers(4, 40), st.integers(0, 2**32 - 1))
+def test_a_mirrored_atlas_through_a_mirrored_pose_is_the_mirror_image(figure: Figure, texel: int, seed: int) -> None:
+    tiles = torch.from_numpy(np.random.default_rng(seed).random((1, 24, 3, texel, texel), np.float32))
+    poses = figure(32)
+    turned = warp.mirrored_poses(poses)
+    found = warp.sample_atlas(warp.mirrored(tiles), turned)
+    assert torch.allclose(found, warp.sample_atlas(tiles, poses).flip(-1), atol=1e-4)
+    assert turned.dtype == torch.uint8 and torch.equal(warp.mirrored_poses(turned), poses)
+
+
 def test_completion_keeps_what_was_seen_and_mirrors_what_was_not() -> None:
     colours = torch.rand(1, 24, 3, 8, 8) * 2 - 1
     seen = torch.zeros(1, 24, 1, 8, 8)
