@@ -154,6 +154,7 @@ def test_the_page_says_what_was_found_and_what_was_not(tmp_path: Any) -> None:
     later = dataclasses.replace(findings, settings=preset("demo").with_changes(["train.gan_start=0.5"]),
                                 models={"warp": tmp_path})
     assert "`warp`: 600 steps of 8 pairs, width 16, a GAN from 50% of them on" in page.markdown(later)
+    assert "--preset demo --generator warp`" in page.markdown(later) and "--preset demo`" in text
     assert "Several photos of the person (5 questions)" in text and "`builtin-judge`" in text
 
 
