@@ -53,8 +53,8 @@ def markdown(findings: Findings) -> str:
     train = findings.settings.train
     lines = [
         "# Does the face survive?", "",
-        f"Written by `photoshoot experiment identity --preset {findings.settings.preset}{_only(findings)}`; figures with "
-        "95 % intervals from resampled identities.", "",
+        f"Written by `photoshoot experiment identity --preset {findings.settings.preset}{_only(findings)}`; figures "
+        "with 95 % intervals from resampled identities.", "",
         f"{findings.people} photos of synthetic people, {findings.held_out} of them held out. "
         f"{' and '.join(f'`{name}`' for name in findings.models)}: {train.steps} steps of {train.batch} pairs, width "
         f"{train.width}{_beginning(train)}. Faces are judged "
