@@ -60,19 +60,16 @@ def prepare(examples: Examples, device: torch.device, *, augment: bool) -> Batch
     target = _photo(examples.target, device)
     leaks = examples.leaks.to(device)
     source = source_tensors(examples.textures.to(device), examples.seen.to(device), face, clothes)
-    photos = target.images
+    batch, side = len(target.images), target.images.shape[-1]
     if augment:
-        mirror = _mirror(len(photos), device)
+        mirror, change = _mirror(batch, device), _colour_change(batch, device)
         source, target = mirror.source(source), mirror.photo(target)
-        photos, face, clothes = target.images, source.face, source.clothes
-        change = _colour_change(len(photos), device)
         seen = source.seen * _kept_texels(source.seen, leaks[:, 0])
-        shown = torch.rand(len(photos), device=device) >= torch.where(leaks[:, 1], _NO_PHOTO_LEAK, _NO_PHOTO)
-        source = Source(change(source.textures) * seen, seen, _recoloured(face, change, shown),
-                        _recoloured(clothes, change, shown))
-        photos = change(photos)
-    return Batch(source, target.poses, photos, target.mattes,
-                 random_backgrounds(len(photos), photos.shape[-1], device))
+        shown = torch.rand(batch, device=device) >= torch.where(leaks[:, 1], _NO_PHOTO_LEAK, _NO_PHOTO)
+        source = Source(change(source.textures) * seen, seen, _recoloured(source.face, change, shown),
+                        _recoloured(source.clothes, change, shown))
+        target = Photo(change(target.images), target.mattes, target.poses)
+    return Batch(source, target.poses, target.images, target.mattes, random_backgrounds(batch, side, device))
 
 
 def random_backgrounds(batch: int, side: int, device: torch.device) -> Tensor:

@@ -34,6 +34,7 @@ OWN_CLOTHES = 0.5
 _COMPARED = 32  # Texels per side compared for outfits; finer atlases are thinned out.
 _MEMORY = 2 * 1024**3
 
+
 class Slot(NamedTuple):
     """One example by data set indices."""
 

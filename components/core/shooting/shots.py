@@ -100,10 +100,9 @@ def _put_together(sitter: Sequence[PersonCrop], dressed: Sequence[PersonCrop], p
     atlases: dict[int, Merged] = {}
     for face, pose in zip(faces, poses, strict=True):
         if face not in atlases:
-            # The first leads: what it shows stays, and the others are brought into its light.
+            # The face's photo leads the clothes too: what it shows stays, the others are brought into its light.
             worn = _first(face, outfit) if dressed is sitter and face in outfit else outfit
-            atlases[face] = merged([sitter[index] for index in _first(face, leading)], pose,
-                                   [dressed[index] for index in worn])
+            atlases[face] = merged([sitter[index] for index in leading], pose, [dressed[index] for index in worn])
     textures = np.stack([atlases[face].texture for face in faces])
     seen = np.stack([atlases[face].seen for face in faces])
     others = sorted(set(range(len(dressed))) - set(outfit)) if dressed is sitter else []

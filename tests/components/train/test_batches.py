@@ -148,7 +148,7 @@ def test_half_of_the_examples_are_mirror_images(make_people: MakePeople) -> None
     as_is = examples.target[2].permute(0, 3, 1, 2)
     turned, kept = ((batch.poses == poses).flatten(1).all(1) for poses in (mirrored_poses(as_is), as_is))
     assert 3 < turned.sum() < 13 and (turned ^ kept).all()
-    for one, is_turned in zip(range(16), turned.tolist(), strict=True):
+    for one, is_turned in enumerate(turned.tolist()):
         there = examples.face[1][one].flip(-1) if is_turned else examples.face[1][one]
         shown = batch.source.face.mattes[one, 0] * 255
         assert torch.equal(shown, there.float()) or not shown.any()  # or the photo is left out
