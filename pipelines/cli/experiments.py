@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from components.core.settings import Generator
 from pipelines.cli.app import (
     DEFAULT_HOME,
     RESULTS,
@@ -33,7 +34,7 @@ def identity(
     = Path(".photoshoot/experiments/identity"),
     people: Annotated[Path | None, typer.Option("--people", help="People data set (default: made here).")] = None,
     identities: Annotated[Path | None, typer.Option("--identities", help="Their identities.")] = None,
-    generator: Annotated[Literal["paper", "warp"] | None,
+    generator: Annotated[Generator | None,
                          typer.Option("--generator", help="Train this one only (default: both).")] = None,
     preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None,
     as_json: JsonOption = False,

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from components.core.networks.generator import Reposer
 from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities
 from components.core.record.recorder import Recorder
-from components.core.settings import Settings, TrainSettings
+from components.core.settings import Generator, Settings, TrainSettings
 from components.evaluate import pairs
 from components.evaluate.album import Album
 from components.evaluate.identity import identity_figures, similarities
@@ -32,8 +32,7 @@ from components.train import train
 from pipelines.experiments.painters import MeanPainter, MirroredHeadPainter, NearestPainter, SourcesPainter
 from pipelines.experiments.regions import FIGURES, Regional, measure_regions
 
-Generator = Literal["paper", "warp"]
-GENERATORS: tuple[Generator, ...] = ("paper", "warp")
+GENERATORS: tuple[Generator, ...] = get_args(Generator)
 SOURCES = (1, 2, 4)
 BASELINES: tuple[Painter, ...] = (MirroredHeadPainter(), WarpPainter())
 """Warping without a network: as plain as can be, and with every unseen texel guessed from the seen ones."""

@@ -16,7 +16,7 @@ from components.core.settings.data import (
 )
 from components.core.settings.judgement import ChampionSettings, EvaluateSettings, GateSettings, RegisterSettings
 from components.core.settings.section import Section
-from components.core.settings.training import LossWeights, TrainSettings
+from components.core.settings.training import Generator, LossWeights, TrainSettings
 from components.core.settings.tree import Settings
 from components.core.settings.tuning import SearchSpace, TuneSettings
 
@@ -28,6 +28,7 @@ __all__ = [
     "Embedder",
     "EvaluateSettings",
     "GateSettings",
+    "Generator",
     "LossWeights",
     "PreprocessSettings",
     "RegisterSettings",

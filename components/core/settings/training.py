@@ -8,6 +8,8 @@ from pydantic import Field
 
 from components.core.settings.section import Section
 
+Generator = Literal["paper", "warp"]
+
 
 class LossWeights(Section):
     """Weights of the generator's losses; 0 switches one off."""
@@ -41,7 +43,7 @@ class LossWeights(Section):
 class TrainSettings(Section):
     """The networks and how they are trained."""
 
-    generator: Literal["paper", "warp"] = "warp"
+    generator: Generator = "warp"
     """paper: appearance through ANet's vector alone; warp: also the source texture sampled at the target pose."""
     steps: int = Field(600, ge=1)
     """Optimiser steps of the generator."""
