@@ -3,7 +3,8 @@
 Three pieces of evidence, each a picture with its validity, all differentiable with respect to the colours:
 
 - the texture atlas, completed from the mirrored body half, sampled at the target's pose map;
-- the source photo moved by the similarity that carries the source's head onto the target's (hair moves with the head);
+- the source photo moved by the similarity that carries the source's head onto the target's (hair moves with the head),
+  beside the head as in a mirror where the two are turned to different sides;
 - the clothes' photo moved by the similarity that carries one torso onto the other (skirts, coat tails), used only
   where the photo shows the clothes that the atlas holds.
 
@@ -20,12 +21,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from components.core.pictures.iuv import GARMENT_PARTS, HEAD_PARTS
+from components.core.networks.alignment import Frame, agreement, carried, head_frame, torso_frame, turned_apart
+from components.core.pictures.iuv import GARMENT_PARTS
 from components.core.pictures.texture import MIRROR
 
 TILES = 24
 _ROWS, _COLUMNS = 6, 4
-_TORSO = (1, 2)
 _FACE_TILES, _HAND_TILES = (22, 23), (2, 3)
 _GARMENTS = [part - 1 for part in GARMENT_PARTS]
 # The other side of the same limb or of the torso: the nearest colour for a tile of which nothing was seen.
@@ -39,11 +40,10 @@ _SKIN_LIGHT = 1.0  # ... the largest difference in log brightness that light can
 _MIRRORED = 0.02  # What a texel's mirror image says about it off the head, against a texel that was seen beside it.
 _HAND_SKIN = 0.1  # What skin elsewhere says about a texel of a hand, against the texels that were seen around it.
 _SKIN_BESIDE = 0.05  # Tiles' worth of bare skin that say as much about a hand's colour as the cheeks do.
-_HEAD_REACH = 1.7  # How far from the head's centre the head-aligned photo speaks, in chart heights of the head.
+_VOID, _VOID_HAND = 0.02, 0.1  # What a texel filled from others says in a first guess, against pixels seen beside it.
+_HEAD_REACH = 1.8  # How far from the head's middle the head-aligned photo speaks, in sides of a square of its area.
 _SAME_CLOTHES = 20 / 127.5  # Median difference of texture and photo; the same garment measures about 7 grey levels.
 _LEAST_PIXELS = 12
-_EDGE = 0.3  # Belief in a photo where it shows body and the target none, or the other way: outlines never fit exactly.
-_CHART_REACH = 0.5  # Difference in U or V at which two places of a part have nothing to do with each other.
 
 
 @dataclass(frozen=True)
@@ -141,13 +141,15 @@ def complete(textures: Tensor, seen: Tensor, skin: Skin) -> tuple[Tensor, Tensor
     A head's mirrored half is taken as it is: a face is worth its details. Elsewhere it counts for little against texels
     that were seen nearby, which lie in the same light and are not mistaken about a pattern.
 
-    [B, 24, 3, N, N], [B, 24, 1, N, N] -> (completed [B, 24, 3, N, N], known [B, 24, 1, N, N]: seen or mirrored).
+    [B, 24, 3, N, N], [B, 24, 1, N, N] -> (completed [B, 24, 3, N, N], known [B, 24, 1, N, N]: seen or, on the head,
+    mirrored).
     """
-    known = torch.maximum(seen, mirrored(seen))
-    colours = torch.where(seen > 0, textures, mirrored(textures)) * known
+    shown = torch.maximum(seen, mirrored(seen))
+    colours = torch.where(seen > 0, textures, mirrored(textures)) * shown
     batch, _, _, texel, _ = textures.shape
     heads = of_tiles(_FACE_TILES, textures)
-    weight = seen + (known - seen) * (heads + _MIRRORED * (1 - heads))
+    known = torch.maximum(seen, shown * heads)
+    weight = known + (shown - known) * _MIRRORED
     weighted = torch.cat((colours * weight, weight), 2)
     mean = weighted.mean((3, 4))
     # Nothing known in a tile: a little of the opposite side's mean, then of a neighbour's, then of everything.
@@ -155,10 +157,10 @@ def complete(textures: Tensor, seen: Tensor, skin: Skin) -> tuple[Tensor, Tensor
     prior = prior + 1e-5 * mean[:, list(_NEIGHBOUR)] + 1e-7 * mean[:, [_OPPOSITE[tile] for tile in _NEIGHBOUR]]
     bare = torch.cat((skin.colour, torch.ones_like(skin.colour[:, :1])), 1) * skin.found[:, None]
     bare = bare[:, None, :, None, None]
-    weighted = weighted + _HAND_SKIN * of_tiles(_HAND_TILES, textures) * (1 - known) * bare
+    weighted = weighted + _HAND_SKIN * of_tiles(_HAND_TILES, textures) * (1 - shown) * bare
     flat = weighted.reshape(batch * TILES, 4, texel, texel)
     filled = _spread(flat, prior.reshape(-1, 4, 1, 1)).reshape(batch, TILES, 3, texel, texel)
-    return torch.where(torch.maximum(seen, known * heads) > 0, colours, filled), known
+    return torch.where(known > 0, colours, filled), known
 
 
 def of_tiles(tiles: Sequence[int], like: Tensor) -> Tensor:
@@ -236,9 +238,13 @@ def skin_evidence(skin: Skin, poses: Tensor) -> Evidence:
 
 
 def blended(atlas: Evidence, photos: list[Evidence], poses: Tensor) -> Tensor:
-    """A first guess of every pixel [B, 3, S, S]: the atlas on the body, the photos beside it, and what is near."""
+    """A first guess of every pixel [B, 3, S, S]: the atlas on the body, the photos beside it, and what is near.
+
+    Where the atlas is void, seen pixels nearby say more than texels far away: least for hands, which are skin.
+    """
     body = (poses[:, :1] > 0).float()
-    weight = body * (atlas.valid + 0.1)
+    hands = ((poses[:, :1] == _HAND_TILES[0] + 1) | (poses[:, :1] == _HAND_TILES[1] + 1)).float()
+    weight = body * (atlas.valid + _VOID) + hands * (_VOID_HAND - _VOID)
     total = atlas.images * weight
     for photo in photos:
         more = photo.valid * (1 - 0.9 * body)
@@ -264,92 +270,46 @@ def _spread(weighted: Tensor, prior: Tensor) -> Tensor:
 
 
 def atlas_evidence(textures: Tensor, seen: Tensor, skin: Skin, poses: Tensor) -> Evidence:
-    """The completed atlas at the target's pose map. `valid` is 1 on the body where texels are seen or mirrored."""
+    """The completed atlas at the target's pose map. `valid` is 1 where texels are seen or, on the head, mirrored."""
     completed, known = complete(textures, seen, skin)
     looked_up = sample_atlas(torch.cat((completed, known, seen), 2), poses)
     return Evidence(looked_up[:, :3], looked_up[:, 3:4], looked_up[:, 4:5])
 
 
-@dataclass(frozen=True)
-class Frame:
-    """Where a body part is: chart centre and chart axis in the image, as complex numbers in units of half a side."""
-
-    centre: Tensor
-    axis: Tensor
-    found: Tensor
-    """bool [B]."""
-
-
-def frame(poses: Tensor, parts: tuple[int, ...], axis: int) -> Frame:
-    """Fit position = centre + (chart coordinate - 0.5) * axis by least squares over the pixels of `parts`.
-
-    `axis` 1 is U (down the torso), 2 is V (up the head); both run the same way in the charts they are used for.
-    """
-    side = poses.shape[-1]
-    mask = (poses[:, 0:1] == torch.tensor(parts, device=poses.device)[None, :, None, None]).any(1).float()
-    chart = poses[:, axis].float() / 255 - 0.5
-    places = (torch.arange(side, device=poses.device, dtype=torch.float32) + 0.5) * (2 / side) - 1
-    count = mask.sum((1, 2))
-    share = mask / count.clamp(min=1)[:, None, None]
-    mean = (share * chart).sum((1, 2))
-    x, y = (share * places).sum((1, 2)), (share * places[:, None]).sum((1, 2))
-    apart = share * (chart - mean[:, None, None])
-    variance = (apart * (chart - mean[:, None, None])).sum((1, 2))
-    slope = torch.complex((apart * places).sum((1, 2)), (apart * places[:, None]).sum((1, 2)))
-    slope = slope / variance.clamp(min=1e-4)
-    found = (count >= _LEAST_PIXELS) & (variance > 1e-3) & (slope.abs() > 0.04)
-    return Frame(torch.complex(x, y) - slope * mean, slope, found)
-
-
-def aligned_photo(photo: Photo, poses: Tensor, source: Frame, target: Frame, reach: float | None) -> Evidence:
+def aligned_photo(photo: Photo, poses: Tensor, source: Frame, target: Frame, *, reach: float | None = None,
+                  mirror: Tensor | None = None) -> Evidence:
     """Move the photo by the similarity (shift, turn, scale within 0.4..2.5) that carries one frame onto the other.
 
-    `reach` limits it to that many lengths of the frame's axis around the centre; None: the whole photo. `valid` is
-    the photo's matte times `agreement` of the photo's pose map, moved alike, with `poses`: a face is no evidence for
-    the back of a head.
+    `reach` limits it to that many lengths of the frame's axis around the centre; None: the whole photo. Pixels of
+    `mirror`, bool [B, S, S], come from the other side of the axis. `valid` is the photo's matte times `agreement` of
+    the photo's pose map, moved alike, with `poses`: a face is no evidence for the back of a head.
     """
-    side = photo.images.shape[-1]
-    found = source.found & target.found
-    ratio = torch.where(found, source.axis, 1) / torch.where(found, target.axis, 1)
-    ratio = ratio * (ratio.abs().clamp(0.4, 2.5) / ratio.abs())
-    places = (torch.arange(side, device=photo.images.device, dtype=torch.float32) + 0.5) * (2 / side) - 1
-    here = torch.complex(places.expand(side, side), places[:, None].expand(side, side))
-    offset = here - target.centre[:, None, None]
-    there = source.centre[:, None, None] + ratio[:, None, None] * offset
+    distance, places = carried(source, target, photo.images.shape[-1], mirror)
+    grid = torch.view_as_real(places)
     colours = torch.cat((photo.images * photo.mattes, photo.mattes, torch.ones_like(photo.mattes)), 1)
-    grid = torch.view_as_real(there)
     moved = F.grid_sample(colours.float(), grid, align_corners=False)
     charts = F.grid_sample(photo.poses.float(), grid, mode="nearest", align_corners=False)
     if reach is not None:
-        distance = offset.abs() / target.axis.abs().clamp(min=1e-3)[:, None, None]
         moved = moved * ((reach - distance) * 4).clamp(0, 1)[:, None]
-    moved = moved * found[:, None, None, None]
+    moved = moved * (source.found & target.found)[:, None, None, None]
     images = moved[:, :3] / moved[:, 3:4].clamp(min=0.02)
     return Evidence(images, moved[:, 3:4] * agreement(charts, poses), moved[:, 4:5])
 
 
-def agreement(one: Tensor, other: Tensor) -> Tensor:
-    """How far two pose maps [B, 3, S, S] say the same at each pixel -> [B, 1, S, S] in 0..1.
-
-    1 off the body in both or at the same place of the same part, falling to 0 at half a chart apart, 0 for
-    different parts, in between where only one has a body.
-    """
-    one, other = one.float(), other.float()
-    apart = (one[:, 1:] - other[:, 1:]).abs().amax(1, keepdim=True) / 255
-    same = (one[:, :1] == other[:, :1]) * (1 - apart / _CHART_REACH).clamp(min=0)
-    edge = (one[:, :1] > 0) ^ (other[:, :1] > 0)
-    return torch.where(edge, _EDGE, same)
-
-
 def head_evidence(face: Photo, poses: Tensor) -> Evidence:
-    """The photo's head and hair where the target's head is; invalid where either shows no head."""
-    return aligned_photo(face, poses, frame(face.poses, HEAD_PARTS, 2), frame(poses, HEAD_PARTS, 2), _HEAD_REACH)
+    """The photo's head and hair where the target's head is; invalid where either shows no head.
+
+    Where the heads are turned to different sides, what is beside the target's head comes from the other side of the
+    photo's: a knot of hair stands out behind a head, whichever way it looks.
+    """
+    mirror = turned_apart(face.poses, poses)[:, None, None] & (poses[:, 0] == 0)
+    return aligned_photo(face, poses, head_frame(face.poses), head_frame(poses), reach=_HEAD_REACH, mirror=mirror)
 
 
 def clothes_evidence(source: Source, poses: Tensor) -> Evidence:
     """The clothes' photo where the target's torso is; invalid unless the photo shows the clothes of the atlas."""
     photo = source.clothes
-    moved = aligned_photo(photo, poses, frame(photo.poses, _TORSO, 1), frame(poses, _TORSO, 1), None)
+    moved = aligned_photo(photo, poses, torso_frame(photo.poses), torso_frame(poses))
     same = wears_atlas(source.textures, source.seen, photo)[:, None, None, None].float()
     return Evidence(moved.images * same, moved.valid * same, moved.covered * same)
 

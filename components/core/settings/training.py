@@ -71,7 +71,7 @@ class TrainSettings(Section):
     """Decay of the averaged generator, warmed up from 0."""
     sources: int = Field(4, ge=1)
     """Most photos of a person that are merged into one source; half of the pairs have a single one."""
-    reconstruction: float = Field(0.25, ge=0, le=1)
+    reconstruction: float = Field(0.1, ge=0, le=1)
     """Share of each batch in which source and target are the same photo (the paper's first term)."""
     augment: bool = True
     """One random colour change, and for half of the examples a mirror, for texture, photos and answer alike."""

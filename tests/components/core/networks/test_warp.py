@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from components.core.networks import warp
-from components.core.networks.warp import Photo, Source
+from components.core.networks.alignment import agreement, torso_frame, turned_apart
+from components.core.networks.warp import Photo, Source, mirrored_poses
 from components.core.pictures import texture
 from components.core.pictures.iuv import HEAD_PARTS
 
@@ -75,7 +76,10 @@ def test_completion_keeps_what_was_seen_and_mirrors_what_was_not() -> None:
     completed, known = complete(colours * seen, seen)
     assert torch.equal(completed[:, 22, :, :, :4], colours[:, 22, :, :, :4])
     assert torch.equal(completed[:, 23, :, :, 4:], colours[:, 22, :, :, :4].flip(-1))
-    assert known[:, 9].all() and not known[:, 0].any()
+    assert known[:, 23, :, :, 4:].all() and not known[:, 0].any()
+    # Off the head a mirrored texel is a guess: its colours are taken, but nobody saw them.
+    assert not known[:, 9].any()
+    assert (completed[:, 9].mean((2, 3)) - colours[:, 8].mean((2, 3))).abs().max() < 0.1
     assert completed.abs().max() <= 1
     # The torso was not seen at all; it is some mean of what was, not black.
     assert torch.allclose(completed[:, 1], completed[:, 1].mean((2, 3), keepdim=True), atol=1e-3)
@@ -113,8 +117,8 @@ def test_a_head_goes_where_the_target_has_it(figure: Figure, x: float, y: float,
 def test_the_identity_pose_moves_nothing(figure: Figure) -> None:
     poses = figure(64)
     photo = Photo(torch.rand(1, 3, 64, 64) * 2 - 1, torch.ones(1, 1, 64, 64), poses)
-    frame = warp.frame(poses, (1, 2), 1)
-    moved = warp.aligned_photo(photo, poses, frame, frame, None)
+    frame = torso_frame(poses)
+    moved = warp.aligned_photo(photo, poses, frame, frame)
     assert torch.allclose(moved.images, photo.images, atol=1e-3)
 
 
@@ -122,8 +126,8 @@ def test_a_turned_torso_turns_the_clothes(figure: Figure) -> None:
     upright = figure(64)
     lying = torch.rot90(upright, 1, (2, 3))
     photo = Photo(torch.rand(1, 3, 64, 64) * 2 - 1, torch.ones(1, 1, 64, 64), upright)
-    frames = (warp.frame(pose, (1, 2), 1) for pose in (upright, lying))
-    moved = warp.aligned_photo(photo, lying, *frames, None)
+    frames = (torso_frame(pose) for pose in (upright, lying))
+    moved = warp.aligned_photo(photo, lying, *frames)
     assert torch.allclose(moved.images, torch.rot90(photo.images, 1, (2, 3)), atol=1e-3)
 
 
@@ -141,11 +145,48 @@ def test_a_face_is_no_evidence_for_the_back_of_a_head(figure: Figure) -> None:
     assert warp.head_evidence(photo, front).valid[head].mean() > 0.9
 
 
+def _looking_left(poses: Tensor) -> Tensor:
+    """The same outline; of the head only its left half is seen."""
+    turned = poses.clone()
+    turned[:, 0][poses[:, 0] == HEAD_PARTS[0]] = HEAD_PARTS[1]
+    return turned
+
+
+def test_a_knot_of_hair_stands_out_behind_a_head_whichever_way_it_looks(figure: Figure) -> None:
+    left = _looking_left(figure(64))
+    right = mirrored_poses(left)
+    knot = torch.zeros(1, 1, 64, 64)
+    knot[..., 8:16, 40:46] = 1  # beside the head, right in the picture
+    mattes = torch.maximum(knot, (left[:, :1] > 0).float())
+    photo = Photo(torch.where(knot > 0, 1.0, -1.0).expand(1, 3, 64, 64), mattes, left)
+    for poses, wanted in ((left, knot), (right, knot.flip(-1)), (figure(64), knot)):
+        moved = warp.head_evidence(photo, poses)
+        beside = (moved.images[:, :1] > 0) & (moved.valid > 0.5)
+        assert (beside == (wanted > 0)).float().mean() > 0.99
+
+
+def test_a_head_is_not_mirrored_on_the_body(figure: Figure) -> None:
+    left = _looking_left(figure(64))
+    sides = torch.linspace(-1, 1, 64).expand(1, 3, 64, 64)
+    head = (left[:, :1] == HEAD_PARTS[1]).expand_as(sides)
+    for poses in (left, mirrored_poses(left)):
+        moved = warp.head_evidence(Photo(sides, torch.ones(1, 1, 64, 64), left), poses)
+        assert torch.allclose(moved.images[head], sides[head], atol=0.05)
+
+
+def test_heads_are_turned_apart_only_when_both_are_plainly_turned(figure: Figure) -> None:
+    front = figure(64)
+    left, right = _looking_left(front), mirrored_poses(_looking_left(front))
+    heads = torch.cat((front, left, right, torch.zeros_like(front)))
+    apart = [turned_apart(one.expand_as(heads), heads).tolist() for one in (front, left, right)]
+    assert apart == [[False] * 4, [False, False, True, False], [False, True, False, False]]
+
+
 def test_pose_maps_agree_where_they_say_the_same() -> None:
     one = torch.tensor([[0, 0, 0], [1, 100, 100], [1, 100, 100], [1, 100, 100], [1, 100, 100]]).T.reshape(1, 3, 1, 5)
     other = torch.tensor([[0, 0, 0], [1, 100, 100], [1, 100, 164], [2, 100, 100], [0, 0, 0]]).T.reshape(1, 3, 1, 5)
     for a, b in ((one, other), (other, one)):
-        got = warp.agreement(a.to(torch.uint8), b.to(torch.uint8)).flatten().tolist()
+        got = agreement(a.to(torch.uint8), b.to(torch.uint8)).flatten().tolist()
         assert got[:2] == [1, 1] and 0.4 < got[2] < 0.6 and got[3] == 0 and 0 < got[4] < 1
 
 
@@ -227,6 +268,16 @@ def test_the_first_guess_is_the_atlas_on_the_body_and_the_photo_beside_it(figure
     assert torch.allclose(guess[0, :, 5, 30], torch.tensor(HAIR), atol=0.1)
     far = guess[0, :, 60, 32]  # below the legs: what is near, not black and not white
     assert (far - torch.tensor(SHIRT)).abs().max() < 0.5
+
+
+def test_what_nobody_saw_takes_the_colour_of_what_was_seen_beside_it() -> None:
+    poses = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
+    poses[:, 0, 16:48, 16:39], poses[:, 0, 16:48, 39:41] = 15, 17  # an upper arm's front and, at its rim, its back
+    poses[:, 1:, 16:48, 16:41] = 128
+    colours, seen = _painted({15: SHIRT, 18: SKIN, 23: SKIN, 24: SKIN})  # of the other arm's back there was skin
+    guess = warp.blended(warp.atlas_evidence(colours, seen, warp.bare_skin(colours, seen), poses), [], poses)
+    rim = guess[0, :, 16:48, 39:41].mean((1, 2))
+    assert (rim - torch.tensor(SHIRT)).norm() < (rim - torch.tensor(SKIN)).norm()
 
 
 def test_a_hand_of_which_a_speck_was_seen_has_the_colour_of_skin_elsewhere(source: MakeSource) -> None:

@@ -1,0 +1,125 @@
+"""Where a head or a torso is in a picture, by its pose map, and how two pictures of one are laid over each other.
+
+Places are complex numbers in units of half a side, 0 in the middle, real to the right, imaginary down. Pose maps are
+uint8 [B, 3, S, S] as (I, U, V), background 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from components.core.pictures.iuv import HEAD_PARTS
+
+_TORSO = (1, 2)
+_U, _V = 1, 2
+_LEAST_PIXELS = 12
+_LARGEST_SCALE = 2.5
+_TURNED = 0.05  # Mean place around the head, 1 being its back, beyond which it is turned.
+_EDGE = 0.3  # Belief in a photo where it shows body and the target none, or the other way: outlines never fit exactly.
+_CHART_REACH = 0.5  # Difference in U or V at which two places of a part have nothing to do with each other.
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where a body part is."""
+
+    centre: Tensor
+    """complex [B]."""
+    axis: Tensor
+    """complex [B]: direction and size."""
+    found: Tensor
+    """bool [B]."""
+
+
+def torso_frame(poses: Tensor) -> Frame:
+    """The middle of the torso's charts and their length, neck to crotch."""
+    return _chart_frame(poses, _TORSO, _U)
+
+
+def head_frame(poses: Tensor) -> Frame:
+    """The middle of what is seen of the head, up along its charts, as long as a square of that area is wide.
+
+    Both were chosen by how well hair moved by them covers hair: seen areas and their middles change less with a
+    head's turning than the middle and the length of its charts, which are fitted to places that lie unevenly.
+    """
+    side = poses.shape[-1]
+    up = _chart_frame(poses, HEAD_PARTS, _V)
+    mask = _shown(poses, HEAD_PARTS)
+    count = mask.sum((1, 2))
+    centre = (mask * _places(side, poses.device)).sum((1, 2)) / count.clamp(min=1)
+    axis = up.axis / up.axis.abs().clamp(min=1e-6) * torch.sqrt(count) * (2 / side)
+    return Frame(centre, axis, up.found)
+
+
+def turned_apart(one: Tensor, other: Tensor) -> Tensor:
+    """Are the heads of two batches of pose maps plainly turned to different sides? bool [B]."""
+    turns = [_head_turn(poses) for poses in (one, other)]
+    return (turns[0] * turns[1] < 0) & (torch.minimum(turns[0].abs(), turns[1].abs()) > _TURNED)
+
+
+def carried(source: Frame, target: Frame, side: int, mirror: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Where each pixel of the target comes from: (its distance from the target's centre in units of the target's axis,
+    its place in the source), [B, side, side].
+
+    A similarity that scales by 0.4 to 2.5; where `mirror`, bool [B, side, side], is set, from the other side of the
+    source's axis. Meaningless where a frame was not found.
+    """
+    found = source.found & target.found
+    ones = torch.ones_like(source.axis)
+    axis, own = torch.where(found, target.axis, ones), torch.where(found, source.axis, ones)
+    size = (own / axis).abs()
+    own = own * (size.clamp(1 / _LARGEST_SCALE, _LARGEST_SCALE) / size)
+    offset = (_places(side, axis.device) - target.centre[:, None, None]) / axis[:, None, None]
+    across = offset if mirror is None else torch.where(mirror, offset.conj(), offset)
+    return offset.abs(), source.centre[:, None, None] + own[:, None, None] * across
+
+
+def agreement(one: Tensor, other: Tensor) -> Tensor:
+    """How far two pose maps [B, 3, S, S] say the same at each pixel -> [B, 1, S, S] in 0..1.
+
+    1 off the body in both or at the same place of the same part, falling to 0 at half a chart apart, 0 for
+    different parts, in between where only one has a body.
+    """
+    one, other = one.float(), other.float()
+    apart = (one[:, 1:] - other[:, 1:]).abs().amax(1, keepdim=True) / 255
+    same = (one[:, :1] == other[:, :1]) * (1 - apart / _CHART_REACH).clamp(min=0)
+    edge = (one[:, :1] > 0) ^ (other[:, :1] > 0)
+    return torch.where(edge, _EDGE, same)
+
+
+def _chart_frame(poses: Tensor, parts: tuple[int, ...], axis: int) -> Frame:
+    """Fit place = centre + (chart coordinate - 0.5) * axis by least squares over the pixels of `parts`.
+
+    `axis` 1 is U (down the torso), 2 is V (up the head); both run the same way in the charts they are used for.
+    """
+    mask = _shown(poses, parts)
+    chart, places = poses[:, axis].float() / 255 - 0.5, _places(poses.shape[-1], poses.device)
+    count = mask.sum((1, 2))
+    share = mask / count.clamp(min=1)[:, None, None]
+    mean, middle = (share * chart).sum((1, 2)), (share * places).sum((1, 2))
+    apart = share * (chart - mean[:, None, None])
+    variance = (apart * (chart - mean[:, None, None])).sum((1, 2))
+    slope = (apart * places).sum((1, 2)) / variance.clamp(min=1e-4)
+    found = (count >= _LEAST_PIXELS) & (variance > 1e-3) & (slope.abs() > 0.04)
+    return Frame(middle - slope * mean, slope, found)
+
+
+def _head_turn(poses: Tensor) -> Tensor:
+    """Which half of a head is shown, -1 (its right) to 1 (its left): the mean place around it [B]; 0 without a head."""
+    right, left = (_shown(poses, (half,)) for half in HEAD_PARTS)
+    around = poses[:, _U].float() / 255
+    return (right * (around - 1) + left * around).sum((1, 2)) / (right + left).sum((1, 2)).clamp(min=1)
+
+
+def _shown(poses: Tensor, parts: tuple[int, ...]) -> Tensor:
+    """float32 [B, S, S], 1 where one of `parts` is."""
+    return (poses[:, :1] == torch.tensor(parts, device=poses.device)[None, :, None, None]).any(1).float()
+
+
+def _places(side: int, device: torch.device) -> Tensor:
+    """The pixels' middles, complex [side, side]."""
+    places = (torch.arange(side, device=device, dtype=torch.float32) + 0.5) * (2 / side) - 1
+    return torch.complex(places.expand(side, side), places[:, None].expand(side, side))
