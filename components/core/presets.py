@@ -29,12 +29,12 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "demo": ("the default: synthetic people, minutes on two CPU cores", {}),
     "hour": (
-        "four times the people and eight times the steps of the default: an hour on two CPU cores",
+        "four times the people and seven times the steps of the default: an hour on one CPU core",
         {
             "synthesize": {"people": 240},
             # Among so many there are look-alikes: rather one person twice than two people as one.
             "cluster": {"same_person": 0.55},
-            "train": {"steps": 4800, "ema": 0.998, "weights": {"detail": 8}, "log_every": 100, "sample_every": 800},
+            "train": {"steps": 4200, "ema": 0.998, "weights": {"detail": 8}, "log_every": 100, "sample_every": 700},
         },
     ),
     "deepfashion-256": (

@@ -14,6 +14,7 @@ from torch import Tensor
 from components.core.pictures.iuv import HEAD_PARTS
 
 _TORSO = (1, 2)
+_ARMS = (3, 4, *range(15, 23))
 _U, _V = 1, 2
 _LEAST_PIXELS = 12
 _LARGEST_SCALE = 2.5
@@ -81,13 +82,15 @@ def agreement(one: Tensor, other: Tensor) -> Tensor:
     """How far two pose maps [B, 3, S, S] say the same at each pixel -> [B, 1, S, S] in 0..1.
 
     1 off the body in both or at the same place of the same part, falling to 0 at half a chart apart, 0 for
-    different parts, in between where only one has a body.
+    different parts, in between where only one has a body; 0 where that is an arm, which moves by itself.
     """
     one, other = one.float(), other.float()
     apart = (one[:, 1:] - other[:, 1:]).abs().amax(1, keepdim=True) / 255
     same = (one[:, :1] == other[:, :1]) * (1 - apart / _CHART_REACH).clamp(min=0)
     edge = (one[:, :1] > 0) ^ (other[:, :1] > 0)
-    return torch.where(edge, _EDGE, same)
+    arm = (torch.maximum(one[:, :1], other[:, :1]) == torch.tensor(_ARMS, device=one.device).reshape(-1, 1, 1)).any(
+        1, keepdim=True)
+    return torch.where(edge, _EDGE * ~arm, same)
 
 
 def _chart_frame(poses: Tensor, parts: tuple[int, ...], axis: int) -> Frame:

@@ -183,11 +183,14 @@ def test_heads_are_turned_apart_only_when_both_are_plainly_turned(figure: Figure
 
 
 def test_pose_maps_agree_where_they_say_the_same() -> None:
-    one = torch.tensor([[0, 0, 0], [1, 100, 100], [1, 100, 100], [1, 100, 100], [1, 100, 100]]).T.reshape(1, 3, 1, 5)
-    other = torch.tensor([[0, 0, 0], [1, 100, 100], [1, 100, 164], [2, 100, 100], [0, 0, 0]]).T.reshape(1, 3, 1, 5)
-    for a, b in ((one, other), (other, one)):
-        got = agreement(a.to(torch.uint8), b.to(torch.uint8)).flatten().tolist()
+    here = [1, 100, 100]
+    one = [[0, 0, 0], here, here, here, here, [3, 100, 100], [21, 100, 100]]
+    other = [[0, 0, 0], here, [1, 100, 164], [2, 100, 100], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
+    maps = [torch.tensor(pixels, dtype=torch.uint8).T[None, :, None] for pixels in (one, other)]
+    for a, b in (maps, maps[::-1]):
+        got = agreement(a, b).flatten().tolist()
         assert got[:2] == [1, 1] and 0.4 < got[2] < 0.6 and got[3] == 0 and 0 < got[4] < 1
+        assert got[5:] == [0, 0]  # an arm where the other has none says nothing
 
 
 def test_no_head_no_evidence(figure: Figure, source: Callable[..., Source]) -> None:
