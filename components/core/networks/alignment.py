@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from components.core.networks.layers import grown
 from components.core.pictures.iuv import HEAD_PARTS
 
 _TORSO = (1, 2)
@@ -20,6 +21,7 @@ _LEAST_PIXELS = 12
 _LARGEST_SCALE = 2.5
 _TURNED = 0.05  # Mean place around the head, 1 being its back, beyond which it is turned.
 _EDGE = 0.3  # Belief in a photo where it shows body and the target none, or the other way: outlines never fit exactly.
+_RIM = 32  # Shares of a side: as far a person's outline may reach beyond their pose map.
 _CHART_REACH = 0.5  # Difference in U or V at which two places of a part have nothing to do with each other.
 
 
@@ -78,19 +80,21 @@ def carried(source: Frame, target: Frame, side: int, mirror: Tensor | None = Non
     return offset.abs(), source.centre[:, None, None] + own[:, None, None] * across
 
 
-def agreement(one: Tensor, other: Tensor) -> Tensor:
-    """How far two pose maps [B, 3, S, S] say the same at each pixel -> [B, 1, S, S] in 0..1.
+def agreement(moved: Tensor, poses: Tensor) -> Tensor:
+    """How far a photo's pose map, moved, says the same as another at each pixel: [B, 3, S, S] -> [B, 1, S, S] in 0..1.
 
     1 off the body in both or at the same place of the same part, falling to 0 at half a chart apart, 0 for
-    different parts, in between where only one has a body; 0 where that is an arm, which moves by itself.
+    different parts, in between where only one has a body. 0 also where only one has an arm, which moves by itself, and
+    around such an arm of the photo, whose outline reaches beyond its pose map.
     """
-    one, other = one.float(), other.float()
-    apart = (one[:, 1:] - other[:, 1:]).abs().amax(1, keepdim=True) / 255
-    same = (one[:, :1] == other[:, :1]) * (1 - apart / _CHART_REACH).clamp(min=0)
-    edge = (one[:, :1] > 0) ^ (other[:, :1] > 0)
-    arm = (torch.maximum(one[:, :1], other[:, :1]) == torch.tensor(_ARMS, device=one.device).reshape(-1, 1, 1)).any(
-        1, keepdim=True)
-    return torch.where(edge, _EDGE * ~arm, same)
+    moved, poses = moved.float(), poses.float()
+    one, other = moved[:, :1], poses[:, :1]
+    apart = (moved[:, 1:] - poses[:, 1:]).abs().amax(1, keepdim=True) / 255
+    same = (one == other) * (1 - apart / _CHART_REACH).clamp(min=0)
+    moved_arms, arms = (_shown(pose, _ARMS)[:, None] for pose in (moved, poses))
+    reach = max(moved.shape[-1] // _RIM, 1)
+    void = (other == 0) * grown(moved_arms, reach) * (1 - grown(arms, reach)) + (one == 0) * arms
+    return torch.where((one > 0) ^ (other > 0), _EDGE, same) * (void == 0)
 
 
 def _chart_frame(poses: Tensor, parts: tuple[int, ...], axis: int) -> Frame:

@@ -184,13 +184,22 @@ def test_heads_are_turned_apart_only_when_both_are_plainly_turned(figure: Figure
 
 def test_pose_maps_agree_where_they_say_the_same() -> None:
     here = [1, 100, 100]
-    one = [[0, 0, 0], here, here, here, here, [3, 100, 100], [21, 100, 100]]
-    other = [[0, 0, 0], here, [1, 100, 164], [2, 100, 100], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
+    one, other = [[0, 0, 0], here, here, here, here], [[0, 0, 0], here, [1, 100, 164], [2, 100, 100], [0, 0, 0]]
     maps = [torch.tensor(pixels, dtype=torch.uint8).T[None, :, None] for pixels in (one, other)]
     for a, b in (maps, maps[::-1]):
         got = agreement(a, b).flatten().tolist()
         assert got[:2] == [1, 1] and 0.4 < got[2] < 0.6 and got[3] == 0 and 0 < got[4] < 1
-        assert got[5:] == [0, 0]  # an arm where the other has none says nothing
+
+
+def test_an_arm_says_nothing_beside_another_pose() -> None:
+    nobody = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
+    raised = nobody.clone()
+    raised[:, 0, 10:30, 20:26] = 21
+    around = agreement(raised, nobody)[0, 0]
+    assert not around[10:30, 18:28].any()  # the arm and its rim
+    assert (around[:, 32:] == 1).all()
+    assert not agreement(nobody, raised)[0, 0, 10:30, 20:26].any()
+    assert (agreement(raised, raised) == 1).all()
 
 
 def test_no_head_no_evidence(figure: Figure, source: Callable[..., Source]) -> None:
