@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -29,6 +29,8 @@ from components.evaluate.measure import Instruments, Measured, Reals, measure, m
 from components.evaluate.painters import CopyPainter, ModelPainter, Painter, WarpPainter
 from components.evaluate.pairs import Case, Questions
 from components.train import train
+from components.train.loop import training_digest
+from pipelines.experiments.curve import Curve
 from pipelines.experiments.painters import MeanPainter, MirroredHeadPainter, NearestPainter, SourcesPainter
 from pipelines.experiments.regions import FIGURES, Regional, measure_regions
 
@@ -52,17 +54,6 @@ class Row:
     with the baseline's name and a slash before them."""
 
 
-@dataclass
-class Curve:
-    """Held-out perceptual distance during a training: (step, seconds of training until then, distance)."""
-
-    points: list[tuple[int, float, float]] = field(default_factory=list)
-
-    def seconds_to(self, distance: float) -> float | None:
-        """Seconds until the distance was first reached; None where it never was."""
-        return next((seconds for _, seconds, found in self.points if found <= distance), None)
-
-
 @dataclass(frozen=True)
 class Findings:
     """All that the experiment found."""
@@ -79,7 +70,6 @@ class Findings:
     """Plain warping's perceptual distance on the questions of the curves."""
     sources: list[Row]
     sources_asked: int
-    seconds: dict[Generator, float]
     judge: str
     models: dict[Generator, Path]
     questions: Questions
@@ -170,11 +160,11 @@ def run(people: Path, identities: Path, out: Path, settings: Settings, recorder:
     """
     study = Study(people, identities, settings)
     shown = study.cases["transfer"][:_LOOKED_AT]
-    curves, seconds, models = {}, {}, {}
+    curves, models = {}, {}
     for generator in generators:
         chosen = settings.train.model_copy(update={"generator": generator})
         folder = out / generator
-        curves[generator], seconds[generator] = _train(study, chosen, people, identities, folder, shown)
+        curves[generator] = _train(study, chosen, people, identities, folder, shown)
         models[generator] = folder / "generator.safetensors"
     painters: list[Painter] = [CopyPainter(), MeanPainter(study.album, study.trained), NearestPainter(study.trained),
                                *BASELINES]
@@ -189,25 +179,29 @@ def run(people: Path, identities: Path, out: Path, settings: Settings, recorder:
     findings = Findings(
         settings, len(study.dataset), len(study.questions.members), rows,
         {kind: len(cases) for kind, cases in study.cases.items()}, curves, float(np.nanmean(plain.perceptual)),
-        sources, asked, seconds, study.instruments.embedder.name, models, study.questions)
+        sources, asked, study.instruments.embedder.name, models, study.questions)
     _record(findings, recorder)
     return findings
 
 
 def _train(study: Study, settings: TrainSettings, people: Path, identities: Path, folder: Path,
-           shown: Sequence[Case]) -> tuple[Curve, float]:
-    """A training that is looked at; the time for looking is not counted."""
-    curve, looking, began = Curve(), 0.0, time.monotonic()
+           shown: Sequence[Case]) -> Curve:
+    """A training that is looked at; neither the time for looking is counted nor, after an interruption, what came
+    after the last look."""
+    digest = training_digest(settings, study.dataset.digest, study.identities.digest)
+    curve = Curve.open(folder.with_name(f"{folder.name}-curve.json"), digest)
+    since = time.monotonic()
 
     def look(step: int, reposer: Reposer) -> None:
-        nonlocal looking
-        since = time.monotonic()
+        nonlocal since
+        before = curve.before(step)
+        seconds = (before[-1][1] if before else 0.0) + time.monotonic() - since
         found = measure(study.album, shown, ModelPainter(reposer), study.instruments, f"step {step}")
-        curve.points.append((step, since - began - looking, float(np.nanmean(found.perceptual))))
-        looking += time.monotonic() - since
+        curve.add(step, seconds, float(np.nanmean(found.perceptual)))
+        since = time.monotonic()
 
-    summary = train(people, identities, folder, settings, look=look, look_every=max(settings.steps // _LOOKS, 1))
-    return curve, summary.seconds - looking if summary.seconds else 0.0
+    train(people, identities, folder, settings, look=look, look_every=max(settings.steps // _LOOKS, 1))
+    return curve
 
 
 def _sources(study: Study, model: Path) -> tuple[int, list[Row]]:

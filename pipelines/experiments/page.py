@@ -117,7 +117,7 @@ def _times(findings: Findings) -> list[str]:
         reached = [curve.seconds_to(level * plain) for level in LEVELS]
         last = f"{curve.points[-1][2]:.3f}" if curve.points else "–"
         cells = [generator, *("not reached" if one is None else f"{one:.0f}" for one in reached), last,
-                 f"{findings.seconds[generator]:.0f}"]
+                 f"{curve.seconds:.0f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 

@@ -1,6 +1,7 @@
 """The experiment's own measures, painters and page; the trainings it compares are tested where they are."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -15,7 +16,8 @@ from components.evaluate.intervals import Figure, missing
 from components.evaluate.painters import CopyPainter, Painted, WarpPainter, truth
 from components.evaluate.pairs import Case, Questions
 from pipelines.experiments import page
-from pipelines.experiments.identity import BASELINES, Curve, Findings, Row, made_people
+from pipelines.experiments.curve import Curve
+from pipelines.experiments.identity import BASELINES, Findings, Row, made_people
 from pipelines.experiments.painters import MeanPainter, MirroredHeadPainter, NearestPainter, SourcesPainter
 from pipelines.experiments.regions import measure_regions, regions, sharpness
 
@@ -133,6 +135,21 @@ def test_more_photos_show_more_and_never_the_answer() -> None:
 def test_a_curve_knows_when_a_distance_was_reached() -> None:
     curve = Curve([(1, 2.0, 0.5), (2, 4.0, 0.3), (3, 6.0, 0.35)])
     assert curve.seconds_to(0.4) == 4.0 and curve.seconds_to(0.5) == 2.0 and curve.seconds_to(0.1) is None
+    assert curve.seconds == 6.0 and Curve().seconds == 0.0
+
+
+def test_a_curve_outlives_an_interruption(tmp_path: Path) -> None:
+    path = tmp_path / "curve.json"
+    curve = Curve.open(path, "this training")
+    curve.add(2, 3.0, 0.5)
+    curve.add(4, 6.0, 0.4)
+    again = Curve.open(path, "this training")  # goes on from a checkpoint after step 2
+    assert again.points == curve.points and again.before(4) == [(2, 3.0, 0.5)]
+    again.add(4, 5.0, 0.45)
+    assert Curve.open(path, "this training").points == [(2, 3.0, 0.5), (4, 5.0, 0.45)]
+    assert Curve.open(path, "another training").points == []
+    path.write_text("{")
+    assert Curve.open(path, "this training").points == []
 
 
 def test_the_page_says_what_was_found_and_what_was_not(tmp_path: Any) -> None:
@@ -142,10 +159,10 @@ def test_the_page_says_what_was_found_and_what_was_not(tmp_path: Any) -> None:
                for name in ("head_gain", "head_box_gain", "unseen_ratio", "outside_ratio")))
     row = Row("texture_warp", {name: Figure(0.5, 0.25, 0.75, 9, "identity") for name in names}
               | {"unseen_l1": missing("nothing to measure")})
-    curves = {"paper": Curve(), "warp": Curve([(1, 3.0, 0.08)])}
+    curves = {"paper": Curve(), "warp": Curve([(1, 3.0, 0.084), (2, 12.0, 0.08)])}
     findings = Findings(
         preset("demo"), 30, 4, {"transfer": [row]}, {"transfer": 9}, curves, 0.1,
-        [dataclasses.replace(row, name="model_2")], 5, {"paper": 0.0, "warp": 12.0}, "builtin-judge",
+        [dataclasses.replace(row, name="model_2")], 5, "builtin-judge",
         {"paper": tmp_path, "warp": tmp_path}, Questions([], [], 0, {}))  # fmt: skip
     text = page.markdown(findings)
     assert "| texture warp | 0.50 [0.25, 0.75] |" in text and "| – |" in text
