@@ -18,15 +18,15 @@ import numpy.typing as npt
 
 from components.core.faces.head import face_seen
 from components.core.people.dataset import Person
-from components.core.pictures.iuv import HEAD_PARTS
+from components.core.pictures.iuv import ARM_PARTS, HAND_PARTS, HEAD_PARTS
 from components.evaluate.album import Album
 from components.evaluate.pairs import Case, same_clothes
 from components.evaluate.quality import Floats, Images
 
 PARTS: dict[str, tuple[int, ...]] = {
     "face": HEAD_PARTS,
-    "hands": (3, 4),
-    "upper_body": (1, 2, *range(15, 23)),
+    "hands": HAND_PARTS,
+    "upper_body": (1, 2, *ARM_PARTS),
     "lower_body": (5, 6, *range(7, 15)),
 }
 """Body part -> DensePose parts."""

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from components.core.networks.alignment import shows
 from components.core.networks.layers import grown
 from components.core.pictures.iuv import HEAD_PARTS
 
@@ -43,9 +44,8 @@ def emphasis(poses: Tensor, head: float) -> Tensor:
 
     poses uint8 [B, 3, S, S] -> [B, 1, S, S].
     """
-    shown = (poses[:, :1] >= HEAD_PARTS[0]).float()
     reach = max(poses.shape[-1] // 32, 1)
-    return 1 + (head - 1) * grown(shown, reach)
+    return 1 + (head - 1) * grown(shows(poses, HEAD_PARTS), reach)
 
 
 def detail(painted: Tensor, real: Tensor, weight: Tensor) -> Tensor:

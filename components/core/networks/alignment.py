@@ -6,16 +6,18 @@ uint8 [B, 3, S, S] as (I, U, V), background 0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from components.core.networks.layers import grown
-from components.core.pictures.iuv import HEAD_PARTS
+from components.core.pictures.iuv import ARM_PARTS, HAND_PARTS, HEAD_PARTS
 
 _TORSO = (1, 2)
-_ARMS = (3, 4, *range(15, 23))
+_ARMS = (*HAND_PARTS, *ARM_PARTS)
 _U, _V = 1, 2
 _LEAST_PIXELS = 12
 _LARGEST_SCALE = 2.5
@@ -39,7 +41,8 @@ class Frame:
 
 def torso_frame(poses: Tensor) -> Frame:
     """The middle of the torso's charts and their length, neck to crotch."""
-    return _chart_frame(poses, _TORSO, _U)
+    fit = _fit(poses, _TORSO, _U)
+    return Frame(fit.middle - fit.slope * fit.mean, fit.slope, fit.found)
 
 
 def head_frame(poses: Tensor) -> Frame:
@@ -48,13 +51,9 @@ def head_frame(poses: Tensor) -> Frame:
     Both were chosen by how well hair moved by them covers hair: seen areas and their middles change less with a
     head's turning than the middle and the length of its charts, which are fitted to places that lie unevenly.
     """
-    side = poses.shape[-1]
-    up = _chart_frame(poses, HEAD_PARTS, _V)
-    mask = _shown(poses, HEAD_PARTS)
-    count = mask.sum((1, 2))
-    centre = (mask * _places(side, poses.device)).sum((1, 2)) / count.clamp(min=1)
-    axis = up.axis / up.axis.abs().clamp(min=1e-6) * torch.sqrt(count) * (2 / side)
-    return Frame(centre, axis, up.found)
+    fit = _fit(poses, HEAD_PARTS, _V)
+    size = torch.sqrt(fit.pixels) * (2 / poses.shape[-1])
+    return Frame(fit.middle, fit.slope / fit.slope.abs().clamp(min=1e-6) * size, fit.found)
 
 
 def turned_apart(one: Tensor, other: Tensor) -> Tensor:
@@ -91,18 +90,38 @@ def agreement(moved: Tensor, poses: Tensor) -> Tensor:
     one, other = moved[:, :1], poses[:, :1]
     apart = (moved[:, 1:] - poses[:, 1:]).abs().amax(1, keepdim=True) / 255
     same = (one == other) * (1 - apart / _CHART_REACH).clamp(min=0)
-    moved_arms, arms = (_shown(pose, _ARMS)[:, None] for pose in (moved, poses))
+    moved_arms, arms = (shows(pose, _ARMS) for pose in (moved, poses))
     reach = max(moved.shape[-1] // _RIM, 1)
     void = (other == 0) * grown(moved_arms, reach) * (1 - grown(arms, reach)) + (one == 0) * arms
     return torch.where((one > 0) ^ (other > 0), _EDGE, same) * (void == 0)
 
 
-def _chart_frame(poses: Tensor, parts: tuple[int, ...], axis: int) -> Frame:
-    """Fit place = centre + (chart coordinate - 0.5) * axis by least squares over the pixels of `parts`.
+def shows(poses: Tensor, parts: Sequence[int]) -> Tensor:
+    """Where pose maps [B, 3, S, S] show one of `parts`: float32 [B, 1, S, S], 0 or 1."""
+    wanted = torch.tensor(parts, device=poses.device)[:, None, None]
+    return (poses[:, :1] == wanted).any(1, keepdim=True).float()
+
+
+class _Fit(NamedTuple):
+    """Least squares of place = middle + (chart coordinate - 0.5 - mean) * slope over some pixels; [B] each."""
+
+    middle: Tensor
+    """complex."""
+    mean: Tensor
+    slope: Tensor
+    """complex."""
+    pixels: Tensor
+    """How many."""
+    found: Tensor
+    """bool."""
+
+
+def _fit(poses: Tensor, parts: tuple[int, ...], axis: int) -> _Fit:
+    """Fit the pixels of `parts`.
 
     `axis` 1 is U (down the torso), 2 is V (up the head); both run the same way in the charts they are used for.
     """
-    mask = _shown(poses, parts)
+    mask = shows(poses, parts)[:, 0]
     chart, places = poses[:, axis].float() / 255 - 0.5, _places(poses.shape[-1], poses.device)
     count = mask.sum((1, 2))
     share = mask / count.clamp(min=1)[:, None, None]
@@ -111,19 +130,14 @@ def _chart_frame(poses: Tensor, parts: tuple[int, ...], axis: int) -> Frame:
     variance = (apart * (chart - mean[:, None, None])).sum((1, 2))
     slope = (apart * places).sum((1, 2)) / variance.clamp(min=1e-4)
     found = (count >= _LEAST_PIXELS) & (variance > 1e-3) & (slope.abs() > 0.04)
-    return Frame(middle - slope * mean, slope, found)
+    return _Fit(middle, mean, slope, count, found)
 
 
 def _head_turn(poses: Tensor) -> Tensor:
     """Which half of a head is shown, -1 (its right) to 1 (its left): the mean place around it [B]; 0 without a head."""
-    right, left = (_shown(poses, (half,)) for half in HEAD_PARTS)
+    right, left = (shows(poses, (half,))[:, 0] for half in HEAD_PARTS)
     around = poses[:, _U].float() / 255
     return (right * (around - 1) + left * around).sum((1, 2)) / (right + left).sum((1, 2)).clamp(min=1)
-
-
-def _shown(poses: Tensor, parts: tuple[int, ...]) -> Tensor:
-    """float32 [B, S, S], 1 where one of `parts` is."""
-    return (poses[:, :1] == torch.tensor(parts, device=poses.device)[None, :, None, None]).any(1).float()
 
 
 def _places(side: int, device: torch.device) -> Tensor:

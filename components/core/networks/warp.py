@@ -21,14 +21,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from components.core.networks.alignment import Frame, agreement, carried, head_frame, torso_frame, turned_apart
-from components.core.pictures.iuv import GARMENT_PARTS
+from components.core.networks.alignment import Frame, agreement, carried, head_frame, shows, torso_frame, turned_apart
+from components.core.pictures.iuv import GARMENT_PARTS, HAND_PARTS, HEAD_PARTS
 from components.core.pictures.texture import MIRROR
 
 TILES = 24
 _ROWS, _COLUMNS = 6, 4
-_FACE_TILES, _HAND_TILES = (22, 23), (2, 3)
-_GARMENTS = [part - 1 for part in GARMENT_PARTS]
+_FACE_TILES, _HAND_TILES, _GARMENTS = (
+    tuple(part - 1 for part in parts) for parts in (HEAD_PARTS, HAND_PARTS, GARMENT_PARTS))
 # The other side of the same limb or of the torso: the nearest colour for a tile of which nothing was seen.
 _OPPOSITE = (1, 0, 3, 2, 5, 4, 8, 9, 6, 7, 12, 13, 10, 11, 16, 17, 14, 15, 20, 21, 18, 19, 23, 22)
 # The nearest part towards the torso, or the torso's nearest: the colour of a limb of which neither side was seen.
@@ -243,8 +243,7 @@ def blended(atlas: Evidence, photos: list[Evidence], poses: Tensor) -> Tensor:
     Where the atlas is void, seen pixels nearby say more than texels far away: least for hands, which are skin.
     """
     body = (poses[:, :1] > 0).float()
-    hands = ((poses[:, :1] == _HAND_TILES[0] + 1) | (poses[:, :1] == _HAND_TILES[1] + 1)).float()
-    weight = body * (atlas.valid + _VOID) + hands * (_VOID_HAND - _VOID)
+    weight = body * (atlas.valid + _VOID) + shows(poses, HAND_PARTS) * (_VOID_HAND - _VOID)
     total = atlas.images * weight
     for photo in photos:
         more = photo.valid * (1 - 0.9 * body)
@@ -325,8 +324,8 @@ def apart_in_clothes(textures: Tensor, seen: Tensor, photo: Photo) -> Tensor:
     """Median absolute difference between garment pixels of the photo and the texels seen for them: [B], NaN where
     fewer than a handful of pixels can be compared."""
     looked_up = sample_atlas(torch.cat((textures, seen), 2), photo.poses)
-    garments = torch.tensor(GARMENT_PARTS, device=photo.poses.device)[None, :, None, None]
-    comparable = (photo.poses[:, 0:1] == garments).any(1) & (looked_up[:, 3] > 0.99) & (photo.mattes[:, 0] > 0.5)
+    garments = shows(photo.poses, GARMENT_PARTS)[:, 0] > 0
+    comparable = garments & (looked_up[:, 3] > 0.99) & (photo.mattes[:, 0] > 0.5)
     apart = (looked_up[:, :3] - photo.images).abs().mean(1)
     median = torch.where(comparable, apart, torch.nan).flatten(1).nanmedian(1).values
     return torch.where(comparable.flatten(1).sum(1) >= _LEAST_PIXELS, median, torch.nan)

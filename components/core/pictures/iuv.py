@@ -29,9 +29,11 @@ _Sums = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 Planes = tuple[Pixels, Pixels, Pixels]
 
 PARTS = 24
+HAND_PARTS = (3, 4)
+ARM_PARTS = tuple(range(15, 23))
 HEAD_PARTS = (23, 24)
 GARMENT_PARTS = (1, 2, *range(5, 23))
-BODY_PARTS = (3, 4, 23, 24)
+BODY_PARTS = (*HAND_PARTS, *HEAD_PARTS)
 
 _MAX_MEGAPIXELS = 200.0
 # Share of label changes that pass through a pixel in between. At most 0.003 on 21 detector maps at full size, 0.026
