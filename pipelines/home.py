@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -15,8 +16,10 @@ from typing import Any
 
 from components.core.errors import InputError, MachineError, machine_errors
 from components.core.record import step
+from pipelines import moved_home
 
 _ALIVE = ".alive"
+_NO_ADDRESS = re.compile(r"\?|%[0-9A-Fa-f]{2}")
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,13 @@ class Home:
     root: Path
 
     @staticmethod
-    def at(path: Path) -> Home:
-        """Open or create a home folder. Raises `MachineError` when it cannot be written."""
-        root = path.expanduser().absolute()
+    def at(path: Path, *, repair: bool = False) -> Home:
+        """Open or create a home folder; one that was moved since it was last opened is put right first.
+
+        `repair` looks for paths to where it was even where its record says that it was not moved.
+        Raises `MachineError` when it cannot be written.
+        """
+        root = Home.place(path)
         with machine_errors(root):
             try:
                 (root / "runs").mkdir(parents=True, exist_ok=True)
@@ -37,24 +44,49 @@ class Home:
             probe = root / f".probe-{os.getpid()}"
             probe.write_text("")
             probe.unlink()
+        repaired = moved_home.settle(root, again=repair)
+        if repaired:
+            moved_home.tell(repaired, root)
         return Home(root)
 
     @staticmethod
-    def found(path: Path) -> Home:
+    def place(path: Path) -> Path:
+        """Where a home folder lies, whichever links lead there. Raises `InputError` for a link that leads nowhere
+        and for names that no database can have."""
+        try:
+            path = path.expanduser()
+        except RuntimeError as error:  # ~somebody
+            raise InputError(f"no such folder: {error}", path=path, remedy="choose another --home") from None
+        if path.is_symlink() and not path.exists():
+            raise InputError(f"a link to {path.readlink()}, which is not there", path=path,
+                             remedy="see that its disk is mounted, mend the link, or choose another --home")
+        place = Path(os.path.realpath(path))
+        if _NO_ADDRESS.search(str(place)):
+            raise InputError("MLflow takes a question mark, or % with two digits, in an address for something else",
+                             path=place, remedy="rename the folder, or choose another --home")
+        return place
+
+    @staticmethod
+    def found(path: Path, *, repair: bool = False) -> Home:
         """Open a home folder to look into. Raises `InputError` when it is not there: a misspelt name makes no folder.
 
         With an MLflow server in the environment it may be new, for then it holds nothing that is looked for.
         """
-        root = path.expanduser().absolute()
+        root = Home.place(path)
         if not (root / "runs").is_dir() and not os.environ.get("MLFLOW_TRACKING_URI"):
             raise InputError("no home folder here", path=root,
                              remedy="`photoshoot run` makes one; --home or PHOTOSHOOT_HOME names another")
-        return Home.at(path)
+        return Home.at(path, repair=repair)
 
     @property
     def tracking_uri(self) -> str:
         """MLflow's store: what the environment says, else a SQLite file here."""
-        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / moved_home.DATABASE}"
+
+    @property
+    def keeps_records(self) -> bool:
+        """Whether that is the file here."""
+        return moved_home.keeps_records(self.root)
 
     @property
     def studies_url(self) -> str:
@@ -75,6 +107,12 @@ class Home:
     def cache(self) -> Path:
         """Which step's work can be reused."""
         return self.root / "cache"
+
+    @property
+    def cached_as(self) -> str:
+        """How the cache calls this home, so that its keys stay the same wherever it lies."""
+        known = moved_home.read(self.root)
+        return known.cached_as if known else moved_home.HERE
 
     @property
     def state(self) -> Path:
@@ -124,7 +162,7 @@ class Home:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the home for one pipeline run; a second one is told at once instead of sharing half-made state."""
-        with machine_errors(self.root), open(self.root / ".lock", "a+", encoding="utf-8") as file:
+        with machine_errors(self.root), open(self.root / moved_home.RUN_LOCK, "a+", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -67,6 +67,8 @@ def run_steps(
         "photos_digest": folder_digest(Path(photos)) if photos else "",
         "pipeline_root": str(home.pipeline_root),
         "cache": str(home.cache),
+        "home": str(home.root),
+        "cached_as": home.cached_as,
         "outputs": str(folder / OUTPUTS_FILE),
     }
     with contextlib.ExitStack() as while_it_runs:

@@ -20,6 +20,7 @@ from pipelines.costs import Cost
 from pipelines.display import PipelineDisplay
 from pipelines.home import Home
 from pipelines.local import photos_here, run_steps
+from pipelines.moved_home import PHOTOS_TAG
 from pipelines.runs import ERROR_TAG, HOME_TAG, RUN_TAG, run_cost, settle, settle_dead
 from pipelines.ui import Links
 
@@ -106,21 +107,25 @@ def local_run(
 
 def _start_parent(mlflow: MlflowClient, settings: Settings, photos: Path | None, home: Home, folder: Path) -> str:
     """Start the MLflow run whose children the steps become."""
-    found = mlflow.get_experiment_by_name(settings.experiment)
-    if found is not None:
-        experiment = found.experiment_id
-    else:
-        # On a tracking server the server chooses where artifacts go.
-        local = str(home.mlflow_artifacts) if home.tracking_uri.startswith("sqlite:") else None
-        experiment = mlflow.create_experiment(settings.experiment, artifact_location=local)
+    experiment = experiment_id(mlflow, settings.experiment, home)
     tags = {
         RUN_TAG: folder.name,
         HOME_TAG: str(home.root),
         "photoshoot.preset": settings.preset,
-        "photoshoot.photos": address(photos) if photos else "synthetic",
+        PHOTOS_TAG: address(photos) if photos else "synthetic",
     }
     run_id = str(mlflow.create_run(experiment, run_name=folder.name, tags=tags).info.run_id)
     recorder = tracking.MlflowRecorder(mlflow, run_id)
     recorder.params(settings.to_tree())
     recorder.artifact(folder / SETTINGS_FILE)
     return run_id
+
+
+def experiment_id(mlflow: MlflowClient, name: str, home: Home) -> str:
+    """The experiment of that name; made, with its files in the home, where there is none."""
+    found = mlflow.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    # On a tracking server the server chooses where artifacts go.
+    local = str(home.mlflow_artifacts) if home.tracking_uri.startswith("sqlite:") else None
+    return str(mlflow.create_experiment(name, artifact_location=local))

@@ -28,11 +28,13 @@ def main(job_path: Path) -> None:
 
     from kfp import local
 
+    from pipelines.cached import call_home
     from pipelines.images import LOCAL, images
     from pipelines.training import Artifacts, TuningArtifacts, training_pipeline, tuning_pipeline
 
     if contained:
         from pipelines.container_runner import container_runner
+    call_home(job["home"], job["cached_as"])
     local.init(
         container_runner(contained) if contained else local.SubprocessRunner(use_venv=False),
         pipeline_root=job["pipeline_root"], enable_caching=True, cache_root=job["cache"],

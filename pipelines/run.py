@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +154,9 @@ def _record(run: LocalRun, result: RunResult) -> None:
     """Put the result on the parent run too: steps that were reused recorded theirs with an earlier run."""
     mlflow, parent, folder = run.mlflow, run.parent, run.folder
     with atomic_path(folder / RESULT_FILE) as partial:
-        partial.write_text(result.to_json(), encoding="utf-8")
+        # Beside its files, and moved with them: by name.
+        kept = replace(result, report=REPORT, contact_sheet=SHEET)
+        partial.write_text(kept.to_json(), encoding="utf-8")
     recorder = tracking.MlflowRecorder(mlflow, parent)
     figures = {name: entry["value"] for name, entry in result.metrics.items() if entry.get("value") is not None}
     recorder.metrics(figures | {tracking.DEVICE_SECONDS: sum(result.device_seconds.values())})

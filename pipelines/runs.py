@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.core.record import tracking
 from components.core.settings import CostSettings
+from pipelines import moved_home
 from pipelines.costs import Cost, Use, total, use_of
 from pipelines.home import Home
 from pipelines.ui import Links
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-RUN_TAG, ERROR_TAG, HOME_TAG = "photoshoot.run", "photoshoot.error", "photoshoot.home"
+RUN_TAG, HOME_TAG = moved_home.RUN_TAG, moved_home.HOME_TAG
+ERROR_TAG = "photoshoot.error"
 PARENT_TAG = "mlflow.parentRunId"
 STATUSES = ("running", "succeeded", "failed", "killed")
 HEADLINE = {"identity_recovered": "identity", "perceptual": "perceptual", "ssim": "SSIM"}

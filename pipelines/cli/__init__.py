@@ -5,7 +5,7 @@ their modules are imported here.
 """
 
 from pipelines.cli import pipeline, tuning, doctor, steps, texture, identities  # isort: skip  # noqa: F401
-from pipelines.cli import runs, promotion, results, experiments, cluster  # isort: skip  # noqa: F401
+from pipelines.cli import runs, promotion, results, home, experiments, cluster  # isort: skip  # noqa: F401
 from pipelines.cli.app import main
 
 __all__ = ["main"]

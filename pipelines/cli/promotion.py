@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -63,14 +64,19 @@ def register(model: ModelOption, people: PeopleOption, identities: IdentitiesOpt
              preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None,
              home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Hold an evaluation against the gate and register the model as a version."""
-    settings = settings_from(preset_name, settings_file, changes).register_
-    from components.core.record.tracking import step_run
+    settings = settings_from(preset_name, settings_file, changes)
+    from components.core.record import tracking
     from components.register import register as work
     from pipelines.home import Home
+    from pipelines.local_run import experiment_id
 
-    with step_run("register") as recorder:
-        summary = work(model, evaluation, people, identities, out, settings, recorder, duel=duel,
-                       tracking_uri=Home.at(home).tracking_uri)
+    place = Home.at(home)
+    if place.keeps_records:  # MLflow's default experiment keeps its files in the working directory
+        experiment = experiment_id(tracking.client(place.tracking_uri), settings.experiment, place)
+        os.environ.setdefault(tracking.EXPERIMENT_ID, experiment)
+    with tracking.step_run("register") as recorder:
+        summary = work(model, evaluation, people, identities, out, settings.register_, recorder, duel=duel,
+                       tracking_uri=place.tracking_uri)
     finish("register", summary, out, as_json)
 
 

@@ -76,7 +76,7 @@ def _local(patient: Patient) -> list[Check]:
     from pipelines.doctor import machine, packages, stores, weights
 
     # Not `Home.at`: looking does not make the folder.
-    home, settings = Home(patient.home.expanduser().absolute()), patient.settings
+    home, settings = Home(Home.place(patient.home)), patient.settings
     checks = [
         Check("machine", partial(machine.machine, home.root)),
         Check("torch and weights that ship", machine.torch_and_weights, "pip install torch again",
