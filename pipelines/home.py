@@ -57,7 +57,9 @@ class Home:
             path = path.expanduser()
         except RuntimeError as error:  # ~somebody
             raise InputError(f"no such folder: {error}", path=path, remedy="choose another --home") from None
-        if path.is_symlink() and not path.exists():
+        with machine_errors(path):
+            leads_nowhere = path.is_symlink() and not path.exists()
+        if leads_nowhere:
             raise InputError(f"a link to {path.readlink()}, which is not there", path=path,
                              remedy="see that its disk is mounted, mend the link, or choose another --home")
         place = Path(os.path.realpath(path))
@@ -73,7 +75,9 @@ class Home:
         With an MLflow server in the environment it may be new, for then it holds nothing that is looked for.
         """
         root = Home.place(path)
-        if not (root / "runs").is_dir() and not os.environ.get("MLFLOW_TRACKING_URI"):
+        with machine_errors(root):
+            there = (root / "runs").is_dir()
+        if not there and not os.environ.get("MLFLOW_TRACKING_URI"):
             raise InputError("no home folder here", path=root,
                              remedy="`photoshoot run` makes one; --home or PHOTOSHOOT_HOME names another")
         return Home.at(path, repair=repair)

@@ -55,7 +55,7 @@ class Record:
     root: str
     """Where it was when all paths were right."""
     cached_as: str = HERE
-    """How the cache's keys and entries call the home: `HERE`, or for a home that is older than its record the place where
+    """How the cache's keys and entries call the home: `HERE`, or for a home older than its record the place where
     its entries were made, because that is in their keys."""
     pending: tuple[str, ...] = ()
     """Places that paths may still point to, because a repair has not ended."""

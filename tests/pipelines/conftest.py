@@ -1,4 +1,4 @@
-"""A Kubeflow Pipelines server and a Kubernetes API to talk to over real HTTP.
+"""A Kubeflow Pipelines server and a Kubernetes API to talk to over real HTTP, and a home folder with a finished run.
 
 The KFP server takes what KFP's own API models and protobufs take and refuses the rest; its answers have the form of a
 real one's (seen in KFP 2.17's sources), unset times in year 1970 included.
@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import email
 import email.policy
+import fcntl
 import json
+import os
 import time
 import uuid
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -25,6 +28,7 @@ from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 from servers import Handler, http_server, kubeconfig, url_of
+from smoke import run_pipeline
 
 UNSET = "1970-01-01T00:00:00Z"
 _CLIENT = kfp_server_api.ApiClient()
@@ -330,3 +334,21 @@ def cluster(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]
     with _serve(Cluster(), _Kubernetes) as state:
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "kubeconfig", state.url)))
         yield state
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A home in which one small run has ended well, to be copied and not written to; and that run's result.
+
+    Made once for all the processes that share the tests.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    home, kept = folder / "smoke-home", folder / "smoke-home.json"
+    with open(folder / "smoke-home.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.is_file():
+            code, result, log = run_pipeline(home)
+            assert code == 0, log
+            kept.write_text(json.dumps(result))
+    return home, json.loads(kept.read_text())

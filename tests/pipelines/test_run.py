@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,34 +14,23 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from smoke import run_pipeline as _run
 
 from components.core.record import tracking
 from pipelines.home import Home
 from pipelines.steps import steps_of_run
 
 STEPS = steps_of_run(synthetic=True, tuned=False)
-SMALL = ["--preset", "smoke", "--set", "train.steps=4", "--set", "evaluate.pairs=16"]
-
-
-def _run(home: Path, *arguments: str) -> tuple[int, dict[str, Any], str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", "run", *SMALL, "--home", str(home), "--json", *arguments],
-        capture_output=True, text=True,
-    )
-    assert done.stdout.strip(), done.stderr
-    return done.returncode, json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("life") / "home"
+def home(smoke_run: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(smoke_run[0], tmp_path_factory.mktemp("life") / "home"))
 
 
 @pytest.fixture(scope="module")
-def first(home: Path) -> dict[str, Any]:
-    code, result, log = _run(home)
-    assert code == 0, log
-    return result
+def first(smoke_run: tuple[Path, dict[str, Any]]) -> dict[str, Any]:
+    return smoke_run[1]
 
 
 def test_a_run_ends_with_a_version_a_report_and_a_contact_sheet(first: dict[str, Any], home: Path) -> None:
