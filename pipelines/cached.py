@@ -15,7 +15,7 @@ def call_home(root: str, name: str) -> None:
 
     class HomeCache(plain):  # type: ignore[misc,valid-type]
         @staticmethod
-        def _serialize_artifact(artifact: Any) -> dict[str, Any]:
+        def _serialize_artifact(artifact: Any) -> Any:
             return _named(plain._serialize_artifact(artifact), root, name)
 
         @staticmethod
