@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.core.errors import SettingsError
-from components.core.settings import Settings
+
+if TYPE_CHECKING:
+    from components.core.settings import Settings
 
 # What both sizes of the DeepFashion recipe share.
 _DEEPFASHION: dict[str, Any] = {
@@ -65,4 +67,6 @@ def preset(name: str) -> Settings:
     """Settings of a preset. Raises `SettingsError` for a name that does not exist."""
     if name not in _PRESETS:
         raise SettingsError(f"unknown preset {name}", remedy=f"choose one of {', '.join(_PRESETS)}")
+    from components.core.settings import Settings  # here: `names` answers without building the models
+
     return Settings.from_tree({"preset": name, **_PRESETS[name][1]}, source=f"preset {name}")

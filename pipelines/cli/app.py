@@ -8,26 +8,23 @@ import sys
 import traceback
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from components.core.errors import InputError, PhotoshootError
-from components.core.presets import names, preset
-from components.core.settings import Settings
-from pipelines.display import errors, show_error, table
-from pipelines.pinning import pinned
+from components.core.presets import names
+from pipelines.cli.commands import PIPELINE as PIPELINE
+from pipelines.cli.commands import RESULTS as RESULTS
+from pipelines.cli.commands import STEP_BY_STEP as STEP_BY_STEP
+from pipelines.cli.commands import OnDemand
+from pipelines.cli.help import App
 
-app = typer.Typer(
-    name="photoshoot",
-    help="From a folder of people's photos to a registered model that re-poses a person.",
-    no_args_is_help=True, add_completion=False, rich_markup_mode="rich",
-    pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
-)
+if TYPE_CHECKING:
+    from components.core.settings import Settings
 
-PIPELINE = "The pipeline"
-STEP_BY_STEP = "One step on a folder"
-RESULTS = "Runs and versions"
+app = App(name="photoshoot", cls=OnDemand,
+          help="From a folder of people's photos to a registered model that re-poses a person.")
 
 HomeOption = Annotated[Path, typer.Option("--home", envvar="PHOTOSHOOT_HOME", help="Folder that holds all state.")]
 PresetOption = Annotated[str, typer.Option("--preset", help=f"Settings to start from: {', '.join(names())}.")]
@@ -43,7 +40,7 @@ ModelOption = Annotated[Path, typer.Option("--model", help="Model that `train` w
 OutOption = Annotated[Path, typer.Option("--out", help="Folder to write.")]
 
 DEFAULT_HOME = Path(".photoshoot")
-_INTERRUPTED = 130
+_INTERRUPTED, _DEFECT = 130, 70
 
 
 @app.callback()
@@ -56,6 +53,10 @@ def _common(
 
 def settings_from(preset_name: str, file: Path | None, changes: list[str] | None) -> Settings:
     """The preset, the file over it, the single changes over both."""
+    from components.core.presets import preset
+    from components.core.settings import Settings
+    from pipelines.pinning import pinned
+
     settings = preset(preset_name)
     if file:
         settings = Settings.from_yaml(file, settings)
@@ -72,6 +73,8 @@ def finish(name: str, summary: Any, out: Path | None, as_json: bool, **more: Any
 
     `out` None: nothing was written.
     """
+    from pipelines.display import errors, table
+
     values = asdict(summary)
     if as_json:
         written = {} if out is None else {"out": str(out)}
@@ -88,17 +91,17 @@ def main() -> None:
     """Entry point: errors become one line and an exit code; `--debug` keeps stack traces."""
     as_json = "--json" in sys.argv
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name=app.info.name, standalone_mode=False)
         if code == _INTERRUPTED:  # what typer makes of Ctrl-C and SIGTERM
             raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
     except PhotoshootError as error:
         if os.environ.get("PHOTOSHOOT_DEBUG"):
             traceback.print_exc()
-        show_error(error)
-        _json_error(as_json, str(error))
-        sys.exit(error.exit_code)
+        _fail(error, as_json)
     except (KeyboardInterrupt, typer.Abort):
+        from pipelines.display import errors
+
         errors.print("interrupted: the same command goes on where it stopped")
         _json_error(as_json, "interrupted")
         sys.exit(_INTERRUPTED)
@@ -106,15 +109,28 @@ def main() -> None:
         sys.exit(0)
     except Exception as error:
         if _is_usage_error(error):
-            show_error(InputError(error.format_message(), remedy="photoshoot --help"))  # type: ignore[attr-defined]
-            _json_error(as_json, str(error))
-            sys.exit(2)
+            _misused(error, as_json)
         if os.environ.get("PHOTOSHOOT_DEBUG"):
             raise
         problem = f"a defect in photoshoot: {type(error).__name__}: {error}"
-        show_error(PhotoshootError(problem, remedy="`photoshoot --debug ...` shows where"))
-        _json_error(as_json, problem)
-        sys.exit(70)
+        _fail(PhotoshootError(problem, remedy="`photoshoot --debug ...` shows where"), as_json, _DEFECT)
+
+
+def _fail(error: PhotoshootError, as_json: bool, code: int | None = None) -> NoReturn:
+    from pipelines.display import show_error
+
+    show_error(error)
+    _json_error(as_json, str(error))
+    sys.exit(error.exit_code if code is None else code)
+
+
+def _misused(error: Any, as_json: bool) -> NoReturn:
+    """Say which option or command does not exist; for a command without its arguments, what it takes."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        sys.exit(InputError.exit_code)
+    asked = error.ctx.command_path if getattr(error, "ctx", None) else app.info.name
+    _fail(InputError(error.format_message(), remedy=f"{asked} --help"), as_json)
 
 
 def _is_usage_error(error: Exception) -> bool:

@@ -28,6 +28,7 @@ from pipelines.cli.cluster_options import (
     pairs,
     wait_seconds,
 )
+from pipelines.cli.help import App
 from pipelines.display import PipelineDisplay, errors, table
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _QUICK_PATIENCE = 30.0
 _ENDS = {"succeeded": "succeeded", "failed": "failed", "canceled": "killed", "skipped": "killed"}
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id or name of the run.")]
 
-schedules = typer.Typer(help="Runs at fixed times.", no_args_is_help=True)
+schedules = App(help="Runs at fixed times.")
 app.add_typer(schedules, name="schedule", rich_help_panel=CLUSTER)
 
 

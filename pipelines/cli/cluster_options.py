@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from components.core.errors import InputError
+from pipelines.cli.commands import CLUSTER as CLUSTER
 
 if TYPE_CHECKING:
     from pipelines.cluster import Server
-
-CLUSTER = "On a cluster"
 
 HostOption = Annotated[
     str | None,

@@ -21,9 +21,9 @@ from pipelines.cli.app import (
     settings_from,
     succeeded,
 )
+from pipelines.cli.help import App
 
-experiments = typer.Typer(help="Questions about the method itself, answered on people nobody trained on.",
-                          no_args_is_help=True)
+experiments = App(help="Questions about the method itself, answered on people nobody trained on.")
 app.add_typer(experiments, name="experiment", rich_help_panel=RESULTS)
 
 

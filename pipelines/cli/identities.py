@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines.cli.app import STEP_BY_STEP, IdentitiesOption, JsonOption, app, succeeded
+from pipelines.cli.help import App
 from pipelines.display import table
 
 if TYPE_CHECKING:
     from components.cluster.byhand import ByHand
     from components.cluster.overrides import Decision
 
-identities = typer.Typer(
-    help="List, merge, split and confirm identities by hand; later clusterings respect it.",
-    no_args_is_help=True, rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]},
-)
+identities = App(help="List, merge, split and confirm identities by hand; later clusterings respect it.")
 app.add_typer(identities, name="identities", rich_help_panel=STEP_BY_STEP)
 
 OverridesOption = Annotated[

@@ -58,7 +58,7 @@ def compare(
     home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
 ) -> None:
     """Put runs side by side: figures with 95 % intervals, what differs from the first run beyond noise, settings that
-    differ; and write a page with the same contact sheet's rows for each run."""
+    differ. Writes a page with the same contact sheet's rows for each run."""
     from pipelines.compare import compare_runs
     from pipelines.compare_page import default_path, write_page
     from pipelines.home import Home
