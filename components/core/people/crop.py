@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
 
-from components.core.people.dataset import Box
 from components.core.pictures.images import Pixels
+
+if TYPE_CHECKING:
+    from components.core.people.dataset import Box
 
 _NEARLY = 1.35
 """So little may bilinear sampling shrink an image before blocks of at least 2 x 2 pixels are averaged."""

@@ -6,6 +6,7 @@ The one way to do it: data sets are made with it, and so is the source of every 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 
 from components.core.errors import InputError
 from components.core.people.crop import cut, outside, resize, square_box
-from components.core.people.dataset import Box
 from components.core.pictures.images import Pixels
 from components.core.pictures.iuv import crop_iuv, person_box, resize_iuv
 from components.core.pictures.matte import grabcut_matte, silhouette, working_side
 from components.core.pictures.texture import unwrap
 from components.core.settings import PreprocessSettings
+
+if TYPE_CHECKING:
+    from components.core.people.dataset import Box
 
 Mask = NDArray[np.bool_]
 

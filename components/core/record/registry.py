@@ -10,15 +10,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.core.errors import DataError, InputError
+from components.core.record.registry_file import lookup
 from components.core.record.tracking import TRACKING_URI, client
 from components.core.record.tracking_errors import tracking_errors
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
+    from mlflow.tracking import MlflowClient
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 LEDGER_SUFFIX = "-ledger"
@@ -26,7 +29,7 @@ LEDGER_SUFFIX = "-ledger"
 GENERATOR, PREPROCESS, LINEAGE, EXAMPLE = "generator.safetensors", "preprocess.json", "lineage.json", "example"
 """Files of a version: the network, how it cuts people out, what it was trained on, the pair it is tried on."""
 
-_PAGE = 1000
+_PAGE, _ARTIFACTS = 1000, "artifacts"
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,10 @@ class Versions:
             raise InputError(f"{name} is a ledger of promotions, not a model", path=uri,
                              remedy="choose a model name that does not end like one")
         self.name, self.uri = name, uri
-        self._client = client(uri)
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        return client(self.uri)
 
     def all(self) -> list[Version]:
         """All versions, oldest first; none when nothing was ever registered."""
@@ -76,6 +82,8 @@ class Versions:
 
     def get(self, version: str) -> Version:
         """A version by number or alias. Raises `InputError` when there is none."""
+        if stored := lookup(self.uri, self.name, version):
+            return Version(stored.number, stored.tags, stored.run_id, stored.created)
         with self._asking():
             try:
                 if version.isdigit():
@@ -89,10 +97,14 @@ class Versions:
 
     @contextmanager
     def files(self, version: Version) -> Iterator[Path]:
-        """The folder with a version's files, here until the block ends.
+        """The folder with a version's files, to read until the block ends: a copy, or where they are on this machine.
 
         Raises `DataError` when they cannot be had: deleted from under the registry, say.
         """
+        stored = lookup(self.uri, self.name, version.number)
+        if stored and (stored.folder / _ARTIFACTS).is_dir():
+            yield stored.folder / _ARTIFACTS
+            return
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
@@ -106,7 +118,7 @@ class Versions:
                 raise DataError(f"the files of version {version.number} of {self.name} cannot be read: "
                                 f"{str(error).splitlines()[0]}", path=self.uri,
                                 remedy="check the server's artifact store") from error
-            yield folder / "artifacts"
+            yield folder / _ARTIFACTS
 
     def _asking(self) -> AbstractContextManager[None]:
         """Around requests: what MLflow refuses is one clear line."""
