@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import socket
+import subprocess
 import sys
 import threading
 import urllib.request
@@ -89,6 +90,23 @@ def test_two_photos_on_the_command_line_in_any_order(shop: Path, photoshoot: Com
     code, _ = photoshoot(photos[:1], iuvs[:1], *pose, "--out", str(tmp_path / "one"))
     both, turned, one = (read_photo(tmp_path / name / "iuv2.png") for name in ("both", "turned", "one"))
     assert both.shape == (64, 64, 3) and np.array_equal(both, turned) and not np.array_equal(both, one)
+
+
+def test_a_picture_from_a_registry_on_this_machine_imports_neither_mlflow_nor_what_it_brings(
+        shop: Path, tmp_path: Path) -> None:
+    arguments = ["shoot", "--photo", shop / "photo0.png", "--iuv", shop / "iuv0.png", "--pose", shop / "iuv2.png",
+                 "--home", tmp_path / "home", "--version", "1", "--out", tmp_path / "out"]
+    code = (
+        "import sys\n"
+        "from pipelines.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "unneeded = {'mlflow', 'sqlalchemy', 'alembic', 'flask', 'fastapi', 'pandas', 'pyarrow', 'scipy', 'sklearn',"
+        " 'matplotlib', 'kfp', 'yaml'}\n"
+        "assert 'torch' in sys.modules and not unneeded & set(sys.modules), unneeded & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert read_photo(tmp_path / "out" / "iuv2.png").shape == (64, 64, 3)
 
 
 def test_photos_that_cannot_be_used_are_named(shop: Path, photoshoot: Command, tmp_path: Path) -> None:
