@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from components.synthesize import exact
 from components.synthesize.meshes import Floats, Ints, Mesh, from_field, length, normalise, smoothstep
 
 BONES = (
@@ -66,28 +67,28 @@ def torso_section(y: Floats) -> tuple[Floats, Floats, Floats]:
 def _smooth_torso() -> tuple[Floats, Floats]:
     """The cross-sections without kinks: a dense table, blurred over about 5 cm."""
     heights = np.linspace(_TORSO[0, 0] - 0.1, _TORSO[-1, 0] + 0.1, 220).astype(np.float32)
-    spread = np.exp(-(((heights[:, None] - heights) / 0.022) ** 2))
+    spread = exact.exp(-(((heights[:, None] - heights) / 0.022) ** 2))
     raw = np.stack([np.interp(heights, _TORSO[:, 0], _TORSO[:, k]) for k in (1, 2, 3)], 1)
-    return heights, (spread @ raw / spread.sum(1, keepdims=True)).astype(np.float32)
+    return heights, (exact.product(spread, raw) / spread.sum(1, keepdims=True)).astype(np.float32)
 
 
 def along(p: Floats, start: Floats, end: Floats) -> Floats:
     """How far along the segment each point projects: 0 at `start`, 1 at `end`, unclipped."""
     axis = end - start
-    return np.asarray(((p - start) @ axis) / (axis @ axis), np.float32)
+    return np.asarray(exact.product(p - start, axis) / exact.product(axis, axis), np.float32)
 
 
 def _cone(p: Floats, start: Floats, end: Floats, r0: float, r1: float, bulge: float = 0.0, at: float = 0.3) -> Floats:
     """Distance to a capsule of changing radius with an optional muscle."""
     t = np.clip(along(p, start, end), 0, 1)
     d = p - (start + t[:, None] * (end - start))
-    radius = r0 + (r1 - r0) * t + bulge * np.exp(-(((t - at) / 0.22) ** 2))
+    radius = r0 + (r1 - r0) * t + bulge * exact.exp(-(((t - at) / 0.22) ** 2))
     return np.asarray(length(d) - radius)
 
 
 def _blob(p: Floats, centre: Floats, axes: Floats, radii: tuple[float, float, float]) -> Floats:
     """Roughly the distance to an ellipsoid with the rows of `axes` as its axes."""
-    q = ((p - centre) @ axes.T) / np.asarray(radii, np.float32)
+    q = exact.product(p - centre, axes.T) / np.asarray(radii, np.float32)
     return np.asarray((length(q) - 1.0) * min(radii), np.float32)
 
 
@@ -166,7 +167,7 @@ def _relaxed(weights: Floats, triangles: Ints, rounds: int) -> Floats:
 
 def arm_share(p: Floats) -> tuple[Floats, Floats]:
     """How much a point of the left half belongs to the arm (0..1), and how far past the shoulder it is (metres)."""
-    reach = (p - SHOULDER) @ ARM_AXIS
+    reach = exact.product(p - SHOULDER, ARM_AXIS)
     off = p - SHOULDER - np.clip(reach, 0, None)[:, None] * ARM_AXIS
     distance = length(off)
     # Past the armpit the arm is what lies on its own side of the gap; above it, what lies beyond the joint.
@@ -183,8 +184,8 @@ def skin_weights(points: Floats) -> Floats:
     y = p[:, 1]
     weights = np.zeros((len(points), len(BONES)), np.float32)
     arm, reach = arm_share(p)
-    lower_arm = smoothstep(-0.045, 0.045, reach - float((ELBOW - SHOULDER) @ ARM_AXIS))
-    hand = smoothstep(-0.025, 0.025, reach - float((WRIST - SHOULDER) @ ARM_AXIS))
+    lower_arm = smoothstep(-0.045, 0.045, reach - float(exact.product(ELBOW - SHOULDER, ARM_AXIS)))
+    hand = smoothstep(-0.025, 0.025, reach - float(exact.product(WRIST - SHOULDER, ARM_AXIS)))
     crease = HIP_CREASE - 0.55 * (0.17 - p[:, 0])
     leg = smoothstep(0.05, -0.07, y - crease) * (1 - arm)
     lower_leg = smoothstep(0.055, -0.055, y - KNEE[1])

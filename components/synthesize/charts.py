@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from components.synthesize import exact
 from components.synthesize.body import (
     ANKLE,
     ARM_AXIS,
@@ -26,6 +27,8 @@ from components.synthesize.body import (
 from components.synthesize.meshes import Floats, length
 
 Parts = NDArray[np.uint8]
+
+_TO_ELBOW, _TO_WRIST = (float(exact.product(joint - SHOULDER, ARM_AXIS)) for joint in (ELBOW, WRIST))
 
 _TURN = np.deg2rad([0, 9, 24, 40, 90, 180])
 _HEAD_U = np.array([1.0, 0.91, 0.79, 0.69, 0.42, 0.0])
@@ -54,14 +57,14 @@ def body_chart(rest: Floats) -> tuple[Parts, Floats, Floats]:
     part = np.zeros(len(p), np.uint8)
     u, v = np.zeros(len(p), np.float32), np.zeros(len(p), np.float32)
     rx, rz, cz = torso_section(p[:, 1])
-    reach = (p - SHOULDER) @ ARM_AXIS
+    reach = exact.product(p - SHOULDER, ARM_AXIS)
     off = p - SHOULDER - reach[:, None] * ARM_AXIS
     is_arm = (reach > 0.03) & (length(off) < np.where(reach < 0.1, 0.078, 0.1))
     is_leg = ~is_arm & (p[:, 1] < np.minimum(HIP_CREASE, CROTCH + 0.72 * p[:, 0]))
     is_neck = ~is_arm & (p[:, 1] > NECK_BASE + 0.02 * (p[:, 2] < cz)) & (p[:, 0] < 0.085)
     is_torso = ~(is_arm | is_leg | is_neck)
 
-    turn = np.arctan2(p[:, 2] - cz, p[:, 0] / rx * rz)  # 0 at the side, pi/2 in front, -pi/2 behind
+    turn = exact.arctan2(p[:, 2] - cz, p[:, 0] / rx * rz)  # 0 at the side, pi/2 in front, -pi/2 behind
     for where, fill in ((is_torso, _torso), (is_neck, _neck), (is_arm, _arm), (is_leg, _leg)):
         if where.any():
             part[where], u[where], v[where] = fill(p[where], left[where], turn[where])
@@ -90,14 +93,14 @@ def limb_turn(p: Floats, start: Floats, end: Floats) -> Floats:
     forward = np.cross(outward, axis)
     forward = forward * np.sign(forward[2])
     off = p - start
-    return np.asarray(np.arctan2(off @ forward, off @ outward), np.float32)
+    return np.asarray(exact.arctan2(exact.product(off, forward), exact.product(off, outward)), np.float32)
 
 
 def _arm(p: Floats, left: NDArray[np.bool_], _: Floats) -> tuple[Parts, Floats, Floats]:
     upper_t, lower_t = along(p, SHOULDER, ELBOW), along(p, ELBOW, WRIST)
-    reach = (p - SHOULDER) @ ARM_AXIS
-    is_hand = reach > float((WRIST - SHOULDER) @ ARM_AXIS)
-    is_lower = ~is_hand & (reach > float((ELBOW - SHOULDER) @ ARM_AXIS))
+    reach = exact.product(p - SHOULDER, ARM_AXIS)
+    is_hand = reach > _TO_WRIST
+    is_lower = ~is_hand & (reach > _TO_ELBOW)
     turn = limb_turn(p, SHOULDER, WRIST)
     degrees = np.rad2deg(turn)
     # Upper arm: the chart's seams lie in front-outside and behind-inside; lower arm: straight in front and behind.
@@ -114,7 +117,7 @@ def _arm(p: Floats, left: NDArray[np.bool_], _: Floats) -> tuple[Parts, Floats, 
     part = np.where(is_hand, np.where(left, 4, 3), part)
     right_u = 0.5 - degrees / 360
     u = np.where(is_hand, np.where(left, 1 - right_u, right_u), u)
-    v = np.where(is_hand, (reach - float((WRIST - SHOULDER) @ ARM_AXIS)) / 0.175, v)
+    v = np.where(is_hand, (reach - _TO_WRIST) / 0.175, v)
     return part.astype(np.uint8), u.astype(np.float32), v.astype(np.float32)
 
 
@@ -123,7 +126,7 @@ def _leg(p: Floats, left: NDArray[np.bool_], _: Floats) -> tuple[Parts, Floats, 
     is_lower = ~is_foot & (p[:, 1] < KNEE[1])
     heights = [joint[1] for joint in (ANKLE, KNEE, HIP)]
     middle = [np.interp(p[:, 1], heights, [joint[k] for joint in (ANKLE, KNEE, HIP)]) for k in (0, 2)]
-    turn = np.arctan2(p[:, 2] - middle[1], p[:, 0] - middle[0])
+    turn = exact.arctan2(p[:, 2] - middle[1], p[:, 0] - middle[0])
     front = turn >= 0
     inward = np.mod(turn, 2 * np.pi) / np.pi  # front 0..1 from outside to inside, behind 1..2 on to the outside
     down = np.interp(p[:, 1], [KNEE[1], HIP_CREASE], [1.0, 0.0])

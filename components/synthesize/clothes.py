@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.synthesize import exact
 from components.synthesize.body import (
     ANKLE,
     ARM_AXIS,
@@ -20,7 +21,7 @@ from components.synthesize.charts import limb_turn
 from components.synthesize.fabric import Fabric, denim, paint_fabric, sample_colour, sample_fabric
 from components.synthesize.meshes import Floats, length, smoothstep
 
-ARM = float((WRIST - SHOULDER) @ ARM_AXIS)
+ARM = float(exact.product(WRIST - SHOULDER, ARM_AXIS))
 
 
 @dataclass(frozen=True)
@@ -98,14 +99,14 @@ def place(rest: Floats) -> Place:
     """Cutting coordinates of resting points [N, 3]. `across`, `down` run on over torso and legs, and along arms."""
     p = rest.copy()
     p[:, 0] = np.abs(p[:, 0])
-    reach = (p - SHOULDER) @ ARM_AXIS
+    reach = exact.product(p - SHOULDER, ARM_AXIS)
     off = p - SHOULDER - reach[:, None] * ARM_AXIS
     arm = (reach > -0.005) & (length(off) < np.where(reach < 0.1, 0.078, 0.1))
     rx, rz, cz = torso_section(p[:, 1])
-    turn = np.arctan2(p[:, 0] / rx, (p[:, 2] - cz) / rz)  # 0 in front, pi/2 at the side, pi behind
+    turn = exact.arctan2(p[:, 0] / rx, (p[:, 2] - cz) / rz)  # 0 in front, pi/2 at the side, pi behind
     sign = np.where(rest[:, 0] < 0, -1.0, 1.0)
     arm_across = limb_turn(p, SHOULDER, WRIST) * 0.045
-    leg_turn = np.arctan2(p[:, 0] - 0.105, p[:, 2]) * 0.075
+    leg_turn = exact.arctan2(p[:, 0] - 0.105, p[:, 2]) * 0.075
     across = np.where(arm, arm_across, np.where(p[:, 1] < CROTCH, leg_turn, sign * turn * 0.14))
     down = np.where(arm, reach - 1.38, -p[:, 1])
     pack = [a.astype(np.float32) for a in (rest[:, 0], p[:, 0], p[:, 1], p[:, 2] - cz, reach, arm, across, down)]
@@ -158,7 +159,7 @@ def cloth_thickness(outfit: Outfit, rest: Floats) -> Floats:
     """How far cloth stands off the skin of resting points [N, 3], metres."""
     at = place(rest)
     legs = _leg_cover(outfit, at) * (0.003 + outfit.leg_thick * smoothstep(0.85, 0.5, at.y))
-    folds = 1 + 0.25 * np.sin(at.y * 70 + 9 * at.x) * np.sin(at.across * 60)
+    folds = 1 + 0.25 * exact.sin(at.y * 70 + 9 * at.x) * exact.sin(at.across * 60)
     top = top_cover(outfit, at) * (0.004 + outfit.thick * folds)
     out = np.maximum(legs, top)
     if outfit.coat is not None:
@@ -234,7 +235,7 @@ def _trim_top(rgb: Floats, outfit: Outfit, at: Place, cover: Floats) -> None:
             outfit.top.colour * np.float32(0.7),
             0.7 * cover * _cut(0.0022 - np.abs(at.x - 0.014), 0.003) * front * torso,
         )
-        button = np.hypot(at.x, np.mod(at.y, 0.075) - 0.037)
+        button = exact.hypot(at.x, np.mod(at.y, 0.075) - 0.037)
         _lay(rgb, np.array([0.96, 0.95, 0.9], np.float32), cover * _cut(0.0075 - button) * front * torso)
     else:
         _lay(rgb, trim, 0.85 * cover * _cut(0.014 - edge) * torso)
@@ -247,7 +248,7 @@ def _trim_top(rgb: Floats, outfit: Outfit, at: Place, cover: Floats) -> None:
 
 def _badge(kind: str, x: Floats, y: Floats) -> Floats:
     """A print on the chest around the origin, metres."""
-    r = np.hypot(x, y)
+    r = exact.hypot(x, y)
     if kind == "disc":
         return _cut(0.052 - r)
     if kind == "ring":
@@ -258,9 +259,9 @@ def _badge(kind: str, x: Floats, y: Floats) -> Floats:
             _cut(np.minimum(0.05 - np.abs(x), 0.010 - np.abs(y + 0.034))),
         )
     if kind == "star":
-        return _cut(0.042 * (1 + 0.38 * np.cos(5 * np.arctan2(x, y))) - r)
+        return _cut(0.042 * (1 + 0.38 * exact.cos(5 * exact.arctan2(x, y))) - r)
     if kind == "heart":
-        lobes = np.hypot(np.abs(x) - 0.022, y - 0.014)
+        lobes = exact.hypot(np.abs(x) - 0.022, y - 0.014)
         return np.maximum(
             _cut(0.028 - lobes),
             _cut(np.minimum(0.052 - np.abs(x) - (0.010 - y) * 1.0, 0.02 - y)) * (np.abs(x) < 0.046) * (y > -0.045),

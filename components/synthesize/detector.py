@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from components.synthesize import exact
 from components.synthesize.meshes import Floats
 
 Bytes = NDArray[np.uint8]
@@ -17,7 +18,7 @@ _LIMBS = ((3,), (4,), (19, 21), (20, 22), (5,), (6,), (11, 13), (12, 14))
 
 def _smooth(rng: np.random.Generator, height: int, width: int, sigma: float) -> Floats:
     """A smooth random field of unit spread."""
-    field = cv2.GaussianBlur(rng.standard_normal((height, width)).astype(np.float32), (0, 0), sigma)
+    field = exact.blurred(rng.standard_normal((height, width)).astype(np.float32), sigma)
     return np.asarray(field / max(float(field.std()), 1e-6), np.float32)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.synthesize import exact
 from components.synthesize.meshes import Floats
 
 PATTERNS = ("plain", "bands", "pinstripe", "checks", "dots", "zigzag", "blotches", "diamonds", "fade", "knit", "block")
@@ -73,30 +74,30 @@ def _amount(pattern: str, x: Floats, y: Floats, across: Floats, down: Floats) ->
     """How much of the second colour shows: 0..1."""
     tau = 2 * np.pi
     if pattern == "bands":
-        return _soft(np.sin(tau * y * 0.5))
+        return _soft(exact.sin(tau * y * 0.5))
     if pattern == "pinstripe":
-        return _soft(np.cos(tau * x), 0.75)
+        return _soft(exact.cos(tau * x), 0.75)
     if pattern == "checks":
-        return np.asarray(0.5 * _soft(np.sin(tau * x * 0.5)) + 0.5 * _soft(np.sin(tau * y * 0.5)), np.float32)
+        return np.asarray(0.5 * _soft(exact.sin(tau * x * 0.5)) + 0.5 * _soft(exact.sin(tau * y * 0.5)), np.float32)
     if pattern == "dots":
         shift = 0.5 * np.mod(np.floor(y), 2)
-        return _soft(0.30 - np.hypot(np.mod(x + shift, 1) - 0.5, np.mod(y, 1) - 0.5), 0.0, 0.12)
+        return _soft(0.30 - exact.hypot(np.mod(x + shift, 1) - 0.5, np.mod(y, 1) - 0.5), 0.0, 0.12)
     if pattern == "zigzag":
-        return _soft(np.sin(tau * (0.6 * y + 0.35 * np.abs(np.mod(x, 1) - 0.5) * 2)), 0.2)
+        return _soft(exact.sin(tau * (0.6 * y + 0.35 * np.abs(np.mod(x, 1) - 0.5) * 2)), 0.2)
     if pattern == "blotches":
-        wave = np.sin(tau * 0.31 * x + 1.9 * np.sin(tau * 0.23 * y)) + np.sin(
-            tau * 0.37 * y + 1.7 * np.sin(tau * 0.29 * x + 1)
+        wave = exact.sin(tau * 0.31 * x + 1.9 * exact.sin(tau * 0.23 * y)) + exact.sin(
+            tau * 0.37 * y + 1.7 * exact.sin(tau * 0.29 * x + 1)
         )
         return _soft(wave, 0.45)
     if pattern == "diamonds":
-        return _soft(np.cos(tau * 0.4 * x) + np.cos(tau * 0.28 * y), 0.35, 0.4)
+        return _soft(exact.cos(tau * 0.4 * x) + exact.cos(tau * 0.28 * y), 0.35, 0.4)
     if pattern == "fade":
         return np.asarray(np.clip((down + 1.35) / 0.45, 0, 1), np.float32)
     if pattern == "knit":
-        return np.asarray(0.22 * (0.5 + 0.5 * np.sin(tau * x * 2.2) * np.sin(tau * y * 2.6)), np.float32)
+        return np.asarray(0.22 * (0.5 + 0.5 * exact.sin(tau * x * 2.2) * exact.sin(tau * y * 2.6)), np.float32)
     if pattern == "block":
         return _soft(-1.21 - down, 0.0, 0.006)
     if pattern == "denim":
-        worn = np.exp(-(((down + 0.68) / 0.16) ** 2)) * np.exp(-((across / 0.06) ** 2))
-        return np.asarray(0.7 * worn + 0.12 * np.sin(tau * x * 3.1) * np.sin(tau * y * 2.7), np.float32)
+        worn = exact.exp(-(((down + 0.68) / 0.16) ** 2)) * exact.exp(-((across / 0.06) ** 2))
+        return np.asarray(0.7 * worn + 0.12 * exact.sin(tau * x * 3.1) * exact.sin(tau * y * 2.7), np.float32)
     return np.zeros_like(x)

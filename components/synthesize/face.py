@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.synthesize import exact
 from components.synthesize.head import HeadShape
 from components.synthesize.meshes import Floats, smoothstep
 
@@ -108,7 +109,7 @@ def _edge(distance: Floats, soft: float = 0.9) -> Floats:
 
 
 def _bump(x: Floats, width: float) -> Floats:
-    return np.asarray(np.exp(-((x / width) ** 2)), np.float32)
+    return np.asarray(exact.exp(-((x / width) ** 2)), np.float32)
 
 
 def paint_face(face: Face, hair: Floats, azimuth: Floats, elevation: Floats) -> Floats:
@@ -132,7 +133,7 @@ def _paint_skin(rgb: Floats, face: Face, x: Floats, y: Floats) -> None:
     _over(rgb, warm, 0.22 * _bump(m, 7) * _bump(y + 19, 6))
     _over(rgb, face.skin * np.float32(0.74), 0.35 * _bump(m - face.eye_at, 10) * _bump(y + 1, 7))  # eye sockets
     if face.freckles:
-        spots = np.sin(x * 2.1 + 1.3 * np.sin(y * 1.7)) * np.sin(y * 2.3 + 1.1 * np.sin(x * 1.9))
+        spots = exact.sin(x * 2.1 + 1.3 * exact.sin(y * 1.7)) * exact.sin(y * 2.3 + 1.1 * exact.sin(x * 1.9))
         _over(rgb, face.skin * np.array([0.80, 0.60, 0.48], np.float32),
               face.freckles * _edge(spots - 0.62, 0.3) * _bump(m - 17, 17) * _bump(y + 15, 9))  # fmt: skip
     if face.lines:
@@ -140,7 +141,7 @@ def _paint_skin(rgb: Floats, face: Face, x: Floats, y: Floats) -> None:
         _over(rgb, face.skin * np.float32(0.72), face.lines * 0.6 * _bump(fold, 1.4) * _bump(y + 27, 8))
         _over(rgb, face.skin * np.float32(0.75), face.lines * 0.5 * _bump(np.abs(y - 27) - 3, 0.9) * _bump(m, 20))
     if face.mole:
-        spot = 1.5 - np.hypot(x - face.mole[0], y - face.mole[1])
+        spot = 1.5 - exact.hypot(x - face.mole[0], y - face.mole[1])
         _over(rgb, face.skin * np.float32(0.35), 0.9 * _edge(spot))
 
 
@@ -148,17 +149,17 @@ def _paint_beard(rgb: Floats, face: Face, hair: Floats, x: Floats, y: Floats) ->
     if face.beard == "none":
         return
     m = np.abs(x)
-    mouth = 1 - _edge(1 - np.hypot(x / (face.mouth_width + 1), (y - face.mouth_at) / (face.lips + 2.0)), 0.25)
-    cheek_line = -30 + 0.013 * np.clip(m - 8, 0, None) ** 1.8
+    mouth = 1 - _edge(1 - exact.hypot(x / (face.mouth_width + 1), (y - face.mouth_at) / (face.lips + 2.0)), 0.25)
+    cheek_line = -30 + 0.013 * exact.power(np.clip(m - 8, 0, None), 1.8)
     full = _edge(cheek_line + 4 - y, 3.0) * smoothstep(74, 66, m)
-    moustache = _edge(1 - np.hypot(x / (face.mouth_width * 1.05), (y - face.mouth_at - 5.6) / 3.0), 0.3)
-    goatee = _edge(1 - np.hypot(x / 15, (y + 46) / 12), 0.3)
+    moustache = _edge(1 - exact.hypot(x / (face.mouth_width * 1.05), (y - face.mouth_at - 5.6) / 3.0), 0.3)
+    goatee = _edge(1 - exact.hypot(x / 15, (y + 46) / 12), 0.3)
     side = _edge(9 - np.abs(m - 68), 3.0) * _edge(-y - 4, 3.0) * _edge(y + 36, 3.0)
     region = {
         "stubble": 0.42 * np.maximum(full, moustache), "full": np.maximum(full, moustache),
         "goatee": np.maximum(goatee, moustache), "moustache": moustache, "sideburns": side,
     }[face.beard]  # fmt: skip
-    grain = 0.9 + 0.1 * np.sin(x * 3.1 + 2 * np.sin(y * 1.3)) * np.sin(y * 2.7)
+    grain = 0.9 + 0.1 * exact.sin(x * 3.1 + 2 * exact.sin(y * 1.3)) * exact.sin(y * 2.7)
     _over(rgb, hair * np.float32(0.85), face.beard_strength * region * mouth * grain.astype(np.float32))
 
 
@@ -166,7 +167,7 @@ def _paint_nose_and_mouth(rgb: Floats, face: Face, x: Floats, y: Floats) -> None
     m = np.abs(x)
     under = -19.0 * face.shape.nose_length - 4.6
     dark = face.skin * np.array([0.45, 0.30, 0.27], np.float32)
-    nostril = 1 - np.hypot((m - 4.6 * face.shape.nose_width) / 2.5, (y - under) / 1.3)
+    nostril = 1 - exact.hypot((m - 4.6 * face.shape.nose_width) / 2.5, (y - under) / 1.3)
     _over(rgb, dark, 0.85 * _edge(nostril, 0.6))
     _over(
         rgb,
@@ -201,14 +202,14 @@ def _paint_eyes(rgb: Floats, face: Face, hair: Floats, x: Floats, y: Floats) -> 
     up = y - face.eye_tilt * out
     t = out / face.eye_width
     arch = np.clip(1 - t * t, 0, 1)
-    upper, lower = face.eye_open * arch**0.8, -0.72 * face.eye_open * arch
+    upper, lower = face.eye_open * exact.power(arch, 0.8), -0.72 * face.eye_open * arch
     inside = _edge(np.minimum(upper - up, up - lower)) * (np.abs(t) < 1)
     if face.shadow is not None:
-        lid = _edge(upper + 4.2 * arch**0.5 - up) * _edge(up - upper) * (np.abs(t) < 1.05)
+        lid = _edge(upper + 4.2 * np.sqrt(arch) - up) * _edge(up - upper) * (np.abs(t) < 1.05)
         _over(rgb, 0.5 * face.skin + 0.5 * face.shadow.astype(np.float32), 0.75 * lid)
     _over(rgb, face.skin * np.float32(0.62), 0.6 * _edge(0.5 - np.abs(up - upper - 2.6 * arch)) * (np.abs(t) < 0.95))
     _over(rgb, np.array([0.95, 0.94, 0.92], np.float32), inside)
-    centre = np.hypot(out, up - 0.3)
+    centre = exact.hypot(out, up - 0.3)
     _over(rgb, face.iris * np.float32(0.45), inside * _edge(face.iris_size - centre))
     _over(
         rgb,
@@ -217,7 +218,7 @@ def _paint_eyes(rgb: Floats, face: Face, hair: Floats, x: Floats, y: Floats) -> 
     )
     _over(rgb, np.array([0.03, 0.03, 0.04], np.float32), inside * _edge(0.46 * face.iris_size - centre))
     _over(rgb, np.full(3, 0.35, np.float32), 0.35 * inside * _edge(up - upper + 1.6, 1.8))  # the lid's shadow
-    glint = 1.25 - np.hypot(x - np.sign(x) * face.eye_at + 1.5, up - 1.9)
+    glint = 1.25 - exact.hypot(x - np.sign(x) * face.eye_at + 1.5, up - 1.9)
     _over(rgb, np.ones(3, np.float32), inside * _edge(glint))
     lash = _edge(0.62 * face.lid - np.abs(up - upper - 0.2) + 0.25 * np.clip(t, 0, 1)) * _edge(1.06 - np.abs(t), 0.12)
     _over(rgb, np.minimum(hair * np.float32(0.35), 0.16), 0.95 * lash)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.synthesize import exact
 from components.synthesize.body import BONE, BONES, torso_section
 from components.synthesize.head import CENTRE, directions
 from components.synthesize.meshes import Floats, Ints, Mesh, ellipsoid, grid_triangles, length, smoothstep
@@ -80,7 +81,7 @@ def hairline(hair: Hair, azimuth: Floats) -> Floats:
     if hair.style == "receding":
         line = np.interp(m, [0, 45, 66, 78, 100, 120, 180], [66, 62, 12, -6, -22, -34, -36])
     if hair.fringe and hair.style in ("bob", "long", "wavy", "bun", "ponytail", "braids", "topknot"):
-        bangs = 17 + 3.5 * np.sin(azimuth * 0.35 + hair.phase)
+        bangs = 17 + 3.5 * exact.sin(azimuth * 0.35 + hair.phase)
         line = np.minimum(line, np.where(m < 50, bangs + hair.part * azimuth * 0.004, line))
     return np.asarray(line, np.float32)
 
@@ -88,7 +89,7 @@ def hairline(hair: Hair, azimuth: Floats) -> Floats:
 def scalp(hair: Hair, azimuth: Floats, elevation: Floats) -> Floats:
     """How much hair covers a place on the head (degrees): 0..1, [N]."""
     line = hairline(hair, azimuth)
-    ragged = 1.2 * np.sin(azimuth * 1.9 + hair.phase) + 0.9 * np.sin(azimuth * 0.83)
+    ragged = 1.2 * exact.sin(azimuth * 1.9 + hair.phase) + 0.9 * exact.sin(azimuth * 0.83)
     cover = np.clip(0.5 + (elevation - line - ragged) / 3.0, 0, 1)
     ear = ((np.abs(azimuth) - 92) / 12) ** 2 + ((elevation + 6) / 17) ** 2
     cover = cover * np.clip((ear - 0.8) * 4, 0, 1)
@@ -98,23 +99,23 @@ def scalp(hair: Hair, azimuth: Floats, elevation: Floats) -> Floats:
 def paint_hair(hair: Hair, azimuth: Floats, elevation: Floats, strand: Floats) -> Floats:
     """Strands [N, 3]: they run down the head from the parting, or in curls; `strand` varies along hanging hair."""
     if hair.style in ("afro", "curly"):
-        tone = np.sin(azimuth * 0.55 + 2.2 * np.sin(elevation * 0.21)) * np.sin(
-            elevation * 0.6 + 1.7 * np.sin(azimuth * 0.19)
+        tone = exact.sin(azimuth * 0.55 + 2.2 * exact.sin(elevation * 0.21)) * exact.sin(
+            elevation * 0.6 + 1.7 * exact.sin(azimuth * 0.19)
         )
         shade = 0.92 + 0.26 * tone
     else:
-        wave = (6.0 if hair.style == "wavy" else 2.0) * np.sin(strand * 34 + hair.phase)
+        wave = (6.0 if hair.style == "wavy" else 2.0) * exact.sin(strand * 34 + hair.phase)
         lane = azimuth + 0.35 * elevation * np.sign(azimuth - hair.part) + wave
-        tone = np.sin(lane * 0.61 + hair.phase) + 0.7 * np.sin(lane * 1.43) + 0.45 * np.sin(lane * 2.9 + 1.0)
+        tone = exact.sin(lane * 0.61 + hair.phase) + 0.7 * exact.sin(lane * 1.43) + 0.45 * exact.sin(lane * 2.9 + 1.0)
         shade = 0.93 + 0.11 * tone
         if hair.style not in ("buzz", "bald", "receding"):
             gap = (
-                np.exp(-(((azimuth - hair.part * (1 + elevation * 0.004)) / 2.6) ** 2))
+                exact.exp(-(((azimuth - hair.part * (1 + elevation * 0.004)) / 2.6) ** 2))
                 * (elevation > 25)
                 * (elevation < 86)
             )
             shade = shade - 0.32 * gap
-    sheen = 0.16 * np.exp(-(((elevation - 46) / 10) ** 2)) + 0.05 * np.sin(strand * 18 + 1.0)
+    sheen = 0.16 * exact.exp(-(((elevation - 46) / 10) ** 2)) + 0.05 * exact.sin(strand * 18 + 1.0)
     lit = hair.colour * shade[:, None] + sheen[:, None] * (0.25 + hair.colour)
     return np.asarray(np.clip(lit, 0, 1), np.float32)
 
@@ -135,7 +136,7 @@ def _thickness(hair: Hair, a: Floats, e: Floats) -> Floats:
     if hair.style == "quiff":
         t = t + 0.036 * hair.volume * front * smoothstep(34, 56, e) * smoothstep(100, 62, e)
     if hair.style in ("curly", "afro"):
-        lumps = np.sin(a * 0.16 + 1.4 * np.sin(e * 0.11) + hair.phase) * np.sin(e * 0.19 + np.sin(a * 0.09))
+        lumps = exact.sin(a * 0.16 + 1.4 * exact.sin(e * 0.11) + hair.phase) * exact.sin(e * 0.19 + exact.sin(a * 0.09))
         t = t * (1 + 0.22 * lumps)
     if hair.style in ("bob", "long", "wavy"):
         t = t + 0.012 * hair.volume * smoothstep(30, -10, e) * smoothstep(40, 70, np.abs(a))
@@ -181,7 +182,7 @@ def _ball(at: tuple[float, float, float], radii: tuple[float, float, float]) -> 
     centre = (at[0] + float(CENTRE[0]), at[1] + float(CENTRE[1]), at[2] + float(CENTRE[2]))
     mesh = ellipsoid(centre, radii)
     off = (mesh.points - np.asarray(centre)) / max(radii)
-    turn = np.rad2deg(np.arctan2(off[:, 0], off[:, 1]))
+    turn = np.rad2deg(exact.arctan2(off[:, 0], off[:, 1]))
     return _pieces_of_head(mesh.points, mesh.triangles, np.stack([turn, 20 + 60 * off[:, 1], off[:, 2] * 0.1], 1))
 
 
@@ -199,18 +200,18 @@ def _curtain(hair: Hair, clearance: float) -> Piece:
     a = np.linspace(62, 298, 60, dtype=np.float32)
     s = np.linspace(1, 0, 26, dtype=np.float32)
     turn, down = np.meshgrid(np.deg2rad(a), s)
-    ragged = 1 + 0.05 * np.sin(turn * 9 + hair.phase) + 0.03 * np.sin(turn * 23)
+    ragged = 1 + 0.05 * exact.sin(turn * 9 + hair.phase) + 0.03 * exact.sin(turn * 23)
     y = CENTRE[1] + 0.05 - (length + 0.05) * down * ragged
     wide = np.interp(y, [1.10, 1.30, 1.42, 1.50, 1.60, 1.70], [0.125, 0.128, 0.122, 0.108, 0.102, 0.098])
-    wide = wide * (0.94 + 0.06 * hair.volume) + 0.010 * (hair.style == "wavy") * np.sin(y * 48 + turn * 2)
+    wide = wide * (0.94 + 0.06 * hair.volume) + 0.010 * (hair.style == "wavy") * exact.sin(y * 48 + turn * 2)
     behind = np.interp(y, [1.10, 1.30, 1.40, 1.48, 1.60, 1.70], [0.105, 0.118, 0.115, 0.105, 0.122, 0.118])
     behind = behind + clearance * smoothstep(1.47, 1.40, y)
-    x = np.sin(turn) * wide
-    z = np.cos(turn) * np.where(np.cos(turn) < 0, behind, 0.075)
+    x = exact.sin(turn) * wide
+    z = exact.cos(turn) * np.where(exact.cos(turn) < 0, behind, 0.075)
     # What reaches the front falls over the collarbone: in front of the torso, not through it.
     rx, rz, cz = torso_section(y.astype(np.float32).ravel())
     surface = (cz + rz * np.sqrt(np.clip(1 - (x.ravel() / np.maximum(rx, 0.11)) ** 2, 0.0, 1))).reshape(x.shape)
-    over = smoothstep(1.47, 1.36, y) * smoothstep(-0.5, -0.05, np.cos(turn))
+    over = smoothstep(1.47, 1.36, y) * smoothstep(-0.5, -0.05, exact.cos(turn))
     x = x * (1 - 0.28 * over)
     z = np.where(over > 0, z + over * np.maximum(np.maximum(surface, 0.035) + clearance - z, 0), z)
     points = np.stack([x, y, z], -1).reshape(-1, 3).astype(np.float32)
@@ -224,11 +225,11 @@ def _tail(hair: Hair, root: tuple[float, float, float], thick: float, back: floa
     s = np.linspace(1, 0, 24, dtype=np.float32)[:, None]
     turn = np.linspace(0, 2 * np.pi, 14, dtype=np.float32)[None]
     length = hair.length + 0.06
-    plait = 1 + 0.16 * (hair.style == "braids") * np.cos(s * length * 190)
+    plait = 1 + 0.16 * (hair.style == "braids") * exact.cos(s * length * 190)
     radius = thick * plait * np.minimum(np.sqrt(s * 8 + 0.12), 1.0) * np.sqrt(np.clip(1.06 - s, 0.02, 1))
-    drop = s * length - 0.035 * np.sin(np.clip(s * 6, 0, np.pi)) * (back > 0)
-    x = CENTRE[0] + root[0] + out * np.sin(s * 2.2) + radius * np.sin(turn)
-    z = CENTRE[2] + root[2] - back * np.sin(np.clip(s * 3.2, 0, np.pi / 2)) * 0.45 + radius * np.cos(turn)
+    drop = s * length - 0.035 * exact.sin(np.clip(s * 6, 0, np.pi)) * (back > 0)
+    x = CENTRE[0] + root[0] + out * exact.sin(s * 2.2) + radius * exact.sin(turn)
+    z = CENTRE[2] + root[2] - back * exact.sin(np.clip(s * 3.2, 0, np.pi / 2)) * 0.45 + radius * exact.cos(turn)
     y = CENTRE[1] + root[1] - drop + 0 * turn
     points = np.stack([x, y, z], -1).reshape(-1, 3).astype(np.float32)
     coordinates = np.stack([np.rad2deg(turn - np.pi) + 0 * s, 20 - 40 * s + 0 * turn, 1.5 * s + 0 * turn], -1).reshape(

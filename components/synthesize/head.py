@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from components.synthesize import exact
 from components.synthesize.body import EYE_LEVEL
 from components.synthesize.meshes import Floats, Mesh, grid_triangles, length
 
@@ -48,8 +49,8 @@ def directions() -> tuple[Floats, Floats, Floats]:
 
 def unit(azimuth: Floats, elevation: Floats) -> Floats:
     """Unit vectors [N, 3] of directions."""
-    flat = np.cos(elevation)
-    return np.stack([flat * np.sin(azimuth), np.sin(elevation), flat * np.cos(azimuth)], 1).astype(np.float32)
+    flat = exact.cos(elevation)
+    return np.stack([flat * exact.sin(azimuth), exact.sin(elevation), flat * exact.cos(azimuth)], 1).astype(np.float32)
 
 
 def head_triangles() -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.synthesize import exact
 from components.synthesize.body import ARM_AXIS, BONE, BONES
 from components.synthesize.clothes import Outfit, sample_outfit
 from components.synthesize.face import Face, sample_face
@@ -84,7 +85,7 @@ def flesh(build: Build, rest: Floats) -> Floats:
     """Metres that bust, belly and seat add along the normal at resting points [N, 3]."""
     x, y, z = np.abs(rest[:, 0]), rest[:, 1], rest[:, 2]
     front, back = smoothstep(0.01, 0.07, z), smoothstep(-0.01, -0.07, z)
-    bust = build.bust * np.exp(-(((x - 0.068) / 0.045) ** 2) - ((y - 1.235) / 0.05) ** 2) * front
-    belly = build.belly * np.exp(-((x / 0.11) ** 2) - ((y - 1.03) / 0.085) ** 2) * front
-    seat = build.seat * np.exp(-(((x - 0.07) / 0.06) ** 2) - ((y - 0.88) / 0.07) ** 2) * back
+    bust = build.bust * exact.exp(-(((x - 0.068) / 0.045) ** 2) - ((y - 1.235) / 0.05) ** 2) * front
+    belly = build.belly * exact.exp(-((x / 0.11) ** 2) - ((y - 1.03) / 0.085) ** 2) * front
+    seat = build.seat * exact.exp(-(((x - 0.07) / 0.06) ** 2) - ((y - 0.88) / 0.07) ** 2) * back
     return np.asarray(bust + belly + seat, np.float32)

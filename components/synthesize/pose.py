@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.synthesize import exact
 from components.synthesize.body import ARM_AXIS, BONE, BONES, JOINTS, PARENT
 from components.synthesize.meshes import Floats, normalise
 
@@ -39,7 +40,7 @@ class Pose:
 
 def rotation(axis: str, radians: float) -> Floats:
     """3 x 3 rotation about x, y or z."""
-    c, s = np.cos(radians), np.sin(radians)
+    c, s = exact.cos(radians), exact.sin(radians)
     i, j = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
     matrix = np.eye(3, dtype=np.float32)
     matrix[i, i] = matrix[j, j] = c
@@ -50,13 +51,13 @@ def rotation(axis: str, radians: float) -> Floats:
 def euler(pitch: float, yaw: float, roll: float) -> Floats:
     """Nod forward by `pitch`, turn left by `yaw`, tilt by `roll` (degrees)."""
     x, y, z = np.deg2rad([pitch, yaw, roll])
-    return np.asarray(rotation("y", y) @ rotation("x", x) @ rotation("z", z), np.float32)
+    return np.asarray(exact.product(exact.product(rotation("y", y), rotation("x", x)), rotation("z", z)), np.float32)
 
 
 def _frame(direction: Floats, hinge: Floats) -> Floats:
     """An orthonormal frame whose first column is `direction` and whose second is the nearest thing to `hinge`."""
     d = normalise(direction)
-    h = normalise(hinge - (hinge @ d) * d)
+    h = normalise(hinge - exact.product(hinge, d) * d)
     return np.stack([d, h, np.cross(d, h)], 1).astype(np.float32)
 
 
@@ -68,7 +69,7 @@ def _arm(upper: Floats, lower: Floats, left: bool) -> tuple[Floats, Floats]:
     rest = _frame(axis, np.cross(axis, forward))
     upper, lower = normalise(upper * mirror), normalise(lower * mirror)
     hinge = np.cross(upper, lower)
-    return _frame(upper, hinge) @ rest.T, _frame(lower, hinge) @ rest.T
+    return exact.product(_frame(upper, hinge), rest.T), exact.product(_frame(lower, hinge), rest.T)
 
 
 def sample_pose(rng: np.random.Generator, back: bool) -> Pose:
@@ -98,7 +99,7 @@ def sample_pose(rng: np.random.Generator, back: bool) -> Pose:
         second = normalise(np.array(lower, np.float32)) + rng.normal(0, 0.07, 3)
         above, below = _arm(first.astype(np.float32), second.astype(np.float32), side == "l")
         local[BONE[f"upper_arm_{side}"]] = above
-        local[BONE[f"lower_arm_{side}"]] = above.T @ below
+        local[BONE[f"lower_arm_{side}"]] = exact.product(above.T, below)
         local[BONE[f"hand_{side}"]] = euler(rng.normal(0, 8), 0, rng.normal(0, 8))
         stride, bend = rng.normal(0, 7), abs(rng.normal(0, 9))
         out = (1 if side == "l" else -1) * rng.normal(0, 3)
@@ -117,18 +118,19 @@ def bone_transforms(pose: Pose, stretch: Floats) -> tuple[Floats, Floats]:
     turn = np.zeros((len(BONES), 3, 3), np.float32)
     for bone, parent in enumerate(PARENT):
         if parent < 0:
-            turn[bone] = rotation("y", pose.yaw) @ pose.local[bone]
+            turn[bone] = exact.product(rotation("y", pose.yaw), pose.local[bone])
             joint = JOINTS[bone]
         else:
-            turn[bone] = turn[parent] @ pose.local[bone]
-            joint = matrix[parent] @ JOINTS[bone] + offset[parent]
-        matrix[bone] = turn[bone] @ stretch[bone]
-        offset[bone] = joint - matrix[bone] @ JOINTS[bone]
+            turn[bone] = exact.product(turn[parent], pose.local[bone])
+            joint = exact.product(matrix[parent], JOINTS[bone]) + offset[parent]
+        matrix[bone] = exact.product(turn[bone], stretch[bone])
+        offset[bone] = joint - exact.product(matrix[bone], JOINTS[bone])
     return matrix, offset
 
 
 def skin(points: Floats, weights: Floats, matrix: Floats, offset: Floats) -> Floats:
     """Resting `points` [V, 3] moved by their bones (linear blend skinning): [V, 3]."""
-    blend = weights @ np.concatenate([matrix.reshape(-1, 9), offset], 1)
-    moved = np.einsum("vij,vj->vi", blend[:, :9].reshape(-1, 3, 3), points) + blend[:, 9:]
+    blend = exact.product(weights, np.concatenate([matrix.reshape(-1, 9), offset], 1))
+    turned = blend[:, :9].reshape(-1, 3, 3) * points[:, None]
+    moved = turned[..., 0] + turned[..., 1] + turned[..., 2] + blend[:, 9:]
     return np.asarray(moved, np.float32)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from components.synthesize import exact
 from components.synthesize import figure as figures
 from components.synthesize.body import JOINTS
 from components.synthesize.charts import body_chart, head_chart
@@ -59,7 +59,7 @@ def sample_shot(figure: Figure, rng: np.random.Generator, height: int, back: boo
     width = width_of(height)
     pose = sample_pose(rng, back)
     matrix, offset = bone_transforms(pose, figure.person.build.stretch)
-    joints = np.einsum("bij,bj->bi", matrix, JOINTS) + offset
+    joints = exact.product(matrix, JOINTS[..., None])[..., 0] + offset
     head = skin(figure.points[figure.head_vertices], figure.weights[figure.head_vertices], matrix, offset)
     top = head[int(head[:, 1].argmax())] + np.array([0, 0.03, 0], np.float32)
     camera = sample_camera(rng, joints.astype(np.float32), top, height, width)
@@ -86,8 +86,8 @@ def render_photo(figure: Figure, shot: Shot) -> Photo:
 
     colour = _colours(figure, shot, posed, fragments, seen, fine_height, fine_width)
     covered = (seen >= 0).reshape(fine_height, fine_width)
-    alpha = _shrink(covered.astype(np.float32))
-    foreground = _shrink(colour)
+    alpha = exact.halved(covered.astype(np.float32))
+    foreground = exact.halved(colour)
     rgb = foreground + (1 - alpha)[..., None] * shot.backdrop * shot.light.gain
     if shot.light.noise:
         rgb = rgb + _grain(shot.seed, height, width) * (shot.light.noise / 255)
@@ -107,14 +107,9 @@ def _bytes(x: Floats) -> Bytes:
     return np.asarray(np.clip(x * 255 + 0.5, 0, 255), np.uint8)
 
 
-def _shrink(fine: Floats) -> Floats:
-    """Average of each block of samples."""
-    return np.asarray(cv2.resize(fine, None, fx=1 / _FINER, fy=1 / _FINER, interpolation=cv2.INTER_AREA), np.float32)
-
-
 def _grain(seed: int, height: int, width: int) -> Floats:
     rng = np.random.default_rng(seed)
-    return cv2.GaussianBlur(rng.standard_normal((height, width, 3), np.float32), (0, 0), 0.6) * np.float32(2.0)
+    return exact.blurred(rng.standard_normal((height, width, 3), np.float32), 0.6) * np.float32(2.0)
 
 
 def _box(where: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
@@ -158,7 +153,7 @@ def _colours(
     """Lit colours [height, width, 3] of what is nearest, black where there is nobody."""
     hit = np.nonzero(seen >= 0)[0]
     chosen = seen[hit]
-    normals = vertex_normals(posed, figure.triangles) @ shot.camera.rotation.T
+    normals = exact.product(vertex_normals(posed, figure.triangles), shot.camera.rotation.T)
     values = _interpolate(figure, fragments, chosen, np.concatenate([figure.coordinates, normals], 1))
     at, normal = values[:, :3], values[:, 3:]
     normal = normalise(normal)
@@ -205,7 +200,6 @@ def _enclosure(depth: Floats, camera: Camera) -> Floats:
     total = np.zeros_like(small)
     for metres, share in ((0.030, 0.5), (0.085, 0.5)):
         sigma = max(0.6, metres * camera.focal / float(np.max(small, initial=1.0)))
-        near = cv2.GaussianBlur(small, (0, 0), sigma) / np.maximum(cv2.GaussianBlur(mask, (0, 0), sigma), 1e-3)
+        near = exact.blurred(small, sigma) / np.maximum(exact.blurred(mask, sigma), 1e-3)
         total += share * np.clip((small - near - 0.004) / (1.3 * metres), 0, 1)
-    full = (depth.shape[1], depth.shape[0])
-    return np.asarray(cv2.resize(total * mask, full, interpolation=cv2.INTER_LINEAR), np.float32)
+    return exact.enlarged(total * mask, *depth.shape)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
+from components.synthesize import exact
 from components.synthesize.fabric import PATTERNS, Fabric, paint_fabric, sample_colour
 from components.synthesize.meshes import Floats, normalise
 
@@ -22,7 +22,7 @@ class Camera:
 
     def project(self, points: Floats) -> Floats:
         """[N, 3]: x right and y down in pixels, depth in metres."""
-        seen = (points - self.eye) @ self.rotation.T
+        seen = exact.product(points - self.eye, self.rotation.T)
         depth = -seen[:, 2]
         x = self.centre[0] + self.focal * seen[:, 0] / depth
         y = self.centre[1] - self.focal * seen[:, 1] / depth
@@ -57,7 +57,7 @@ def sample_camera(rng: np.random.Generator, joints: Floats, head_top: Floats, he
     lowest = [rng.uniform(1.06, 1.18), rng.uniform(0.74, 0.98), rng.uniform(0.40, 0.66), -0.05][crop]
     bottom = np.array([joints[0, 0], joints[0, 1] + lowest - 0.93, joints[0, 2]], np.float32)
     target = (bottom + head_top) / 2
-    c, s = np.cos(tilt), np.sin(tilt)
+    c, s = exact.cos(tilt), exact.sin(tilt)
     rotation = np.array([[1, 0, 0], [0, c, -s], [0, s, c]], np.float32)
     eye = target + distance * rotation[2]
     draft = Camera(rotation, eye.astype(np.float32), 1.0, (0.0, 0.0))
@@ -72,7 +72,7 @@ def sample_camera(rng: np.random.Generator, joints: Floats, head_top: Floats, he
 def sample_light(rng: np.random.Generator) -> Light:
     """Mostly from above and one side; warm, neutral or cool."""
     side, up = np.deg2rad(rng.uniform(-65, 65)), np.deg2rad(rng.uniform(10, 55))
-    key = np.array([np.sin(side) * np.cos(up), np.sin(up), np.cos(side) * np.cos(up)], np.float32)
+    key = np.array([exact.sin(side) * exact.cos(up), exact.sin(up), exact.cos(side) * exact.cos(up)], np.float32)
     warmth = rng.normal(0, 0.03)
     return Light(
         key=key, strength=rng.uniform(0.35, 0.62), ambient=rng.uniform(0.46, 0.62),
@@ -85,12 +85,12 @@ def shade(light: Light, rgb: Floats, normal: Floats, closed: Floats) -> Floats:
     """Colours [N, 3] under `light`; `normal` [N, 3] in camera axes, `closed` [N] 0..1 how shut in the place is."""
     if light.flat:
         return rgb
-    lambert = np.clip((normal @ light.key + 0.28) / 1.28, 0, 1)
+    lambert = np.clip((exact.product(normal, light.key) + 0.28) / 1.28, 0, 1)
     sky = 0.82 + 0.18 * normal[:, 1]
     level = light.ambient * sky + light.strength * lambert
     half = normalise(light.key + np.array([0, 0, 1], np.float32))
-    gloss = 0.07 * light.strength * np.clip(normal @ half, 0, 1) ** 24
-    rim = light.rim * np.clip(1 - np.abs(normal[:, 2]), 0, 1) ** 3
+    gloss = 0.07 * light.strength * exact.power(np.clip(exact.product(normal, half), 0, 1), 24)
+    rim = light.rim * exact.power(np.clip(1 - np.abs(normal[:, 2]), 0, 1), 3)
     level = (level + 0.6 * rim) * (1 - 0.5 * closed)
     # Shadows keep a little of the colour's own warmth, which reads as light bouncing.
     lit = rgb * level[:, None] * light.tint + gloss[:, None]
@@ -119,12 +119,12 @@ def _mix(a: Floats, b: Floats, t: Floats) -> Floats:
 
 
 def _blur(rgb: Floats, sigma: float) -> Floats:
-    return np.asarray(cv2.GaussianBlur(rgb, (0, 0), sigma), np.float32)
+    return np.asarray(exact.blurred(rgb, sigma), np.float32)
 
 
 def _studio(rng: np.random.Generator, x: Floats, y: Floats) -> Floats:
     wall = _quiet(rng)
-    spot = np.hypot(x - rng.uniform(0.1, 0.65), y - rng.uniform(0.1, 0.7))
+    spot = exact.hypot(x - rng.uniform(0.1, 0.65), y - rng.uniform(0.1, 0.7))
     return _mix(
         np.minimum(wall * np.float32(1.12), 1), wall * np.float32(rng.uniform(0.55, 0.9)), spot * rng.uniform(0.7, 1.4)
     )
@@ -134,7 +134,7 @@ def _room(rng: np.random.Generator, x: Floats, y: Floats) -> Floats:
     rgb = _studio(rng, x, y)
     floor = rng.uniform(0.68, 0.92) + rng.normal(0, 0.03) * (x - 0.4)
     below = y > floor
-    planks = 0.93 + 0.07 * np.sign(np.sin((x - 0.375) / (y - floor + 0.12) * rng.uniform(14, 30)))
+    planks = 0.93 + 0.07 * np.sign(exact.sin((x - 0.375) / (y - floor + 0.12) * rng.uniform(14, 30)))
     rgb = np.where(below[..., None], _quiet(rng) * np.float32(0.8) * planks[..., None].astype(np.float32), rgb)
     rgb = np.where(((y < floor) & (y > floor - 0.022))[..., None], np.float32(0.9), rgb)
     for _ in range(rng.integers(0, 3)):
@@ -151,7 +151,7 @@ def _blobs(rng: np.random.Generator, x: Floats, y: Floats) -> Floats:
     rgb = _mix(_quiet(rng) * np.float32(0.8), _quiet(rng), y)
     for _ in range(rng.integers(8, 22)):
         radius = rng.uniform(0.02, 0.13)
-        disc = np.clip((radius - np.hypot(x - rng.uniform(0, 0.75), y - rng.uniform(0, 1))) / 0.02, 0, 1)
+        disc = np.clip((radius - exact.hypot(x - rng.uniform(0, 0.75), y - rng.uniform(0, 1))) / 0.02, 0, 1)
         rgb = _mix(rgb, sample_colour(rng), disc * rng.uniform(0.2, 0.6))
     return rgb
 
@@ -161,7 +161,7 @@ def _wallpaper(rng: np.random.Generator, x: Floats, y: Floats) -> Floats:
     second = np.clip(colour + rng.uniform(-0.25, 0.25, 3), 0, 1).astype(np.float32)
     fabric = Fabric(PATTERNS[rng.integers(1, 8)], colour, second, rng.uniform(0.05, 0.16), rng.uniform(0, 1))
     flat = paint_fabric(fabric, x.ravel(), y.ravel()).reshape(*x.shape, 3)
-    return np.asarray(flat * (1.05 - 0.2 * np.hypot(x - 0.375, y - 0.4))[..., None], np.float32)
+    return np.asarray(flat * (1.05 - 0.2 * exact.hypot(x - 0.375, y - 0.4))[..., None], np.float32)
 
 
 def _outdoors(rng: np.random.Generator, x: Floats, y: Floats) -> Floats:
@@ -169,7 +169,8 @@ def _outdoors(rng: np.random.Generator, x: Floats, y: Floats) -> Floats:
     rgb = _mix(sky, np.array([0.96, 0.95, 0.92], np.float32), y * 1.4)
     for level in range(3):
         phase = rng.uniform(0, 6.28, 2)
-        ridge = 0.38 + 0.17 * level + 0.06 * np.sin(x * rng.uniform(3, 7) + phase[0]) + 0.02 * np.sin(x * 17 + phase[1])
+        hills = 0.06 * exact.sin(x * rng.uniform(3, 7) + phase[0]) + 0.02 * exact.sin(x * 17 + phase[1])
+        ridge = 0.38 + 0.17 * level + hills
         green = np.array([rng.uniform(0.25, 0.55), rng.uniform(0.42, 0.62), rng.uniform(0.2, 0.45)], np.float32)
         rgb = _mix(rgb, green * np.float32(1.15 - 0.18 * level), (y - ridge) / 0.012)
     return _blur(rgb, x.shape[0] * 0.012)
@@ -180,7 +181,7 @@ def _tiles(rng: np.random.Generator, x: Floats, y: Floats) -> Floats:
     row = np.floor(y / tall)
     column = np.floor(x / (2.2 * tall) + 0.5 * np.mod(row, 2))
     joint = (np.mod(y / tall, 1) < 0.09) | (np.mod(x / (2.2 * tall) + 0.5 * np.mod(row, 2), 1) < 0.04)
-    tone = 0.9 + 0.1 * np.sin(row * 12.9 + column * 78.2)
+    tone = 0.9 + 0.1 * exact.sin(row * 12.9 + column * 78.2)
     rgb = _quiet(rng) * tone[..., None].astype(np.float32)
     return np.asarray(np.where(joint[..., None], rgb * 0 + _quiet(rng), rgb), np.float32)
 

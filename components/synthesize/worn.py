@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from components.synthesize import exact
 from components.synthesize.body import BONE, BONES, skin_weights, torso_section
 from components.synthesize.clothes import Outfit
 from components.synthesize.face import Face
@@ -41,8 +42,8 @@ def skirt(outfit: Outfit, end: float, off: float, flare: float, gap: float = 0.0
     rx, rz, cz = (a.reshape(y.shape) for a in (rx, rz, cz))
     fall = np.clip(0.93 - y, 0, None)
     out = off + 0.006 * smoothstep(1.03, 0.95, y) + (0.012 + flare) * fall / 0.3
-    pleats = 1 + 0.16 * flare * fall / 0.3 * np.sin(turn * 14 + outfit.top.phase * 6)
-    points = np.stack([np.sin(turn) * (rx + out) * pleats, y, cz + np.cos(turn) * (rz + out) * pleats], -1)
+    pleats = 1 + 0.16 * flare * fall / 0.3 * exact.sin(turn * 14 + outfit.top.phase * 6)
+    points = np.stack([exact.sin(turn) * (rx + out) * pleats, y, cz + exact.cos(turn) * (rz + out) * pleats], -1)
     flat = points.reshape(-1, 3).astype(np.float32)
     signed = np.where(turn > np.pi, turn - 2 * np.pi, turn) * 0.14
     coordinates = np.stack([signed, -y, fall], -1).reshape(-1, 3).astype(np.float32)
@@ -60,7 +61,7 @@ def glasses(face: Face, head: Mesh) -> Piece:
         face.glasses
     ]
     cx = 0.033 * face.shape.width
-    c, s = np.cos(turn), np.sin(turn)
+    c, s = exact.cos(turn), exact.sin(turn)
     bulge = (np.abs(c) ** square + np.abs(s) ** square) ** (-1 / square)
     parts = []
     for sign in (-1.0, 1.0):
@@ -86,11 +87,11 @@ def glasses(face: Face, head: Mesh) -> Piece:
 def bag(outfit: Outfit) -> Piece:
     """A shoulder bag: a strap across the torso and a pouch at the right hip."""
     s = np.linspace(0, 2 * np.pi, 60, endpoint=False)
-    x = -0.03 + 0.155 * np.cos(s)
-    y = 1.175 + 0.245 * np.cos(s)
+    x = -0.03 + 0.155 * exact.cos(s)
+    y = 1.175 + 0.245 * exact.cos(s)
     rx, rz, cz = torso_section(y.astype(np.float32))
     depth = rz * np.sqrt(np.clip(1 - (x / np.maximum(rx, 0.16)) ** 2, 0.0, 1)) + 0.028
-    path = np.stack([x, y, cz + np.sign(np.sin(s)) * depth * np.minimum(1, np.abs(np.sin(s)) * 3)], 1).astype(
+    path = np.stack([x, y, cz + np.sign(exact.sin(s)) * depth * np.minimum(1, np.abs(exact.sin(s)) * 3)], 1).astype(
         np.float32
     )
     pouch = ellipsoid((-0.215, 0.88, 0.03), (0.040, 0.085, 0.105))
@@ -105,14 +106,12 @@ def bag(outfit: Outfit) -> Piece:
 def scarf() -> Piece:
     """A thick loop around the neck."""
     turn = np.linspace(0, 2 * np.pi, 36, endpoint=False)
-    path = np.stack(
-        [0.078 * np.sin(turn), 1.425 - 0.022 * np.cos(turn) + 0.006 * np.sin(turn * 3), -0.018 + 0.082 * np.cos(turn)],
-        1,
-    )
+    height = 1.425 - 0.022 * exact.cos(turn) + 0.006 * exact.sin(turn * 3)
+    path = np.stack([0.078 * exact.sin(turn), height, -0.018 + 0.082 * exact.cos(turn)], 1)
     mesh = tube(path.astype(np.float32), 0.030, sides=10, closed=True)
     weights = np.zeros((len(mesh.points), len(BONES)), np.float32)
     weights[:, BONE["chest"]] = 1.0
-    around = np.arctan2(mesh.points[:, 0], mesh.points[:, 2]) * 0.1
+    around = exact.arctan2(mesh.points[:, 0], mesh.points[:, 2]) * 0.1
     return Piece(mesh, weights, np.stack([around, -mesh.points[:, 1], mesh.points[:, 2]], 1).astype(np.float32))
 
 
