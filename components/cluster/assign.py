@@ -7,25 +7,42 @@ How many people there are is found by silhouette over candidates, with two depar
 Most people may have a single photo, for which the silhouette is undefined (commonly 0, which rewards merging
 strangers): here the embedder's same-person distance stands in for the distance to the photo's own group. And no
 candidate merges groups that `tree.Rule` takes for two people.
+
+The same photos give the same groups, whatever their order and names and on whatever machine: they are looked at in
+the order of what they hold, in double precision, and there is no chance in it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from sklearn.cluster import HDBSCAN, KMeans
+from sklearn.cluster import HDBSCAN
 
 from components.cluster.cells import by_cells, nearest_target, refined
-from components.cluster.tree import FREE, Floats, Labels, Links, Rule, centres, distances_between, tree_of, zero_based
+from components.cluster.kmeans import k_means
+from components.cluster.tree import (
+    FREE,
+    Doubles,
+    Floats,
+    Labels,
+    Links,
+    Points,
+    Rule,
+    centres,
+    distances_between,
+    tree_of,
+    zero_based,
+)
 from components.core.errors import SettingsError
 
 Method = Literal["kmeans", "average", "hdbscan"]
 
 SET_ASIDE = -1
 EXACT = 4000
-"""Most photos for which all pairs of distances are held in memory (64 MB); beyond, cells of about a quarter."""
+"""Most photos for which all pairs of distances are held in memory (128 MB); beyond, cells of about a quarter."""
 _CANDIDATES = 12
 _FINEST = 0.6
 """Finest candidate: groups at this share of the same-person distance are already apart."""
@@ -33,7 +50,8 @@ _FINEST = 0.6
 
 @dataclass(frozen=True)
 class Clusters:
-    """Groups of photos. `labels` [n] are 0..k-1 in order of first photo, or SET_ASIDE; `confidence` [n] in 0..1."""
+    """Groups of photos. `labels` [n] are 0..k-1 in order of first photo (by key), or SET_ASIDE; `confidence` [n] in
+    0..1, to four decimals."""
 
     labels: Labels
     confidence: Floats
@@ -43,37 +61,45 @@ class Clusters:
 
 
 def assign(embeddings: Floats, method: Method, k: int | None, rule: Rule, seed: int,
-           links: Links | None = None) -> Clusters:
+           links: Links | None = None, keys: Sequence[str] | None = None) -> Clusters:
     """Group embeddings [n, d] by person.
 
     `k` is the number of people, None to find it; `rule` says which groups are one person; `links` is what was decided
-    by hand and holds whatever the distances. Photos that fit their group no better than a stranger's do are set
-    aside. Deterministic. Raises `SettingsError` where k is over n, given to HDBSCAN, or contradicts the links.
+    by hand and holds whatever the distances. `keys` [n] follow the photos' content: in whatever order photos with
+    keys come, each is in the same group. Photos that fit their group no better than a stranger's do are set
+    aside. Deterministic; `seed` draws the cells of more than EXACT photos. Raises `SettingsError` where k is over n,
+    given to HDBSCAN, or contradicts the links.
     """
     n = len(embeddings)
     _check(n, method, k)
-    links = links or Links.none(n)
-    points = np.ascontiguousarray(embeddings, np.float32)
-    if n == 1:
+    order = np.arange(n) if keys is None else np.argsort(np.asarray(keys), kind="stable")
+    decided = (links or Links.none(n)).take(order).renumbered()
+    points = np.ascontiguousarray(embeddings[order], np.float64 if n <= EXACT else np.float32)
+    labels = _by_first_photo(_grouped(points, method, k, rule, seed, decided))
+    kept = np.flatnonzero(labels != SET_ASIDE)
+    silhouettes = silhouette(points[kept], labels[kept], rule.near)
+    confidence, sorted_back = np.zeros(n, np.float32), np.empty(n, np.int64)
+    confidence[order[kept]] = np.round(np.clip(silhouettes, 0, 1), 4)
+    sorted_back[order] = labels
+    mean = round(float(silhouettes.mean()), 6) if len(kept) else 0.0
+    return Clusters(sorted_back, confidence, int(labels.max(initial=-1)) + 1, mean)
+
+
+def _grouped(points: Points, method: Method, k: int | None, rule: Rule, seed: int, links: Links) -> Labels:
+    """Groups [n] of points in order of their keys."""
+    if len(points) == 1:
         labels = np.zeros(1, np.int64)
     elif method == "hdbscan":
         labels = _respecting(_hdbscan(points, rule), links)
-    elif n > EXACT:
+    elif len(points) > EXACT:
         labels = by_cells(points, k, rule, seed, links, EXACT)
         labels = refined(points, labels, links) if method == "kmeans" else labels
     else:
-        labels = _exact(points, method, k, rule, seed, links)
+        labels = _exact(points, method, k, rule, links)
     if k is not None and links.broken_by(labels):
         raise SettingsError(f"cluster.identities = {k} contradicts what was decided by hand",
                             remedy="leave cluster.identities out, or `photoshoot identities undo`")
-    labels = _without_misfits(points, labels, rule, links)
-    labels = _by_first_photo(labels)
-    kept = np.flatnonzero(labels != SET_ASIDE)
-    confidence = np.zeros(n, np.float32)
-    silhouettes = silhouette(points[kept], labels[kept], rule.near)
-    confidence[kept] = np.clip(silhouettes, 0, 1)
-    mean = float(silhouettes.mean()) if len(kept) else 0.0
-    return Clusters(labels, confidence, int(labels.max(initial=-1)) + 1, mean)
+    return _without_misfits(points, labels, rule, links)
 
 
 def _check(n: int, method: Method, k: int | None) -> None:
@@ -85,7 +111,7 @@ def _check(n: int, method: Method, k: int | None) -> None:
                             remedy="use cluster.method=kmeans, or leave cluster.identities out")
 
 
-def silhouette(points: Floats, labels: Labels, same_person: float) -> Floats:
+def silhouette(points: Points, labels: Labels, same_person: float) -> Doubles:
     """Silhouette [n] in -1..1 of each photo: how much nearer its own group is than the nearest other one.
 
     (b - a) / max(a, b), a the mean distance to the photo's own group, b the least mean distance to another. A group of
@@ -94,55 +120,55 @@ def silhouette(points: Floats, labels: Labels, same_person: float) -> Floats:
     """
     n = len(points)
     if n == 0:
-        return np.zeros(0, np.float32)
+        return np.zeros(0)
     k = int(labels.max()) + 1
     sizes = np.bincount(labels, minlength=k)
     if n <= EXACT:
         means = _mean_distances(points, labels)
         at = np.arange(n), labels
         # A photo's distance to itself is no part.
-        own = (means[at] * sizes[labels] / np.maximum(sizes[labels] - 1, 1)).astype(np.float32)
+        own = means[at] * sizes[labels] / np.maximum(sizes[labels] - 1, 1)
         means[at] = np.inf
         nearest = means.min(axis=1)
     else:
         own, nearest = _to_centres(points, labels)
     own[sizes[labels] == 1] = same_person
     nearest[np.isinf(nearest)] = 2 * same_person
-    return np.asarray((nearest - own) / np.maximum(np.maximum(nearest, own), 1e-9), np.float32)
+    return np.asarray((nearest - own) / np.maximum(np.maximum(nearest, own), 1e-9))
 
 
-def _mean_distances(points: Floats, labels: Labels) -> Floats:
+def _mean_distances(points: Points, labels: Labels) -> Doubles:
     """Mean distance [n, k] of each photo to each group, itself included with distance 0."""
     order = np.argsort(labels, kind="stable")
     sizes = np.bincount(labels)
     starts = np.concatenate([[0], np.cumsum(sizes[:-1])])
     sums = np.add.reduceat(distances_between(points, points)[:, order], starts, axis=1)
-    return np.asarray(sums / sizes, np.float32)
+    return np.asarray(sums / sizes)
 
 
-def _to_centres(points: Floats, labels: Labels) -> tuple[Floats, Floats]:
+def _to_centres(points: Points, labels: Labels) -> tuple[Doubles, Doubles]:
     """Distance [n] to the own centre and to the nearest other one."""
     targets = centres(points, labels)
     own = np.sqrt(((points - targets[labels]) ** 2).sum(axis=1))
-    return np.asarray(own, np.float32), nearest_target(points, targets, labels)[1]
+    return np.asarray(own, np.float64), nearest_target(points, targets, labels)[1]
 
 
-def _exact(points: Floats, method: Method, k: int | None, rule: Rule, seed: int, links: Links) -> Labels:
+def _exact(points: Points, method: Method, k: int | None, rule: Rule, links: Links) -> Labels:
     start = links.start()
     if len(np.unique(start)) < len(points):  # decided groups are the leaves
         sizes = np.bincount(start)
-        member = (np.eye(len(sizes))[start] / sizes[start, None]).astype(np.float32)
-        distances = np.asarray(member.T @ distances_between(points, points) @ member, np.float32)
+        member = np.eye(len(sizes))[start] / sizes[start, None]
+        distances = np.asarray(member.T @ distances_between(points, points) @ member)
         np.fill_diagonal(distances, 0)
     else:
         sizes, distances = np.ones(len(points), np.int64), distances_between(points, points)
     if len(sizes) == 1:
         return np.zeros(len(points), np.int64)
-    tree = tree_of((distances + distances.T) * np.float32(0.5), sizes.astype(np.float64), links.of_groups(start))
+    tree = tree_of(np.round((distances + distances.T) * 0.5, 12), sizes.astype(np.float64), links.of_groups(start))
 
     def finish(of_leaves: Labels) -> Labels:
         labels = of_leaves[start]
-        return _k_means(points, labels, seed, links) if method == "kmeans" else labels
+        return zero_based(k_means(points, labels, links.pinned)) if method == "kmeans" else labels
 
     if k is not None:
         return finish(tree.cut_to(min(k, len(sizes))))
@@ -156,14 +182,7 @@ def _exact(points: Floats, method: Method, k: int | None, rule: Rule, seed: int,
     return best
 
 
-def _k_means(points: Floats, start: Labels, seed: int, links: Links) -> Labels:
-    """K-means from the centres of the groups `start`; decided photos stay, an emptied group is dropped."""
-    first = centres(points, start)
-    model = KMeans(len(first), init=first, n_init=1, random_state=seed)
-    return zero_based(np.where(links.pinned, start, model.fit_predict(points)))
-
-
-def _hdbscan(points: Floats, rule: Rule) -> Labels:
+def _hdbscan(points: Points, rule: Rule) -> Labels:
     """HDBSCAN's groups, each cut where it is looser than one person; who is left alone by that is set aside too."""
     found = HDBSCAN(min_cluster_size=2, min_samples=1, copy=True).fit_predict(points)
     labels = np.full(len(points), SET_ASIDE, np.int64)  # HDBSCAN's noise stays so
@@ -193,7 +212,7 @@ def _respecting(labels: Labels, links: Links) -> Labels:
     return labels
 
 
-def _without_misfits(points: Floats, labels: Labels, rule: Rule, links: Links) -> Labels:
+def _without_misfits(points: Points, labels: Labels, rule: Rule, links: Links) -> Labels:
     """Set aside who is as far from its group as a stranger, where most of the group is not (K-means with k given)."""
     kept = np.flatnonzero(labels != SET_ASIDE)
     if len(kept) == 0 or len(points) > EXACT:  # cells leave such photos alone, as people of one photo

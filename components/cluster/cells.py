@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 
-from components.cluster.tree import Doubles, Floats, Labels, Links, Rule, Tree, centres, distances_between, tree_of
+from components.cluster.tree import Doubles, Labels, Links, Points, Rule, Tree, centres, distances_between, tree_of
 from components.core.progress import task
 
 _ROUNDS = 3
@@ -25,7 +25,7 @@ _ALL_PAIRS = 10**9
 _ROWS = 1024
 
 
-def by_cells(points: Floats, k: int | None, rule: Rule, seed: int, links: Links, exact: int) -> Labels:
+def by_cells(points: Points, k: int | None, rule: Rule, seed: int, links: Links, exact: int) -> Labels:
     """Groups [n] of points [n, d]; `exact` is the most leaves of one tree."""
     labels = links.start()
     with task("grouping", _ROUNDS) as shown:
@@ -42,13 +42,13 @@ def by_cells(points: Floats, k: int | None, rule: Rule, seed: int, links: Links,
     return labels
 
 
-def refined(points: Floats, labels: Labels, links: Links) -> Labels:
+def refined(points: Points, labels: Labels, links: Links) -> Labels:
     """One K-means step: every undecided photo goes to the nearest centre. Emptied groups are dropped."""
     found = np.where(links.pinned, labels, nearest_target(points, centres(points, labels))[0])
     return np.asarray(np.unique(found, return_inverse=True)[1], np.int64)
 
 
-def nearest_target(points: Floats, targets: Floats, skip: Labels | None = None) -> tuple[Labels, Floats]:
+def nearest_target(points: Points, targets: Points, skip: Labels | None = None) -> tuple[Labels, Doubles]:
     """Of each point [n, d] the nearest of `targets` [m, d], as index [n] and distance [n] (inf: there is none).
 
     `skip` [n] is the index of a target that does not count for the point.
@@ -60,7 +60,7 @@ def nearest_target(points: Floats, targets: Floats, skip: Labels | None = None) 
     model = targets[:1] if small else _drawn(targets, cells, 0)
     cell_of = _nearest(targets, model)[:, 0]
     near = _nearest(points, model, min(_NEAR_CELLS, cells))
-    best, found = np.full(len(points), np.inf, np.float32), np.zeros(len(points), np.int64)
+    best, found = np.full(len(points), np.inf), np.zeros(len(points), np.int64)
     for cell in range(cells):
         own = np.flatnonzero(cell_of == cell)
         rows = np.flatnonzero((near == cell).any(axis=1))
@@ -98,15 +98,15 @@ def _inside(apart: Sequence[tuple[int, int]], part: Labels) -> list[tuple[int, i
     return [(place[a], place[b]) for a, b in apart if a in place and b in place]
 
 
-def _drawn(points: Floats, cells: int, seed: int) -> Floats:
+def _drawn(points: Points, cells: int, seed: int) -> Points:
     """Centres [cells, d] of coarse cells, by K-means in batches over a sample."""
     rng = np.random.default_rng(seed)
     sample = points if len(points) <= _FIT else points[np.sort(rng.choice(len(points), _FIT, replace=False))]
-    model = MiniBatchKMeans(cells, n_init=1, max_iter=20, batch_size=8192, random_state=seed).fit(sample)
-    return np.asarray(model.cluster_centers_, np.float32)
+    model = MiniBatchKMeans(cells, n_init=1, max_iter=20, batch_size=8192, random_state=seed)
+    return np.asarray(model.fit(sample.astype(np.float64)).cluster_centers_, np.float64)
 
 
-def _nearest(points: Floats, targets: Floats, count: int = 1) -> Labels:
+def _nearest(points: Points, targets: Points, count: int = 1) -> Labels:
     """The `count` nearest targets [n, count] of each point, in no order."""
     found = np.empty((len(points), count), np.int64)
     for start in range(0, len(points), _ROWS):
@@ -121,16 +121,16 @@ def _nearest(points: Floats, targets: Floats, count: int = 1) -> Labels:
 class _Groups:
     """Groups: `centres` [k, d], `variances` [k] (mean squared distances to the centre), `sizes` [k] in photos."""
 
-    centres: Floats
-    variances: Floats
+    centres: Points
+    variances: Doubles
     sizes: Doubles
 
     @staticmethod
-    def of(points: Floats, labels: Labels) -> _Groups:
+    def of(points: Points, labels: Labels) -> _Groups:
         middles = centres(points, labels)
         squares = ((points - middles[labels]) ** 2).sum(axis=1)
         sizes = np.bincount(labels)
-        return _Groups(middles, (np.bincount(labels, squares) / sizes).astype(np.float32), sizes.astype(np.float64))
+        return _Groups(middles, np.bincount(labels, squares) / sizes, sizes.astype(np.float64))
 
     def __len__(self) -> int:
         return len(self.centres)

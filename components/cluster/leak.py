@@ -9,7 +9,7 @@ from statistics import NormalDist
 import numpy as np
 
 from components.cluster.cells import nearest_target
-from components.cluster.tree import Floats
+from components.cluster.tree import Points
 from components.core.errors import InputError
 from components.core.faces.recognition import FaceEmbedder
 
@@ -50,7 +50,7 @@ def threshold(embedder: FaceEmbedder, same_person: float, pairs: int) -> float:
     return max(0.0, min(_NEARER * same_person, chance))
 
 
-def nearest_across(embeddings: Floats, splits: Sequence[str | None], photos: Sequence[str],
+def nearest_across(embeddings: Points, splits: Sequence[str | None], photos: Sequence[str],
                    identities: Sequence[str | None], limit: float | None, embedder: FaceEmbedder,
                    same_person: float) -> Across | None:
     """The nearest pair across the split; all sequences are about the same photos.
@@ -66,5 +66,5 @@ def nearest_across(embeddings: Floats, splits: Sequence[str | None], photos: Seq
     one, other = int(train[found[at]]), int(held[at])
     if limit is None:
         limit = threshold(embedder, same_person, len(train) * len(held))
-    return Across(photos[one], str(identities[one]), photos[other], str(identities[other]), float(distances[at]),
-                  float(limit))
+    return Across(photos[one], str(identities[one]), photos[other], str(identities[other]),
+                  round(float(distances[at]), 6), float(limit))

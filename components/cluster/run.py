@@ -82,7 +82,9 @@ def run(subjects: Subjects, source: Path, out: Path | None, settings: ClusterSet
     ruled = ruling(decisions, subjects.keys)
     links = ruled.links.take(faces.indices)
     rule = _rule(settings, embedder, faces)
-    clusters = assign(faces.embeddings, settings.method, settings.identities, rule, settings.seed, links)
+    keys = subjects.keys
+    clusters = assign(faces.embeddings, settings.method, settings.identities, rule, settings.seed, links,
+                      [keys[index] for index in faces.indices])
     members = _members(subjects, faces, clusters, _named(clusters, links.atom, ruled.names), before, settings)
     across = _across(faces, members, embedder, rule, settings)
     summary = _summary(subjects, members, clusters, embedder, rule, across, settings,

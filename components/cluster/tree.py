@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,8 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
 Floats = npt.NDArray[np.float32]
+Points = npt.NDArray[np.floating[Any]]
+"""Double precision where all pairs are looked at, single where there are very many."""
 Doubles = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
@@ -63,6 +66,14 @@ class Links:
     def take(self, indices: Labels) -> Links:
         """The links among some of the photos."""
         return Links(self.atom[indices], self.apart)
+
+    def renumbered(self) -> Links:
+        """The same, numbered in order of the first photo: the order in which things were decided means nothing."""
+        found, first = np.unique(self.atom[self.pinned], return_index=True)
+        number = {int(atom): place for place, atom in enumerate(found[np.argsort(first)])}
+        atom = np.asarray([number.get(int(one), FREE) for one in self.atom], np.int64)
+        return Links(atom, sorted({(min(pair), max(pair)) for a, b in self.apart if a in number and b in number
+                                   for pair in [(number[a], number[b])]}))
 
     @property
     def pinned(self) -> npt.NDArray[np.bool_]:
@@ -118,7 +129,7 @@ class Tree:
         return zero_based(parent[:n])
 
 
-def tree_of(distances: Floats, sizes: Doubles | None = None, apart: Sequence[tuple[int, int]] = ()) -> Tree:
+def tree_of(distances: Points, sizes: Doubles | None = None, apart: Sequence[tuple[int, int]] = ()) -> Tree:
     """Average linkage over leaves with `distances` [n, n]; `sizes` [n] photos each (1), `apart` pairs never joined."""
     n = len(distances)
     photos = np.ones(n) if sizes is None else sizes.astype(np.float64)
@@ -132,7 +143,7 @@ def tree_of(distances: Floats, sizes: Doubles | None = None, apart: Sequence[tup
     return Tree(merges, photos)
 
 
-def _constrained(distances: Floats, sizes: Doubles, apart: Sequence[tuple[int, int]]) -> Doubles:
+def _constrained(distances: Points, sizes: Doubles, apart: Sequence[tuple[int, int]]) -> Doubles:
     """Average linkage in which forbidden pairs are infinitely far, and so is who has joined one of them.
 
     The distance to a union lies between those to its parts, so only who was nearest to a part looks again.
@@ -170,21 +181,31 @@ def zero_based(labels: npt.NDArray[np.integer]) -> Labels:
     return np.asarray(np.unique(labels, return_inverse=True)[1], np.int64)
 
 
-def centres(points: Floats, labels: Labels) -> Floats:
-    """Mean point of each group."""
+def centres(points: Points, labels: Labels) -> Points:
+    """Mean point of each group, in the precision of `points`."""
     from scipy.sparse import csr_matrix
 
     # A sparse product: np.add.at takes a minute for a million points.
     n = len(points)
-    member = csr_matrix((np.ones(n, np.float32), (labels, np.arange(n))), shape=(int(labels.max()) + 1, n))
-    return np.asarray((member @ points) / np.bincount(labels)[:, None], np.float32)
+    member = csr_matrix((np.ones(n, points.dtype), (labels, np.arange(n))), shape=(int(labels.max()) + 1, n))
+    return np.asarray((member @ points) / np.bincount(labels)[:, None], points.dtype)
 
 
-def distances_between(a: Floats, b: Floats) -> Floats:
-    """Euclidean distances [n, m], exactly symmetric and zero on the diagonal where a is b."""
-    squared = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None] - 2 * (a @ b.T)
-    distances: Floats = np.sqrt(np.maximum(squared, 0)).astype(np.float32)
-    if a is b:
-        distances = (distances + distances.T) * np.float32(0.5)
+def distances_between(a: Points, b: Points) -> Doubles:
+    """Euclidean distances [n, m], exactly symmetric and zero on the diagonal where a is b.
+
+    In double precision, the squares rounded to twelve decimals: neither the processor's way of adding up nor the place
+    of a point among the others shows, and what is equally far is so exactly.
+    """
+    same = a is b
+    a = a.astype(np.float64)
+    b = a if same else b.astype(np.float64)
+    squared = a @ b.T
+    squared *= -2
+    squared += (a * a).sum(axis=1)[:, None]
+    squared += (b * b).sum(axis=1)[None]
+    distances: Doubles = np.sqrt(np.maximum(np.round(squared, 12, out=squared), 0, out=squared), out=squared)
+    if same:
+        distances = (distances + distances.T) * 0.5
         np.fill_diagonal(distances, 0)
     return distances

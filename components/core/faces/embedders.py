@@ -64,7 +64,8 @@ def embedder_from_file(address: str, device: str | torch.device = "cpu") -> Face
     name = f"{path.name}@{file_digest(path)[:12]}"
     spread = (card.strangers - card.same_person) / 4
     return FaceEmbedder(name, framed, size=CHIP, dim=dim, same_person_distance=card.same_person,
-                        sharp_head=_SHARP_HEAD, strangers=Strangers(card.strangers, max(spread, 1e-3)))
+                        sharp_head=_SHARP_HEAD, strangers=Strangers(card.strangers, max(spread, 1e-3)),
+                        precision=torch.float32)
 
 
 class _Framed(nn.Module):

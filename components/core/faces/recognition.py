@@ -73,12 +73,15 @@ class FaceEmbedder(nn.Module):
 
     Attributes: `name`; `size`, side of the faces it takes; `dim`, length of its vectors; `same_person_distance`, the
     Euclidean distance between two of its vectors below which they are rather one person than two, where heads are at
-    least `sharp_head` pixels high; `strangers`, how far apart photos of two people are.
+    least `sharp_head` pixels high; `strangers`, how far apart photos of two people are; `precision`, the
+    finest in which it can run (it starts in single).
     """
 
     def __init__(self, name: str, network: nn.Module, *, size: int, dim: int, same_person_distance: float,
-                 sharp_head: int = MIN_HEAD, strangers: Strangers | None = None) -> None:
+                 sharp_head: int = MIN_HEAD, strangers: Strangers | None = None,
+                 precision: torch.dtype = torch.float64) -> None:
         super().__init__()
+        self.precision = precision
         self.name, self.size, self.dim = name, size, dim
         self.same_person_distance, self.sharp_head = same_person_distance, sharp_head
         self.strangers = strangers or Strangers(math.sqrt(2), (math.sqrt(2) - same_person_distance) / 4)

@@ -136,4 +136,4 @@ class ClusterSettings(Section):
     """Filled in by the command line: what the files that overrides, previous and embedder name hold, so that a cached
     run notices a change."""
     seed: int = 0
-    """Seed of K-means and of the split's hash."""
+    """Seed of the split's hash, and of the cells in which more than 4000 faces are grouped."""
