@@ -35,12 +35,15 @@ class RunResult:
     mlflow_run_id: str
     model_version: str
     verdict: str
+    """"passed"; "failed": a bad model; "not judged": too little to tell."""
     metrics: dict[str, Any]
     people: dict[str, Any]
     report: str
     contact_sheet: str
     steps: dict[str, str]
     seconds: float
+    verdict_summary: str = ""
+    """The verdict in a sentence: how many requirements failed, or lack evidence, and which."""
     aliases: list[str] = field(default_factory=list)
     gate: list[dict[str, Any]] = field(default_factory=list)
     device_seconds: dict[str, float] = field(default_factory=dict)
@@ -125,7 +128,8 @@ def _result(run: LocalRun, artifacts: dict[str, Path]) -> RunResult:
         run_id=run.folder.name,
         mlflow_run_id=run.parent,
         model_version=str(version["model_version"]),
-        verdict="passed" if version["passed"] else "failed",
+        verdict=version["outcome"],
+        verdict_summary=version["verdict"],
         metrics=_read(evaluation / "metrics.json")["metrics"],
         people={"accepted": people["accepted"], "rejected": people["rejected"]},
         report=str(run.folder / REPORT),

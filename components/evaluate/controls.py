@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.core.judging.gate import Line, Verdict
+from components.core.judging.gate import Line, Outcome, Verdict
 from components.core.people.dataset import Person
 from components.evaluate.album import Album
 from components.evaluate.painters import Painted, Painter, truth
@@ -118,7 +118,7 @@ def judged(control: Control, verdict: Verdict) -> dict[str, Any]:
     A line that failed for want of a figure is no reason: a control that should have failed by it did not behave.
     """
     lines = {line.name: line for line in verdict.lines}
-    said = "passed" if verdict.passed else "failed"
+    said = verdict.outcome
     if control.expected == "passed":
         amiss = [_why(lines[name]) for name in verdict.failed_lines]
     else:
@@ -127,7 +127,11 @@ def judged(control: Control, verdict: Verdict) -> dict[str, Any]:
     behaved = said == control.expected and not amiss
     found = {"verdict": said, "failed_lines": list(verdict.failed_lines), "expected": control.expected,
              "expected_lines": list(control.lines), "behaved": behaved}
-    return found if behaved else {**found, "reason": "; ".join(amiss) or f"it {said} the gate"}
+    return found if behaved else {**found, "reason": "; ".join(amiss) or _SAID[said]}
+
+
+_SAID: dict[Outcome, str] = {"passed": "it passed the gate", "failed": "it failed the gate",
+                             "not judged": "it was not judged"}
 
 
 def _why(line: Line) -> str:

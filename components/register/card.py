@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from components.core.judging.gate import Outcome
 from components.register.gate import Verdict
 
 _ROWS = (("perceptual", "Perceptual distance, lower is better"),
@@ -17,6 +18,7 @@ _ROWS = (("perceptual", "Perceptual distance, lower is better"),
          ("face_similarity", "Face similarity (cosine)"), ("face_found", "Faces found"),
          ("identity_recovered", "Identity recovered, 1 = another photo of the person"),
          ("frechet", "Fréchet distance"), ("frechet_ratio", "Fréchet ratio, 1 at best"), ("kernel", "Kernel distance"))
+_MARKS: dict[Outcome, str] = {"passed": "pass", "failed": "fail", "not judged": "not judged"}
 _LOADING = """\
 ```python
 import mlflow, pandas as pd
@@ -43,7 +45,7 @@ def model_card(name: str, evaluation: Mapping[str, Any], verdict: Verdict) -> st
         f"**Gate:** {verdict.summary}.", "",
         *_table(("Requirement", "Figure", "Bound", ""),
                 [(line.name, "none" if line.value is None else f"{line.value:.4g}", f"{line.comparison} {line.bound:g}",
-                  "pass" if line.passed else f"fail: {line.reason}" if line.value is None else "fail")
+                  _MARKS[line.outcome] + ("" if line.judged else f": {line.reason}"))
                  for line in verdict.lines]),
         "## Intended use", "",
         "New pictures of a person who agreed to them, from a photo of theirs: other poses, other backgrounds, other "
@@ -100,7 +102,7 @@ def _memorisation(evaluation: Mapping[str, Any], verdict: Verdict) -> list[str]:
     for name, test in (evaluation.get("memorisation") or {}).items():
         line = lines.get(name)
         bound, passed = ("", "") if line is None else (f"{line.comparison} {line.bound:g}",
-                                                       "pass" if line.passed else "fail")
+                                                       _MARKS[line.outcome])
         rows.append((name.replace("_", " "), _figure(test), bound, passed, str(test.get("meaning", ""))))
     return _table(("Test", "Figure", "Bound", "", "What it asks"), rows)
 

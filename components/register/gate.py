@@ -2,7 +2,8 @@
 
 Three parts: thresholds on the evaluation's figures (`components.core.judging.gate`, with which evaluation judges its
 controls too), whether those controls behaved, and the comparison with the champion on the same pairs (the duel that
-the step `challenge` writes). What is missing fails.
+the step `challenge` writes). What is missing does not pass, yet it says nothing bad of the model: where only such lines
+did not pass, the outcome is "not judged".
 """
 
 from __future__ import annotations
@@ -53,13 +54,14 @@ def champion_lines(duel: Mapping[str, Any] | None, champion: str | None,
 
 def _uncompared(reason: str, settings: ChampionSettings, may_pass: bool = True) -> Line:
     passed = may_pass and settings.incomparable == "pass"
-    return Line("champion.pairs", None, settings.min_pairs, ">=", passed, reason)
+    return Line("champion.pairs", None, settings.min_pairs, ">=", passed, reason, judged=passed)
 
 
 def _pairs(duel: Mapping[str, Any], settings: ChampionSettings) -> Line:
     count = _number(duel.get("pairs"))
-    return Line("champion.pairs", count, settings.min_pairs, ">=", count is not None and count >= settings.min_pairs,
-                f"compared with version {duel['champion']['version']}")
+    enough = count is not None and count >= settings.min_pairs
+    return Line("champion.pairs", count, settings.min_pairs, ">=", enough,
+                f"compared with version {duel['champion']['version']}", judged=enough)
 
 
 def _headlines(duel: Mapping[str, Any], settings: ChampionSettings) -> Iterator[Line]:
@@ -68,7 +70,8 @@ def _headlines(duel: Mapping[str, Any], settings: ChampionSettings) -> Iterator[
         gain = _gain(duel.get("figures"), name)
         bound, low = -float(getattr(settings, name)), _number(gain.get("low"))
         if low is None:
-            yield Line(f"champion.{name}", None, bound, ">=", False, str(gain.get("reason") or "no interval"))
+            yield Line(f"champion.{name}", None, bound, ">=", False, str(gain.get("reason") or "no interval"),
+                       judged=False)
         else:
             reason = f"gain {gain['value']:.4g}, 95 % interval {low:.4g} to {gain['high']:.4g}, {gain['n']} pairs"
             yield Line(f"champion.{name}", low, bound, ">=", low >= bound, reason)
@@ -85,7 +88,7 @@ def _slices(duel: Mapping[str, Any], settings: ChampionSettings) -> Iterator[Lin
 def _means(kind: str, figures: Any, margin: float, settings: ChampionSettings) -> Iterator[Line]:
     """The mean gain of each part or slice that has enough pairs against minus its margin."""
     if not isinstance(figures, Mapping) or not figures:
-        yield Line(f"champion.{kind}s", None, -margin, ">=", False, f"no {kind} was compared")
+        yield Line(f"champion.{kind}s", None, -margin, ">=", False, f"no {kind} was compared", judged=False)
         return
     for name in figures:
         gain = _gain(figures, name)
@@ -93,7 +96,8 @@ def _means(kind: str, figures: Any, margin: float, settings: ChampionSettings) -
         if count is not None and count < settings.min_slice:
             continue
         reason = str(gain.get("reason") or "no figure") if value is None else f"mean gain of {gain.get('n')} pairs"
-        yield Line(f"champion.{kind}.{name}", value, -margin, ">=", value is not None and value >= -margin, reason)
+        passed = value is not None and value >= -margin
+        yield Line(f"champion.{kind}.{name}", value, -margin, ">=", passed, reason, judged=value is not None)
 
 
 def _gain(figures: Any, name: str) -> Mapping[str, Any]:

@@ -138,7 +138,11 @@ def rollback(registry: Registry, *, reason: str = "", try_out: TryOut | None = r
 
 def objection_to(version: Version, champion: str | None) -> tuple[str, str] | None:
     """What speaks against promoting a version over the present champion, and what would help; None if nothing."""
-    if version.tags.get("verdict") != "passed":
+    verdict = version.tags.get("verdict")
+    if verdict == "not judged":
+        return (f"may not be promoted: it was {version.tags.get('verdict.summary', verdict)}",
+                "`photoshoot run` with more people or photos can judge it")
+    if verdict != "passed":
         said = version.tags.get("verdict.summary", "has no passed gate")
         return f"may not be promoted: its gate {said}", "`photoshoot versions` shows which did pass"
     compared = version.tags.get(COMPARED, NOBODY)

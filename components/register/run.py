@@ -11,6 +11,7 @@ from typing import Any
 
 from components.core.atomic import atomic_folder
 from components.core.errors import InputError
+from components.core.judging.gate import Outcome
 from components.core.judging.loss_weights import FILE, read_weights
 from components.core.pictures.images import Pixels, write_png
 from components.core.record.recorder import Recorder
@@ -28,16 +29,22 @@ FORMAT = "photoshoot.version/1"
 _SIGNS = {">=": "≥", "<=": "≤"}
 # What components/evaluate/report.py puts around its verdict; the report is the contract between the two steps.
 _VERDICT = ("<!-- verdict -->", "<!-- /verdict -->")
+_TITLE: dict[Outcome, str] = {"passed": "Passed the gate", "failed": "Did not pass the gate",
+                              "not judged": "Not judged: too little to go by"}
+_SHOWN: dict[Outcome, tuple[str, str]] = {"passed": ("yes", "pass"), "failed": ("no", "fail"),
+                                          "not judged": ("unknown", "not judged")}
+"""Of a line's outcome, class and text in the report's table."""
 
 
 @dataclass(frozen=True)
 class RegisterSummary:
     """The new version: its number, the aliases that point to it, the gate's verdict line by line, and who is
-    champion now (None: nobody)."""
+    champion now (None: nobody). `outcome` is "passed", "failed" or "not judged", `verdict` says so in a sentence."""
 
     model_name: str
     model_version: str
     aliases: list[str]
+    outcome: Outcome
     verdict: str
     passed: bool
     lines: list[dict[str, Any]]
@@ -62,7 +69,7 @@ def run(evidence: Evidence, out: Path, settings: RegisterSettings, recorder: Rec
     if found.passed:
         _promote(registry, version, now, evidence, settings)
     aliases = sorted(alias for alias, number in registry.aliases().items() if number == version)
-    summary = RegisterSummary(settings.model_name, version, aliases, found.summary, found.passed,
+    summary = RegisterSummary(settings.model_name, version, aliases, found.outcome, found.summary, found.passed,
                               [asdict(line) for line in found.lines], run_id, str(out / "report.html"),
                               standing(registry).champion)
     _write(out, summary, card, evidence, found, tried)
@@ -105,7 +112,7 @@ def _promote(registry: Registry, version: str, now: Standing, evidence: Evidence
 
 def _tags(found: Verdict, run_id: str, now: Standing) -> dict[str, str]:
     return {
-        "verdict": "passed" if found.passed else "failed", "verdict.summary": found.summary,
+        "verdict": found.outcome, "verdict.summary": found.summary,
         COMPARED: now.champion or NOBODY, **{f"gate.{line.name}": str(line) for line in found.lines}, "run_id": run_id,
     }
 
@@ -139,10 +146,9 @@ def with_verdict(report: str, summary: RegisterSummary, verdict: Verdict) -> str
     rows = "".join(
         f"<tr><td>{html.escape(line.name)}</td><td>{'–' if line.value is None else f'{line.value:.4g}'}</td>"
         f"<td>{_SIGNS[line.comparison]} {line.bound:g}</td>"
-        f'<td class="{"yes" if line.passed else "no"}">{"pass" if line.passed else "fail"}</td>'
+        f'<td class="{_SHOWN[line.outcome][0]}">{_SHOWN[line.outcome][1]}</td>'
         f'<td class="reason">{html.escape(line.reason)}</td></tr>' for line in verdict.lines)
-    block = (f'<section class="verdict {"passed" if verdict.passed else "failed"}">'
-             f"<strong>{'Passed' if verdict.passed else 'Did not pass'} the gate</strong>"
+    block = (f'<section class="verdict {verdict.outcome.replace(" ", "-")}"><strong>{_TITLE[verdict.outcome]}</strong>'
              f'<p class="soft">{html.escape(summary.model_name)} version {html.escape(summary.model_version)}: '
              f"{html.escape(verdict.summary)}. Aliases: {html.escape(', '.join(summary.aliases))}.</p>"
              f'<div class="table"><table><thead><tr><th>Requirement</th><th>Figure</th><th>Bound</th><th></th>'

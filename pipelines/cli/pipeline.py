@@ -115,7 +115,8 @@ def run(
     table("Gate", ("line", "found", "bound", ""), [
         (line["name"], "-" if line["value"] is None else f"{line['value']:.4g}",
          f"{line['comparison']} {line['bound']:g}",
-         "pass" if line["passed"] else f"FAIL {line['reason'] or ''}".rstrip())
+         "pass" if line["passed"] else
+        f"{'FAIL' if line.get('judged', True) else 'NOT JUDGED'} {line['reason'] or ''}".rstrip())
         for line in result.gate
     ])
     aliases = f" ({', '.join(result.aliases)})" if result.aliases else ""

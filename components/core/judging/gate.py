@@ -1,19 +1,23 @@
 """What a gate is made of: requirements, each a line with figure, bound and pass or fail. Pure: figures in, lines out.
 
-Every line fails closed: a figure that is missing, null or not a number fails it, and the line says so. Both
-evaluation (which judges its controls with them) and registration (which judges the model) use these lines.
+Every line fails closed: a figure that is missing, null or not a number fails it, and the line says so. But a line
+that failed for want of evidence says nothing bad of the model, so a verdict has three outcomes: passed, failed, not
+judged. Both evaluation (which judges its controls with them) and registration (which judges the model) use these lines.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from components.core.settings import GateSettings
 
 Comparison = Literal[">=", "<="]
+Outcome = Literal["passed", "failed", "not judged"]
+GROUNDS = ("pairs", "controls")
+"""Lines about the evaluation and not about the model: where one fails, no other line says anything of the model."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,22 @@ class Line:
     comparison: Comparison
     passed: bool
     reason: str
+    judged: bool = True
+    """False where it did not pass for want of evidence: no figure, or too few people to tell."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """Of a line that did not pass, whether it failed or could not be judged."""
+        return "passed" if self.passed else "failed" if self.judged else "not judged"
 
     def __str__(self) -> str:
         figure = "no figure" if self.value is None else f"{self.value:.4g}"
-        mark = "pass" if self.passed else "FAIL"
         why = f": {self.reason}" if self.reason else ""
-        return f"{mark}  {self.name} {figure} {self.comparison} {self.bound:g}{why}"
+        return f"{MARKS[self.outcome]}  {self.name} {figure} {self.comparison} {self.bound:g}{why}"
+
+
+MARKS: dict[Outcome, str] = {"passed": "pass", "failed": "FAIL", "not judged": "NOT JUDGED"}
+"""Outcome of a line -> how a list of lines says it."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +67,27 @@ class Verdict:
         return tuple(line.name for line in self.lines if not line.passed)
 
     @property
+    def outcome(self) -> Outcome:
+        """"passed"; "failed": a bad model; "not judged": whether it is one cannot be told from this evaluation, since
+        that cannot be relied on (`GROUNDS`) or every line that did not pass lacks evidence."""
+        if self.passed:
+            return "passed"
+        missed = [line for line in self.lines if not line.passed]
+        groundless = any(line.name in GROUNDS for line in missed)
+        return "not judged" if groundless or not any(line.judged for line in missed) else "failed"
+
+    @property
     def summary(self) -> str:
-        """The verdict in one sentence."""
+        """The verdict in one sentence without a subject."""
         if self.passed:
             return f"passed all {len(self.lines)} requirements"
-        return f"failed {len(self.failed_lines)} of {len(self.lines)} requirements: {', '.join(self.failed_lines)}"
+        failed = self.failed_lines
+        if self.outcome == "failed":
+            return f"failed {len(failed)} of {len(self.lines)} requirements: {', '.join(failed)}"
+        lacking = [line.name for line in self.lines if line.outcome == "not judged"]
+        others = [name for name in failed if name not in lacking]
+        return (f"not judged, for want of evidence on {len(lacking)} of {len(self.lines)} requirements: "
+                f"{', '.join(lacking)}" + (f"; missed too: {', '.join(others)}" if others else ""))
 
 
 _FIGURES: tuple[tuple[str, Comparison], ...] = (
@@ -75,7 +105,8 @@ _OF_FEATURES = ("frechet_ratio",)
 
 def thresholds(evaluation: Mapping[str, Any], settings: GateSettings) -> tuple[Line, ...]:
     """Hold an evaluation (the content of metrics.json) against thresholds; a line for each that has a bound, always."""
-    lines = [requirement("pairs", {"value": _inside(evaluation, "counts").get("pairs")}, settings.min_pairs, ">=")]
+    pairs = requirement("pairs", {"value": _inside(evaluation, "counts").get("pairs")}, settings.min_pairs, ">=")
+    lines = [replace(pairs, judged=pairs.passed)]
     for name, comparison in _FIGURES:
         figure, bound = _inside(evaluation, "metrics").get(name), getattr(settings, name)
         if bound is not None:
@@ -95,12 +126,14 @@ def memorisation(name: str, figure: Any, settings: GateSettings) -> Line:
 
 
 def controls(evaluation: Mapping[str, Any]) -> Line:
-    """Whether every control behaved: as many as there must be, and none that the thresholds judged wrongly."""
+    """Whether every control behaved: as many as there must be, and none that the thresholds judged wrongly. If not,
+    it is the evaluation that is at fault."""
     found = _inside(evaluation, "controls")
     behaved = [name for name in CONTROLS if _inside(found, name).get("behaved") is True]
     reasons = [f"{name}: {_inside(found, name).get('reason', 'not in the evaluation')}" for name in CONTROLS
                if name not in behaved]
-    return Line("controls", float(len(behaved)), len(CONTROLS), ">=", len(behaved) == len(CONTROLS), "; ".join(reasons))
+    passed = len(behaved) == len(CONTROLS)
+    return Line("controls", float(len(behaved)), len(CONTROLS), ">=", passed, "; ".join(reasons), judged=passed)
 
 
 CONTROLS = ("copy_cat", "baked_background", "real_photos")
@@ -111,7 +144,7 @@ def _of_features(name: str, figure: Any, bound: float, comparison: Comparison, s
     used = figure.get("features") if isinstance(figure, Mapping) else None
     if isinstance(figure, Mapping) and figure.get("value") is not None and used != settings.features:
         return Line(name, None, bound, comparison, False,
-                    f"made with the features {used}, this bound is for {settings.features}")
+                    f"made with the features {used}, this bound is for {settings.features}", judged=False)
     return requirement(name, figure, bound, comparison)
 
 
@@ -123,11 +156,12 @@ def _inside(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def requirement(name: str, figure: Any, bound: float, comparison: Comparison) -> Line:
     """The line of one figure ({value, low, high, reason} as in metrics.json) against its bound."""
     if not isinstance(figure, Mapping):
-        return Line(name, None, bound, comparison, False, "not in the evaluation")
+        return Line(name, None, bound, comparison, False, "not in the evaluation", judged=False)
     value = figure.get("value")
     # bool is an int in Python; "true pairs" is no figure.
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        return Line(name, None, bound, comparison, False, str(figure.get("reason") or f"{value} is no figure"))
+        return Line(name, None, bound, comparison, False, str(figure.get("reason") or f"{value} is no figure"),
+                    judged=False)
     passed = value >= bound if comparison == ">=" else value <= bound
     low, high = figure.get("low"), figure.get("high")
     interval = f"95 % interval {low:.4g} to {high:.4g}" if low is not None and high is not None else ""

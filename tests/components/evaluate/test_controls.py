@@ -118,7 +118,7 @@ def test_the_copy_cat_gives_a_training_photo_back_and_knows_its_own(halves: Path
 
 
 def line(name: str, value: float | None, passed: bool) -> Line:
-    return Line(name, value, 1.0, "<=", passed, "too few" if value is None else "")
+    return Line(name, value, 1.0, "<=", passed, "too few" if value is None else "", judged=value is not None)
 
 
 def test_failing_for_want_of_data_is_not_failing_for_the_right_reason() -> None:
@@ -126,7 +126,7 @@ def test_failing_for_want_of_data_is_not_failing_for_the_right_reason() -> None:
     right = judged(control, Verdict.of([line("training_gap", 2.0, False)]))
     assert right["behaved"] is True and "reason" not in right
     for amiss in (line("training_gap", None, False), line("training_gap", 0.5, True)):
-        wrong = judged(control, Verdict.of([amiss, line("pairs", 3, False)]))
+        wrong = judged(control, Verdict.of([amiss, line("ssim", 0.1, False)]))
         assert wrong["verdict"] == "failed" and wrong["behaved"] is False and "training_gap" in wrong["reason"]
     real = Control(control.painter, "passed")
     assert judged(real, Verdict.of([line("ssim", None, False)]))["reason"] == "ssim: too few"

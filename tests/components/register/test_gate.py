@@ -107,6 +107,14 @@ def test_what_is_missing_fails(part: str, names: list[str]) -> None:
     assert failed(found) == names
 
 
+@pytest.mark.parametrize("found", [None, duel(status="refused", reason="it is for 128 px"), duel(pairs=3)])
+def test_without_a_comparison_nothing_bad_is_known(found: dict[str, Any] | None) -> None:
+    assert [line.outcome for line in champion_lines(found, "3", SETTINGS) if not line.passed] == ["not judged"]
+    worse = duel()
+    worse["figures"]["ssim"] = gain(-0.05)
+    assert {line.outcome for line in champion_lines(worse, "3", SETTINGS) if not line.passed} == {"failed"}
+
+
 def test_too_few_pairs_fail() -> None:
     assert failed(duel(pairs=SETTINGS.min_pairs - 1)) == ["champion.pairs"]
 

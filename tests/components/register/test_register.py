@@ -188,7 +188,9 @@ def test_a_version_that_fails_the_gate_is_no_champion_and_mlflow_is_left_as_it_w
     failed = [line["name"] for line in summary.lines if not line["passed"]]
     assert "over_warp" in failed  # nobody trained this model: it is worse than no network at all
     assert all(name in summary.verdict for name in failed)
-    assert "Did not pass the gate" in (tmp_path / "out" / "report.html").read_text()
+    # Nor can this evaluation tell: it has too few people for its controls to be tried.
+    assert summary.outcome == "not judged"
+    assert "Not judged: too little to go by" in (tmp_path / "out" / "report.html").read_text()
     assert mlflow.get_tracking_uri() == before != uri and mlflow.active_run() is None
     assert not {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"} & set(os.environ)
 

@@ -74,4 +74,32 @@ def test_controls_fail_closed() -> None:
 
 
 def test_no_lines_are_no_verdict() -> None:
-    assert not Verdict.of([]).passed
+    assert not Verdict.of([]).passed and Verdict.of([]).outcome == "not judged"
+
+
+def test_want_of_evidence_is_not_judged_and_one_figure_beyond_its_bound_is_failed() -> None:
+    evaluation = good()
+    assert Verdict.of(thresholds(evaluation, SETTINGS)).outcome == "passed"
+    evaluation["metrics"]["face_found"] = {"value": None, "reason": "too few to tell"}
+    del evaluation["memorisation"]["training_gap"]
+    blind = Verdict.of(thresholds(evaluation, SETTINGS))
+    assert (blind.outcome, blind.passed) == ("not judged", False)
+    assert "not judged" in blind.summary and "face_found, training_gap" in blind.summary
+    assert str(next(line for line in blind.lines if line.name == "face_found")).startswith("NOT JUDGED  face_found")
+    evaluation["metrics"]["ssim"]["value"] = 0.1
+    bad = Verdict.of(thresholds(evaluation, SETTINGS))
+    assert bad.outcome == "failed" and bad.summary.startswith("failed 3 of 18")
+
+
+@pytest.mark.parametrize("ground", ["pairs", "controls"])
+def test_an_evaluation_that_cannot_be_relied_on_fails_no_model(ground: str) -> None:
+    evaluation = good() | {"controls": {name: {"behaved": True} for name in CONTROLS}}
+    evaluation["metrics"]["ssim"]["value"] = 0.1
+    assert Verdict.of((*thresholds(evaluation, SETTINGS), controls(evaluation))).outcome == "failed"
+    if ground == "pairs":
+        evaluation["counts"]["pairs"] = SETTINGS.min_pairs - 1
+    else:
+        evaluation["controls"]["copy_cat"] = {"behaved": False, "reason": "it passed the gate"}
+    found = Verdict.of((*thresholds(evaluation, SETTINGS), controls(evaluation)))
+    assert (found.outcome, found.passed) == ("not judged", False)
+    assert f"on 1 of 19 requirements: {ground}; missed too: ssim" in found.summary
