@@ -12,11 +12,8 @@ _GRACE_S = 5.0
 
 
 @contextlib.contextmanager
-def ended_with_us(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """However this block is left, SIGTERM included (as KeyboardInterrupt), no process of the child's session lives on.
-
-    The child must have been started with ``start_new_session=True``.
-    """
+def terminable() -> Iterator[None]:
+    """SIGTERM ends this block as Ctrl-C does, by KeyboardInterrupt, so that it can clean up."""
 
     def interrupt(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -24,16 +21,34 @@ def ended_with_us(child: subprocess.Popen[bytes]) -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
-        child.wait()
     finally:
         signal.signal(signal.SIGTERM, before)
-        for stop in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, stop)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(_GRACE_S)
-                if stop is signal.SIGTERM and not _group_lives(child.pid):
-                    break
+
+
+@contextlib.contextmanager
+def ended_with_us(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """However this block is left, SIGTERM included (as KeyboardInterrupt), no process of the child's session lives on.
+
+    The child must have been started with ``start_new_session=True``.
+    """
+    try:
+        with terminable():
+            yield
+            child.wait()
+    finally:
+        stop(child)
+
+
+def stop(child: subprocess.Popen[bytes], grace: float = _GRACE_S) -> None:
+    """End a child that was started with ``start_new_session=True`` and whatever lives in its session: it may clean up
+    for `grace` seconds."""
+    for ending in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, ending)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(grace)
+            if ending is signal.SIGTERM and not _group_lives(child.pid):
+                break
 
 
 def _group_lives(group: int) -> bool:

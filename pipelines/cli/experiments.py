@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from components.core.errors import InputError
 from components.core.settings import Generator
 from pipelines.cli.app import (
     DEFAULT_HOME,
@@ -22,6 +25,10 @@ from pipelines.cli.app import (
     succeeded,
 )
 from pipelines.cli.help import App
+
+if TYPE_CHECKING:
+    from pipelines.experiments.outcome import Outcome
+    from pipelines.experiments.repeat_page import Spread
 
 experiments = App(help="Questions about the method itself, answered on people nobody trained on.")
 app.add_typer(experiments, name="experiment", rich_help_panel=RESULTS)
@@ -81,3 +88,73 @@ def tuning(
     from pipelines.home import Home
 
     print(f"written to {experiment.write(experiment.run(settings, Home.at(home)), out)}")
+
+
+# Other people on the machine as it is, then the first ones on other kinds of machine.
+_SEEDS, _MACHINES = "0-4", "plain,one-thread,two-threads,avx2"
+
+
+@experiments.command()
+def repeat(
+    seeds: Annotated[str, typer.Option("--seeds", help="Of synthesize.seed, such as 0-4 or 1,5.")] = _SEEDS,
+    machines: Annotated[str, typer.Option(
+        "--machines", help="plain runs every seed as the machine is; the others (one-thread, two-threads, avx2) run "
+                           "the first seed.")] = _MACHINES,
+    parallel: Annotated[int, typer.Option("--parallel", min=1, help="Runs at once; they share the threads.")] = 1,
+    page: Annotated[Path, typer.Option("--page", help="Markdown file that gets the tables, between its two marks.")]
+    = Path("docs/evaluation.md"),
+    work: Annotated[Path, typer.Option("--work", help="Folder for homes and logs; what is finished is used again.")]
+    = Path(".photoshoot/experiments/repeat"),
+    preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Run the pipeline on fresh homes, with other people and on other kinds of machine, and write how far every line
+    of the gate is from its bound. The same command goes on where it was interrupted."""
+    settings = settings_from(preset_name, settings_file, changes)
+    from pipelines.experiments import repeat as experiment
+    from pipelines.experiments import repeat_page
+
+    options = _given("--preset", preset_name, "demo") + _given("--settings", settings_file, None)
+    options += [part for change in changes or [] for part in ("--set", change)]
+    jobs = experiment.plan(_numbers(seeds), [name.strip() for name in machines.split(",")], settings, options, work)
+    outcomes = experiment.run(jobs, work, parallel)
+    asked = _given("--seeds", seeds, _SEEDS) + _given("--machines", machines, _MACHINES)
+    asked += _given("--parallel", parallel, 1) + options
+    written = repeat_page.write(outcomes, shlex.join(["photoshoot", "experiment", "repeat", *asked]), page)
+    spreads = repeat_page.spreads(outcomes)
+    if as_json:
+        succeeded(page=str(written), runs=[asdict(one) for one in outcomes], lines=[asdict(one) for one in spreads],
+                  same_identities=repeat_page.same_identities(outcomes))
+        return
+    _show_repeated(outcomes, spreads)
+    print(f"written to {written}")
+
+
+def _show_repeated(outcomes: Sequence[Outcome], spreads: Sequence[Spread]) -> None:
+    from pipelines.display import table
+
+    table("Runs", ("run", "gate", "champion", "identities", "minutes"), [
+        (one.name, one.verdict, "yes" if one.champion else "no", f"{one.identities} ({one.assignment[:12]})",
+         f"{one.seconds / 60:.1f}") for one in outcomes
+    ])
+    table("Gate", ("line", "bound", "mean", "standard deviations away", "did not pass"), [
+        (one.name, f"{one.comparison} {one.bound:g}", "-" if one.mean is None else f"{one.mean:.4g}",
+         "-" if one.away is None else f"{one.away:.1f}",
+         ", ".join(run.name for run, passed in zip(outcomes, one.passed, strict=True) if passed is False) or "-")
+        for one in spreads
+    ])
+
+
+def _given(option: str, value: object, default: object) -> list[str]:
+    return [] if value == default else [option, str(value)]
+
+
+def _numbers(text: str) -> list[int]:
+    """``0-2,5`` as 0, 1, 2, 5."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdigit() or not (last or first).isdigit():
+            raise InputError(f"no seeds: {text}", remedy="--seeds takes such as 0-4 or 1,5")
+        found += range(int(first), int(last or first) + 1)
+    return found
