@@ -111,7 +111,8 @@ def share_done(home: Home) -> float:
 
 
 def _artifact(home: Home, run: Path, name: str) -> Path:
-    return home.root / json.loads((run / OUTPUTS_FILE).read_text(encoding="utf-8"))[name]
+    outputs: dict[str, str] = json.loads((run / OUTPUTS_FILE).read_text(encoding="utf-8"))
+    return home.root / outputs[name]
 
 
 def _identities(table: Path) -> int:

@@ -50,7 +50,7 @@ def avx2() -> dict[str, str]:
     import numpy as np
 
     # NumPy and OpenCV want the names of what they are to leave out, as they call it.
-    found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])  # type: ignore[call-overload]
+    found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
     numpy = [name for name in found if name.startswith("AVX512") or name == "X86_V4"]
     opencv = [name.strip("*?") for name in cv2.getCPUFeaturesLine().split() if "AVX512" in name]
     return _AVX2 | ({"NPY_DISABLE_CPU_FEATURES": " ".join(numpy)} if numpy else {}) | (
@@ -91,7 +91,7 @@ def seen() -> dict[str, Any]:
     import torch
     from threadpoolctl import threadpool_info
 
-    numpy = np.show_config(mode="dicts")["SIMD Extensions"]  # type: ignore[call-overload]
+    numpy = np.show_config(mode="dicts")["SIMD Extensions"]
     opencv = [name.strip("*") for name in cv2.getCPUFeaturesLine().split() if not name.endswith("?")]
     blas = {str(pool["architecture"]) for pool in threadpool_info()
             if pool.get("internal_api") == "openblas" and "opencv" not in pool["filepath"]}

@@ -136,7 +136,8 @@ def _run(outcome: Outcome) -> tuple[str, ...]:
 
 def _complaints(outcomes: Sequence[Outcome]) -> list[str]:
     """Why runs did not pass: a line for each."""
-    lines = [f"- {outcome.name}, `{line['name']}`: {line['reason'] or 'beyond its bound'}"
+    lines = [f"- {outcome.name}, `{line['name']}` {_number(line['value'])}, asked for {_SIGNS[line['comparison']]} "
+             f"{line['bound']:g}{': ' * bool(line['reason'])}{line['reason']}"
              for outcome in outcomes for line in outcome.gate if not line["passed"]]
     return ["\n".join(["Lines that did not pass:", "", *lines])] if lines else []
 
@@ -144,7 +145,7 @@ def _complaints(outcomes: Sequence[Outcome]) -> list[str]:
 def _row(spread: Spread) -> tuple[str, ...]:
     cells = [_number(value) if passed is not False else f"**{_number(value)}**"
              for value, passed in zip(spread.values, spread.passed, strict=True)]
-    away = "–" if spread.away is None else f"{spread.away:.1f}" if abs(spread.away) < 100 else f"{spread.away:.0f}"
+    away = "–" if spread.away is None else f"{spread.away + 0:.{1 if abs(spread.away) < 100 else 0}f}"
     return (f"`{spread.name}`", f"{_SIGNS[spread.comparison]} {spread.bound:g}", *cells, _number(spread.mean),
             _number(spread.over_seeds, 2), _number(spread.over_machines, 2), away)
 
