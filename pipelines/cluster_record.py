@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from components.core.record import tracking
+from components.core.record.registry import CHAMPION, Versions
 from components.core.record.tracking_errors import tracking_errors
 from components.core.settings import Settings
-from pipelines.runs import ERROR_TAG, RUN_TAG, prices_of, run_cost, settle
+from pipelines.runs import ERROR_TAG, PARENT_TAG, RUN_TAG, prices_of, run_cost, settle
 
 KFP_RUN, KFP_LINK = "photoshoot.kubeflow_run", "photoshoot.kubeflow_link"
 _STATES = {"SUCCEEDED": "FINISHED", "CANCELED": "KILLED"}
@@ -61,6 +62,22 @@ def end(kfp_run: str, state: str, error: str = "") -> dict[str, Any]:
         cost = run_cost(mlflow, run_id, prices_of(found.data.params))
         mlflow.log_metric(run_id, tracking.DEVICE_SECONDS, cost.device_seconds)
         return {"mlflow_run_id": run_id, "device_seconds": cost.by_kind, "cost": str(cost)}
+
+
+def registered(run_id: str) -> dict[str, str] | None:
+    """The version that a run's registration made: name, number, verdict, and who is champion ("" for nobody). None
+    without a server, for a run that registered nothing, or whose version an earlier run had made."""
+    with _mlflow() as mlflow:
+        if mlflow is None or not run_id:
+            return None
+        run = mlflow.get_run(run_id)
+        asked = f"tags.`{PARENT_TAG}` = '{run_id}' and tags.`{tracking.STEP_TAG}` = 'register'"
+        for step in mlflow.search_runs([run.info.experiment_id], asked):
+            for found in mlflow.search_model_versions(f"run_id = '{step.info.run_id}'"):
+                champion = Versions(found.name).aliased(CHAMPION) or ""
+                return {"name": str(found.name), "number": str(found.version),
+                        "verdict": str(found.tags.get("verdict", "")), "champion": champion}
+        return None
 
 
 def again(kfp_run: str) -> None:

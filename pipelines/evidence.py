@@ -14,6 +14,7 @@ import yaml
 from components.core.atomic import atomic_folder
 from components.core.errors import DataError, InputError
 from components.core.record import tracking
+from components.core.record.registry import Versions
 from components.evaluate.report import read_curves
 from components.evaluate.sheet import SAMPLES
 from pipelines.differences import Judged
@@ -105,8 +106,9 @@ def _find(mlflow: MlflowClient, name: str, model_name: str) -> Run:
         runs = mlflow.search_runs(experiments, f"tags.`{RUN_TAG}` = '{name.replace(chr(39), '')}'", max_results=1)
         return runs[0] if runs else mlflow.get_run(name)
     except MlflowException:
-        what = f"version {name} of {model_name}" if version else f"run {name}"
-        raise InputError(f"no {what}", path=mlflow.tracking_uri,
+        if version:
+            raise Versions(model_name, mlflow.tracking_uri).missing(version[1] or version[2], name, "`v{}`") from None
+        raise InputError(f"no run {name}", path=mlflow.tracking_uri,
                          remedy="`photoshoot runs` and `photoshoot versions` list them") from None
 
 

@@ -20,6 +20,8 @@ from pipelines.steps import steps_of_run
 
 RESULT_FILE = "result.json"
 REPORT, SHEET = "report.html", "contact_sheet.png"
+EXAMPLE = "example"
+"""Folder of a run with a pair to try its version on: photo.png, iuv.png (the photo's pose map), pose.png."""
 EVIDENCE = "evaluation"
 """Folder of a run with what `compare` needs: figures, figures of each pair, the sheet's rows, loss curves."""
 _EVIDENCE = ("metrics.json", "pairs.jsonl", "samples")
@@ -45,6 +47,8 @@ class RunResult:
     verdict_summary: str = ""
     """The verdict in a sentence: how many requirements failed, or lack evidence, and which."""
     aliases: list[str] = field(default_factory=list)
+    champion: str | None = None
+    """The version that is champion now; None: nobody."""
     gate: list[dict[str, Any]] = field(default_factory=list)
     device_seconds: dict[str, float] = field(default_factory=dict)
     """By kind of device, of the steps that ran (reused ones cost nothing)."""
@@ -92,6 +96,7 @@ def run_pipeline(settings: Settings, photos: Path | None, home: Home, limits: Li
     with local_run(settings, photos, home, steps, limits) as run:
         artifacts = run.execute(TRAINING)
         _keep_evidence(artifacts, run.folder)
+        _keep_example(artifacts, run.folder)
         result = _result(run, artifacts)
         _record(run, result)
     return result
@@ -137,6 +142,7 @@ def _result(run: LocalRun, artifacts: dict[str, Path]) -> RunResult:
         steps=dict(run.display.states),
         seconds=run.seconds,
         aliases=list(version["aliases"]),
+        champion=version["champion"],
         gate=list(version["lines"]),
         device_seconds=cost.by_kind,
         cost=str(cost),
@@ -152,6 +158,18 @@ def _keep_evidence(artifacts: dict[str, Path], folder: Path) -> None:
             (shutil.copytree if source.is_dir() else shutil.copyfile)(source, kept / name)
         if (artifacts["model"] / _CURVES).is_file():  # a model that was trained elsewhere may have none
             shutil.copyfile(artifacts["model"] / _CURVES, kept / _CURVES)
+
+
+def _keep_example(artifacts: dict[str, Path], folder: Path) -> None:
+    """Keep the pair that registration tried the version on: pictures for the first `photoshoot shoot`."""
+    from components.register.evidence import Evidence
+
+    model, evaluation, people, identities = (artifacts[name] for name in (
+        "model", "evaluation", "people", "identities"))
+    pictures = Evidence.open(model, evaluation, people, identities, None).example()
+    with atomic_folder(folder / EXAMPLE) as kept:
+        for name, column in (("photo", "source_photo"), ("iuv", "source_pose"), ("pose", "target_pose")):
+            (kept / f"{name}.png").write_bytes(pictures[column])
 
 
 def _record(run: LocalRun, result: RunResult) -> None:

@@ -28,6 +28,7 @@ from pipelines.cli.cluster_options import (
     pairs,
     wait_seconds,
 )
+from pipelines.cli.ending import show_next
 from pipelines.cli.help import App
 from pipelines.display import PipelineDisplay, errors, table
 
@@ -48,6 +49,7 @@ def run_on_cluster(server: Server, order: Order, as_json: bool, detach: bool, wa
     """Submit, and follow unless detached."""
     from pipelines import cluster_record
     from pipelines.cluster_submit import named, submit
+    from pipelines.next_steps import after_submission
 
     limit = wait_seconds(wait)
     order = named(order)
@@ -60,11 +62,13 @@ def run_on_cluster(server: Server, order: Order, as_json: bool, detach: bool, wa
     cluster_record.name_run(parent, submitted.run_id, submitted.link)
     errors.print(f"run {submitted.name}: {submitted.link}", markup=False, soft_wrap=True)
     if detach:
+        following = after_submission(submitted.run_id)
         if as_json:
             print(json.dumps({"status": "submitted", "run_id": submitted.run_id, "name": submitted.name,
-                              "link": submitted.link, "version_id": submitted.version_id, "mlflow_run_id": parent}))
+                              "link": submitted.link, "version_id": submitted.version_id, "mlflow_run_id": parent,
+                              "next": [one.command for one in following]}))
         else:
-            print(f"`photoshoot follow {submitted.run_id}` follows it")
+            show_next(following)
         return
     watch(server, server.run(submitted.run_id), as_json, limit, poll)
 
@@ -73,6 +77,7 @@ def watch(server: Server, run: Any, as_json: bool, wait: float | None, poll: flo
     """Follow a run (as the server gives it) to its end; raises what says why it did not succeed."""
     from pipelines import cluster_record
     from pipelines.cluster_follow import SUCCEEDED, Interrupted, conclude, follow, look_at, steps_of, summary
+    from pipelines.next_steps import after_cluster_run
 
     run_id = str(run.run_id)
     display = PipelineDisplay(steps_of(server, run))
@@ -90,13 +95,19 @@ def watch(server: Server, run: Any, as_json: bool, wait: float | None, poll: flo
         cluster_record.end(run_id, str(run.state), str(error))
         raise
     recorded = cluster_record.end(run_id, str(run.state))
+    version = cluster_record.registered(recorded.get("mlflow_run_id", ""))
+    following = after_cluster_run(recorded, version)
     if as_json:
-        print(json.dumps(summary(run, display, link, recorded)))
+        more = {**recorded, **({"version": version} if version else {}), "next": [one.command for one in following]}
+        print(json.dumps(summary(run, display, link, more)))
         return
     print(f"run {run.display_name} succeeded: {link}")
+    if version:
+        recorded["model_version"] = f"{version['name']} {version['number']}: {version['verdict']}"
     for name, value in recorded.items():
         if name != "device_seconds":
             print(f"{name.replace('_', ' '):<14} {value}")
+    show_next(following)
 
 
 @app.command(rich_help_panel=CLUSTER)

@@ -38,7 +38,7 @@ from pipelines.cli.cluster_options import (
     connect,
     pairs,
 )
-from pipelines.display import errors, output, table
+from pipelines.display import errors, output
 
 
 @app.command(rich_help_panel=PIPELINE)
@@ -101,40 +101,13 @@ def run(
         raise InputError("only containers have a limit of memory", remedy="--backend containers --memory 8g")
     if photos is not None and not is_remote(photos) and not photos.is_dir():
         raise InputError("no such folder", path=photos, remedy="give --photos a folder of photos")
+    from pipelines.cli.ending import show_result
     from pipelines.containers import Limits
-    from pipelines.display import figure
     from pipelines.home import Home
     from pipelines.run import run_pipeline
 
     result = run_pipeline(settings, photos, Home.at(home), Limits(memory) if backend == "containers" else None)
-    if as_json:
-        print(result.to_json())
-        return
-    rows = [(name, figure(entry)) for name, entry in result.metrics.items()]
-    table(f"Run {result.run_id}", ("figure (people never trained on)", "value [95 % interval] count"), rows)
-    table("Gate", ("line", "found", "bound", ""), [
-        (line["name"], "-" if line["value"] is None else f"{line['value']:.4g}",
-         f"{line['comparison']} {line['bound']:g}",
-         "pass" if line["passed"] else
-        f"{'FAIL' if line.get('judged', True) else 'NOT JUDGED'} {line['reason'] or ''}".rstrip())
-        for line in result.gate
-    ])
-    aliases = f" ({', '.join(result.aliases)})" if result.aliases else ""
-    people = result.people
-    lines = {
-        "model version": f"{settings.register_.model_name} {result.model_version}{aliases}: gate {result.verdict}",
-        "people": f"{people['accepted']} accepted, {len(people['rejected'])} rejected",
-        "report": result.report,
-        "contact sheet": result.contact_sheet,
-        "time": f"{result.seconds:.0f} s",
-        **({"cost": result.cost} if settings.costs.prices else {}),
-        "MLflow": f"photoshoot ui --home {home}  ->  {result.link}",
-    }
-    # No table: a path that is folded cannot be copied.
-    for name, value in lines.items():
-        print(f"{name:<14} {value}")
-    for left_out in people["rejected"][:10]:
-        errors.print(f"left out {left_out['photo']}: {left_out['reason']}", markup=False, soft_wrap=True)
+    show_result(result, settings, home, as_json)
 
 
 @app.command("compile", rich_help_panel=PIPELINE)

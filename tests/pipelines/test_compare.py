@@ -118,7 +118,8 @@ def test_a_run_made_elsewhere_is_read_from_mlflow(home: Home, tmp_path: Path, mo
 
 
 def test_what_is_not_there_or_has_not_finished_is_said(home: Home) -> None:
-    for name, said in (("nothing", "no run nothing"), ("v3", "no version v3"), ("@champion", "no version @champion")):
+    for name, said in (("nothing", "no run nothing"), ("v3", "no version v3"), ("@champion", "no version @champion"),
+                       ("v3", "nothing was registered yet")):
         with pytest.raises(InputError, match=said):
             compare_runs(home, [name])
     mlflow = tracking.client(home.tracking_uri)

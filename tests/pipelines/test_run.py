@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -112,7 +113,22 @@ def test_a_person_is_shot_with_the_registered_version(first: dict[str, Any], hom
     assert Image.open(tmp_path / "new" / maps[1].name).size == (64, 64)
     refused = subprocess.run([*command, "--version", "99"], capture_output=True, text=True)
     assert refused.returncode == 2
-    assert "no version 99" in refused.stderr
+    assert "no version 99" in refused.stderr and "the newest version is 1" in refused.stderr
+
+
+def test_what_a_run_names_next_works_as_it_stands(first: dict[str, Any], home: Path) -> None:
+    ui, shoot, compare = first["next"]
+    assert " ui --home " in ui and "--version 1" in shoot and str(home) in shoot
+    for command in (shoot, compare):
+        done = subprocess.run(shlex.split(command), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert Image.open(home / "runs" / first["run_id"] / "shots" / "pose.png").size == (64, 64)
+    # No version was good enough to be champion: what asks for it says which there is.
+    without = [word for word in shlex.split(shoot) if word not in ("--version", "1")]
+    refused = subprocess.run(without, capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "no champion of photoshoot yet: the newest version is 1 (its gate: not judged)" in refused.stderr
+    assert "`--version 1` uses it" in refused.stderr
 
 
 def test_an_evaluation_setting_reruns_evaluation_and_registration_only(first: dict[str, Any], home: Path) -> None:

@@ -92,8 +92,20 @@ class Versions:
             except Exception as error:
                 if not is_absent(error):
                     raise
-        raise InputError(f"no version {version} of {self.name}", path=self.uri,
-                         remedy="`photoshoot versions` lists them; `photoshoot run` makes one")
+        raise self.missing(version)
+
+    def missing(self, version: str, asked: str = "", use: str = "`--version {}`") -> InputError:
+        """What to raise where a version (number or alias) is not there: which one is, and how to `use` that. `asked`
+        is how the person put it."""
+        found, what = self.all(), f"no version {asked or version} of {self.name}"
+        if not found:
+            return InputError(f"{what}: nothing was registered yet", path=self.uri, remedy="`photoshoot run` makes one")
+        newest = found[-1]
+        if version == CHAMPION:
+            what = f"no champion of {self.name} yet"
+        return InputError(f"{what}: the newest version is {newest.number} "
+                          f"(its gate: {newest.tags.get('verdict', 'no verdict')})", path=self.uri,
+                          remedy=f"{use.format(newest.number)} uses it; `photoshoot versions` lists them")
 
     @contextmanager
     def files(self, version: Version) -> Iterator[Path]:
