@@ -74,7 +74,7 @@ def program() -> list[str]:
     if called.name == "__main__.py":
         return [_from_here(Path(sys.executable)), "-m", "pipelines.cli"]
     found = shutil.which("photoshoot")
-    if not called.is_file() or (found and Path(found).samefile(called)):
+    if called.name != "photoshoot" or not called.is_file() or (found and Path(found).samefile(called)):
         return ["photoshoot"]
     return [_from_here(called)]
 

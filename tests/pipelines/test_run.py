@@ -122,6 +122,7 @@ def test_what_a_run_names_next_works_as_it_stands(first: dict[str, Any], home: P
     for command in (shoot, compare):
         done = subprocess.run(shlex.split(command), capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
+    assert "not judged" in done.stdout  # by compare
     assert Image.open(home / "runs" / first["run_id"] / "shots" / "pose.png").size == (64, 64)
     # No version was good enough to be champion: what asks for it says which there is.
     without = [word for word in shlex.split(shoot) if word not in ("--version", "1")]
