@@ -62,8 +62,8 @@ COMMANDS = {
                        "promotion"),
     "history": Listed(RESULTS, "Show the ledger: who was made champion when, by whom, why and on which evidence.",
                       "promotion"),
-    "home": Listed(RESULTS, "Show where the home folder is, how large, and whether anything that it points to is missing "
-                            "or outside.", "home"),
+    "home": Listed(RESULTS, "Show where the home folder is, how large, and whether anything that it points to is "
+                            "missing or outside.", "home"),
     "shoot": Listed(RESULTS, "Paint a person in other poses with a registered version.", "results"),
     "experiment": Listed(RESULTS, "Questions about the method itself, answered on people nobody trained on.",
                          "experiments"),
