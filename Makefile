@@ -43,7 +43,7 @@ bench: setup  ## Speed of each step, as ratios to a floor measured in the same r
 bench-train: setup  ## Speed of training, as shares of this machine's own peaks (docs/benchmarks/training.md)
 	$(BIN)/python -m pipelines.bench_train --write
 
-bench-docs: setup  ## Write docs/benchmarks/data.md anew
+bench-docs: setup  ## Write docs/benchmarks/data.md and start.md anew
 	$(BIN)/python -m pipelines.bench --write docs/benchmarks
 
 images: setup  ## Build the images (BASE_IMAGE=..., CPU=1, BUILD_ARGS="NAME=VALUE ...")

@@ -26,9 +26,17 @@ def _preprocess() -> dict[str, float]:
     return bench()
 
 
-BENCHES: dict[str, Callable[[], dict[str, float]]] = {"synthesize": _synthesize, "preprocess": _preprocess}
-PEOPLE = "people"
-DOCUMENT = "data.md"
+def _start() -> dict[str, float]:
+    from pipelines.bench_start import bench
+
+    return bench()
+
+
+START, PREPROCESS, PEOPLE = "start", "preprocess", "people"
+BENCHES: dict[str, Callable[[], dict[str, float]]] = {
+    "synthesize": _synthesize, PREPROCESS: _preprocess, START: _start}
+PAGES = {"data.md": (PREPROCESS, PEOPLE), "start.md": (START,)}
+"""The pages that can be written, and the benches each is made of."""
 
 
 def main(arguments: list[str]) -> None:
@@ -36,14 +44,15 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join([*BENCHES, PEOPLE])}; default: all")
     parser.add_argument("--write", type=Path, metavar="FOLDER",
-                        help=f"also write FOLDER/{DOCUMENT}, of preprocess and {PEOPLE}")
+                        help="also write the pages that show a bench named: "
+                             + "; ".join(f"{page} of {' and '.join(of)}" for page, of in PAGES.items()))
     asked = parser.parse_args(arguments)
     unknown = set(asked.names) - {*BENCHES, PEOPLE}
     if unknown:
         parser.error(f"no bench {sorted(unknown)[0]}")
     names = asked.names or [*BENCHES, PEOPLE]
-    if asked.write:
-        names = [*dict.fromkeys([*asked.names, "preprocess", PEOPLE])]
+    pages = [page for page, of in PAGES.items() if asked.write and set(of) & set(names)]
+    names = [*dict.fromkeys([*names, *(name for page in pages for name in PAGES[page])])]
     results = {name: BENCHES[name]() for name in names if name in BENCHES}
     rows = [(f"{name}: {key}", f"{value:.3g}") for name, figures in results.items() for key, value in figures.items()]
     if rows:
@@ -55,8 +64,10 @@ def main(arguments: list[str]) -> None:
         sizes = bench_people()
         table("A people data set by number of rows", ("", *[f"{size:,}" for size in sizes]),
               [(title, *[f"{figures[key]:.3g}" for figures in sizes.values()]) for key, title in COLUMNS.items()])
-    if asked.write:
-        _write(asked.write / DOCUMENT, results["preprocess"], sizes)
+    for page in pages:
+        text = _start_page(results[START]) if page == "start.md" else _data_page(results[PREPROCESS], sizes)
+        with atomic_path(asked.write / page) as partial:
+            partial.write_text(text, encoding="utf-8")
     print(json.dumps({**results, **({PEOPLE: sizes} if sizes else {})}))
 
 
@@ -70,11 +81,25 @@ def machine() -> str:
     return f"{model}, {len(os.sched_getaffinity(0))} cores"
 
 
-def _write(path: Path, speed: dict[str, float], sizes: dict[int, dict[str, float]]) -> None:
+def _start_page(found: dict[str, float]) -> str:
+    from pipelines.bench_start import RUNS, markdown
+
+    return f"""# How long a command takes to answer
+
+`python -m pipelines.bench start --write docs/benchmarks` writes this page. Measured on: {machine()}.
+
+From a cold start, in processes of their own: processor time on one thread, medians of {RUNS} rounds. Each is held
+against a bare interpreter and against importing torch in the same round, since both depend on the machine; no picture
+can be painted without torch. The registry is a SQLite file, as by default; with an MLflow server or PostgreSQL `shoot`
+imports MLflow as well, which takes as long as torch.
+
+{markdown(found)}"""
+
+
+def _data_page(speed: dict[str, float], sizes: dict[int, dict[str, float]]) -> str:
     from components.preprocess.bench_people import markdown
 
-    with atomic_path(path) as partial:
-        partial.write_text(f"""# How fast the data is made and read
+    return f"""# How fast the data is made and read
 
 `python -m pipelines.bench --write docs/benchmarks` writes this page. Measured on: {machine()}.
 
@@ -98,7 +123,7 @@ Everything but GrabCut takes {speed["ratio_to_floor"]:.2f} times as long as the 
 Each size in a fresh process; MB is what that process grew by. A person is its crop, pose map, matte, texture map and
 face, read and decoded at random. Pairs are computed from their number, never listed.
 
-{markdown(sizes)}""", encoding="utf-8")
+{markdown(sizes)}"""
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from components.core.errors import DataError, InputError
 from components.core.record.registry_file import lookup
-from components.core.record.tracking import TRACKING_URI, client
+from components.core.record.tracking import TRACKING_URI, client, quieten
 from components.core.record.tracking_errors import tracking_errors
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Versions:
             raise InputError(f"{name} is a ledger of promotions, not a model", path=uri,
                              remedy="choose a model name that does not end like one")
         self.name, self.uri = name, uri
+        quieten()
 
     @cached_property
     def _client(self) -> MlflowClient:

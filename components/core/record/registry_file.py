@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 SCHEMA = "dc11669786a5"
-"""MLflow's name for its tables as they are read here, in 3.17; a test fails when the installed one's differ."""
+"""MLflow's name for its tables as they are read here (3.17's); a test fails when the installed one's differ."""
 
 _SQLITE = "sqlite:///"
 _ELSEWHERE = ("MLFLOW_REGISTRY_URI", "MLFLOW_WORKSPACE", "MLFLOW_ENABLE_WORKSPACES")

@@ -43,10 +43,15 @@ DEVICE_SECONDS = "cost/device_seconds"
 _LONGEST_PARAM = 500
 
 
+def quieten() -> None:
+    """Before MLflow is imported: no telemetry, and no word about each table that it creates."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+
+
 def client(uri: str | None = None) -> MlflowClient:
     """An MLflow client for `uri` (default: the environment's). Raises `MachineError` when it cannot be reached."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # it announces each table that it creates
+    quieten()
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
     from sqlalchemy.exc import SQLAlchemyError

@@ -7,6 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+import components.core.settings as sections
 from components.core.errors import SettingsError
 from components.core.presets import names, preset
 from components.core.settings import Settings
@@ -93,3 +94,11 @@ def test_any_valid_value_survives_set_and_yaml(steps: int, rate: float) -> None:
 def test_sections_are_frozen() -> None:
     with pytest.raises(Exception, match="frozen"):
         preset("demo").train.batch = 4  # type: ignore[misc]
+
+
+def test_every_section_can_be_imported_from_the_package_and_one_that_does_not_exist_is_missed() -> None:
+    for name in sections.__all__:
+        assert getattr(sections, name) is not None
+    assert set(sections._MODULE_OF) == set(sections.__all__)
+    with pytest.raises(ImportError, match="TrainSetings"):
+        from components.core.settings import TrainSetings  # type: ignore[attr-defined]  # noqa: F401
