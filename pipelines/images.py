@@ -20,7 +20,7 @@ import components
 from components.core import digest
 from components.core.atomic import atomic_path
 from components.core.errors import DataError, InputError
-from pipelines.steps import STEP_IMAGE, STEP_ROOMS, STEPS
+from pipelines.steps import STEP_IMAGE, STEP_PACKAGES, STEP_ROOMS, STEPS
 
 LOCAL = "localhost"
 """Registry part of the names of images that were built here."""
@@ -62,7 +62,7 @@ def pushed_images(registry: str = "") -> dict[str, str]:
 @cache
 def code_digest(step: str) -> str:
     """Digest (16 hex digits) of all code that `step` can reach and of what its image is made from."""
-    code = digest.code_digest("core", *STEP_ROOMS.get(step, (step,)))
+    code = digest.code_digest("core", *STEP_ROOMS.get(step, (step,)), packages=STEP_PACKAGES.get(step, ()))
     return hashlib.sha256(f"{code} {recipe_digest(STEP_IMAGE[step])}".encode()).hexdigest()[:16]
 
 

@@ -16,6 +16,9 @@ STEP_IMAGE = {
 STEP_ROOMS = {"challenge": ("evaluate",), "tune": ("tune", "train", "evaluate")}
 """Steps whose code is not just in the folder of their own name under `components`."""
 
+STEP_PACKAGES = {"register": ("photoshoot",)}
+"""Packages beside `components` that a step's code can reach: a registered version is served by `photoshoot`."""
+
 TASK_STEP = {
     "preprocess-part": "preprocess", "gather": "preprocess",
     "prepare-study": "tune", "tune-worker": "tune", "select-weights": "tune",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -25,14 +26,15 @@ def json_digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def code_digest(*rooms: str) -> str:
-    """Digest (16 hex digits) of the code in these folders of `components` and of the libraries that compute."""
+def code_digest(*rooms: str, packages: Sequence[str] = ()) -> str:
+    """Digest (16 hex digits) of the code in these folders of `components`, in `packages`, which lie beside it, and of
+    the libraries that compute."""
     root = Path(components.__file__).parent
     digest = hashlib.sha256()
-    for room in rooms:
-        for path in sorted((root / room).rglob("*")):
+    for top, name in (*((root, room) for room in rooms), *((root.parent, package) for package in packages)):
+        for path in sorted((top / name).rglob("*")):
             if path.suffix in _CODE:
-                digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+                digest.update(path.relative_to(top).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     for library in _LIBRARIES:
         digest.update(f"{library}={_version(library)}\n".encode())
     return digest.hexdigest()[:16]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.core.record.registry import EXAMPLE, GENERATOR, LINEAGE, PREPROCESS, Versions
+from components.core.record.registry import EXAMPLE, GENERATOR, LINEAGE, PREPROCESS, SERVING_FORMAT, Versions
 from components.core.record.tracking import TRACKING_URI
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ class Registry(Versions):
             with mlflow.start_run(run_id=run_id, run_name=None if run_id else "register"):
                 logged = mlflow.pyfunc.log_model(
                     name="model", python_model=str(_CODE), signature=signature(), artifacts=artifacts,
-                    pip_requirements=[_requirement()], registered_model_name=self.name)
+                    pip_requirements=[_requirement()], registered_model_name=self.name,
+                    metadata={"format": SERVING_FORMAT})
         return str(logged.registered_model_version)
 
     def find(self, tags: Mapping[str, str]) -> str | None:

@@ -143,7 +143,7 @@ def test_context_holds_what_is_copied() -> None:
 
 @cache
 def graph() -> grimp.ImportGraph:
-    return grimp.build_graph("components", "pipelines", include_external_packages=True, cache_dir=None)
+    return grimp.build_graph("photoshoot", "components", "pipelines", include_external_packages=True, cache_dir=None)
 
 
 def imports(step: str) -> set[str]:
@@ -151,7 +151,8 @@ def imports(step: str) -> set[str]:
     rooms = tuple(f"components.{room}." for room in STEP_ROOMS.get(step, (step,)))
     own = {m for m in graph().modules if f"{m}.".startswith(rooms)}
     reached = own.union(*(graph().find_upstream_modules(module) for module in own))
-    return {m for m in reached if not m.startswith(("components", "pipelines")) and m not in sys.stdlib_module_names}
+    ours = ("photoshoot", "components", "pipelines")
+    return {m for m in reached if not m.startswith(ours) and m not in sys.stdlib_module_names}
 
 
 def expand(requirements: list[Requirement]) -> set[str]:

@@ -14,7 +14,9 @@ from pipelines.steps import STEP_ROOMS, STEPS
 def copied_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the code whose files a test may change."""
     root = tmp_path / "components"
-    shutil.copytree(Path(components.__file__).parent, root, ignore=shutil.ignore_patterns("__pycache__"))
+    for package in ("components", "photoshoot"):
+        original = Path(components.__file__).parents[1] / package
+        shutil.copytree(original, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(components, "__file__", str(root / "__init__.py"))
     images.code_digest.cache_clear()
     yield root
@@ -36,6 +38,14 @@ def test_a_change_in_a_step_touches_that_step_alone(copied_code: Path) -> None:
     path.write_text(path.read_text() + "# changed\n")
     after = _digests()
     assert [step for step in STEPS if before[step] != after[step]] == ["cluster"]
+
+
+def test_a_change_of_what_serves_versions_touches_their_registration_alone(copied_code: Path) -> None:
+    before = _digests()
+    path = copied_code.with_name("photoshoot") / "serving.py"
+    path.write_text(path.read_text() + "# changed\n")
+    after = _digests()
+    assert [step for step in STEPS if before[step] != after[step]] == ["register"]
 
 
 def test_a_change_in_core_touches_every_step(copied_code: Path) -> None:

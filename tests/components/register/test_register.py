@@ -10,6 +10,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.models import Model
 from PIL import Image
 
 from components.core.digest import file_digest
@@ -19,6 +20,7 @@ from components.core.networks.generator import Reposer
 from components.core.people.dataset import PeopleDataset
 from components.core.people.person import person_from_photo, pose_crop
 from components.core.pictures.images import decode_png, encode_png
+from components.core.record.registry import SERVING_FORMAT
 from components.core.settings import PreprocessSettings, RegisterSettings
 from components.core.shooting.shots import shoot
 from components.evaluate.challenge import challenge
@@ -118,6 +120,9 @@ def test_a_version_carries_its_evidence_and_no_copy_of_this_package(store: Store
     assert {"model_card.md", "report.html", "verdict.json"} <= kept
     code = list((store.folder / "mlruns").rglob("*.py"))
     assert code and {path.name for path in code} == {"pyfunc_model.py"}
+    assert all("components" not in path.read_text() for path in code)  # what moves does not break what is stored
+    models = [Model.load(path) for path in (store.folder / "mlruns").rglob("MLmodel")]
+    assert models and all(model.metadata == {"format": SERVING_FORMAT} for model in models)
 
 
 def test_the_verdict_is_in_the_report(store: Store) -> None:

@@ -1,0 +1,148 @@
+"""A trained model: loaded from the registry, a folder or a file, and asked for pictures."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from components.core.errors import DataError, InputError
+from components.core.networks.generator import Reposer
+from components.core.record.registry import GENERATOR, PREPROCESS, Versions
+from components.core.record.tracking import TRACKING_URI
+from components.core.settings import PreprocessSettings
+from components.core.shooting.shots import shoot
+from photoshoot.photos import Photo, Picture, Pixels, person_of, photo_pixels, target_of
+
+_REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<number>[0-9]+))")
+_ANYBODY = PreprocessSettings(min_person=8, min_coverage=0.0)
+"""How people are cut out where a model does not say: small ones too, they are all that somebody may have."""
+_HOME, _DEFAULT_HOME = "PHOTOSHOOT_HOME", ".photoshoot"
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """New pictures, one for each target pose, in order."""
+
+    images: Pixels
+    """uint8 RGB [B, S, S, 3]: the person over the background; equal to it wherever the matte is 0."""
+    mattes: Pixels
+    """uint8 [B, S, S], 255 = person."""
+    faces: list[int]
+    """Per picture: which of the person's photos (its place among those given) gives face and hair."""
+    other_clothes: list[int]
+    """Which of the person's photos show other clothes than those worn: they give head and hands only."""
+
+
+class Model:
+    """A trained model; made by `load`."""
+
+    def __init__(self, reposer: Reposer, preprocess: PreprocessSettings) -> None:
+        self._reposer = reposer
+        self._preprocess = preprocess.model_copy(update={"resolution": reposer.resolution, "texel": reposer.texel})
+
+    @property
+    def resolution(self) -> int:
+        """S: the side of the pictures that it paints."""
+        return self._reposer.resolution
+
+    @property
+    def origin(self) -> str:
+        """Whom it was trained on: synthetic, rendered people; or photos, real ones."""
+        return self._reposer.origin
+
+    def shoot(self, photos: Photo | Sequence[Photo], poses: Picture | Sequence[Picture], *,
+              background: Picture | None = None, clothes: Photo | Sequence[Photo] | None = None) -> Pictures:
+        """Paint a person in each of the target poses.
+
+        `photos` is one photo or several of the same person, in any order: what each shows of them is put together.
+        `poses` are pose maps of any size, one or several. `background` is any picture, cut to a square around its
+        middle (None: a studio wall). `clothes` are photos of whoever's clothes to wear (None: their own). Files and
+        arrays may be mixed, see `Picture`. The same arguments give the same pictures.
+
+        Raises `InputError`, naming the file where it is one, for what cannot be read or is no photo or pose map, for
+        sizes that do not go together, for nobody in a pose map, and where there is no photo or no pose.
+        """
+        cut = self._preprocess
+        person = [person_of(photo, cut) for photo in _several(photos)]
+        worn = None if clothes is None else [person_of(photo, cut) for photo in _several(clothes)]
+        targets = [target_of(pose, cut) for pose in _listed(poses)]
+        wall = None if background is None else photo_pixels(background, cut)
+        shot = shoot(self._reposer, person, targets, wall, worn)
+        return Pictures(shot.images, shot.mattes, shot.faces, shot.other_clothes)
+
+
+def load(model: str | Path, *, tracking_uri: str | None = None, device: str = "cpu") -> Model:
+    """Load a model.
+
+    `model` is one of
+
+    - ``models:/NAME@ALIAS`` or ``models:/NAME/NUMBER``: a version in the MLflow registry at `tracking_uri` (default:
+      ``MLFLOW_TRACKING_URI``, else the home folder that the commands use, ``PHOTOSHOOT_HOME`` or ``./.photoshoot``);
+    - a folder: what `photoshoot train` wrote, or a registered version's files;
+    - the file ``generator.safetensors``.
+
+    With a version comes how it cuts people out; a folder or file without ``preprocess.json`` beside it takes the
+    defaults, and people of any size. `device` is what torch calls it: ``cpu``, ``cuda``, ``cuda:1``. MLflow is needed
+    for ``models:/`` only.
+
+    Raises `InputError` where there is no such model, `DataError` for files that are torn or of another format version,
+    `MachineError` where MLflow does not answer.
+    """
+    address = str(model)
+    if not address.startswith("models:"):
+        return load_files(_generator(Path(address)), device=device)
+    found = _REGISTERED.fullmatch(address)
+    if found is None:
+        raise InputError(f"{address} is no address of a registered version",
+                         remedy="models:/NAME@ALIAS or models:/NAME/NUMBER, e.g. models:/photoshoot@champion")
+    versions = Versions(found["name"], tracking_uri or _usual_registry())
+    with versions.files(versions.get(found["alias"] or found["number"])) as folder:
+        return load_files(folder / GENERATOR, folder / PREPROCESS, device)
+
+
+def load_files(generator: Path, preprocess: Path | None = None, device: str = "cpu") -> Model:
+    """A model from its file and the file with how it cuts people out (default: the one beside it, if there is one).
+
+    Raises as `load` does.
+    """
+    reposer = Reposer.load(generator, device)
+    beside = generator.with_name(PREPROCESS)
+    path = preprocess or (beside if beside.is_file() else None)
+    if path is None:
+        return Model(reposer, _ANYBODY)
+    try:
+        return Model(reposer, PreprocessSettings.model_validate_json(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise DataError(f"not the settings of a model ({str(error).splitlines()[0]})", path=path,
+                        remedy="copy the model's files again, or register it again") from None
+
+
+def _generator(path: Path) -> Path:
+    """The file of a model that is given as a file or a folder."""
+    places = [path / GENERATOR, path / "artifacts" / GENERATOR] if path.is_dir() else [path]
+    return next((place for place in places if place.is_file()), places[0])
+
+
+def _usual_registry() -> str | None:
+    """Where the commands keep versions unless they are told otherwise; None where nothing was ever kept."""
+    database = Path(os.environ.get(_HOME) or _DEFAULT_HOME).expanduser().absolute() / "mlflow.db"
+    if os.environ.get(TRACKING_URI) or not database.is_file():
+        return None
+    return f"sqlite:///{database}"
+
+
+def _several(photos: Photo | Sequence[Photo]) -> list[Photo]:
+    return [photos] if isinstance(photos, Photo) else list(photos)
+
+
+def _listed(pictures: Picture | Sequence[Picture]) -> list[Picture]:
+    if isinstance(pictures, np.ndarray):
+        return [pictures] if pictures.ndim < 4 else list(pictures)
+    if isinstance(pictures, str | os.PathLike):
+        return [pictures]
+    return list(pictures)

@@ -1,0 +1,87 @@
+"""The code of registered versions: bytes of pictures in, bytes of a picture out, through MLflow.
+
+MLflow keeps a small file with every version and runs it when the version is loaded. All that the file does is to ask
+for `served` by the format that it was written for, so that what is behind may move and change; a format once used is
+served for ever.
+"""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import pandas as pd
+
+from components.core.errors import DataError, InputError
+from components.core.pictures.images import encode_png
+from components.core.record.registry import SERVING_FORMAT
+from photoshoot.model import load_files
+from photoshoot.photos import Photo
+
+
+class PhotoshootModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,misc]  # mlflow.pyfunc is untyped
+    """Re-pose people, a row each.
+
+    Columns, each the bytes of an image file: `source_photo` and `source_pose`, its DensePose map (RGB = (I, U, V), or
+    (V, U, I)); `target_pose`, the pose map to imitate; optionally `source_matte` and `background`. Further photos of
+    the person, in any order: `more_photos` and `more_poses`, lists of as many image files (none or an empty list where
+    a row has no more), optionally `more_mattes`. In JSON, where a picture is base64, so are those in lists. Column
+    out: `image`, PNG bytes.
+    """
+
+    def load_context(self, context: Any) -> None:
+        """Read the generator and how its data were cut out."""
+        self._model = load_files(Path(context.artifacts["generator"]), Path(context.artifacts["preprocess"]))
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Paint each row's source in its target pose. Raises `InputError` naming the column that cannot be used."""
+        return pd.DataFrame({"image": [self._paint(row) for row in model_input.to_dict("records")]})
+
+    def _paint(self, row: dict[str, Any]) -> bytes:
+        with tempfile.TemporaryDirectory() as name:
+            files = _files(row, Path(name))
+            photos = [Photo(files["source_photo"], files["source_pose"], files.get("source_matte")),
+                      *_more(row, Path(name))]
+            pictures = self._model.shoot(photos, files["target_pose"], background=files.get("background"))
+        return encode_png(pictures.images[0])
+
+
+def served(format: str) -> PhotoshootModel:
+    """The code of a version whose file was written for this format. Raises `DataError` for one not known here."""
+    if format != SERVING_FORMAT:
+        raise DataError(f"the version was registered as {format}, this photoshoot serves {SERVING_FORMAT}",
+                        remedy="install the photoshoot that its requirements name")
+    return PhotoshootModel()
+
+
+def _files(row: dict[str, Any], folder: Path) -> dict[str, Path]:
+    """The row's pictures as files named after their columns, for the readers that everything else uses too."""
+    files = {}
+    for column, data in row.items():
+        # An optional column that only some rows fill holds None or NaN in the others.
+        if isinstance(data, bytes | bytearray) and data:
+            files[column] = folder / column
+            files[column].write_bytes(data)
+    return files
+
+
+def _more(row: dict[str, Any], folder: Path) -> list[Photo]:
+    """The row's further photos as files ``more_photos-0`` and so on. Raises `InputError` where numbers differ."""
+    columns: list[list[Path]] = []
+    for column in ("more_photos", "more_poses", "more_mattes"):
+        pictures = row.get(column)
+        found = [] if pictures is None or isinstance(pictures, float) else list(pictures)
+        columns.append([folder / f"{column}-{number}" for number in range(len(found))])
+        for path, data in zip(columns[-1], found, strict=True):
+            # Inside a list MLflow's server leaves base64 as it came.
+            path.write_bytes(base64.b64decode(data) if isinstance(data, str) else bytes(data))
+    photos, poses, mattes = columns
+    if len(photos) != len(poses) or len(mattes) not in (0, len(photos)):
+        raise InputError(f"{len(photos)} more_photos, {len(poses)} more_poses, {len(mattes)} more_mattes",
+                         remedy="give one pose map, and one matte or none at all, for each photo, in the same order")
+    own: Sequence[Path | None] = mattes or [None] * len(photos)
+    return [Photo(*files) for files in zip(photos, poses, own, strict=True)]
