@@ -153,17 +153,21 @@ def test_a_home_is_moved_between_every_two_commands(
     assert len(elsewhere("history")["entries"]) == 3
     assert [row["status"] for row in elsewhere("runs")["runs"]] == ["succeeded"]
 
-    home = _moved(home)
-    _serves(home, run, tmp_path)
+    found = elsewhere("home")
+    assert found["missing"] == found["outside"] == [] and found["sizes"]["artifacts"] > 1e6
+    _whole(home, spoilt, *(home.with_name(f"home-{number}") for number in range(1, 10)))
+
+
+def test_in_a_moved_home_the_ui_serves_files_and_a_run_reuses_every_step(
+        smoke_run: Run, spoilt: Path, tmp_path: Path) -> None:
+    home = _moved(tmp_path / "home")
+    _serves(home, smoke_run[1], tmp_path)
     home = _moved(home)
     code, again, log = run_pipeline(home)
     assert code == 0, log
     assert [step for step, state in again["steps"].items() if state != "reused"] == ["challenge", "register"]
     assert again["model_version"] == "1"
-
-    found = elsewhere("home")
-    assert found["missing"] == found["outside"] == [] and found["sizes"]["artifacts"] > 1e6
-    _whole(home, spoilt, *(home.with_name(f"home-{number}") for number in range(1, 11)))
+    _whole(home, spoilt, tmp_path / "home", tmp_path / "home-1")
 
 
 def _serves(home: Path, run: dict[str, Any], folder: Path) -> None:
