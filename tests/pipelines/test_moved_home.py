@@ -9,28 +9,22 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from kfp import dsl
-from kfp.local import cache
 from servers import Service, free_port, healthy, wait_for
 from smoke import SMALL, run_pipeline
 
 from components.core.errors import DataError, InputError, MachineError
 from components.core.record import tracking
-from pipelines import cached, moved_home
+from pipelines import moved_home
 from pipelines.home import Home
 from pipelines.home_contents import contents
-from pipelines.moved_home import Places, Record, settle
+from pipelines.moved_home import Record, settle
 
 Run = tuple[Path, dict[str, Any]]
 
@@ -287,30 +281,6 @@ def test_an_old_home_that_was_not_moved_only_gets_its_record(old: Path) -> None:
     assert (old / "mlflow.db").read_bytes() == before
 
 
-def test_the_cache_finds_in_a_moved_home_what_kfp_cached_before(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = tmp_path / "first", tmp_path / "second"
-    (first / "artifacts" / "people").mkdir(parents=True)
-
-    def asked(root: Path) -> dict[str, Any]:
-        people = dsl.Dataset(name="people", uri=str(root / "artifacts" / "people"), metadata={})
-        outside = dsl.Dataset(name="photos", uri="/data/photos", metadata={})
-        return {"component_name": "c", "image": "i", "full_command": ["x"], "arguments": {"a": [people], "b": outside}}
-
-    plain = cache.LocalCache(str(first / "cache"))
-    key = plain.compute_key(**asked(first))
-    plain.put(key, {"out": dsl.Dataset(name="out", uri=str(first / "artifacts" / "people"), metadata={})})
-    shutil.copytree(first, second)
-    monkeypatch.setattr(cache, "LocalCache", cache.LocalCache)  # put back at the end
-    cached.call_home(str(second), str(first))
-    moved = cache.LocalCache(str(second / "cache"))
-    assert moved.compute_key(**asked(second)) == key
-    found = moved.get(key)
-    assert found is not None and found["out"].uri == str(second / "artifacts" / "people")
-    shutil.rmtree(second / "artifacts")  # though it is still there in the first
-    assert moved.get(key) is None
-
-
 def test_commands_at_once_repair_once(copied: Path) -> None:
     Home.at(copied)
     home = _moved(copied)
@@ -404,58 +374,6 @@ def test_a_servers_records_are_left_alone(
     assert f"this home was at {copied}" in said and "left as it is" in said and "secret" not in said
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     _whole(home, copied)
-
-
-@contextmanager
-def _nobody() -> Iterator[None]:
-    """As somebody who may not do everything."""
-    if os.getuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-@pytest.mark.parametrize(("mode", "below"), [(0o555, ""), (0o000, "home")], ids=["read-only", "in a closed folder"])
-@pytest.mark.parametrize("open_home", [Home.at, Home.found])
-def test_a_home_that_may_not_be_written_says_so(open_home: Callable[[Path], Home], mode: int, below: str) -> None:
-    with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to other accounts
-        place = Path(folder) / "home"
-        Home.at(place / below)
-        Path(folder).chmod(0o755)
-        place.chmod(mode)
-        with _nobody(), pytest.raises(MachineError, match=f"{place}.*permission denied"):
-            open_home(place / below)
-        place.chmod(0o755)
-
-
-@pytest.mark.parametrize("name", ["a?b", "a%20b"])
-def test_a_name_that_is_no_address_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="rename the folder"):
-        Home.at(tmp_path / name)
-    assert not (tmp_path / name).exists()
-
-
-PLACES = ["/a", "/a/b", "/a/b/c", "/ab", "/a b", "/é"]
-
-
-@given(st.sets(st.sampled_from(PLACES)), st.sampled_from(PLACES), st.sampled_from(PLACES),
-       st.sampled_from(["", "/runs", "/mlflow-artifacts/x y", "x"]))
-def test_a_path_moves_with_its_home_once(old: set[str], now: str, place: str, below: str) -> None:
-    places, path = Places(old, now), place + below
-    moved = places.moved(path)
-    assert places.moved(moved) == moved
-    homes = [home for home in {*old, now} if path == home or path.startswith(f"{home}/")]
-    assert moved == (now + path[len(max(homes, key=len)):] if homes else path)
-    source = json.dumps({"uri": path, "other": path})
-    assert json.loads(places.moved(source)) == {"uri": moved, "other": path}
-    said = f"it was in {path}"
-    assert places.moved(said) == said
-    uri = Path(path).as_uri()
-    assert places.moved(uri) == Path(moved).as_uri()
 
 
 def test_a_home_that_stays_costs_one_small_file(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
