@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 from collections import Counter
@@ -22,7 +21,9 @@ from components.core.digest import file_digest
 from components.core.errors import InputError, PhotoshootError, machine_errors
 from components.core.faces.detect import check_detector, largest_face
 from components.core.people.dataset import PeopleDataset
-from components.core.pictures.images import PHOTO_SUFFIXES, read_photo
+from components.core.pictures.folder import list_photos, said_by
+from components.core.pictures.images import read_photo
+from components.core.pictures.labels import read_labels
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -33,7 +34,6 @@ _AHEAD = 64
 """Portraits looked at ahead of the one that is needed: what bounds the memory."""
 _FEW = 32
 """Fewer portraits are not worth the start of other processes."""
-_NOT_PHOTOS = {"iuv", "matte"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,10 @@ class Subjects(Protocol):
     def photos(self) -> Sequence[str]: ...
     @property
     def labels(self) -> dict[str, str]:
-        """Id -> identity from labels.csv, for scores only."""
+        """Id -> identity from labels.csv or, where there is none, the sub-folder; for scores only."""
+    @property
+    def said(self) -> dict[str, str]:
+        """Id -> the person whose sub-folder the photo is in; {} where there are no such folders."""
     @property
     def synthetic(self) -> bool: ...
     @property
@@ -78,6 +81,8 @@ class PeopleSubjects:
         self.photos: Sequence[str] = people.column("photo")
         self.keys: Sequence[str] = numbered(people.column("photo_digest"))
         self.labels = people.labels
+        by_photo = said_by(self.photos)
+        self.said = {one: by_photo[photo] for one, photo in zip(self.ids, self.photos, strict=True) if photo in by_photo}
         self.synthetic = people.origin == "synthetic"
         self.digest = people.digest
 
@@ -102,24 +107,19 @@ class PeopleSubjects:
 class PortraitSubjects:
     """Photos in a folder and below it, each with its largest face, found by a detector in several processes.
 
-    labels.csv has the columns `photo` (or `file`), relative to the folder, and `identity`. Raises `InputError` for a
-    folder without photos, `MachineError` where no detector is installed.
+    Raises `InputError` as `list_photos` and `read_labels` do, `MachineError` where no detector is installed.
     """
 
     synthetic = False
 
     def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise InputError("no such folder", path=folder, remedy="give --photos a folder of portraits")
-        names = (path.relative_to(self.folder) for path in self.folder.rglob("*")
-                 if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file())
-        self.ids: Sequence[str] = sorted(name.as_posix() for name in names
-                                         if not _NOT_PHOTOS & set(name.parts[:-1]) and not name.name.startswith("."))
-        if not self.ids:
-            raise InputError("no photos", path=folder, remedy=f"bring images ({', '.join(PHOTO_SUFFIXES)})")
+        files = list_photos(folder)
+        self.folder = files.root
+        self._paths = [photo.path for photo in files.photos]
+        self.ids: Sequence[str] = [photo.name for photo in files.photos]
         self.photos = self.ids
-        self.labels = _labels(self.folder / "labels.csv", set(self.ids))
+        self.said = files.said()
+        self.labels = read_labels(files.labels, self.ids) if files.labels.exists() else self.said
         self._digests: list[str] = []
 
     @property
@@ -135,27 +135,27 @@ class PortraitSubjects:
         check_detector()  # here, so that its absence is one clear error
         self._digests = []
         if len(self.ids) < _FEW:
-            for name in self.ids:
-                digest, face = _look(self.folder / name)
+            for path in self._paths:
+                digest, face = _look(path)
                 self._digests.append(digest)
                 yield face
             return
-        waiting = iter(self.ids)
+        waiting = iter(self._paths)
         workers = len(os.sched_getaffinity(0))
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            running = [pool.submit(_look, self.folder / name) for name in islice(waiting, _AHEAD)]
+            running = [pool.submit(_look, path) for path in islice(waiting, _AHEAD)]
             while running:
                 digest, face = running.pop(0).result()
-                running += [pool.submit(_look, self.folder / name) for name in islice(waiting, 1)]
+                running += [pool.submit(_look, path) for path in islice(waiting, 1)]
                 self._digests.append(digest)
                 yield face
 
     def picture(self, index: int) -> Pixels:
-        face = _look(self.folder / self.ids[index])[1]
+        face = _look(self._paths[index])[1]
         if face.chip is not None:
             return face.chip
         try:
-            return read_photo(self.folder / self.ids[index])
+            return read_photo(self._paths[index])
         except PhotoshootError:
             return np.full((8, 8, 3), 200, np.uint8)
 
@@ -182,18 +182,3 @@ def _look(path: Path) -> tuple[str, Face]:
     except InputError as error:
         return digest, Face(None, reason=error.problem)
     return digest, Face(None, reason=NO_FACE_FOUND) if found is None else Face(found.chip, found.head)
-
-
-def _labels(path: Path, photos: set[str]) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    with machine_errors(path):
-        try:
-            rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise InputError(f"not a CSV file ({error})", path=path, remedy="save it as CSV in UTF-8") from None
-    column = next((name for name in ("photo", "file") if rows and name in rows[0]), None)
-    if rows and (column is None or "identity" not in rows[0]):
-        raise InputError("columns photo and identity are missing", path=path,
-                         remedy="start it with the line: photo,identity")
-    return {row[column]: row["identity"] for row in rows if column and row[column] in photos and row["identity"]}

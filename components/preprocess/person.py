@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from components.core.faces.head import face_chip, face_seen, head_box, view
 from components.core.people.dataset import FACE, PersonRecord
 from components.core.people.person import PersonCrop, person_from_photo
 from components.core.people.writer import EncodedPerson
-from components.core.pictures.images import Pixels, decode_png, encode_png, read_photo
+from components.core.pictures.images import Pixels, Upright, decode_png, encode_png, read_upright
 from components.core.pictures.iuv import Order, read_iuv
 from components.core.pictures.matte import read_matte
 from components.core.pictures.texture import to_picture
@@ -37,10 +38,11 @@ def people_of_photo(photo: Photo, settings: PreprocessSettings) -> list[EncodedP
     person is returned, not raised; a full disk is raised.
     """
     try:
-        pixels = read_photo(photo.path, settings.max_megapixels)
-        poses = _poses(photo, (pixels.shape[0], pixels.shape[1]), settings)
+        read = read_upright(photo.path, settings.max_megapixels)
+        pixels = read.pixels
+        poses = _poses(photo, read, settings)
         digest = file_digest(photo.path)
-        own = _own_matte(photo, pixels, settings)
+        own = _own_matte(photo, read, settings)
     except InputError as error:
         return [_rejected(photo, error)]
     results: list[EncodedPerson | Rejected] = []
@@ -63,13 +65,14 @@ class _Pose:
     """sha256 of the file that it came in."""
 
 
-def _poses(photo: Photo, size: tuple[int, int], settings: PreprocessSettings) -> list[_Pose]:
+def _poses(photo: Photo, upright: Upright, settings: PreprocessSettings) -> list[_Pose]:
     if photo.iuv.exists():
-        read = read_iuv(photo.iuv, size)
+        read = read_iuv(photo.iuv, upright.size, upright.orientation)
         return [_Pose(photo.id, read.planes, read.order, file_digest(photo.iuv))]
     if photo.detected is None:
+        missed = PurePosixPath(photo.name).with_suffix(".png")
         raise InputError("no pose map", path=photo.path,
-                         remedy=f"add iuv/{photo.iuv.name}, or install detectron2 (docs/densepose.md)")
+                         remedy=f"add iuv/{missed}, or install detectron2 (docs/densepose.md)")
     if not photo.detected:
         score = settings.densepose.min_score
         raise InputError(f"DensePose found nobody with a score of at least {score:g}", path=photo.path,
@@ -77,10 +80,10 @@ def _poses(photo: Photo, size: tuple[int, int], settings: PreprocessSettings) ->
     return [_Pose(one.id, decode_png(one.iuv), "IUV", hashlib.sha256(one.iuv).hexdigest()) for one in photo.detected]
 
 
-def _own_matte(photo: Photo, pixels: Pixels, settings: PreprocessSettings) -> Pixels | None:
+def _own_matte(photo: Photo, upright: Upright, settings: PreprocessSettings) -> Pixels | None:
     if photo.matte is None or settings.matte != "auto":
         return None
-    return read_matte(photo.matte, (pixels.shape[0], pixels.shape[1]), settings.max_megapixels)
+    return read_matte(photo.matte, upright.size, settings.max_megapixels, upright.orientation)
 
 
 def _without_others(matte: Pixels | None, pose: _Pose, poses: list[_Pose]) -> Pixels | None:
@@ -111,7 +114,7 @@ def _record(photo: Photo, digest: str, pose: _Pose, person: PersonCrop, looks: s
     digests = [digest, pose.digest, *([file_digest(photo.matte)] if photo.matte else [])]
     alone = photo.detected is None or len(photo.detected) == 1
     return PersonRecord(
-        id=pose.id, photo=photo.path.name, photo_digest=digest,
+        id=pose.id, photo=photo.name, photo_digest=digest,
         inputs_digest=hashlib.sha256("".join(digests).encode()).hexdigest(), shard=0, offset=0, length=0,
         box=person.box, scale=settings.resolution / (person.box[2] - person.box[0]), coverage=float(person.seen.mean()),
         head_box=head_box(person.iuv), face_seen=face_seen(person.iuv), view=view(person.iuv),
@@ -122,4 +125,4 @@ def _rejected(photo: Photo, error: InputError, person: str | None = None) -> Rej
     where = f"{person}: " if person else ""
     if error.path and error.path != str(photo.path):
         where += f"{error.path}: "
-    return Rejected(photo.path.name, f"{where}{error.problem}" + (f" -- {error.remedy}" if error.remedy else ""))
+    return Rejected(photo.name, f"{where}{error.problem}" + (f" -- {error.remedy}" if error.remedy else ""))

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import re
-from collections import defaultdict
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from components.core.errors import InputError, machine_errors
 from components.core.people.dataset import Origin
-from components.core.pictures.images import PHOTO_SUFFIXES
+from components.core.pictures.folder import list_photos
+from components.core.pictures.labels import read_labels
 
 SYNTHETIC = "synthetic.json"
-LABELS = "labels.csv"
-_UNREADABLE_SUFFIXES = (".heic", ".heif", ".avif", ".gif", ".jxl", ".dng", ".cr2", ".nef", ".arw")
 _LONGEST_ID = 72
 
 
@@ -35,63 +31,50 @@ class Photo:
     """One photo and what lies beside it."""
 
     path: Path
+    name: str
+    """Relative to the folder of photos, in Unicode's composed form."""
     id: str
     iuv: Path
     """Where its pose map is looked for; it may be missing."""
     matte: Path | None
     """The user's own matte, where there is one."""
     label: str | None
-    """Identity from labels.csv."""
+    """Identity from labels.csv or, where there is none, the sub-folder."""
     detected: tuple[Detected, ...] | None = None
     """The people found in it; None where nobody looked, because it has a pose map or nothing can look."""
 
 
 @dataclass(frozen=True)
 class PhotoFolder:
-    """The photos in order of file name, and whether they were synthesised."""
+    """The photos in order of name, and whether they were synthesised."""
 
     path: Path
     photos: list[Photo]
     origin: Origin
+    dumps: list[Path] = field(default_factory=list)
+    """DensePose dumps in it, from which `photoshoot pose-maps` makes pose maps."""
 
     @staticmethod
     def open(folder: str | Path) -> PhotoFolder:
-        """List a folder: images in it or in its photos/, with iuv/<stem>.png, matte/<stem>.png and labels.csv.
+        """List a folder (`list_photos`) with its labels.csv or, where there is none, its sub-folders as labels.
 
-        Raises `InputError` for a folder that is missing or without photos, two photos of one stem, and a labels.csv
-        that cannot be read, lacks a column, or names a photo that is not there.
+        Raises `InputError` as `list_photos` does, and for a labels.csv that cannot be read, lacks a column, or names a
+        photo that is not there.
         """
-        folder = Path(folder)
-        if not folder.is_dir():
-            raise InputError("no such folder", path=folder, remedy="check --photos")
-        inside = folder / "photos"
-        root = inside if inside.is_dir() else folder
-        with machine_errors(root):
-            paths = sorted((path for path in root.iterdir() if _is_photo(path)), key=lambda path: path.name)
-        if not paths:
-            raise InputError("no photos in this folder", path=root,
-                             remedy=f"put images ({', '.join(PHOTO_SUFFIXES)}) there or in its photos/")
-        by_stem: dict[str, list[str]] = defaultdict(list)
-        for path in paths:
-            by_stem[path.stem].append(path.name)
-        twice = next((names for names in by_stem.values() if len(names) > 1), None)
-        if twice:
-            raise InputError(f"{' and '.join(twice)} share one stem, and pose maps are found by stem", path=root,
-                             remedy="rename or remove one of them")
-        labels = read_labels(folder / LABELS, {path.name for path in paths})
-        photos = []
-        for path in paths:
-            matte = folder / "matte" / f"{path.stem}.png"
-            photos.append(Photo(path=path, id=photo_id(path.stem), iuv=folder / "iuv" / f"{path.stem}.png",
-                                matte=matte if matte.exists() else None, label=labels.get(path.name)))
-        return PhotoFolder(folder, photos, "synthetic" if (folder / SYNTHETIC).exists() else "photos")
+        files = list_photos(folder)
+        names = [photo.name for photo in files.photos]
+        labels = read_labels(files.labels, names) if files.labels.exists() else files.said()
+        photos = [Photo(path=one.path, name=one.name, id=photo_id(one.name.removesuffix(PurePosixPath(one.name).suffix)),
+                        iuv=one.iuv, matte=one.matte, label=labels.get(one.name)) for one in files.photos]
+        return PhotoFolder(files.folder, photos, "synthetic" if (files.folder / SYNTHETIC).exists() else "photos",
+                           files.dumps)
 
     def plan(self, settings: dict[str, Any]) -> str:
         """Identifies the work: changes with any file's size or time, a label, or a setting."""
         digest = hashlib.sha256(json.dumps([self.origin, settings], sort_keys=True).encode())
         for photo in self.photos:
             stamps = [_stamp(path) for path in (photo.path, photo.iuv, photo.matte)]
-            digest.update(json.dumps([photo.path.name, photo.label, stamps]).encode())
+            digest.update(json.dumps([photo.name, photo.label, stamps]).encode())
         return digest.hexdigest()
 
 
@@ -101,41 +84,6 @@ def photo_id(stem: str) -> str:
     if safe == stem and len(stem) <= _LONGEST_ID:
         return stem
     return f"{safe[: _LONGEST_ID - 9]}-{hashlib.sha256(stem.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
-
-
-def read_labels(path: Path, photos: set[str]) -> dict[str, str]:
-    """Photo file name -> identity from labels.csv (columns photo and identity, others ignored); {} without a file.
-
-    Raises `InputError` for a file without these columns, a photo that is not in `photos`, or two identities of one.
-    """
-    if not path.exists():
-        return {}
-    labels: dict[str, str] = {}
-    remedy = "remove the row or bring the photo"
-    try:
-        with machine_errors(path), open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not {"photo", "identity"} <= set(reader.fieldnames or ()):
-                raise InputError("no columns photo and identity", path=path,
-                                 remedy="write `photo,identity` into its first row")
-            for row in reader:
-                photo, identity = (row["photo"] or "").strip(), (row["identity"] or "").strip()
-                if photo not in photos:
-                    raise InputError(f"line {reader.line_num} names the photo {photo or '(none)'}, which is not there",
-                                     path=path, remedy=remedy)
-                if labels.get(photo, identity) != identity:
-                    raise InputError(f"line {reader.line_num}: {photo} has two identities, {labels[photo]} and "
-                                     f"{identity}", path=path, remedy="keep one of them")
-                if identity:
-                    labels[photo] = identity
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"not a readable CSV file ({error})", path=path, remedy="save it as CSV in UTF-8") from None
-    return labels
-
-
-def _is_photo(path: Path) -> bool:
-    suffix = path.suffix.lower()
-    return not path.name.startswith(".") and suffix in PHOTO_SUFFIXES + _UNREADABLE_SUFFIXES and path.is_file()
 
 
 def _stamp(path: Path | None) -> list[int] | None:

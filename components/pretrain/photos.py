@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +12,10 @@ from torch.nn import functional as F
 
 from components.core.errors import InputError
 from components.core.faces import recognition
-from components.core.pictures.images import PHOTO_SUFFIXES, read_photo
+from components.core.pictures.folder import LABELS, PhotoFile, list_photos
+from components.core.pictures.images import read_upright
 from components.core.pictures.iuv import person_box, read_iuv
+from components.core.pictures.labels import read_labels
 from components.core.progress import track
 
 FACE = 64
@@ -61,10 +62,10 @@ def read_population(folder: Path, *, most_bodies: int | None = None, label: str 
     step = 1 if most_bodies is None else max(1, -(-len(rows) // most_bodies))
     seen, seen_who, bodies, parts, body_who, refused = [], [], [], [], [], []
     for index, (photo, identity) in enumerate(track(rows, label=label)):
-        pose_map = _pose_map(folder, photo)
+        pose_map = _pose_map(photo)
         try:
-            image = read_photo(photo)
-            iuv = read_iuv(pose_map, image.shape[:2]).planes
+            upright = read_upright(photo.path)
+            image, iuv = upright.pixels, read_iuv(pose_map, upright.size, upright.orientation).planes
         except InputError as error:
             refused.append(error)
             continue
@@ -96,33 +97,18 @@ def people_of(folder: Path) -> list[str]:
     return sorted({identity for _, identity in _labels(folder)})
 
 
-def _labels(folder: Path) -> list[tuple[Path, str]]:
-    table = folder / "labels.csv"
-    try:
-        with open(table, newline="", encoding="utf-8") as file:
-            rows = [(row["photo"], row["identity"]) for row in csv.DictReader(file)]
-    except FileNotFoundError:
-        raise InputError("no labels.csv", path=folder, remedy="make the folder with `photoshoot synthesize`") from None
-    except KeyError as error:
-        raise InputError(f"no column {error}", path=table, remedy="its columns are photo and identity") from None
-    return sorted((_photo(folder, name), identity) for name, identity in rows)
+def _labels(folder: Path) -> list[tuple[PhotoFile, str]]:
+    if not (folder / LABELS).exists():
+        raise InputError(f"no {LABELS}", path=folder, remedy="make the folder with `photoshoot synthesize`")
+    files = list_photos(folder)
+    labels = read_labels(files.labels, [photo.name for photo in files.photos])
+    return [(photo, labels[photo.name]) for photo in files.photos if photo.name in labels]
 
 
-def _photo(folder: Path, name: str) -> Path:
-    for place in (folder / name, folder / "photos" / name):
-        if place.is_file():
-            return place
-        for suffix in PHOTO_SUFFIXES:
-            if (found := place.with_name(place.name + suffix)).is_file():
-                return found
-    raise InputError(f"labels.csv names {name}, which is not there", path=folder, remedy="remove its row")
-
-
-def _pose_map(folder: Path, photo: Path) -> Path:
-    path = folder / "iuv" / f"{photo.stem}.png"
-    if not path.is_file():
-        raise InputError("the photo has no pose map", path=photo, remedy=f"bring {path}")
-    return path
+def _pose_map(photo: PhotoFile) -> Path:
+    if not photo.iuv.is_file():
+        raise InputError("the photo has no pose map", path=photo.path, remedy=f"bring {photo.iuv}")
+    return photo.iuv
 
 
 def _face(image: np.ndarray, iuv: np.ndarray) -> Tensor | None:

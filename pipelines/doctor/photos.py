@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from components.core.errors import PhotoshootError
-from components.core.pictures.images import read_photo
+from components.core.pictures.folder import LABELS, looked_at
+from components.core.pictures.images import read_upright
 from components.core.pictures.iuv import read_iuv
 from components.core.stores.storage import Location, address, is_remote, open_location
-from components.preprocess.photos import LABELS, SYNTHETIC, Photo, PhotoFolder
+from components.preprocess.photos import SYNTHETIC, Photo, PhotoFolder
 from pipelines.doctor.checks import of_error
 from pipelines.doctor.finding import Finding, ok, problem, warning
 
 _PHOTOS, _POSES, _LABELS = "photos", "pose maps", "labels"
 _SAMPLE_HERE, _SAMPLE_REMOTE = 12, 6
-_FOLDERS = ("photos", "iuv", "matte")
 
 
 def photos(uri: str | Path, *, detector_elsewhere: bool = False) -> list[Finding]:
@@ -44,12 +44,12 @@ def _skeleton(location: Location, folder: Path) -> None:
     """Empty files of the same names, and the files that are read as a whole: enough to open the folder by its rules."""
     whole = []
     for name in location.list():
-        parts = PurePosixPath(name).parts
-        if ".." in parts or len(parts) > 2 or (len(parts) == 2 and parts[0] not in _FOLDERS):
+        parts, read = PurePosixPath(name).parts, PurePosixPath(name).name.lower() in (LABELS, SYNTHETIC)
+        if ".." in parts or not (read or looked_at(name)):
             continue
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
-        if name in (LABELS, SYNTHETIC):
+        if read and len(parts) <= 2:
             whole.append(name)
     location.fetch(whole, folder)
 
@@ -86,11 +86,11 @@ def _pose_maps(sample: Sequence[Photo]) -> Finding:
     broken: list[Finding] = []
     for photo in sample:
         try:
-            height, width = read_photo(photo.path).shape[:2]
-            orders[read_iuv(photo.iuv, (height, width)).order] += 1
+            read = read_upright(photo.path)
+            orders[read_iuv(photo.iuv, read.size, read.orientation).order] += 1
         except (PhotoshootError, OSError) as error:
             broken.append(of_error(_POSES, error) if isinstance(error, PhotoshootError)
-                          else problem(_POSES, f"{photo.path.name}: {error}", "", "bring the file again"))
+                          else problem(_POSES, f"{photo.name}: {error}", "", "bring the file again"))
     told = ", ".join(f"{count} as {order}" for order, count in orders.most_common())
     wanted = "the photo's size, one channel order"
     if broken:

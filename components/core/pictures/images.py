@@ -7,6 +7,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +16,33 @@ from PIL import Image, ImageCms, ImageOps
 
 from components.core.atomic import atomic_path
 from components.core.errors import InputError, machine_errors
+from components.core.pictures.kinds import PHOTOS, kind_of, sniffed
 
 Pixels = NDArray[np.uint8]
-
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-"""Files that count as photos, by suffix in any case."""
 
 # Pillow's own limit is fixed; `open_image` has one that is a setting, and checks it before anything is unpacked.
 Image.MAX_IMAGE_PIXELS = None
 
 _MOST_BYTES_PER_PIXEL, _MOST_BYTES_BESIDE = 8, 1 << 26
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+_READ = tuple(kind.name for kind in PHOTOS if kind.refused is None)
+_FORMATS = tuple(name for name in _READ if name != "HEIC")  # which is a plug-in's, loaded when the first one comes
+_ORIENTATION = 0x0112
+_MIRRORING = (2, 4, 5, 7)
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError,
-           OverflowError, MemoryError, struct.error, zlib.error)
+           OverflowError, MemoryError, RuntimeError, struct.error, zlib.error)
+
+
+@dataclass(frozen=True)
+class Upright:
+    """A photo as read: `pixels` uint8 RGB [H, W, 3], upright, and the EXIF `orientation` (1 to 8) it was stored in."""
+
+    pixels: Pixels
+    orientation: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self.pixels.shape[0], self.pixels.shape[1]
 
 
 def read_photo(path: str | Path, max_megapixels: float = 80.0) -> Pixels:
@@ -37,15 +52,36 @@ def read_photo(path: str | Path, max_megapixels: float = 80.0) -> Pixels:
     profile is converted. Raises `InputError` for a file that is missing, no image, corrupt, cut short, of a mode
     without colours, or that would unpack to more than `max_megapixels`.
     """
+    return read_upright(path, max_megapixels).pixels
+
+
+def read_upright(path: str | Path, max_megapixels: float = 80.0) -> Upright:
+    """`read_photo`, which also tells how the photo was turned: a pose map may have been made before that."""
     image = open_image(path, max_megapixels)
     with _refusing_broken(path):
+        orientation = int(image.getexif().get(_ORIENTATION, 1))
         ImageOps.exif_transpose(image, in_place=True)
         profile = image.info.get("icc_profile")
         colours, alpha = _flattened(image, path)
         rgb = _to_srgb(colours, profile)
         if alpha is not None:
             rgb = Image.composite(rgb, Image.new("RGB", rgb.size, (255, 255, 255)), alpha)
-        return np.asarray(rgb)
+        return Upright(np.asarray(rgb), orientation if 1 <= orientation <= 8 else 1)
+
+
+def stored_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """(height, width) in the file of a photo whose upright size is `size`."""
+    return (size[1], size[0]) if orientation >= 5 else size
+
+
+def upright(plane: Pixels, orientation: int) -> Pixels | None:
+    """A map [H, W, ...] made from a photo's stored pixels, turned as EXIF turns the photo.
+
+    None where EXIF mirrors: what was made from a mirrored person has left and right exchanged.
+    """
+    if orientation in _MIRRORING:
+        return None
+    return np.ascontiguousarray(np.rot90(plane, {3: 2, 6: -1, 8: 1}.get(orientation, 0)))
 
 
 def open_image(path: str | Path, max_megapixels: float = 80.0,
@@ -68,9 +104,10 @@ def open_image(path: str | Path, max_megapixels: float = 80.0,
             raise InputError("no such image file", path=path, remedy="check the name") from None
         if not data:
             raise InputError("empty file", path=path, remedy="copy the photo again or remove it")
+        formats = _formats(data[:32], path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=_FORMATS)
+            image = Image.open(io.BytesIO(data), formats=formats)
             width, height = image.size
             if width * height > max_megapixels * 1e6:
                 raise InputError(f"unpacks to {width} x {height} = {width * height / 1e6:.0f} megapixels, "
@@ -80,6 +117,26 @@ def open_image(path: str | Path, max_megapixels: float = 80.0,
                 check(image)
             image.load()
     return image
+
+
+def _formats(start: bytes, path: Path) -> tuple[str, ...]:
+    """Pillow's formats to try on a file that begins so.
+
+    Raises `InputError` for a kind of picture that is known and not read, or whose decoder is missing.
+    """
+    name = sniffed(start)
+    kind = kind_of(PHOTOS, name) if any(kind.name == name for kind in PHOTOS) else None
+    if kind is not None and kind.refused:
+        raise InputError(kind.refused, path=path, remedy=kind.remedy)
+    if name != "HEIC":
+        return _FORMATS
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise InputError("a HEIC file, whose decoder is not installed", path=path,
+                         remedy="pip install pillow-heif, or export it as JPEG") from None
+    register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
+    return ("HEIF",)
 
 
 def write_png(path: str | Path, image: Pixels, *, compress_level: int = 3) -> None:
@@ -113,13 +170,20 @@ class _refusing_broken:  # reads as a statement: with _refusing_broken(path)
         if isinstance(error, PermissionError) or not isinstance(error, _BROKEN):
             return
         text = str(error)
-        if "cannot identify" in text:
-            reason = f"not a photo in a known format ({', '.join(_FORMATS)})"
+        if "cannot identify" in text and sniffed(_start(self._path)) in _READ:
+            reason = f"{sniffed(_start(self._path))}, but corrupt or cut short"
+        elif "cannot identify" in text:
+            reason = f"not a photo in a known format ({', '.join(_READ)})"
         elif "truncated" in text:
             reason = "cut short"
         else:
             reason = f"corrupt ({text.splitlines()[0] if text else type(error).__name__})"
         raise InputError(reason, path=self._path, remedy="copy or export it again, or remove it") from error
+
+
+def _start(path: str | Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(32)
 
 
 def _flattened(image: Image.Image, path: str | Path) -> tuple[Image.Image, Image.Image | None]:

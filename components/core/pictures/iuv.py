@@ -19,10 +19,10 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from components.core.errors import InputError
-from components.core.pictures.images import Pixels, open_image, write_png
+from components.core.pictures.images import Pixels, stored_size, upright, write_png
+from components.core.pictures.pose_file import read_pose_file
 
 Order = Literal["IUV", "VUI"]
 _Sums = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
@@ -35,13 +35,13 @@ HEAD_PARTS = (23, 24)
 GARMENT_PARTS = (1, 2, *range(5, 23))
 BODY_PARTS = (*HAND_PARTS, *HEAD_PARTS)
 
-_MAX_MEGAPIXELS = 200.0
 # Share of label changes that pass through a pixel in between. At most 0.003 on 21 detector maps at full size, 0.026
 # shrunk to a person of 64 px, 0.036 on synthetic maps of 128 to 512 px; at least 0.15 after bilinear, area, bicubic or
 # Lanczos resizing by 0.5 to 2, also where only I was interpolated.
 _IN_BETWEEN = 0.08
 _FEW_CHANGES = 24
 _ROUNDING = 1
+_FEW_PIXELS = 16
 
 
 @dataclass(frozen=True)
@@ -50,21 +50,39 @@ class IuvMap:
 
     planes: Pixels
     order: Order
+    turned: bool = False
+    """Whether it was made from the photo as stored, and turned with it."""
 
 
-def read_iuv(path: str | Path, size: tuple[int, int] | None = None) -> IuvMap:
-    """Read a pose map from an 8-bit RGB PNG, its channel order decided from its content.
+def read_iuv(path: str | Path, size: tuple[int, int] | None = None, orientation: int = 1) -> IuvMap:
+    """Read a pose map from a file that keeps every value, its channel order decided from its content.
 
-    `size` is the (height, width) of the photo it belongs to. Raises `InputError` naming what was found for: a file
-    that is no 8-bit RGB PNG (alpha, palette, greyscale, 16 bit, JPEG), another size than its photo's, an order in
-    doubt or that fits neither, nobody in it, and I (or U, V) that was interpolated by a resize.
+    `kinds.POSE_MAPS` lists which kinds. `size` is the (height, width) of the upright photo it
+    belongs to, `orientation` how EXIF turns that photo: a map of the size of the photo as stored is turned as well.
+    Raises `InputError` naming what was found for: a file of another kind, another size than its photo's, an order in
+    doubt or that fits neither, nobody in it, U and V that lost their scale, and I (or U, V) that was interpolated by a
+    resize.
     """
     path = Path(path)
-    pixels = _read_rgb_png(path, size)
+    allowed = None if size is None else _sizes(size, orientation)
+    pixels = read_pose_file(path, allowed)
     red, green, blue = planes = split_iuv(pixels)
+    _check_scale(planes, path)
     order = _decide_order(planes, path)
     check_iuv(planes if order == "IUV" else (blue, green, red), path)
-    return IuvMap(pixels if order == "IUV" else np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8), order)
+    found = pixels if order == "IUV" else np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+    if size is None or found.shape[:2] == tuple(size):
+        return IuvMap(found, order)
+    turned = upright(found, orientation)
+    assert turned is not None, "a mirrored size is not allowed"
+    return IuvMap(turned, order, turned=True)
+
+
+def _sizes(size: tuple[int, int], orientation: int) -> list[tuple[int, int]]:
+    """Sizes that a map of a photo may have: the photo's, and that in which it is stored where EXIF only turns it."""
+    stored = stored_size(size, orientation)
+    # Orientations 5 and 7 mirror too: a map of such a person has left and right exchanged.
+    return [size, stored] if stored != size and orientation in (6, 8) else [size]
 
 
 def write_iuv(path: str | Path, iuv: Pixels) -> None:
@@ -243,32 +261,20 @@ def _taps(count: int, length: int) -> list[tuple[NDArray[np.intp], NDArray[np.fl
             (np.clip(low + 1, 0, length - 1).astype(np.intp), share)]
 
 
-def _read_rgb_png(path: Path, size: tuple[int, int] | None) -> Pixels:
-    def right_size(header: Image.Image) -> None:
-        if size is not None and (header.height, header.width) != tuple(size):
-            raise InputError(f"the pose map is {header.width} x {header.height} pixels, its photo is {size[1]} x "
-                             f"{size[0]}", path=path, remedy="make the pose map from this very photo, or resize it "
-                                                             "with nearest neighbour")
-
-    image = open_image(path, _MAX_MEGAPIXELS, right_size)
-    remedy = "save pose maps as 8-bit RGB PNG without alpha"
-    if image.format != "PNG":
-        raise InputError(f"a pose map must be a PNG, this is {image.format}", path=path, remedy=remedy)
-    with open(path, "rb") as file:
-        depth = file.read(25)[24]  # IHDR's bit depth (PNG specification 11.2.1); Pillow hides 16-bit RGB
-    if depth == 16:
-        raise InputError("a pose map must have 8 bits per channel, this has 16", path=path, remedy=remedy)
-    if image.mode != "RGB":
-        kind = {"L": "greyscale", "LA": "greyscale with alpha", "P": "a palette image", "RGBA": "RGB with alpha",
-                "1": "black and white"}.get(image.mode, f"of mode {image.mode}")
-        raise InputError(f"a pose map has three channels, this is {kind}", path=path, remedy=remedy)
-    return np.asarray(image)
-
-
 def _spill(planes: Planes) -> int:
     """Background pixels whose U or V is not 0."""
     labels, u, v = planes
     return int(np.count_nonzero((labels == 0) & ((u | v) > 0)))
+
+
+def _check_scale(planes: Planes, path: Path) -> None:
+    """Raise `InputError` for U and V that were in 0..1 when they became bytes: nothing of them is left but 0 and 1."""
+    peaks = [int(plane.max()) for plane in planes]
+    for label, others in ((0, peaks[1:]), (2, peaks[:2])):
+        body = planes[label] > 0
+        if 1 < peaks[label] <= PARTS and max(others) <= 1 and np.count_nonzero(body) >= _FEW_PIXELS:
+            raise InputError(f"U and V reach only {max(others)}: they were in 0..1 and were cast to bytes unscaled",
+                             path=path, remedy="make the map again with U and V times 255")
 
 
 def _decide_order(planes: Planes, path: Path) -> Order:

@@ -7,9 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from components.core.errors import InputError
-from components.core.pictures.images import Pixels, open_image
+from components.core.pictures.images import Pixels, open_image, stored_size, upright
 from components.core.pictures.iuv import HEAD_PARTS
 
 Mask = NDArray[np.bool_]
@@ -21,15 +22,22 @@ _ITERATIONS = 2
 _SEED = 20210223
 
 
-def read_matte(path: Path, size: tuple[int, int], max_megapixels: float) -> Pixels:
+def read_matte(path: Path, size: tuple[int, int], max_megapixels: float, orientation: int = 1) -> Pixels:
     """A user's matte as uint8 [H, W], 255 = person: the alpha channel where there is one, else brightness.
 
-    `size` is its photo's (height, width). Raises `InputError` for a broken file or another size.
+    `size` is its upright photo's (height, width), `orientation` how EXIF turns that photo: a matte of the size of the
+    photo as stored is turned as well. Raises `InputError` for a broken file or another size.
     """
     image = open_image(path, max_megapixels)
-    if (image.height, image.width) != size:
+    found = (image.height, image.width)
+    turned = upright(_alpha(image), orientation) if size != found == stored_size(size, orientation) else None
+    if turned is None and found != size:
         raise InputError(f"the matte is {image.width} x {image.height} pixels, its photo is {size[1]} x {size[0]}",
                          path=path, remedy="make the matte from this very photo")
+    return _alpha(image) if turned is None else turned
+
+
+def _alpha(image: Image.Image) -> Pixels:
     if image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info:
         return np.asarray(image.convert("RGBA").getchannel("A"))
     if image.mode.startswith("I"):

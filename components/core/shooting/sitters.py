@@ -9,7 +9,7 @@ from pathlib import Path
 
 from components.core.errors import InputError
 from components.core.people.person import PersonCrop, person_from_photo, pose_crop
-from components.core.pictures.images import Pixels, read_photo
+from components.core.pictures.images import Pixels, read_upright
 from components.core.pictures.iuv import read_iuv
 from components.core.pictures.matte import read_matte
 from components.core.settings import PreprocessSettings
@@ -26,12 +26,12 @@ class Sitter:
 
 def cut_out(sitter: Sitter, settings: PreprocessSettings) -> PersonCrop:
     """The person of a photo. Raises `InputError`, naming the file, for one that cannot be used or shows nobody."""
-    photo = read_photo(sitter.photo, settings.max_megapixels)
-    size = (photo.shape[0], photo.shape[1])
-    iuv = read_iuv(sitter.iuv, size).planes
-    matte = None if sitter.matte is None else read_matte(sitter.matte, size, settings.max_megapixels)
+    photo = read_upright(sitter.photo, settings.max_megapixels)
+    iuv = read_iuv(sitter.iuv, photo.size, photo.orientation).planes
+    matte = (None if sitter.matte is None else
+             read_matte(sitter.matte, photo.size, settings.max_megapixels, photo.orientation))
     with _naming(sitter.photo):
-        return person_from_photo(photo, iuv, settings, matte)
+        return person_from_photo(photo.pixels, iuv, settings, matte)
 
 
 def target_pose(path: Path, settings: PreprocessSettings) -> Pixels:

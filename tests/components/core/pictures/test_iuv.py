@@ -97,11 +97,90 @@ def test_another_size_than_its_photo_names_both(tmp_path: Path) -> None:
         read_iuv(save(tmp_path / "a.png", figure()), (120, 91))
 
 
-@pytest.mark.parametrize(("mode", "word"), [("L", "greyscale"), ("P", "palette"), ("RGBA", "alpha"), ("LA", "alpha")])
+@pytest.mark.parametrize(("mode", "word"), [("L", "greyscale"), ("LA", "alpha"), ("1", "black and white")])
 def test_other_kinds_of_png_are_refused_by_kind(tmp_path: Path, mode: str, word: str) -> None:
     Image.fromarray(figure()).convert(mode).save(tmp_path / "a.png")
     with pytest.raises(InputError, match=word):
         read_iuv(tmp_path / "a.png")
+
+
+def few_colours() -> np.ndarray:
+    """The figure with U and V in steps: fewer than 256 colours."""
+    iuv = figure()
+    iuv[..., 1:] = iuv[..., 1:] // 50 * 50
+    return iuv
+
+
+@pytest.mark.parametrize("order", ["IUV", "VUI"])
+def test_whatever_loses_nothing_is_read_exactly(tmp_path: Path, order: str) -> None:
+    def stored(iuv: np.ndarray) -> np.ndarray:
+        return iuv if order == "IUV" else np.ascontiguousarray(iuv[..., ::-1])
+
+    iuv, few = figure(), few_colours()
+    opaque = Image.fromarray(stored(iuv))
+    opaque.putalpha(255)
+    opaque.save(tmp_path / "opaque.png")
+    colours, index = np.unique(stored(few).reshape(-1, 3), axis=0, return_inverse=True)
+    assert len(colours) < 256
+    palette = Image.fromarray(index.reshape(few.shape[:2]).astype(np.uint8), "P")
+    palette.putpalette(colours.ravel().tolist())
+    palette.save(tmp_path / "palette.png")
+    assert Image.open(tmp_path / "palette.png").mode == "P"
+    np.save(tmp_path / "a.npy", stored(iuv))
+    np.save(tmp_path / "wide.npy", stored(iuv).astype(np.int64))
+    np.save(tmp_path / "fortran.npy", np.asfortranarray(stored(iuv)))
+    save(tmp_path / "named.png", stored(iuv)).rename(tmp_path / "named.jpg")
+    (tmp_path / "a.npy").rename(tmp_path / "array.png")
+    for name, planes in (("opaque.png", iuv), ("palette.png", few), ("array.png", iuv), ("wide.npy", iuv),
+                         ("fortran.npy", iuv), ("named.jpg", iuv)):
+        read = read_iuv(tmp_path / name, (120, 90))
+        assert read.order == order and not read.turned, name
+        assert np.array_equal(read.planes, planes), name
+
+
+def test_what_lost_something_is_refused_with_the_reason(tmp_path: Path) -> None:
+    iuv = figure()
+    clear = Image.fromarray(iuv)
+    clear.putalpha(Image.fromarray(np.where(iuv[..., 0] > 0, np.uint8(255), np.uint8(254))))
+    clear.save(tmp_path / "clear.png")
+    Image.fromarray(iuv).quantize(256).save(tmp_path / "quantised.png")
+    np.save(tmp_path / "scaled.npy", iuv.astype(np.float32) / 255)
+    np.save(tmp_path / "planes.npy", iuv.transpose(2, 0, 1))
+    np.save(tmp_path / "beyond.npy", iuv.astype(np.int16) * 2)
+    np.save(tmp_path / "objects.npy", np.array([{"a": 1}], object), allow_pickle=True)
+    (tmp_path / "cut.npy").write_bytes(np.lib.format.magic(1, 0) + b"v\0{'descr': '|u1', 'fortran_order': False, ")
+    (tmp_path / "dump.pkl").write_bytes(b"\x80\x02}q\x00.")
+    for name, reason in (("clear.png", "alpha that is not full"), ("quantised.png", "all 256 colours"),
+                         ("scaled.npy", "this is float32"), ("planes.npy", r"\[3, 120, 90\]"), ("beyond.npy", "values"),
+                         ("objects.npy", "this is object"), ("cut.npy", "corrupt or cut short"),
+                         ("dump.pkl", "DensePose dump.* -- `photoshoot pose-maps .*dump.pkl")):
+        with pytest.raises(InputError, match=reason) as caught:
+            read_iuv(tmp_path / name)
+        assert name in str(caught.value) and caught.value.remedy and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("cast", [np.trunc, np.rint])
+@pytest.mark.parametrize("order", ["IUV", "VUI"])
+def test_u_and_v_that_were_cast_unscaled_are_called_so(tmp_path: Path, order: str, cast: np.ufunc) -> None:
+    iuv = figure()
+    iuv[..., 1:] = cast(iuv[..., 1:] / 255)
+    with pytest.raises(InputError, match=r"U and V reach only \d: they were in 0\.\.1 and were cast"):
+        read_iuv(save(tmp_path / "a.png", iuv if order == "IUV" else iuv[..., ::-1]))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_map_of_the_photo_as_stored_is_turned_with_it(tmp_path: Path, orientation: int) -> None:
+    iuv = figure()
+    stored = {6: np.rot90(iuv), 8: np.rot90(iuv, -1)}.get(orientation, np.rot90(iuv))
+    path = save(tmp_path / "stored.png", np.ascontiguousarray(stored))
+    if orientation in (6, 8):
+        read = read_iuv(path, (120, 90), orientation)
+        assert read.turned and np.array_equal(read.planes, iuv)
+    else:  # 1 to 4 do not change the size; 5 and 7 mirror, which exchanges left and right
+        with pytest.raises(InputError, match="120 x 90 pixels, its photo is 90 x 120"):
+            read_iuv(path, (120, 90), orientation)
+    upright = read_iuv(save(tmp_path / "upright.png", iuv), (120, 90), orientation)
+    assert not upright.turned and np.array_equal(upright.planes, iuv)
 
 
 def test_16_bits_and_jpeg_are_refused(tmp_path: Path) -> None:
