@@ -16,9 +16,10 @@ def cluster(people: Path, out: Path, settings: ClusterSettings, recorder: Record
     """Sort the people of a data set into identities by their faces and split the identities.
 
     Writes into `out`, as a whole or not at all: `identities.parquet` (format "photoshoot.identities/1"),
-    `members.parquet`, `scores.json`, `montage.png`. The same people, settings and decisions give the same identities.
+    `members.parquet`, `scores.json`, `montage.png` and, where faces and folders disagree, `folders.png`. The same
+    people, settings and decisions give the same identities.
     People whose face is not seen or too small, who fit nobody, or who were set aside by hand, are set aside with the
-    reason. labels.csv is used for scores only.
+    reason. labels.csv is used for scores only, and so are sub-folders unless ``settings.method`` is "folders".
 
     Raises `DataError` for a folder that is no people data set, `InputError` for too few people to split, decisions
     that contradict each other, or a face that is on both sides of the split, `SettingsError` for settings that

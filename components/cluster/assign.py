@@ -90,7 +90,7 @@ def _grouped(points: Points, method: Method, k: int | None, rule: Rule, seed: in
     if len(points) == 1:
         labels = np.zeros(1, np.int64)
     elif method == "hdbscan":
-        labels = _respecting(_hdbscan(points, rule), links)
+        labels = respecting(_hdbscan(points, rule), links)
     elif len(points) > EXACT:
         labels = by_cells(points, k, rule, seed, links, EXACT)
         labels = refined(points, labels, links) if method == "kmeans" else labels
@@ -195,7 +195,7 @@ def _hdbscan(points: Points, rule: Rule) -> Labels:
     return labels
 
 
-def _respecting(labels: Labels, links: Links) -> Labels:
+def respecting(labels: Labels, links: Links) -> Labels:
     """Groups that keep to the links: the largest decided group goes first and takes the group most of it is in."""
     labels = labels.copy()
     holders: dict[int, list[int]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,15 @@ import torch
 
 from components.cluster.assign import SET_ASIDE, Clusters, assign
 from components.cluster.embed import Embedded, embed
+from components.cluster.folders import (
+    METHOD,
+    FolderCheck,
+    by_folder,
+    check_folders,
+    figures_of,
+    in_folders,
+    picture_of,
+)
 from components.cluster.leak import Across, nearest_across
 from components.cluster.members import Member, names_of, read_members, splits_before, write_members
 from components.cluster.montage import overview
@@ -19,7 +28,7 @@ from components.cluster.overrides import Ruling, read_overrides, ruling
 from components.cluster.score import Agreement, bcubed, pairwise
 from components.cluster.split import split_identities
 from components.cluster.subjects import Subjects
-from components.cluster.tree import Rule
+from components.cluster.tree import Links, Rule
 from components.core.atomic import atomic_folder
 from components.core.errors import InputError
 from components.core.faces.recognition import FaceEmbedder, load_embedder
@@ -31,6 +40,8 @@ from components.core.settings import ClusterSettings
 FORMAT = "photoshoot.scores/1"
 LIKE_NOBODY = "the face is like nobody else's"
 BY_HAND = "set aside by hand"
+MONTAGE, FOLDERS = "montage", "folders"
+"""Pictures by name: all identities, and what the faces say against the folders."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,8 @@ class ClusterSummary:
     bcubed: Agreement | None
     pairwise: Agreement | None
     pairwise_f: float | None
+    folders: FolderCheck | None = None
+    """What the faces say about the folders that were taken as identities; None where the faces decided themselves."""
 
 
 @dataclass(frozen=True)
@@ -76,26 +89,58 @@ def run(subjects: Subjects, source: Path, out: Path | None, settings: ClusterSet
     embedder = load_embedder(_embedder_name(settings, subjects), device)
     faces = embed(subjects, embedder, device)
     faces = _without_aside(faces, ruling(decisions, subjects.keys))
+    if settings.method == METHOD:
+        faces = in_folders(faces, subjects.ids, subjects.said)
     if len(faces.indices) == 0:
         raise InputError(f"none of {len(subjects.ids)} people has a face large enough to tell who it is", path=source,
                          remedy="bring photos that show faces, or a larger preprocess.resolution")
     ruled = ruling(decisions, subjects.keys)
     links = ruled.links.take(faces.indices)
     rule = _rule(settings, embedder, faces)
-    keys = subjects.keys
-    clusters = assign(faces.embeddings, settings.method, settings.identities, rule, settings.seed, links,
-                      [keys[index] for index in faces.indices])
-    members = _members(subjects, faces, clusters, _named(clusters, links.atom, ruled.names), before, settings)
+    clusters, named = _grouped(subjects, faces, rule, links, ruled.names, settings)
+    members = _members(subjects, faces, clusters, named, before, settings)
     across = _across(faces, members, embedder, rule, settings)
     summary = _summary(subjects, members, clusters, embedder, rule, across, settings,
                        int((ruled.links.pinned | ruled.aside).sum()))
-    picture = overview([(member.identity, member.split, member.confidence) for member in members], subjects.picture)
+    pictures = {MONTAGE: overview([(member.identity, member.split, member.confidence) for member in members],
+                                  subjects.picture)}
+    if settings.method == METHOD:
+        found = _checked(faces, clusters, members, rule)
+        summary = replace(summary, folders=found.renamed(dict(zip(subjects.ids, subjects.photos, strict=True))))
+        pictures |= _findings(subjects, members, found)
     if out is not None:
-        _write(out, subjects, members, summary, picture)
-    _record(recorder, source, subjects, summary, picture)
+        _write(out, subjects, members, summary, pictures)
+    _record(recorder, source, subjects, summary, pictures)
     if across is not None:
         across.check()  # last: what was found is needed to mend it by hand
     return Sorted(summary, _photos_of(members))
+
+
+def _grouped(subjects: Subjects, faces: Embedded, rule: Rule, links: Links, names: Mapping[int, str],
+             settings: ClusterSettings) -> tuple[Clusters, Mapping[int, str]]:
+    """The groups of faces, and the names that are known beforehand: by hand, or of folders."""
+    if settings.method == METHOD:
+        return by_folder(faces.embeddings, [subjects.said[subjects.ids[index]] for index in faces.indices],
+                         settings.identities, rule, links, lambda clusters: _named(clusters, links.atom, names))
+    keys = subjects.keys
+    clusters = assign(faces.embeddings, settings.method, settings.identities, rule, settings.seed, links,
+                      [keys[index] for index in faces.indices])
+    return clusters, _named(clusters, links.atom, names)
+
+
+def _checked(faces: Embedded, clusters: Clusters, members: Sequence[Member], rule: Rule) -> FolderCheck:
+    rows = [members[index] for index in faces.indices]
+    names = {int(label): str(row.identity) for label, row in zip(clusters.labels, rows, strict=True)}
+    return check_folders(faces.embeddings, clusters.labels, [names[label] for label in range(clusters.k)],
+                         [row.person_id for row in rows], rule)
+
+
+def _findings(subjects: Subjects, members: Sequence[Member], found: FolderCheck) -> dict[str, Pixels]:
+    place = {member.person_id: index for index, member in enumerate(members)}
+    picture = picture_of(
+        found, {member.person_id: member.identity for member in members},
+        {member.person_id: member.split for member in members}, lambda one: subjects.picture(place[one]))
+    return {} if picture is None else {FOLDERS: picture}
 
 
 def _embedder_name(settings: ClusterSettings, subjects: Subjects) -> str:
@@ -172,6 +217,8 @@ def _summary(subjects: Subjects, members: Sequence[Member], clusters: Clusters, 
             of_split = sizes[member.split]
             of_split[member.identity] = of_split.get(member.identity, 0) + 1
     labels = subjects.labels
+    if settings.method == METHOD and labels == subjects.said:
+        labels = {}  # folders agree with themselves
     scored = [member for member in members if member.identity is not None and member.person_id in labels]
     found, truth = [member.identity for member in scored], [labels[member.person_id] for member in scored]
     by_pairs = pairwise(found, truth) if scored else None
@@ -189,16 +236,19 @@ def _summary(subjects: Subjects, members: Sequence[Member], clusters: Clusters, 
     )
 
 
-def _write(out: Path, subjects: Subjects, members: Sequence[Member], summary: ClusterSummary, picture: Pixels) -> None:
+def _write(out: Path, subjects: Subjects, members: Sequence[Member], summary: ClusterSummary,
+           pictures: Mapping[str, Pixels]) -> None:
     rows = (Assignment(one.person_id, one.identity, one.confidence, one.split) for one in members)
     identities = Identities(rows, subjects.digest, {"format": FORMAT, **asdict(summary)})
     with atomic_folder(out) as folder:
         identities.write(folder)
         write_members(folder, members)
-        write_png(folder / "montage.png", picture)
+        for name, picture in pictures.items():
+            write_png(folder / f"{name}.png", picture)
 
 
-def _record(recorder: Recorder, source: Path, subjects: Subjects, summary: ClusterSummary, picture: Pixels) -> None:
+def _record(recorder: Recorder, source: Path, subjects: Subjects, summary: ClusterSummary,
+            pictures: Mapping[str, Pixels]) -> None:
     figures: dict[str, Any] = {
         "identities": float(summary.k),
         "silhouette": summary.silhouette,
@@ -211,7 +261,10 @@ def _record(recorder: Recorder, source: Path, subjects: Subjects, summary: Clust
     for name, agreement in (("bcubed", summary.bcubed), ("pairwise", summary.pairwise)):
         if agreement is not None:
             figures |= {f"{name}_{part}": value for part, value in asdict(agreement).items() if value is not None}
+    figures |= {} if summary.folders is None else figures_of(summary.folders)
     recorder.metrics(figures)
     recorder.headline({key: figures[key] for key in ("identities", "bcubed_f") if key in figures})
     recorder.dataset("people", str(source), subjects.digest, "clustering")
-    recorder.image("identities", picture)
+    recorder.image("identities", pictures[MONTAGE])
+    if FOLDERS in pictures:
+        recorder.image(FOLDERS, pictures[FOLDERS])

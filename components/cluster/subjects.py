@@ -81,8 +81,11 @@ class PeopleSubjects:
         self.photos: Sequence[str] = people.column("photo")
         self.keys: Sequence[str] = numbered(people.column("photo_digest"))
         self.labels = people.labels
+        # A folder names one person: who is not alone in a photo is not named by it.
+        people_in = Counter([*self.photos, *(photo for photo, _ in people.rejected)])
         by_photo = said_by(self.photos)
-        self.said = {one: by_photo[photo] for one, photo in zip(self.ids, self.photos, strict=True) if photo in by_photo}
+        self.said = {one: by_photo[photo] for one, photo in zip(self.ids, self.photos, strict=True)
+                     if photo in by_photo and people_in[photo] == 1}
         self.synthetic = people.origin == "synthetic"
         self.digest = people.digest
 

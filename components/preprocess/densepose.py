@@ -110,7 +110,7 @@ class PoseFinder:
         self._taken = {photo.id for photo in folder.photos}
         if not self._able and not any(photo.iuv.exists() for photo in folder.photos):
             raise InputError(f"not one of {len(folder.photos)} photos has a pose map, and detectron2 is not installed",
-                             path=folder.path, remedy=WAYS_OUT)
+                             path=folder.path, remedy=way_out(folder))
 
     def __call__(self, photos: Iterable[Photo]) -> Iterator[Photo]:
         """The photos in the same order, those without a pose map with what was found (`Photo.detected`).
@@ -167,6 +167,13 @@ class PoseFinder:
 
             self._detector = Detectron(self._settings.densepose)
         return self._detector
+
+
+def way_out(folder: PhotoFolder) -> str:
+    """What to do about photos without pose maps."""
+    if not folder.dumps:
+        return WAYS_OUT
+    return f"`photoshoot pose-maps {folder.dumps[0]} --photos {folder.path}` makes pose maps of this DensePose dump"
 
 
 def person_ids(id: str, taken: Container[str]) -> Iterator[str]:

@@ -48,7 +48,7 @@ class PersonRecord:
 
     id: str
     photo: str
-    """File name of the source photo."""
+    """Name of the source photo, relative to the folder of photos."""
     photo_digest: str
     """sha256 of the photo's file."""
     inputs_digest: str
@@ -70,7 +70,7 @@ class PersonRecord:
     channel_order: Literal["IUV", "VUI"]
     """Order that the pose map's file had; in the data set it is always IUV."""
     label: str | None
-    """Identity from labels.csv, used only to score a clustering."""
+    """Identity from labels.csv or, where there is none, the sub-folder; scores a clustering."""
     perceptual_hash: str | None = None
     """What the picture looks like, hex: near-equal for near-equal pictures; None: never taken for a repetition."""
 
@@ -200,7 +200,7 @@ class PeopleDataset:
 
     @cached_property
     def labels(self) -> dict[str, str]:
-        """Id -> identity of the people that labels.csv names; empty where there was none."""
+        """Id -> identity of the people that labels.csv or sub-folders name; empty where there were none."""
         pairs = zip(self.ids, self._manifest.values("label").to_pylist(), strict=True)
         return {name: label for name, label in pairs if label is not None}
 

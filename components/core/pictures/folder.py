@@ -111,6 +111,8 @@ class _Files:
         if within:
             parts = path.relative_to(self._root).parts[:-1]
         stem, ending = composed(path.stem), path.suffix.lower()
+        if ending in kind_of(POSE_MAPS, "DensePose dump").endings:
+            self.dumps.append(path)
         kinds = [part.casefold() for part in parts]
         for kind in (_POSES, _MATTES):
             if kind in kinds:
@@ -119,8 +121,6 @@ class _Files:
                 self._companion(kind, tuple(map(composed, parts)), stem, ending, path)
                 return
         place = tuple(map(composed, parts))
-        if ending in kind_of(POSE_MAPS, "DensePose dump").endings:
-            self.dumps.append(path)
         if within and _unmarked(stem) != stem and ending in POSE_MAP_ENDINGS:
             self._companion(_POSES, place, stem, ending, path, beside=1)
         elif within and ending in LISTED_ENDINGS:

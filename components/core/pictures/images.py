@@ -104,7 +104,7 @@ def open_image(path: str | Path, max_megapixels: float = 80.0,
             raise InputError("no such image file", path=path, remedy="check the name") from None
         if not data:
             raise InputError("empty file", path=path, remedy="copy the photo again or remove it")
-        formats = _formats(data[:32], path)
+        formats = _formats(data[:64], path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=formats)
@@ -183,7 +183,7 @@ class _refusing_broken:  # reads as a statement: with _refusing_broken(path)
 
 def _start(path: str | Path) -> bytes:
     with open(path, "rb") as file:
-        return file.read(32)
+        return file.read(64)
 
 
 def _flattened(image: Image.Image, path: str | Path) -> tuple[Image.Image, Image.Image | None]:

@@ -30,7 +30,7 @@ PHOTOS = (
     Kind("AVIF", (".avif",), "the first picture"),
     Kind("TIFF", (".tif", ".tiff"), "the first page"),
     Kind("BMP", (".bmp",), "any"),
-    Kind("GIF", (".gif",), refused="a palette of 256 colours is no photo", remedy="export it as JPEG or PNG"),
+    Kind("GIF", (".gif",), refused="256 colours are no photo", remedy="export it as JPEG or PNG"),
     Kind("JPEG XL", (".jxl",), refused="JPEG XL is not read", remedy="export it as JPEG or PNG"),
     Kind("raw", (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf"), refused="a raw file is not developed here",
          remedy="export it as JPEG or TIFF"),
@@ -39,8 +39,10 @@ POSE_MAPS = (
     Kind("PNG", (".png",), "8-bit RGB; RGBA with full opacity; a palette of fewer than 256 colours"),
     Kind("NumPy array", (".npy",), "uint8, or other integers of 0 to 255, [H, W, 3]"),
     Kind("DensePose dump", (".pkl", ".pickle"),
-         refused="a DensePose dump, a Python pickle with the people of many photos",
+         refused="a Python pickle, which may hold the people of many photos",
          remedy="`photoshoot pose-maps {path} --photos DIR` turns it into PNGs"),
+    Kind("NumPy archive", (".npz",), refused="an archive may hold several arrays",
+         remedy="save the array itself with numpy.save"),
     Kind("JPEG", (".jpg", ".jpeg"), refused="JPEG does not keep labels", remedy=LOSSLESS),
     Kind("WEBP", (".webp",), refused="WEBP need not keep labels", remedy=LOSSLESS),
     Kind("other picture", (".tif", ".tiff", ".bmp", ".gif"), refused="not a PNG", remedy=LOSSLESS),
@@ -63,7 +65,7 @@ def kind_of(kinds: tuple[Kind, ...], name: str) -> Kind:
 
 
 def sniffed(start: bytes) -> str:
-    """Name of the kind of file that begins with these bytes (32 or more where there are so many); "" for others."""
+    """Name of the kind of file that begins with these bytes (64 or more where there are so many); "" for others."""
     if start[4:8] == b"ftyp":
         brand = start[8:12]
         if brand in (b"avif", b"avis"):
@@ -73,6 +75,8 @@ def sniffed(start: bytes) -> str:
         return "raw" if brand == b"crx " else ""
     if start[:4] == b"RIFF":
         return "WEBP" if start[8:12] == b"WEBP" else ""
+    if start.startswith(b"PK\x03\x04"):  # a ZIP file, which torch.save and numpy.savez write
+        return "NumPy archive" if b".npy" in start else "DensePose dump"
     return next((name for mark, name in _MARKS if start.startswith(mark)), "")
 
 
@@ -81,7 +85,6 @@ _MARKS = (
     (b"MM\0*", "TIFF"), (b"II+\0", "TIFF"), (b"MM\0+", "TIFF"), (b"\xff\x0a", "JPEG XL"),
     (b"\0\0\0\x0cJXL ", "JPEG XL"), (b"\x93NUMPY", "NumPy array"), (b"\x80\x02", "DensePose dump"),
     (b"\x80\x03", "DensePose dump"), (b"\x80\x04", "DensePose dump"), (b"\x80\x05", "DensePose dump"),
-    (b"PK\x03\x04", "DensePose dump"),  # torch.save writes a ZIP file
 )
 
 
@@ -95,3 +98,7 @@ def table() -> str:
         told = ["" if kind is None else f"no: {kind.refused}" if kind.refused else f"yes: {kind.what}" for kind in both]
         rows.append(f"| {name} | {' '.join(f'`{one}`' for one in endings)} | {told[0]} | {told[1]} |")
     return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    print(table(), end="")

@@ -15,7 +15,7 @@ from components.core.pictures.images import Pixels, open_image
 from components.core.pictures.kinds import LOSSLESS, POSE_MAPS, sniffed
 
 _MAX_MEGAPIXELS = 200.0
-_START = 32
+_START = 64
 _COLOURS = 256
 _NUMPY = "NumPy array"
 

@@ -117,10 +117,11 @@ class ClusterSettings(Section):
     or the path of an ONNX or TorchScript file."""
     same_person: float | None = Field(None, gt=0, le=2)
     """Distance below which two single photos show one person; null: the embedder's own. Smaller is more careful."""
-    method: Literal["kmeans", "average", "hdbscan"] = "kmeans"
-    """Clustering method."""
+    method: Literal["kmeans", "average", "hdbscan", "folders"] = "kmeans"
+    """Clustering method. folders: no clustering; the sub-folders of the photos say who is who, one per person, and the
+    faces only check it."""
     identities: int | None = Field(None, ge=1)
-    """How many people there are; found by silhouette when not given (K-means, average linkage)."""
+    """How many people there are; found by silhouette when not given (K-means, average linkage only)."""
     validation: float = Field(0.1, ge=0, lt=1)
     """Share of identities kept for validation."""
     test: float = Field(0.25, gt=0, lt=1)
