@@ -116,7 +116,7 @@ def check_folders(embeddings: Floats, labels: Labels, names: Sequence[str], phot
     """Compare identities by their faces: `embeddings` [n, d] of length one, `labels` [n] 0..k-1, `names` [k].
 
     Two are one person where `rule` would join them. Of one, whoever the rule parts from most of its photos is somebody
-    else from the middle between the rule's limit and strangers' distance on: one person's photos are parted more easily.
+    else from half-way between the rule's limit and strangers' distance on: one person's photos are parted more easily.
     """
     points = np.ascontiguousarray(embeddings, np.float32)
     groups = _Groups(points, labels)
@@ -160,8 +160,8 @@ def _alike(groups: _Groups, names: Sequence[str], photos: Sequence[str], rule: R
                 other = groups.members(int(b))
                 between = distances_between(groups.points[own], groups.points[other])
                 one, two = np.unravel_index(int(between.argmin()), between.shape)
-                found.append(Alike((names[a], names[b]), (photos[own[one]], photos[other[two]]), float(distances[b]),
-                                   float(limits[b])))
+                first, second = sorted([(names[a], photos[own[one]]), (names[b], photos[other[two]])])
+                found.append(Alike((first[0], second[0]), (first[1], second[1]), float(distances[b]), float(limits[b])))
     return found
 
 

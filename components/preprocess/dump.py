@@ -109,7 +109,8 @@ def _unpickled(dump: Path) -> Any:
     except ImportError:
         raise MachineError("PyTorch, which a dump is read with, is not installed",
                            remedy="pip install 'photoshoot[train]'") from None
-    known: list[Any] = [(type(name, (), {"__module__": home}), f"{home}.{name}") for home in _HOMES for name in _RESULTS]
+    known: list[Any] = [(type(name, (), {"__module__": home}), f"{home}.{name}")
+                        for home in _HOMES for name in _RESULTS]
     try:
         with machine_errors(dump), torch.serialization.safe_globals(known):
             return torch.load(dump, map_location="cpu", weights_only=True)
@@ -118,4 +119,5 @@ def _unpickled(dump: Path) -> Any:
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError, AttributeError, TypeError,
             IndexError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0][:120]
-        raise InputError(f"not a DensePose dump that can be read safely ({reason})", path=dump, remedy=_REMEDY) from None
+        raise InputError(f"not a DensePose dump that can be read safely ({reason})", path=dump,
+                         remedy=_REMEDY) from None

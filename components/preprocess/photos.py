@@ -64,7 +64,7 @@ class PhotoFolder:
         files = list_photos(folder)
         names = [photo.name for photo in files.photos]
         labels = read_labels(files.labels, names) if files.labels.exists() else files.said()
-        photos = [Photo(path=one.path, name=one.name, id=photo_id(one.name.removesuffix(PurePosixPath(one.name).suffix)),
+        photos = [Photo(path=one.path, name=one.name, id=photo_id(str(PurePosixPath(one.name).with_suffix(""))),
                         iuv=one.iuv, matte=one.matte, label=labels.get(one.name)) for one in files.photos]
         return PhotoFolder(files.folder, photos, "synthetic" if (files.folder / SYNTHETIC).exists() else "photos",
                            files.dumps)

@@ -23,6 +23,7 @@ from pipelines.cli.app import (
     finish,
     settings_from,
 )
+from pipelines.display import errors
 
 
 @app.command(rich_help_panel=STEP_BY_STEP)
@@ -80,6 +81,9 @@ def cluster(
             assert photos is not None
             found = cluster_portraits(photos, out, settings, recorder)
     finish("cluster", found.summary, out, as_json, identities=found.identities)
+    if found.summary.folders is not None and not as_json:
+        for line in found.summary.folders.lines():
+            errors.print(f"  {line}", markup=False, soft_wrap=True)
 
 
 @app.command(rich_help_panel=STEP_BY_STEP)

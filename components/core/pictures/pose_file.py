@@ -1,4 +1,4 @@
-"""The pixels of a pose map's file, whatever kind of file it is: those that keep every value are read, others refused."""
+"""The pixels of a pose map's file, of whatever kind: those that keep every value are read, the others refused."""
 
 from __future__ import annotations
 
@@ -88,7 +88,8 @@ def _read_array(path: Path, sizes: Sequence[tuple[int, int]] | None) -> Pixels:
             shape, _, dtype = read(file)
             _check_array(shape, dtype, path, remedy)
             _check_size((shape[0], shape[1]), sizes, path)
-            data = file.seek(0) or file.read(_most_bytes(dtype))
+            file.seek(0)
+            data = file.read(_most_bytes(dtype))
         array = np.load(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError, OSError, SyntaxError, TypeError, MemoryError, OverflowError) as error:
         if isinstance(error, PermissionError):

@@ -41,7 +41,7 @@ def colour_embedder(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def _encoded(name: str, iuv: np.ndarray, colour: np.ndarray, label: str | None) -> EncodedPerson:
+def _encoded(name: str, iuv: np.ndarray, colour: np.ndarray, label: str | None, folder: str = "") -> EncodedPerson:
     photo = np.empty((SIDE, SIDE, 3), np.uint8)
     photo[:] = colour
     picture, matte = np.zeros((6 * TEXEL, 4 * TEXEL, 3), np.uint8), np.zeros((SIDE, SIDE), np.uint8)
@@ -50,16 +50,20 @@ def _encoded(name: str, iuv: np.ndarray, colour: np.ndarray, label: str | None) 
     if chip is not None:
         members["face"] = chip
     record = PersonRecord(
-        id=name, photo=f"{name}.png", photo_digest=f"digest-{name}", inputs_digest=f"inputs-{name}", shard=0, offset=0,
-        length=0, box=(0, 0, SIDE, SIDE), scale=1.0, coverage=0.5, head_box=head_box(iuv), face_seen=face_seen(iuv),
+        id=name, photo=f"{folder}{name}.png", photo_digest=f"digest-{name}", inputs_digest=f"inputs-{name}", shard=0,
+        offset=0, length=0, box=(0, 0, SIDE, SIDE), scale=1.0, coverage=0.5, head_box=head_box(iuv), face_seen=face_seen(iuv),
         view=view(iuv), channel_order="IUV", label=label)
     return EncodedPerson(record, {kind: encode_png(image) for kind, image in members.items()})
 
 
 @pytest.fixture
 def make_people(tmp_path: Path, draw_head: DrawHead) -> Callable[..., Path]:
-    def make(sizes: list[int], *, labelled: bool = True, strangers: bool = True) -> Path:
-        """People of `sizes` photos each, and one photo from behind, one with a tiny head."""
+    def make(sizes: list[int], *, labelled: bool = True, strangers: bool = True,
+             folder_of: Callable[[str], str] = lambda name: "") -> Path:
+        """People of `sizes` photos each, and one photo from behind, one with a tiny head.
+
+        `folder_of` says in which sub-folder ("anna/") a photo lies.
+        """
         rng = np.random.default_rng(0)
         colours = np.asarray([(230, 30, 30), (30, 230, 30), (30, 30, 230), (230, 230, 20), (230, 20, 230),
                               (20, 230, 230)])
@@ -70,7 +74,8 @@ def make_people(tmp_path: Path, draw_head: DrawHead) -> Callable[..., Path]:
                     for number in range(size):
                         iuv = draw_head(SIDE, 26.0, rng.uniform(-30, 30), (32.0, 24.0))
                         colour = np.clip(colours[person] + rng.integers(-15, 16, 3), 0, 255)
-                        shard.add(_encoded(f"p{person}-{number}", iuv, colour, f"name-{person}" if labelled else None))
+                        shard.add(_encoded(f"p{person}-{number}", iuv, colour, f"name-{person}" if labelled else None,
+                                           folder_of(f"p{person}-{number}")))
                 if strangers:
                     shard.add(_encoded("q-behind", draw_head(SIDE, 26.0, 180.0, torso=1), colours[0], "name-0"))
                     shard.add(_encoded("q-tiny", draw_head(SIDE, 9.0), colours[0], "name-0"))

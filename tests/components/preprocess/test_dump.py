@@ -1,4 +1,4 @@
-"""DensePose dumps: written as `apply_net.py dump` writes them, read without DensePose and without running their code."""
+"""DensePose dumps, written as `apply_net.py dump` writes them, read without DensePose and without running code."""
 
 from __future__ import annotations
 
@@ -90,7 +90,8 @@ class _Code:
 
 
 @pytest.mark.parametrize(("content", "reason"), [
-    (pickle.dumps(_Code(), 2), "cannot|safely"), (b"\x80\x02", "safely"), (b"PK\x03\x04 torn", "safely"), (b"", "safely"),
+    (pickle.dumps(_Code(), 2), "cannot|safely"), (b"\x80\x02", "safely"), (b"PK\x03\x04 torn", "safely"),
+    (b"", "safely"),
     (pickle.dumps({"a": 1}, 2), "no list of photos|safely"), (None, "no such file"),
 ], ids=["code", "cut", "zip", "empty", "other", "missing"])
 def test_what_is_no_dump_is_refused_and_never_run(

@@ -212,7 +212,7 @@ def test_pose_maps_that_lost_something_say_what(brought: Path, people: list[Pict
 def test_a_dump_instead_of_pose_maps_is_named_with_the_command(brought: Path) -> None:
     shutil.rmtree(brought / "iuv")
     (brought / "results.pkl").write_bytes(b"\x80\x03]q\0.")
-    with pytest.raises(InputError, match=r"-- `photoshoot pose-maps .*results\.pkl --photos .*brought` makes pose maps"):
+    with pytest.raises(InputError, match=r"-- `photoshoot pose-maps .*results\.pkl --photos .*brought` makes pose"):
         preprocess(brought, brought.with_name("people"), SMALL)
 
 
@@ -252,8 +252,8 @@ def test_names_from_a_mac_find_what_belongs_to_them(brought: Path, people: list[
 
 
 def test_names_that_are_no_unicode_do_not_stop_the_others(brought: Path, people: list[Picture]) -> None:
-    os.rename(os.fsencode(brought / "photos" / "b.png"), os.fsencode(brought / "photos") + b"/b\xff.png")
-    os.rename(os.fsencode(brought / "iuv" / "b.png"), os.fsencode(brought / "iuv") + b"/b\xff.png")
+    for kind in ("photos", "iuv"):
+        (brought / kind / "b.png").rename(brought / kind / os.fsdecode(b"b\xff.png"))
     check_read(brought, people, ("a.png", "b\ufffd.png"))
 
 
@@ -314,7 +314,7 @@ def test_the_folders_that_were_collected(shared_data: Path, tmp_path: Path) -> N
         summary = preprocess(case, out, SMALL)
         wanted = _REFUSED.get(case.name)
         assert summary.accepted == (3 if wanted is None else 2), (case.name, summary.rejected)
-        assert [one["photo"].split(".")[0] for one in summary.rejected] == ["t2s_spotlight_001"] * (3 - summary.accepted)
+        assert all(one["photo"].startswith("t2s_spotlight_001.") for one in summary.rejected), case.name
         assert wanted is None or wanted in summary.rejected[0]["reason"], case.name
         people = PeopleDataset.open(out)
         assert list(people.labels.values()) == _LABELS.get(case.name, []), case.name
