@@ -155,11 +155,11 @@ def _alike(groups: _Groups, names: Sequence[str], photos: Sequence[str], rule: R
         own = groups.members(a)
         distances = groups.distances(groups.points[own])
         limits = rule.limit(np.full(len(names), groups.sizes[a]), groups.sizes)
-        for b in np.flatnonzero(distances <= limits):
+        for b in np.flatnonzero(distances <= limits).tolist():
             if b > a:
-                other = groups.members(int(b))
+                other = groups.members(b)
                 between = distances_between(groups.points[own], groups.points[other])
-                one, two = np.unravel_index(int(between.argmin()), between.shape)
+                one, two = divmod(int(between.argmin()), between.shape[1])
                 first, second = sorted([(names[a], photos[own[one]]), (names[b], photos[other[two]])])
                 found.append(Alike((first[0], second[0]), (first[1], second[1]), float(distances[b]), float(limits[b])))
     return found

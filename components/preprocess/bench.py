@@ -85,7 +85,7 @@ def draw(folder: Path, count: int) -> list[Photo]:
         Image.fromarray(picture).save(buffer, format="JPEG", quality=92)
         path.write_bytes(buffer.getvalue())
         write_iuv(iuv, _figure())
-        photos.append(Photo(path=path, id=str(number), iuv=iuv, matte=None, label=None))
+        photos.append(Photo(path=path, name=path.name, id=str(number), iuv=iuv, matte=None, label=None))
     return photos
 
 

@@ -51,8 +51,8 @@ def _encoded(name: str, iuv: np.ndarray, colour: np.ndarray, label: str | None, 
         members["face"] = chip
     record = PersonRecord(
         id=name, photo=f"{folder}{name}.png", photo_digest=f"digest-{name}", inputs_digest=f"inputs-{name}", shard=0,
-        offset=0, length=0, box=(0, 0, SIDE, SIDE), scale=1.0, coverage=0.5, head_box=head_box(iuv), face_seen=face_seen(iuv),
-        view=view(iuv), channel_order="IUV", label=label)
+        offset=0, length=0, box=(0, 0, SIDE, SIDE), scale=1.0, coverage=0.5, head_box=head_box(iuv),
+        face_seen=face_seen(iuv), view=view(iuv), channel_order="IUV", label=label)
     return EncodedPerson(record, {kind: encode_png(image) for kind, image in members.items()})
 
 

@@ -77,7 +77,7 @@ def _webp() -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-_FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "bmp": "BMP", "tif": "TIFF", "gif": "GIF"}
+_FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "bmp": "BMP", "tif": "TIFF", "gif": "GIF", "avif": "AVIF"}
 
 
 def _valid(suffix: str, dice: random.Random) -> bytes:
@@ -92,6 +92,9 @@ def _pose_map(dice: random.Random) -> bytes:
     iuv[5:35, 8:24] = np.stack(np.broadcast_arrays(np.uint8(2), np.linspace(9, 240, 16, dtype=np.uint8),
                                                    np.linspace(240, 9, 30, dtype=np.uint8)[:, None]), axis=-1)
     buffer = io.BytesIO()
+    if dice.random() < 0.3:
+        np.save(buffer, iuv)
+        return buffer.getvalue()
     Image.fromarray(iuv if dice.random() < 0.5 else iuv[..., ::-1]).save(buffer, "PNG")
     return buffer.getvalue()
 
