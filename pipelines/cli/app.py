@@ -33,7 +33,7 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting: --set train.batch=8.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object, last line of stdout.")]
-PhotosOption = Annotated[Path, typer.Option("--photos", help="Folder of photos with iuv/ (and matte/, labels.csv).")]
+PhotosOption = Annotated[Path, typer.Option("--photos", help="Folder of photos, pose maps in iuv/ or beside them.")]
 PeopleOption = Annotated[Path, typer.Option("--people", help="People data set that `preprocess` wrote.")]
 IdentitiesOption = Annotated[Path, typer.Option("--identities", help="Identities that `cluster` wrote.")]
 ModelOption = Annotated[Path, typer.Option("--model", help="Model that `train` wrote.")]

@@ -113,5 +113,5 @@ def test_a_label_without_its_photo_or_pose_map_is_named(tmp_path: Path, draw_peo
     with pytest.raises(InputError, match=r"p0001-0\.png: the photo has no pose map"):
         read_population(folder)
     (folder / "photos" / "p0001-0.png").unlink()
-    with pytest.raises(InputError, match=r"labels\.csv names p0001-0\.png"):
+    with pytest.raises(InputError, match=r"labels\.csv: line 3 names the photo p0001-0\.png"):
         read_population(folder)
