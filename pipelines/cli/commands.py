@@ -48,8 +48,8 @@ COMMANDS = {
                         "promotion"),
     "register": Listed(STEP_BY_STEP, "Hold an evaluation against the gate and register the model as a version.",
                        "promotion"),
-    "pose-maps": Listed(STEP_BY_STEP, "Turn a DensePose dump into a pose map (PNG) for each photo; photos that have one "
-                                      "keep it.", "posemaps"),
+    "pose-maps": Listed(STEP_BY_STEP, "Turn a DensePose dump into a pose map (PNG) for each photo; photos that have "
+                                      "one keep it.", "posemaps"),
     "texture": Listed(STEP_BY_STEP, "Write a person's texture map as a PNG whose opacity says how far to trust it.",
                       "texture"),
     "runs": Listed(RESULTS, "List pipeline runs: status, duration, cost, headline figures; running, failed and killed "
