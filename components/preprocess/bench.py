@@ -14,7 +14,7 @@ from PIL import Image
 
 from components.core.people.writer import EncodedPerson
 from components.core.pictures.images import Pixels, decode_png, encode_png, read_photo
-from components.core.pictures.iuv import write_iuv
+from components.core.pictures.iuv import HEAD_PARTS, write_iuv
 from components.core.settings import PreprocessSettings
 from components.preprocess.person import people_of_photo
 from components.preprocess.photos import Photo
@@ -75,16 +75,17 @@ def _seconds(*works: Callable[[], object]) -> list[list[float]]:
 def draw(folder: Path, count: int) -> list[Photo]:
     """Photos with the grain of real ones, and pose maps in iuv/ of a standing figure made of rectangles."""
     rng = np.random.default_rng(0)
-    photos = []
+    photos, figure = [], _figure()
     for number in range(count):
         coarse = rng.integers(0, 256, (32, 24, 3), dtype=np.uint8)
         picture = np.asarray(cv2.resize(coarse, _SIDE[::-1], interpolation=cv2.INTER_CUBIC), np.int16)
+        picture = np.where(figure[..., :1] > 0, 160 + picture // 4, picture // 2)  # its outline shows
         picture = (picture + rng.normal(0, 6, picture.shape)).clip(0, 255).astype(np.uint8)
         path, iuv = folder / f"{number}.jpg", folder / "iuv" / f"{number}.png"
         buffer = io.BytesIO()
         Image.fromarray(picture).save(buffer, format="JPEG", quality=92)
         path.write_bytes(buffer.getvalue())
-        write_iuv(iuv, _figure())
+        write_iuv(iuv, figure)
         photos.append(Photo(path=path, name=path.name, id=str(number), iuv=iuv, matte=None, label=None))
     return photos
 
@@ -96,6 +97,10 @@ def _figure() -> Pixels:
               14: (720, 960, 398, 468)}
     for part, (top, bottom, left, right) in blocks.items():
         iuv[top:bottom, left:right, 0] = part
-        iuv[top:bottom, left:right, 1] = np.linspace(10, 245, bottom - top)[:, None]
-        iuv[top:bottom, left:right, 2] = np.linspace(10, 245, right - left)[None, :]
+        down, across = np.linspace(10, 245, bottom - top)[:, None], np.linspace(10, 245, right - left)[None, :]
+        if part in HEAD_PARTS:  # U to the right and V up, as on every head
+            down, across = across, down[::-1]
+        elif part not in (14, 10, 15):  # V toward the person's right, or away from the body: the image's left
+            across = across[:, ::-1]
+        iuv[top:bottom, left:right, 1], iuv[top:bottom, left:right, 2] = down, across
     return iuv

@@ -25,6 +25,8 @@ from components.preprocess.photos import Detected, Photo, PhotoFolder
 
 WAYS_OUT = "bring pose maps as iuv/<stem>.png, or install detectron2 with DensePose as docs/densepose.md says"
 _READERS = 4
+_MOST_PEOPLE = 99
+"""More people than that are in no pose map that can be taken apart."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,12 @@ def pose_maps(detections: Sequence[Detection], size: tuple[int, int], settings: 
     Detections under ``settings.min_score`` and those without a pixel of body count for nothing. ``settings.person``
     chooses: the one who covers most pixels, the one whose middle is nearest the picture's, or all.
     """
-    maps = [paste(detection, size) for detection in detections if detection.score >= settings.min_score]
+    return chosen([paste(detection, size) for detection in detections if detection.score >= settings.min_score],
+                  settings)
+
+
+def chosen(maps: Sequence[Pixels], settings: DensePoseSettings) -> list[Pixels]:
+    """Of the people's pose maps [H, W, 3] those to take by ``settings.person``, as `pose_maps` does."""
     covered = [int(np.count_nonzero(iuv[..., 0])) for iuv in maps]
     order = sorted((i for i in range(len(maps)) if covered[i]), key=lambda i: -covered[i])
     found = [maps[i] for i in order]
@@ -120,7 +127,7 @@ class PoseFinder:
         """
         waiting: list[Photo] = []
         lacking = 0
-        for photo in photos:
+        for photo in map(self._beside_others, photos):
             if self._able and not photo.iuv.exists():
                 lacking += 1
             elif not lacking:
@@ -132,6 +139,12 @@ class PoseFinder:
                 waiting, lacking = [], 0
         if waiting:
             yield from self._found(waiting)
+
+    def _beside_others(self, photo: Photo) -> Photo:
+        """The photo, told which ids of further people in it are other photos'."""
+        ids = (f"{photo.id}-{number}" for number in range(2, _MOST_PEOPLE + 1))
+        taken = tuple(id for id in ids if id in self._taken)
+        return replace(photo, taken=taken) if taken else photo
 
     def _found(self, photos: Sequence[Photo]) -> Iterator[Photo]:
         detector = self._ready()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
+from numpy.typing import NDArray
 
 from components.core.digest import file_digest
 from components.core.errors import InputError
@@ -15,12 +16,15 @@ from components.core.people.dataset import FACE, PersonRecord
 from components.core.people.person import PersonCrop, person_from_photo
 from components.core.people.writer import EncodedPerson
 from components.core.pictures.images import Pixels, Upright, decode_png, encode_png, read_upright
-from components.core.pictures.iuv import Order, read_iuv
+from components.core.pictures.iuv import IuvMap, Order, read_iuv
 from components.core.pictures.matte import read_matte
 from components.core.pictures.texture import to_picture
 from components.core.settings import PreprocessSettings
+from components.preprocess.agreement import check_map
 from components.preprocess.checks import check_person, grey_of, perceptual_hash
+from components.preprocess.densepose import chosen, person_ids
 from components.preprocess.photos import Photo
+from components.preprocess.several import people_in
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ class Rejected:
 def people_of_photo(photo: Photo, settings: PreprocessSettings) -> list[EncodedPerson | Rejected]:
     """Do the whole work on one photo: a result for each person in it, at least one.
 
-    One person by its pose map, or as many as DensePose found where it came without. What is wrong with a photo or a
-    person is returned, not raised; a full disk is raised.
+    Those whom its pose map shows, or DensePose found where it came without, as ``settings.densepose.person`` chooses.
+    What is wrong with a photo or a person is returned, not raised; a full disk is raised.
     """
     try:
         read = read_upright(photo.path, settings.max_megapixels)
@@ -48,9 +52,15 @@ def people_of_photo(photo: Photo, settings: PreprocessSettings) -> list[EncodedP
     results: list[EncodedPerson | Rejected] = []
     for pose in poses:
         try:
-            results.append(_encode(photo, digest, pixels, pose, _without_others(own, pose, poses), settings))
+            if settings.check_maps and photo.detected is None:
+                check_map(pixels, pose.planes)
+            results.append(_encode(photo, digest, pixels, pose, _without_others(own, pose), len(poses), settings))
         except InputError as error:
             results.append(_rejected(photo, error, pose.id if len(poses) > 1 else None))
+    if poses[0].not_taken:
+        results.append(_rejected(photo, InputError(
+            f"{poses[0].not_taken} more in its pose map left out: {settings.densepose.person} is taken",
+            remedy="preprocess.densepose.person=all takes everybody")))
     return results
 
 
@@ -63,12 +73,15 @@ class _Pose:
     order: Order
     digest: str
     """sha256 of the file that it came in."""
+    others: NDArray[np.bool_] | None = None
+    """[H, W]: where other people of the same pose map are; None where it shows nobody else."""
+    not_taken: int = 0
+    """People whom the pose map that was brought shows, and who were not chosen."""
 
 
 def _poses(photo: Photo, upright: Upright, settings: PreprocessSettings) -> list[_Pose]:
     if photo.iuv.exists():
-        read = read_iuv(photo.iuv, upright.size, upright.orientation)
-        return [_Pose(photo.id, read.planes, read.order, file_digest(photo.iuv))]
+        return _shown(photo, read_iuv(photo.iuv, upright.size, upright.orientation), settings)
     if photo.detected is None:
         missed = PurePosixPath(photo.name).with_suffix(".png")
         raise InputError("no pose map", path=photo.path,
@@ -77,7 +90,25 @@ def _poses(photo: Photo, upright: Upright, settings: PreprocessSettings) -> list
         score = settings.densepose.min_score
         raise InputError(f"DensePose found nobody with a score of at least {score:g}", path=photo.path,
                          remedy="remove the photo or lower preprocess.densepose.min_score")
-    return [_Pose(one.id, decode_png(one.iuv), "IUV", hashlib.sha256(one.iuv).hexdigest()) for one in photo.detected]
+    found = [decode_png(one.iuv) for one in photo.detected]
+    return [_Pose(one.id, planes, "IUV", hashlib.sha256(one.iuv).hexdigest(), _others(planes, found))
+            for one, planes in zip(photo.detected, found, strict=True)]
+
+
+def _shown(photo: Photo, read: IuvMap, settings: PreprocessSettings) -> list[_Pose]:
+    """The people to take of those whom a pose map shows."""
+    people, digest = people_in(read.planes), file_digest(photo.iuv)
+    if len(people) == 1:
+        return [_Pose(photo.id, read.planes, read.order, digest)]
+    taken = chosen(people, settings.densepose)
+    return [_Pose(id, planes, read.order, digest, _others(planes, people), len(people) - len(taken))
+            for id, planes in zip(person_ids(photo.id, photo.taken), taken, strict=False)]
+
+
+def _others(planes: Pixels, people: list[Pixels]) -> NDArray[np.bool_] | None:
+    """Where others of these people's pose maps are, and `planes` is not."""
+    bodies = [one[..., 0] > 0 for one in people if one is not planes]
+    return np.asarray(np.any(bodies, axis=0) & (planes[..., 0] == 0)) if bodies else None
 
 
 def _own_matte(photo: Photo, upright: Upright, settings: PreprocessSettings) -> Pixels | None:
@@ -86,15 +117,12 @@ def _own_matte(photo: Photo, upright: Upright, settings: PreprocessSettings) -> 
     return read_matte(photo.matte, upright.size, settings.max_megapixels, upright.orientation)
 
 
-def _without_others(matte: Pixels | None, pose: _Pose, poses: list[_Pose]) -> Pixels | None:
+def _without_others(matte: Pixels | None, pose: _Pose) -> Pixels | None:
     """The user's matte of everybody, less the bodies of the others."""
-    if matte is None or len(poses) == 1:
-        return matte
-    others = np.any([one.planes[..., 0] > 0 for one in poses if one is not pose], axis=0)
-    return np.where(others & (pose.planes[..., 0] == 0), np.uint8(0), matte)
+    return matte if matte is None or pose.others is None else np.where(pose.others, np.uint8(0), matte)
 
 
-def _encode(photo: Photo, digest: str, pixels: Pixels, pose: _Pose, matte: Pixels | None,
+def _encode(photo: Photo, digest: str, pixels: Pixels, pose: _Pose, matte: Pixels | None, people: int,
             settings: PreprocessSettings) -> EncodedPerson:
     person = person_from_photo(pixels, pose.planes, settings, matte)
     grey = grey_of(person.native_photo)
@@ -106,19 +134,18 @@ def _encode(photo: Photo, digest: str, pixels: Pixels, pose: _Pose, matte: Pixel
     if face is not None:
         members[FACE] = encode_png(face)
     looks = perceptual_hash(grey) if settings.repeats >= 0 else None
-    return EncodedPerson(_record(photo, digest, pose, person, looks, settings), members)
+    return EncodedPerson(_record(photo, digest, pose, person, looks, people, settings), members)
 
 
 def _record(photo: Photo, digest: str, pose: _Pose, person: PersonCrop, looks: str | None,
-            settings: PreprocessSettings) -> PersonRecord:
+            people: int, settings: PreprocessSettings) -> PersonRecord:
     digests = [digest, pose.digest, *([file_digest(photo.matte)] if photo.matte else [])]
-    alone = photo.detected is None or len(photo.detected) == 1
     return PersonRecord(
         id=pose.id, photo=photo.name, photo_digest=digest,
         inputs_digest=hashlib.sha256("".join(digests).encode()).hexdigest(), shard=0, offset=0, length=0,
         box=person.box, scale=settings.resolution / (person.box[2] - person.box[0]), coverage=float(person.seen.mean()),
         head_box=head_box(person.iuv), face_seen=face_seen(person.iuv), view=view(person.iuv),
-        channel_order=pose.order, label=photo.label if alone else None, perceptual_hash=looks)
+        channel_order=pose.order, label=photo.label if people == 1 else None, perceptual_hash=looks)
 
 
 def _rejected(photo: Photo, error: InputError, person: str | None = None) -> Rejected:

@@ -42,6 +42,8 @@ class Photo:
     """Identity from labels.csv or, where there is none, the sub-folder."""
     detected: tuple[Detected, ...] | None = None
     """The people found in it; None where nobody looked, because it has a pose map or nothing can look."""
+    taken: tuple[str, ...] = ()
+    """Ids that further people in it could have, and other photos do."""
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,8 @@ class DensePoseSettings(Section):
     min_score: float = Field(0.8, ge=0, le=1)
     """Detections less sure than this are nobody."""
     person: Literal["largest", "all", "centre"] = "largest"
-    """Whom to take of several people: the one who covers most pixels, all of them (each a person of their own), or
-    the one nearest the photo's middle."""
+    """Whom to take of several people, found by DensePose or shown by a pose map that was brought: the one who covers
+    most pixels, all of them (each a person of their own), or the one nearest the photo's middle."""
     overrides: tuple[str | int | float | bool, ...] = ()
     """Further detectron2 configuration, key and value in turn, e.g. [INPUT.MIN_SIZE_TEST, 512]."""
 
@@ -99,6 +99,9 @@ class PreprocessSettings(Section):
     name is kept. 10: the same picture saved again; 20: frames of a video that hardly differ, too; -1: all are kept."""
     min_coverage: float = Field(0.01, ge=0, le=1)
     """Smallest share of the 24 tiles' texels that the photo must show."""
+    check_maps: bool = True
+    """Leave out photos whose pose map is not theirs: another photo's, shifted, mirrored or upside down. false: take
+    pose maps as they come. Maps that DensePose makes here are not checked."""
     max_megapixels: float = Field(80.0, gt=0)
     """Photos that unpack to more than this are refused (image bombs)."""
     densepose: DensePoseSettings = DensePoseSettings()

@@ -28,7 +28,9 @@ def draw(number: int) -> tuple[np.ndarray, np.ndarray]:
         photo[top:bottom, left:right] = colour + dice.integers(-2, 3, (bottom - top, right - left, 1))  # not blurred
         iuv[top:bottom, left:right, 0] = part
         # The head as from the front: its halves' charts meet at the middle of the face (U 1 of part 23, 0 of 24).
-        first, last = {23: (110, 255), 24: (0, 145)}.get(part, (20, 235))
+        # The other charts turn as they do on a body, or the map would be a mirrored one.
+        ends = (235, 20) if part in (2, 9, 16) else (20, 235)
+        first, last = {23: (110, 255), 24: (0, 145)}.get(part, ends)
         iuv[top:bottom, left:right, 1] = np.linspace(first, last, right - left)[None, :]
         iuv[top:bottom, left:right, 2] = np.linspace(235, 20, bottom - top)[:, None]
     return photo, iuv
