@@ -34,10 +34,11 @@ _LEVELS = 16
 EVIDENCE = ("rank", "peak", "rank_peak", "worst", "apart", "near", "nearest", "distance")
 """What `evidence` measures."""
 _WEIGHTS = np.asarray([-0.614, 14.152, 23.927, -0.29, 7.037, 13.018, 13.818, 8.775], np.float32)
-_BOUND = 21.878
+_BOUND = 20.878
 """Logistic regression: 560 synthetic photos with exact and detector-like maps, as they are and with busy rooms, in
 grey, dark, blurred and small, against the maps of other photos, turned, and shifted by a third of the person's width.
-The bound leaves out at most 0.5 % of those as they are."""
+The bound leaves out 0.13 % of 751 right ones as they are, 1 to 3 % in grey, dark or over a mosaic, and lets 1.3 % of
+1,643 wrong ones pass."""
 
 
 @dataclass(frozen=True)

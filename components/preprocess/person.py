@@ -13,7 +13,7 @@ from components.core.digest import file_digest
 from components.core.errors import InputError
 from components.core.faces.head import face_chip, face_seen, head_box, view
 from components.core.people.dataset import FACE, PersonRecord
-from components.core.people.person import PersonCrop, person_from_photo
+from components.core.people.person import PersonCrop, framing, person_from_photo
 from components.core.people.writer import EncodedPerson
 from components.core.pictures.images import Pixels, Upright, decode_png, encode_png, read_upright
 from components.core.pictures.iuv import IuvMap, Order, read_iuv
@@ -52,6 +52,7 @@ def people_of_photo(photo: Photo, settings: PreprocessSettings) -> list[EncodedP
     results: list[EncodedPerson | Rejected] = []
     for pose in poses:
         try:
+            framing(pose.planes, settings)  # who is too small is that, whatever else is wrong
             if settings.check_maps and photo.detected is None:
                 check_map(pixels, pose.planes)
             results.append(_encode(photo, digest, pixels, pose, _without_others(own, pose), len(poses), settings))
