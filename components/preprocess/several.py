@@ -37,6 +37,9 @@ _PIECE = 0.002
 """Least share of all that is body for a piece; the rest are specks."""
 _SAME = 0.25
 """Two pieces of a part show the same place where so much of the smaller's chart cells are the other's, too."""
+_CRUMB = 0.15
+"""Less than this share of a piece that is broken off beside it is no other person's."""
+_HEAD_ALONE = 0.8
 _LEAST_PERSON = 0.04
 """Least share of the largest person's pixels for another person; less is an island."""
 _JUMP, _JUMPS = 40.0, 6.0
@@ -79,7 +82,7 @@ def people_in(iuv: Pixels) -> list[Pixels]:
         mine[y0:y1, x0:x1][owners == owner] = inside[owners == owner]
         found.append(mine)
     found.sort(key=lambda one: -int(np.count_nonzero(one[..., 0])))
-    if any(_share_twice(_small(one, person_box(one) or box)) > _TWICE for one in found):
+    if any(_is_still_several(_small(one, person_box(one) or box)) for one in found):
         raise InputError("the pose map shows people who overlap, and where one ends cannot be told",
                          remedy="make a pose map of one person, or remove the photo")
     return found
@@ -95,7 +98,32 @@ def _small(iuv: Pixels, box: tuple[int, int, int, int]) -> Pixels:
 def _seems_several(iuv: Pixels, box: tuple[int, int, int, int]) -> bool:
     """Whether a look at the whole says more than one: places of a body seen twice, or two with head and torso."""
     small = _small(iuv, box)
-    return _share_twice(small, _ALL_PARTS) > _TWICE or _whole_bodies(small[..., 0]) > 1
+    return _share_twice(small, _ALL_PARTS) > _TWICE or _heads(small[..., 0])[1] > 1
+
+
+def _is_still_several(small: Pixels) -> bool:
+    """Whether what was told apart as one person shows places twice, has two heads, or is somebody's head alone."""
+    labels = small[..., 0]
+    heads, body = np.count_nonzero(np.isin(labels, HEAD_PARTS)), np.count_nonzero(labels)
+    return _share_twice(small) > _TWICE or _heads(labels)[1] > 1 or heads > _HEAD_ALONE * body
+
+
+def _heads(labels: Pixels) -> tuple[NDArray[np.int32], int]:
+    """Regions of the head's parts [h, w] and how many heads they are: large, and apart by more than half a head."""
+    head = np.isin(labels, HEAD_PARTS).astype(np.uint8)
+    *_, around, across = cv2.boundingRect(head)
+    if not head.any():
+        return np.zeros(labels.shape, np.int32), 0
+    _, _, stats, _ = cv2.connectedComponentsWithStats(head, connectivity=8)
+    largest = stats[1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))]
+    size = max(int(largest[cv2.CC_STAT_WIDTH]), int(largest[cv2.CC_STAT_HEIGHT]))
+    if max(around, across) <= 1.5 * size:
+        return head.astype(np.int32), 1
+    reach = 2 * (size // 4) + 1
+    _, joined = cv2.connectedComponents(cv2.dilate(head, np.ones((reach, reach), np.uint8)))
+    regions = np.where(head > 0, joined, 0).astype(np.int32)
+    areas = np.bincount(regions[head > 0], minlength=2)
+    return regions, int(np.count_nonzero(areas > _CRUMB * areas.max()))
 
 
 def _share_twice(iuv: Pixels, parts: tuple[int, ...] = (*HEAD_PARTS, *_TORSO_PARTS)) -> float:
@@ -116,16 +144,6 @@ def _share_twice(iuv: Pixels, parts: tuple[int, ...] = (*HEAD_PARTS, *_TORSO_PAR
     return float(twice[cells].mean())
 
 
-def _whole_bodies(labels: Pixels) -> int:
-    """Connected regions that have a head and a torso, each a twentieth of the body or more."""
-    _, regions = cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)
-    many = int(regions.max()) + 1
-    area, heads, torsos = (np.bincount(regions[mask], minlength=many) for mask in (
-        labels > 0, np.isin(labels, HEAD_PARTS), np.isin(labels, _TORSO_PARTS)))
-    large = area > _LEAST_PERSON * area.max()
-    return int(np.count_nonzero(large & (heads > 0.05 * area) & (torsos > 0.05 * area)))
-
-
 @dataclass
 class _Piece:
     """A region of one part in which U and V run on."""
@@ -134,6 +152,16 @@ class _Piece:
     part: int
     area: int
     cells: frozenset[int]
+    box: tuple[int, int, int, int]
+    """(x0, y0, x1, y1), ends excluded."""
+
+    def repeats(self, other: _Piece) -> bool:
+        """Whether two pieces of a part show the same place twice; a crumb broken off the other does not."""
+        small, large = sorted((self, other), key=lambda piece: piece.area)
+        if small is large or len(small.cells & large.cells) <= _SAME * min(len(small.cells), len(large.cells)):
+            return False
+        apart = max(max(small.box[i], large.box[i]) - min(small.box[i + 2], large.box[i + 2]) for i in (0, 1))
+        return small.area > _CRUMB * large.area or apart > np.sqrt(small.area)
 
 
 @dataclass
@@ -153,9 +181,8 @@ class _Body:
         return sum(piece.area for piece in self.pieces if piece.part in parts) > 0.05 * self.area
 
     def clashes(self, other: _Body) -> bool:
-        """Whether the two show the same place on a body, or each is a body with head and torso."""
-        return (any(piece.number in self.conflicts for piece in other.pieces)
-                or all(one.has(parts) for one in (self, other) for parts in (HEAD_PARTS, _TORSO_PARTS)))
+        """Whether the two show the same place on a body, or a head each."""
+        return any(piece.number in self.conflicts for piece in other.pieces)
 
     def take(self, other: _Body) -> None:
         self.pieces += other.pieces
@@ -166,7 +193,7 @@ def _owners(iuv: Pixels) -> NDArray[np.int32]:
     """Whose each pixel of a map [h, w, 3] is, [h, w]: 1, 2, ...; 0 where nobody's."""
     labels = iuv[..., 0]
     regions, pieces = _pieces(iuv)
-    bodies = _joined(regions, pieces)
+    bodies = _joined(regions, pieces, _heads(labels)[0])
     people, islands = _people_and_islands(bodies, regions)
     owner = np.zeros(int(regions.max()) + 1, np.int32)
     for number, body in enumerate(people, start=1):
@@ -198,7 +225,8 @@ def _pieces(iuv: Pixels) -> tuple[NDArray[np.int32], list[_Piece]]:
             u, v = iuv[here][:, 1:].astype(np.intp).T
             cells, times = np.unique((u // 16) * 16 + v // 16, return_counts=True)
             often = cells[times >= max(1.0, 0.1 * float(np.median(times)))]
-            pieces.append(_Piece(number, part, area, frozenset(often.tolist())))
+            x, y, width, height = stats[i, :4].tolist()
+            pieces.append(_Piece(number, part, area, frozenset(often.tolist()), (x, y, x + width, y + height)))
     return regions, pieces
 
 
@@ -219,13 +247,15 @@ def _jumps(iuv: Pixels, mask: Mask) -> Mask:
     return jumps
 
 
-def _joined(regions: NDArray[np.int32], pieces: Sequence[_Piece]) -> list[_Body]:
+def _joined(regions: NDArray[np.int32], pieces: Sequence[_Piece], heads: NDArray[np.int32]) -> list[_Body]:
     """Pieces joined along borders that a body has, the longest first, but never two that clash."""
     bodies = {piece.number: _Body([piece]) for piece in pieces}
+    of_head = {piece.number: int(np.bincount(heads[regions == piece.number]).argmax()) if piece.part in HEAD_PARTS else 0
+               for piece in pieces}
     for one in pieces:
         for other in pieces:
-            smaller = min(len(one.cells), len(other.cells))
-            if one is not other and one.part == other.part and len(one.cells & other.cells) > _SAME * smaller:
+            two_heads = of_head[one.number] and of_head[other.number] and of_head[one.number] != of_head[other.number]
+            if two_heads or (one.part == other.part and one.repeats(other)):
                 bodies[one.number].conflicts.add(other.number)
     part = np.zeros(int(regions.max()) + 1, np.intp)
     area = np.ones(int(regions.max()) + 1)
@@ -236,7 +266,7 @@ def _joined(regions: NDArray[np.int32], pieces: Sequence[_Piece]) -> list[_Body]
     pairs, lengths = pairs[fits], lengths[fits] / np.sqrt(area[pairs[fits]].min(axis=1))
     for i in np.argsort(-lengths, kind="stable"):
         first, second = (bodies[int(number)] for number in pairs[i])
-        if first is second or any(piece.number in first.conflicts for piece in second.pieces):
+        if first is second or first.clashes(second):
             continue
         first.take(second)
         for piece in second.pieces:
