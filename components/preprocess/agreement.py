@@ -24,6 +24,8 @@ _SIDE = 160
 """The person's longer side, in pixels, where the charts are looked at; smaller people are at their own size."""
 _CLEARLY = 0.5
 """By how much the mirrored outline must agree better: on a person who stands like a mirror image both agree alike."""
+_BEYOND_DOUBT = 6.0
+"""No map that is turned by 180 degrees agrees as well; that of nine of ten right ones is better."""
 _ANOTHER = "make the pose map from this very photo; preprocess.check_maps=false keeps such photos"
 
 
@@ -41,16 +43,19 @@ def check_map(photo: Pixels, iuv: Pixels) -> None:
     fit = agreement(photo, labels)
     if fit is None:
         return
-    mirrored = agreement(photo, np.ascontiguousarray(labels[:, ::-1]))
-    if mirrored is not None and mirrored > max(fit + _CLEARLY, 0):
+    better = max(fit + _CLEARLY, 0)
+    if _agrees(photo, labels[:, ::-1], better):
         raise InputError("the pose map fits the mirrored photo", remedy=_ANOTHER)
-    if fit > 0:
-        return
-    turned = agreement(photo, np.ascontiguousarray(labels[::-1, ::-1]))
-    if turned is not None and turned > 0:
+    if fit < _BEYOND_DOUBT and _agrees(photo, labels[::-1, ::-1], better):
         raise InputError("the pose map is upside down in this photo",
                          remedy="make it from the photo as EXIF turns it, or turn it by 180 degrees")
-    raise InputError("the pose map is not this photo's: the photo has no such outline there", remedy=_ANOTHER)
+    if fit <= 0:
+        raise InputError("the pose map is not this photo's: the photo has no such outline there", remedy=_ANOTHER)
+
+
+def _agrees(photo: Pixels, labels: Pixels, least: float) -> bool:
+    found = agreement(photo, np.ascontiguousarray(labels))
+    return found is not None and found > least
 
 
 def turned_share(iuv: Pixels) -> float:
