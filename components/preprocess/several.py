@@ -7,6 +7,7 @@ same place on a body. What hangs together with no head and no torso is an island
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -53,7 +54,7 @@ def _joints() -> Mask:
              ((1, 2), (8, 10), (12, 14), (5,)), ((1, 2), (7, 9), (11, 13), (6,)), ((1, 2), (23, 24)))
     found = np.zeros((PARTS + 1, PARTS + 1), np.bool_)
     for chain in sides:
-        for near, far in zip(chain, chain[1:], strict=False):
+        for near, far in itertools.pairwise(chain):
             found[np.ix_(near, far)] = True
         for group in chain:
             found[np.ix_(group, group)] = True
@@ -105,7 +106,7 @@ def _is_still_several(small: Pixels) -> bool:
     """Whether what was told apart as one person shows places twice, has two heads, or is somebody's head alone."""
     labels = small[..., 0]
     heads, body = np.count_nonzero(np.isin(labels, HEAD_PARTS)), np.count_nonzero(labels)
-    return _share_twice(small) > _TWICE or _heads(labels)[1] > 1 or heads > _HEAD_ALONE * body
+    return bool(_share_twice(small) > _TWICE or _heads(labels)[1] > 1 or heads > _HEAD_ALONE * body)
 
 
 def _heads(labels: Pixels) -> tuple[NDArray[np.int32], int]:
@@ -210,7 +211,8 @@ def _pieces(iuv: Pixels) -> tuple[NDArray[np.int32], list[_Piece]]:
     """Regions [h, w] numbered from 1, 0 for background and specks; and what they are."""
     labels = iuv[..., 0]
     regions = np.zeros(labels.shape, np.int32)
-    least, pieces = max(8.0, _PIECE * np.count_nonzero(labels)), []
+    least = max(8.0, _PIECE * np.count_nonzero(labels))
+    pieces: list[_Piece] = []
     for part in np.unique(labels[labels > 0]).tolist():
         mask = labels == part
         count, found, stats, _ = cv2.connectedComponentsWithStats((mask & ~_jumps(iuv, mask)).astype(np.uint8),
@@ -250,12 +252,12 @@ def _jumps(iuv: Pixels, mask: Mask) -> Mask:
 def _joined(regions: NDArray[np.int32], pieces: Sequence[_Piece], heads: NDArray[np.int32]) -> list[_Body]:
     """Pieces joined along borders that a body has, the longest first, but never two that clash."""
     bodies = {piece.number: _Body([piece]) for piece in pieces}
-    of_head = {piece.number: int(np.bincount(heads[regions == piece.number]).argmax()) if piece.part in HEAD_PARTS else 0
-               for piece in pieces}
+    of_head = {piece.number: int(np.bincount(heads[regions == piece.number]).argmax())
+               for piece in pieces if piece.part in HEAD_PARTS}
     for one in pieces:
         for other in pieces:
-            two_heads = of_head[one.number] and of_head[other.number] and of_head[one.number] != of_head[other.number]
-            if two_heads or (one.part == other.part and one.repeats(other)):
+            head, other_head = (of_head.get(piece.number, 0) for piece in (one, other))
+            if (head and other_head and head != other_head) or (one.part == other.part and one.repeats(other)):
                 bodies[one.number].conflicts.add(other.number)
     part = np.zeros(int(regions.max()) + 1, np.intp)
     area = np.ones(int(regions.max()) + 1)

@@ -1,4 +1,4 @@
-"""Is the pose map this photo's? Right ones pass, with a detector's noise too; exchanged, turned, mirrored ones do not."""
+"""Is the pose map this photo's? Right ones pass, noisy ones too; exchanged, turned, mirrored ones do not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from components.preprocess.outline import agreement
 from components.synthesize import photos_of
 
 Pair = tuple[np.ndarray, np.ndarray]
-_TWINS = np.asarray([0, 1, 2, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15, 18, 17, 20, 19, 22, 21, 24, 23], np.uint8)
+_TWINS = np.asarray([
+    0, 1, 2, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15, 18, 17, 20, 19, 22, 21, 24, 23,
+], np.uint8)
 
 
 def _mirrored(array: np.ndarray) -> np.ndarray:
@@ -154,7 +156,7 @@ def test_real_maps_are_their_photos_and_nobody_elses(shared_data: Path) -> None:
     tried = caught = 0
     for name, photo, _ in real:
         for other, _, iuv in real:
-            if name == other or name.startswith("img_") and other.startswith("img_"):
+            if name == other or (name.startswith("img_") and other.startswith("img_")):
                 continue  # neighbouring frames of a video: one's map is as good as the other's
             fitted = cv2.resize(iuv, photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
             tried += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -136,7 +137,7 @@ def test_preprocess_takes_whom_the_setting_says(group: Path, tmp_path: Path, who
 def test_real_maps_side_by_side(shared_data: Path) -> None:
     real = [(iuv, iuv) for path in sorted((shared_data / "people" / "iuv").iterdir())
             for iuv in [read_iuv(path).planes] if max(iuv.shape) <= 1024]
-    for first, second in zip(real, real[1:], strict=False):
+    for first, second in itertools.pairwise(real):
         assert people_in(first[0])[0] is first[0]
         _, left, right = _beside(first, second, 40)
         found = people_in(np.maximum(left, right))
