@@ -184,7 +184,9 @@ def _exact(points: Points, method: Method, k: int | None, rule: Rule, links: Lin
 
 def _hdbscan(points: Points, rule: Rule) -> Labels:
     """HDBSCAN's groups, each cut where it is looser than one person; who is left alone by that is set aside too."""
-    found = HDBSCAN(min_cluster_size=2, min_samples=1, copy=True).fit_predict(points)
+    few = len(points) <= EXACT
+    model = HDBSCAN(min_cluster_size=2, min_samples=1, copy=True, metric="precomputed" if few else "euclidean")
+    found = model.fit_predict(distances_between(points, points) if few else points)
     labels = np.full(len(points), SET_ASIDE, np.int64)  # HDBSCAN's noise stays so
     for group in range(int(found.max(initial=-1)) + 1):
         members = np.flatnonzero(found == group)
