@@ -74,7 +74,7 @@ def assign(embeddings: Floats, method: Method, k: int | None, rule: Rule, seed: 
     _check(n, method, k)
     order = np.arange(n) if keys is None else np.argsort(np.asarray(keys), kind="stable")
     decided = (links or Links.none(n)).take(order).renumbered()
-    points = np.ascontiguousarray(embeddings[order], np.float64 if n <= EXACT else np.float32)
+    points: Points = embeddings[order].astype(np.float64 if n <= EXACT else np.float32, copy=False)
     labels = _by_first_photo(_grouped(points, method, k, rule, seed, decided))
     kept = np.flatnonzero(labels != SET_ASIDE)
     silhouettes = silhouette(points[kept], labels[kept], rule.near)

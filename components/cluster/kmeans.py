@@ -1,4 +1,4 @@
-"""K-means from given groups, without chance: which photo is in which group does not hang on the last bit of a number.
+"""K-means from given groups, without chance.
 
 Lloyd's steps in double precision. scikit-learn's add up in an order that follows the number of threads, and move an
 emptied group to wherever somebody is farthest from theirs.
@@ -9,14 +9,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from components.cluster.tree import Doubles, Labels, centres, distances_between
+from components.cluster.tree import Labels, Points, centres, distances_between
 
 _NEARER = 1e-4
 """A photo changes its group where another centre is nearer by more than this share: never for rounding's sake."""
 _MOST_STEPS = 100
 
 
-def k_means(points: Doubles, start: Labels, pinned: npt.NDArray[np.bool_]) -> Labels:
+def k_means(points: Points, start: Labels, pinned: npt.NDArray[np.bool_]) -> Labels:
     """Groups [n] of points [n, d], from the groups `start` (0..k-1, none empty), all of which remain.
 
     `pinned` photos stay where they are. So does, in a group that everybody would leave, who is nearest its centre.
