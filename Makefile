@@ -58,12 +58,14 @@ push: setup  ## Push the images and keep their digests (REGISTRY=host/path)
 
 # Three populations that share nobody: one for the networks in the losses, one for those that judge, one to measure on.
 weights: setup  ## Train the small networks that ship with the package (about an hour)
-	@set -e; for population in faces:100000:600 judge:200000:600 held-out:300000:120; do \
-	  IFS=: read -r name first people <<< "$$population"; \
+	@set -e; for population in faces:100000:600:6:.15 judge:200000:600:6:.15 finder:400000:240:3:0 \
+	    held-out:300000:120:6:.15; do \
+	  IFS=: read -r name first people photos backs <<< "$$population"; \
 	  $(BIN)/photoshoot synthesize --out build/weights/$$name --set synthesize.first_person=$$first \
-	    --set synthesize.people=$$people --set synthesize.photos_per_person=6 --set synthesize.height=192; done
+	    --set synthesize.people=$$people --set synthesize.photos_per_person=$$photos --set synthesize.height=192 \
+	    --set synthesize.back_views=$$backs; done
 	$(BIN)/python -m components.pretrain --faces build/weights/faces --judge build/weights/judge \
-	  --held-out build/weights/held-out --out components/core/data \
+	  --finder build/weights/finder --held-out build/weights/held-out --out components/core/data \
 	  --face-steps 800 --judge-steps 800 --perceptual-steps 400 --feature-steps 400
 
 docs: setup  ## Make the pictures of the README again (a whole `make run`)

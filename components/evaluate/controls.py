@@ -12,15 +12,16 @@ All three answer by the target alone, so each target is measured once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from components.core.judging.gate import Line, Outcome, Verdict
+from components.core.judging.gate import Line, Outcome, Verdict, thresholds
 from components.core.people.dataset import Person
+from components.core.settings import GateSettings
 from components.evaluate.album import Album
 from components.evaluate.painters import Painted, Painter, truth
 from components.evaluate.pairs import Case
@@ -57,6 +58,13 @@ class Memory:
         return self._found[key]
 
 
+class ByTarget(Painter, Protocol):
+    """A painter whose answer depends on two photos alone: the target, and the one it has `shown` for it."""
+
+    def shown(self, target: int) -> int:
+        """Data set index of the photo that the answer is made of, besides the target's own."""
+
+
 class CopyCat:
     """Returns the nearest training photo's person."""
 
@@ -65,8 +73,12 @@ class CopyCat:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
 
+    def shown(self, target: int) -> int:
+        """The nearest training photo."""
+        return self._memory.nearest(target, by_appearance=True)
+
     def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
-        copied = [self._memory.nearest(case.target, by_appearance=True) for case in cases]
+        copied = [self.shown(case.target) for case in cases]
         return truth(people, [Case(index, index, "", "reconstruction") for index in copied], background)
 
 
@@ -78,9 +90,13 @@ class BakedBackground:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
 
+    def shown(self, target: int) -> int:
+        """The training photo nearest by pose, before whose background the person is set."""
+        return self._memory.nearest(target, by_appearance=False)
+
     def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
         real = truth(people, cases, background)
-        rooms = np.stack([people[self._memory.nearest(case.target, by_appearance=False)].photo for case in cases])
+        rooms = np.stack([people[self.shown(case.target)].photo for case in cases])
         return Painted(over(real.images, real.mattes, rooms), real.mattes, real.poses)
 
 
@@ -88,6 +104,10 @@ class RealPhotos:
     """Returns the true photo's person."""
 
     name = "real_photos"
+
+    def shown(self, target: int) -> int:
+        """The target itself."""
+        return target
 
     def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
         return truth(people, cases, background)
@@ -97,8 +117,8 @@ class RealPhotos:
 class Control:
     """A painter, and what the gate must say about it: `expected` "passed", or "failed" by `lines` at least."""
 
-    painter: Painter
-    expected: str
+    painter: ByTarget
+    expected: Outcome
     lines: tuple[str, ...] = ()
 
 
@@ -112,18 +132,22 @@ def controls(people: Album, training: Sequence[int]) -> list[Control]:
             Control(BakedBackground(memory), "failed", ("background_retrieval",)), real]
 
 
-def judged(control: Control, verdict: Verdict) -> dict[str, Any]:
-    """What metrics.json says of a control: its verdict, the lines that failed, what was expected, whether it behaved.
+def judged(control: Control, measured: Mapping[str, Any], settings: GateSettings) -> dict[str, Any]:
+    """What metrics.json says of a control that measured so: `verdict_on` it, and its tests of memorisation."""
+    found = verdict_on(control, Verdict.of(thresholds(measured, settings)))
+    return {**found, "memorisation": {name: figure["value"] for name, figure in measured["memorisation"].items()}}
 
-    A line that failed for want of a figure is no reason: a control that should have failed by it did not behave.
+
+def verdict_on(control: Control, verdict: Verdict) -> dict[str, Any]:
+    """A control's verdict, the lines that failed, what was expected, whether it behaved.
+
+    A line that could not be judged, for want of a figure or since its interval reaches across the bound, is no reason:
+    a control that should have failed by it did not behave.
     """
     lines = {line.name: line for line in verdict.lines}
     said = verdict.outcome
-    if control.expected == "passed":
-        amiss = [_why(lines[name]) for name in verdict.failed_lines]
-    else:
-        amiss = [f"{name}: {'no figure, ' + lines[name].reason if lines[name].value is None else 'passed'}"
-                 for name in control.lines if lines[name].passed or lines[name].value is None]
+    wanted = verdict.failed_lines if control.expected == "passed" else control.lines
+    amiss = [_why(lines[name]) for name in wanted if lines[name].outcome != control.expected]
     behaved = said == control.expected and not amiss
     found = {"verdict": said, "failed_lines": list(verdict.failed_lines), "expected": control.expected,
              "expected_lines": list(control.lines), "behaved": behaved}
@@ -135,9 +159,12 @@ _SAID: dict[Outcome, str] = {"passed": "it passed the gate", "failed": "it faile
 
 
 def _why(line: Line) -> str:
+    if line.passed:
+        return f"{line.name}: passed"
     if line.value is None:
-        return f"{line.name}: {line.reason}"
-    return f"{line.name}: {line.value:.4g}, asked for {line.comparison} {line.bound:g}"
+        return f"{line.name}: no figure, {line.reason}"
+    why = "" if line.judged else f" ({line.reason})"
+    return f"{line.name}: {line.value:.4g}, asked for {line.comparison} {line.bound:g}{why}"
 
 
 def _thin(person: Person) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:

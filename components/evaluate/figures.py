@@ -10,9 +10,9 @@ import numpy as np
 from components.core.settings import EvaluateSettings
 from components.evaluate.album import Album
 from components.evaluate.distances import Space, set_distances
-from components.evaluate.facefind import FaceFinder
+from components.evaluate.facefind import Trial
 from components.evaluate.identity import Similarities, identity_figures, similarities
-from components.evaluate.intervals import Figure, Resampler, difference, missing
+from components.evaluate.intervals import Figure, Resampler, difference, missing, side_of
 from components.evaluate.measure import Instruments, Measured, Reals, measure
 from components.evaluate.painters import CopyPainter, ModelPainter, Painter, WarpPainter
 from components.evaluate.pairs import Case
@@ -32,10 +32,11 @@ between what it reaches on held-out synthetic photos and what the pose map of an
 
 @dataclass(frozen=True)
 class Against:
-    """What answers are held against: the split's real photos, what finds faces, how figures are made."""
+    """What answers are held against: the split's real photos, the finder of faces, how figures are made."""
 
     reals: Reals
-    finder: FaceFinder
+    trial: Trial
+    """Of the finder of faces."""
     instruments: Instruments
     settings: EvaluateSettings
 
@@ -109,7 +110,8 @@ def group(kind: str, people: Album, cases: Sequence[Case], model: ModelPainter, 
                 cases, measured, against.reals, space(against.instruments), least=settings.min_images,
                 draws=settings.bootstrap, seed=settings.seed))
     found = Group(kind, list(cases), answers)
-    found.model.figures["over_warp"] = over_warp(found, found.model.measured, against)
+    warped = answers[WarpPainter.name].measured.perceptual
+    found.model.figures["over_warp"] = over_warp(kind, cases, found.model.measured, warped, against)
     return found
 
 
@@ -120,17 +122,16 @@ def answer(kind: str, cases: Sequence[Case], measured: Measured, against: Agains
     figures = {name: resampler.mean(getattr(measured, name), nobody=NO_CASES[kind]) for name in PER_CASE}
     named = identity_figures(faces, resampler)
     figures |= {"face_similarity": named["face_similarity"]} if kind == "reconstruction" else named
-    figures["face_found"] = against.finder.share(cases, measured, against.reals, resampler)
+    figures["face_found"] = against.trial.share(cases, measured, against.reals, resampler)
     figures |= _pose_figures(cases, measured, against, resampler)
     errors = {name: resampler.mean(measured.parts[:, column], nobody=f"no target photo shows the {name}")
               for column, name in enumerate(PARTS)}
     return Answer(measured, faces, figures, errors)
 
 
-def over_warp(asked: Group, measured: Measured, against: Against) -> Figure:
-    """Perceptual distance of answers to the questions of `asked` as a multiple of the plain warp's."""
-    warped = asked.answers[WarpPainter.name].measured.perceptual
-    return against.resampler(asked.cases).ratio(measured.perceptual, warped, nobody=NO_CASES[asked.kind])
+def over_warp(kind: str, cases: Sequence[Case], measured: Measured, warped: Floats, against: Against) -> Figure:
+    """Perceptual distance of answers to some questions as a multiple of the plain warp's, `warped`."""
+    return against.resampler(cases).ratio(measured.perceptual, warped, nobody=NO_CASES[kind])
 
 
 def space(instruments: Instruments) -> Space:
@@ -145,9 +146,13 @@ def _pose_figures(cases: Sequence[Case], measured: Measured, against: Against,
     if not cases:
         return {"pose_fidelity": missing("nobody was asked for")}
     real = against.reals.pose[against.reals.rows([case.target for case in cases])]
-    if real.mean() < READABLE:
-        reason = missing(f"{against.instruments.body.name} cannot read poses from these photos: real ones agree with "
-                         f"their own pose maps by {real.mean():.2f} only")
+    agreed = resampler.mean(real)
+    if (side := side_of(agreed, READABLE)) < 1:
+        said = (f"real ones agree with their own pose maps by {agreed.value:.2f} ({agreed.low:.2f} to "
+                f"{agreed.high:.2f}), {READABLE} is asked")
+        name = against.instruments.body.name
+        reason = missing(f"{name} cannot read poses from these photos: {said}" if side < 0 else
+                         f"too few photos to tell whether {name} can read poses from them: {said}")
         return {"pose": reason, "pose_fidelity": reason}
     return {"pose_fidelity": resampler.ratio(measured.pose, real)}
 

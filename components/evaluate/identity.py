@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.evaluate.intervals import Figure, Resampler, missing
+from components.evaluate.intervals import Figure, Resampler, missing, side_of
 from components.evaluate.measure import Measured, Reals
 from components.evaluate.pairs import Case
 from components.evaluate.quality import Floats
@@ -75,9 +75,12 @@ def _recovered(found: Similarities, resampler: Resampler) -> Figure:
             return missing(NO_FACE)
         return missing("needs a second person and a second photo that show their faces")
     gap = np.where(usable, found.another - found.stranger, np.nan)
-    if np.nanmean(gap) < LEAST_GAP:
-        return missing(f"the judge cannot tell these people apart: two photos of one person are only "
-                       f"{np.nanmean(gap):.2f} more alike than photos of two", int(usable.sum()))
+    apart = resampler.mean(gap)
+    if (side := side_of(apart, LEAST_GAP)) < 1:
+        said = "the judge cannot tell these people apart" if side < 0 else (
+            "too few to say whether the judge can tell people apart")
+        return missing(f"{said}: two photos of one person are only {apart.value:.2f} more alike than photos of two",
+                       apart.n)
     return resampler.ratio(np.where(usable, found.output - found.stranger, np.nan), gap)
 
 

@@ -66,6 +66,23 @@ class Resampler:
         """Mean of the values that are not NaN; `nobody` is the reason when all of them are."""
         return self.ratio(values, np.ones(len(self._cluster)), nobody=nobody)
 
+    def share(self, values: npt.ArrayLike, *, nobody: str = "nothing to measure") -> Figure:
+        """Mean of shares (0..1) that are not NaN, with Wilson's interval (1927) for as many independent items as the
+        resampled means vary like: no fewer than there are identities, no more than there are items (Korn and Graubard
+        1998). Where all values are 0 or 1 resampling finds no variance at all, and the number of identities counts."""
+        found, array = self.mean(values, nobody=nobody), np.asarray(values, np.float64)
+        if found.value is None:
+            return found
+        valid = np.isfinite(array)
+        weights = self.weights()[:, valid]
+        totals = weights.sum(axis=1)
+        means = (weights @ array[valid])[totals > 0] / totals[totals > 0]
+        people, variance = len(np.unique(self._cluster[valid])), float(means.var())
+        spread = found.value * (1 - found.value)
+        count = people if variance == 0 or spread <= 0 else float(np.clip(spread / variance, people, found.n))
+        low, high = wilson(found.value, count)
+        return Figure(found.value, low, high, found.n, self.by)
+
     def ratio(self, above: npt.ArrayLike, below: npt.ArrayLike, *, nobody: str = "nothing to measure") -> Figure:
         """Sum of `above` over sum of `below`, over items in which neither is NaN (a ratio of means)."""
         top, bottom = np.asarray(above, np.float64), np.asarray(below, np.float64)
@@ -78,6 +95,26 @@ class Resampler:
         with np.errstate(divide="ignore", invalid="ignore"):
             draws = (weights @ top) / sums
         return around(float(top.sum() / bottom.sum()), draws[np.isfinite(draws)], int(valid.sum()), self.by)
+
+
+def wilson(share: float, count: float) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of `count` independent items."""
+    square = _Z**2 / count
+    middle = (share + square / 2) / (1 + square)
+    half = _Z * float(np.sqrt(max(share * (1 - share), 0) / count + square / count / 4)) / (1 + square)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def side_of(figure: Figure, bound: float) -> int:
+    """On which side of a bound a figure lies with its whole interval: 1 above it (or on it), -1 below, 0 where the
+    interval holds the bound, so that there are too few items to tell. Without an interval the value decides."""
+    if figure.value is None:
+        return 0
+    low, high = (figure.value if end is None else end for end in (figure.low, figure.high))
+    return 1 if low >= bound else -1 if high < bound else 0
+
+
+_Z = 1.959964
 
 
 def around(value: float, draws: npt.ArrayLike, n: int, by: str) -> Figure:

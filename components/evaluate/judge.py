@@ -9,22 +9,20 @@ from typing import Any
 import numpy as np
 
 from components.core.judging import gate
-from components.core.judging.gate import Verdict
 from components.evaluate import figures, pairs
 from components.evaluate.controls import Control, controls, judged
 from components.evaluate.distances import ratio
-from components.evaluate.facefind import FaceFinder
+from components.evaluate.facefind import Trial
 from components.evaluate.figures import Against, Group
 from components.evaluate.identity import similarities
 from components.evaluate.intervals import Figure
-from components.evaluate.measure import Measured, Reals, masked_errors, measure, measure_by_target
-from components.evaluate.memorisation import Finding, Probes, look, probes, retrieval, training_gap
+from components.evaluate.measure import Measured, Reals, measure
+from components.evaluate.memorisation import Finding, Probes, probes, retrieval, training_gap
 from components.evaluate.neighbours import identity_capture, neighbour_test
-from components.evaluate.painters import Painter
+from components.evaluate.painters import Painter, WarpPainter
 from components.evaluate.pairs import Case, Questions
 from components.evaluate.quality import Floats
-from components.evaluate.reference import reference
-from components.evaluate.subject import Subject
+from components.evaluate.subject import Ground, Subject
 
 GAP_PAIRS = 96
 """Training pairs asked for: enough for an interval of the training gap; each costs a picture."""
@@ -64,9 +62,7 @@ def judge(subject: Subject) -> Evidence:
     """Judge a subject."""
     album, settings = subject.album, subject.settings
     questions = pairs.choose(subject.people, subject.identities, settings.split, settings.pairs, settings.seed)
-    reals = reference(album, questions.members, subject.instruments, "held-out photos", subject.cache)
-    training = _training(subject, len(questions.transfer))
-    against = Against(reals, FaceFinder(training.reals, reals), subject.instruments, settings)
+    training, against = on_ground(subject, questions)
 
     def ask(kind: pairs.Kind, cases: list[Case], asked: Group | None = None) -> Group:
         return figures.group(kind, album, cases, subject.painter, against, asked)
@@ -79,29 +75,39 @@ def judge(subject: Subject) -> Evidence:
                         settings)
     findings = _findings(subject, subject.painter, transfer.cases, transfer.model.measured, trained.l1, training,
                          against)
-    checked = {control.painter.name: _control(subject, control, transfer, training, against)
+    warped = transfer.answers[WarpPainter.name].measured.perceptual
+    checked = {control.painter.name: judged(control, measured_control(subject, control, transfer.cases, warped,
+                                                                      training, against), subject.gate)
                for control in controls(album, training.reals.indices.tolist())}
     return Evidence(questions, against, groups, training, gaps, findings, checked)
 
 
-def _training(subject: Subject, held_out_pairs: int) -> Training:
+def on_ground(subject: Ground, questions: Questions) -> tuple[Training, Against]:
+    """What is known about training people, and what answers to the questions are held against."""
+    training = _training(subject, len(questions.transfer))
+    reals = subject.measurer.reals(questions.members, "held-out photos")
+    trial = Trial((training.reals, reals), subject.settings.seed)
+    return training, Against(reals, trial, subject.instruments, subject.settings)
+
+
+def _training(subject: Ground, held_out_pairs: int) -> Training:
     people, settings = subject.album, subject.settings
     chosen = pairs.choose(subject.people, subject.identities, "train", min(GAP_PAIRS, held_out_pairs), settings.seed)
     asked = probes(subject.people, people, subject.identities, settings)
     ends = {index for case in (*chosen.transfer, *asked.own, *asked.swapped) for index in (case.source, case.target)}
     photos = set(subject.training_photos(ends))
     members = {name: group[np.isin(group, list(photos))] for name, group in chosen.members.items()}
-    reals = reference(people, members, subject.instruments, "training photos", subject.cache)
+    reals = subject.measurer.reals(members, "training photos")
     return Training(chosen.transfer, reals, asked)
 
 
-def _findings(subject: Subject, painter: Painter, cases: Sequence[Case], measured: Measured, errors: Floats,
+def _findings(subject: Ground, painter: Painter, cases: Sequence[Case], measured: Measured, errors: Floats,
               training: Training, against: Against) -> dict[str, Finding]:
     """The five tests of one painter, from its answers to held-out `cases` and its `errors` on the training cases."""
     settings, reals = subject.settings, against.reals
     name = painter.name.replace("_", " ")
-    own = look(subject.album, painter, training.probes.own, f"own background: {name}")
-    swapped = look(subject.album, painter, training.probes.swapped, f"swapped texture: {name}")
+    own = subject.measurer.look(painter, training.probes.own, f"own background: {name}")
+    swapped = subject.measurer.look(painter, training.probes.swapped, f"swapped texture: {name}")
     return {
         "background_retrieval": retrieval(own, training.probes, settings),
         "counterfactual_swap": retrieval(swapped, training.probes, settings),
@@ -112,26 +118,24 @@ def _findings(subject: Subject, painter: Painter, cases: Sequence[Case], measure
     }
 
 
-def _control(subject: Subject, control: Control, transfer: Group, training: Training,
-             against: Against) -> dict[str, Any]:
-    """One control through the same measurement and the same thresholds as the model."""
-    painter, cases = control.painter, transfer.cases
+def measured_control(subject: Ground, control: Control, cases: Sequence[Case], warped: Floats, training: Training,
+                     against: Against) -> dict[str, Any]:
+    """One control through the same measurement as the model: what of metrics.json the thresholds ask for. `warped` are
+    the perceptual distances of a plain warp's answers."""
+    painter = control.painter
     label = f"control: {painter.name.replace('_', ' ')}"
-    measured = measure_by_target(subject.album, cases, painter, subject.instruments, label)
-    errors = masked_errors(subject.album, training.cases, painter, f"{label}, training")
+    measured = subject.measurer.answers(cases, painter, label)
+    errors = subject.measurer.errors(training.cases, painter, f"{label}, training")
     answer = figures.answer("transfer", cases, measured, against)
-    answer.figures["over_warp"] = figures.over_warp(transfer, measured, against)
+    answer.figures["over_warp"] = figures.over_warp("transfer", cases, measured, warped, against)
     apart = {"frechet_ratio": ratio(cases, measured.features, against.reals, subject.settings.seed)}
     answer.figures.update(figures.space(subject.instruments).mark(apart))
     findings = _findings(subject, painter, cases, measured, errors, training, against)
-    said = {name: finding.figure.to_json() for name, finding in findings.items()}
-    content = {
+    return {
         "counts": {"pairs": len(cases)}, "parts": answer.parts_json(),
         "metrics": {name: figure.to_json() for name, figure in answer.figures.items()},
-        "memorisation": said,
+        "memorisation": {name: finding.figure.to_json() for name, finding in findings.items()},
     }
-    verdict = Verdict.of(gate.thresholds(content, subject.gate))
-    return {**judged(control, verdict), "memorisation": {name: figure["value"] for name, figure in said.items()}}
 
 
 def bounds(findings: Mapping[str, Finding], subject: Subject) -> dict[str, tuple[float, str, bool]]:

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from components.core import progress
-from components.core.faces.recognition import FaceEmbedder, align, head_box, load_embedder
+from components.core.faces.recognition import FaceEmbedder, load_embedder
 from components.core.networks.features import BodyParts, Features, PerceptualDistance
 from components.core.settings import EvaluateSettings
 from components.evaluate import quality
 from components.evaluate.album import Album
+from components.evaluate.facefind import NO_FACES, FaceFinder
 from components.evaluate.painters import Painted, Painter, truth
 from components.evaluate.pairs import Case, batches
 from components.evaluate.parts import PARTS, part_errors
@@ -35,6 +35,7 @@ class Instruments:
         self.features = Features(settings.features).eval()
         self.body = BodyParts().eval()
         self.embedder: FaceEmbedder = load_embedder(judge_name(settings, origin))
+        self.finder = FaceFinder()
         for network in (self.perceptual, self.features, self.body):
             # A fifth less time on a processor. torch's types lack this call.
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -65,6 +66,8 @@ class Measured:
     faces: Floats
     """[n, e], of length one; zero where `face_valid` is false."""
     face_valid: Bools
+    face_score: Floats
+    """Above 0 where the finder sees a face; NaN where `face_valid` is false."""
 
     def take(self, which: Sequence[int]) -> Measured:
         """The figures of some of the cases."""
@@ -83,8 +86,10 @@ class Reals:
     face_valid: Bools
     pose: Floats
     """As in `Measured`, of the photo with its own pose map: what the reader of poses is worth on such photos."""
+    face_score: Floats
+    """As in `Measured`: what the finder of faces is worth on such photos."""
     no_faces: Floats
-    """[m, e]: embeddings of what lies where a face is expected but is none: a chest, a shuffled and a blurred face."""
+    """[n, k]: the finder's scores of `facefind.NO_FACES`, made from the photo's face."""
 
     def rows(self, indices: Sequence[int]) -> npt.NDArray[np.intp]:
         """Where the photos with these data set indices are."""
@@ -133,12 +138,12 @@ def compare(painted: Painted, real: Painted, instruments: Instruments, targets: 
     """Measure one batch of pictures against their truths; equal `targets` have equal truths."""
     images, truths, mattes = painted.images, real.images, real.mattes
     tensor = quality.to_torch(images)
-    features, faces, valid = _look(tensor, painted.poses, instruments)
+    features, faces, valid, scores = _look(tensor, painted.poses, instruments)
     return Measured(
         quality.absolute(images, truths, mattes), quality.psnr(images, truths, mattes),
         quality.ssim(images, truths, mattes), _perceptual(images, truths, mattes, instruments, targets),
         quality.matte_iou(painted.mattes, mattes), _posed(tensor, real.poses, instruments),
-        part_errors(images, truths, real.poses), features, faces, valid)
+        part_errors(images, truths, real.poses), features, faces, valid, scores)
 
 
 def measure_reals(people: Album, members: Mapping[str, npt.NDArray[np.int64]],
@@ -146,56 +151,29 @@ def measure_reals(people: Album, members: Mapping[str, npt.NDArray[np.int64]],
     """Features, faces and poses of all photos of some identities."""
     owners = [(int(index), name) for name, group in members.items() for index in group]
     cases = [Case(index, index, name, "reconstruction") for index, name in owners]
-    columns: list[list[npt.NDArray[Any]]] = [[], [], [], [], []]
+    columns: list[list[npt.NDArray[Any]]] = [[] for _ in _OF_REALS]
     with progress.task(label, len(cases)) as shown:
         for batch in batches(cases, BATCH):
             real = truth(people, batch, PLAIN)
             tensor = quality.to_torch(real.images)
             looked = (*_look(tensor, real.poses, instruments), _posed(tensor, real.poses, instruments),
-                      no_faces(tensor, real.poses, instruments.embedder))
+                      instruments.finder.tried(tensor, real.poses))
             for column, values in zip(columns, looked, strict=True):
                 column.append(values)
             shown.advance(len(batch))
-    features, faces, valid, pose, blanks = (
-        np.concatenate(column) if column else _nothing(name, instruments)
-        for name, column in zip(("features", "faces", "face_valid", "pose", "faces"), columns, strict=True))
-    return Reals(np.asarray([index for index, _ in owners], np.int64), [name for _, name in owners],
-                 features, faces, valid.astype(bool), pose, blanks)
+    found = {name: np.concatenate(column) if column else _nothing(name, instruments)
+             for name, column in zip(_OF_REALS, columns, strict=True)}
+    return Reals(np.asarray([index for index, _ in owners], np.int64), [name for _, name in owners], **found)
+
+
+_OF_REALS = ("features", "faces", "face_valid", "face_score", "pose", "no_faces")
 
 
 @torch.no_grad()
-def no_faces(images: Tensor, poses: Images, embedder: FaceEmbedder) -> Floats:
-    """Embeddings of three things that are no face for each face in `images` [B, 3, S, S] -> [3 F, e]: what lies a head
-    and a half below it, the face's sixteen fields shuffled, and the face blurred to three by three pixels."""
-    maps = _maps(poses)
-    faces, valid = align(images, maps, embedder.size)
-    heads = [box[3] - box[1] if (box := head_box(pose)) else 0 for pose in poses]
-    below = torch.stack([image.roll(-round(1.5 * head), 1) for image, head in zip(images, heads, strict=True)])
-    chests, _ = align(below, maps, embedder.size)
-    faces, chests = faces[valid], chests[valid]
-    if not len(faces):
-        return np.zeros((0, embedder.dim))
-    size = embedder.size
-    blurred = functional.interpolate(functional.adaptive_avg_pool2d(faces, 3), (size, size), mode="bilinear")
-    return np.concatenate([embedder(some).double().numpy() for some in (chests, _shuffled(faces), blurred)])
-
-
-def _shuffled(faces: Tensor) -> Tensor:
-    """The sixteen fields of each face [B, 3, S, S] in another, fixed order."""
-    side = faces.shape[-1] // 4
-    order = np.random.default_rng(0).permutation(16)
-    out = faces.clone()
-    for to, where in enumerate(order):
-        (y, x), (v, u) = divmod(to, 4), divmod(int(where), 4)
-        out[..., y * side : (y + 1) * side, x * side : (x + 1) * side] = (
-            faces[..., v * side : (v + 1) * side, u * side : (u + 1) * side])
-    return out
-
-
-@torch.no_grad()
-def _look(tensor: Tensor, poses: Images, instruments: Instruments) -> tuple[Floats, Floats, Bools]:
+def _look(tensor: Tensor, poses: Images, instruments: Instruments) -> tuple[Floats, Floats, Bools, Floats]:
     faces, valid = instruments.embedder.embed(tensor, _maps(poses))
-    return instruments.features(tensor).double().numpy(), faces.double().numpy(), valid.numpy()
+    scores = instruments.finder.scores(tensor, poses)
+    return instruments.features(tensor).double().numpy(), faces.double().numpy(), valid.numpy(), scores
 
 
 @torch.no_grad()
@@ -219,5 +197,6 @@ def _perceptual(images: Images, truths: Images, masks: Images, instruments: Inst
 
 
 def _nothing(name: str, instruments: Instruments) -> npt.NDArray[Any]:
-    width = {"features": instruments.features.dim, "faces": instruments.embedder.dim, "parts": len(PARTS)}.get(name)
+    width = {"features": instruments.features.dim, "faces": instruments.embedder.dim, "parts": len(PARTS),
+             "no_faces": len(NO_FACES)}.get(name)
     return np.zeros((0,) if width is None else (0, width), bool if name == "face_valid" else np.float64)

@@ -15,7 +15,7 @@ from components.core.digest import code_digest, json_digest
 from components.evaluate.album import Album
 from components.evaluate.measure import Instruments, Reals, measure_reals
 
-FORMAT = "photoshoot.reference/1"
+FORMAT = "photoshoot.reference/2"
 
 
 def reference(people: Album, members: Mapping[str, npt.NDArray[np.int64]], instruments: Instruments, label: str,
@@ -46,5 +46,6 @@ def _digest(people: Album, members: Mapping[str, npt.NDArray[np.int64]], instrum
     """Over the photos (by the data set's digest), whose they are, the networks that look at them, and the code."""
     content = [FORMAT, people.people.digest, {name: group.tolist() for name, group in members.items()},
                instruments.features.name, instruments.embedder.name, instruments.body.name,
+               instruments.finder.name,
                code_digest("core", "evaluate")]
     return json_digest(content)

@@ -16,28 +16,29 @@ from components.core.people.identities import Identities
 from components.core.settings import EvaluateSettings, GateSettings
 from components.evaluate.album import Album
 from components.evaluate.measure import Instruments
+from components.evaluate.measurer import Measurer
 from components.evaluate.painters import ModelPainter
 
 
 @dataclass(frozen=True)
-class Subject:
-    """The model in question, the people it is asked about, the networks that judge, and the bounds."""
+class Ground:
+    """What anybody is judged on: people and who they are, what measures them, and the bounds."""
 
-    folder: Path
-    reposer: Reposer
     people: PeopleDataset
-    album: Album
     identities: Identities
-    instruments: Instruments
+    measurer: Measurer
     settings: EvaluateSettings
     gate: GateSettings
-    cache: Path | None
-    """Where measurements of real photos are kept between evaluations."""
 
     @property
-    def painter(self) -> ModelPainter:
-        """The model as a painter."""
-        return ModelPainter(self.reposer)
+    def album(self) -> Album:
+        """The people's photos."""
+        return self.measurer.album
+
+    @property
+    def instruments(self) -> Instruments:
+        """The networks that judge."""
+        return self.measurer.instruments
 
     def training_photos(self, always: set[int]) -> list[int]:
         """Data set indices of the training photos that outputs are compared with: `always`, and more by seed."""
@@ -45,6 +46,19 @@ class Subject:
         every = sorted(int(index) for group in members.values() for index in group)
         order = [int(index) for index in np.random.default_rng(self.settings.seed).permutation(every)]
         return sorted(always | set(order[: self.settings.training_photos]))
+
+
+@dataclass(frozen=True)
+class Subject(Ground):
+    """The model in question besides."""
+
+    folder: Path
+    reposer: Reposer
+
+    @property
+    def painter(self) -> ModelPainter:
+        """The model as a painter."""
+        return ModelPainter(self.reposer)
 
     def card(self) -> dict[str, Any]:
         """What metrics.json says of the model."""
@@ -66,5 +80,5 @@ def open_subject(model: Path, people: Path, identities: Path, settings: Evaluate
         raise DataError(f"the model is for {reposer.resolution} px and texture tiles of {reposer.texel}, these people "
                         f"have {dataset.resolution} px and {dataset.texel}", path=people,
                         remedy="preprocess the photos with the model's settings")
-    return Subject(model, reposer, dataset, Album(dataset), Identities.open(identities),
-                   Instruments(settings, dataset.origin), settings, gate, cache)
+    measurer = Measurer(Album(dataset), Instruments(settings, dataset.origin), cache)
+    return Subject(dataset, Identities.open(identities), measurer, settings, gate, model, reposer)

@@ -21,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=Path, required=True, help="folder of people for the networks in the losses")
     parser.add_argument("--judge", type=Path, required=True, help="folder of other people, for the networks that judge")
+    parser.add_argument("--finder", type=Path, required=True, help="folder of other people, to find faces of")
     parser.add_argument("--held-out", type=Path, required=True, help="folder of other people still, to measure on")
     parser.add_argument("--out", type=Path, required=True, help="where the weights and their cards go")
     parser.add_argument("--only", nargs="+", choices=list(NETWORKS), default=list(NETWORKS), help="train just these")
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         settings = PretrainSettings(**{field.name: getattr(given, field.name) for field in fields(PretrainSettings)})
-        summary = pretrain(given.faces, given.judge, given.held_out, given.out, settings, only=given.only,
+        summary = pretrain(given.faces, given.judge, given.finder, given.held_out, given.out, settings, only=given.only,
                            command=shlex.join(["python", "-m", "components.pretrain", *arguments]))
     except PhotoshootError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""From three populations of synthetic people to the networks that ship."""
+"""From four populations of synthetic people to the networks that ship."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ import torch
 from torch import nn
 
 from components.core.errors import InputError, SettingsError
-from components.core.networks.builtin import FaceNet, FeatureNet, JudgeNet, PartsNet, PerceptualNet, folded
+from components.core.networks.builtin import FaceNet, FeatureNet, FinderNet, JudgeNet, PartsNet, PerceptualNet, folded
 from components.core.networks.weights import NETWORKS
 from components.core.progress import task
 from components.core.record.recorder import NoRecord, Recorder
-from components.pretrain import identity, parts, pictures, score
+from components.pretrain import finding, identity, parts, pictures, score
 from components.pretrain.photos import Population, people_of, read_population
 from components.pretrain.publish import Trained, publish
 
 IN_LOSSES = ("builtin-face", "builtin-perceptual")
 JUDGES = ("builtin-judge", "builtin-features", "builtin-parts")
+FINDERS = ("builtin-finder",)
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class PretrainSettings:
     perceptual_steps: int = 400
     feature_steps: int = 400
     part_steps: int = 300
+    finder_steps: int = 300
     batch: int = 96
     """Faces per step; person crops are a third and a sixth as many."""
     most_bodies: int = 3000
@@ -64,6 +66,7 @@ class PretrainSummary:
 def pretrain(
     faces: Path,
     judge: Path,
+    finder: Path,
     held_out: Path,
     out: Path,
     settings: PretrainSettings | None = None,
@@ -75,20 +78,22 @@ def pretrain(
     """Train the networks named in `only` and write each, as soon as it is done, to `out` with its card.
 
     `faces` teaches the networks of the losses (face, perceptual), `judge` those that judge (judge, features, parts),
-    and figures come from `held_out`; each is a folder with photos/, iuv/ and labels.csv, and no person may be in two.
+    `finder` the one that finds faces, and figures come from `held_out`; each is a folder with photos/, iuv/ and
+    labels.csv, and no person may be in two. Folders that teach no network in `only` are not looked at.
     Raises `InputError` for folders that cannot be used or share people, `SettingsError` for unknown networks.
     """
     settings, recorder = settings or PretrainSettings(), recorder or NoRecord()
     unknown = [name for name in only if name not in NETWORKS]
     if unknown:
         raise SettingsError(f"unknown network {unknown[0]}", remedy=f"there are {', '.join(NETWORKS)}")
-    _check_disjoint(faces, judge, held_out)
+    taught = [(folder, [name for name in names if name in only])
+              for folder, names in ((faces, IN_LOSSES), (judge, JUDGES), (finder, FINDERS))]
+    _check_disjoint(*(folder for folder, wanted in taught if wanted), held_out)
     torch.use_deterministic_algorithms(True)
     recorder.params(asdict(settings))
     measured: dict[str, dict[str, float]] = {}
     unseen = read_population(held_out, most_bodies=settings.measured_bodies, label="reading held-out people")
-    for folder, names in ((faces, IN_LOSSES), (judge, JUDGES)):
-        wanted = [name for name in names if name in only]
+    for folder, wanted in taught:
         if not wanted:
             continue
         people = read_population(folder, most_bodies=settings.most_bodies, label=f"reading {folder.name}")
@@ -142,12 +147,17 @@ def _train_parts(people: Population, settings: PretrainSettings) -> nn.Module:
     return _folded(parts.train_parts(people, settings.part_steps, settings.batch // 6, settings.seed + 5))
 
 
+def _train_finder(people: Population, settings: PretrainSettings) -> nn.Module:
+    return _folded(finding.train_finder(people, settings.finder_steps, settings.batch, settings.seed + 6))
+
+
 _TRAIN: dict[str, Callable[[Population, PretrainSettings], nn.Module]] = {
     "builtin-face": _train_face,
     "builtin-judge": _train_judge,
     "builtin-perceptual": _train_perceptual,
     "builtin-features": _train_features,
     "builtin-parts": _train_parts,
+    "builtin-finder": _train_finder,
 }
 
 
@@ -159,6 +169,8 @@ def _measure(name: str, network: nn.Module, people: Population, seed: int) -> di
             figures = score.perceptual_figures(network, people, seed)
         elif isinstance(network, PartsNet):
             figures = parts.part_figures(network, people, seed)
+        elif isinstance(network, FinderNet):
+            figures = finding.finder_figures(network, people, seed)
         else:
             figures = score.feature_figures(cast(FeatureNet, network), people, seed)
         progress.advance()

@@ -54,6 +54,11 @@ _WHAT = {
         "Learnt from synthetic people at 128 px. On photos it is worth what it reads from real ones: evaluation "
         "measures that beside every figure, and gives none where it is too little. Not DensePose.",
     ),
+    "builtin-finder": (
+        "Says whether there is a face where a pose map says there should be one.",
+        "Learnt from synthetic faces and from what is made of them. On photos it is worth what it finds on real ones: "
+        "evaluation measures that first, and gives no figure where it is too little. Finds no faces by itself.",
+    ),
 }
 
 

@@ -158,3 +158,39 @@ def _numbers(text: str) -> list[int]:
             raise InputError(f"no seeds: {text}", remedy="--seeds takes such as 0-4 or 1,5")
         found += range(int(first), int(last or first) + 1)
     return found
+
+
+@experiments.command()
+def controls(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the page.")] = Path("docs/experiments"),
+    work: Annotated[Path, typer.Option("--work", help="Folder for people and finished draws; what is there is used "
+                                                      "again.")] = Path(".photoshoot/experiments/controls"),
+    people: Annotated[list[Path] | None,
+                      typer.Option("--people", help="People data set; several times for several "
+                                                    "(default: made here).")] = None,
+    identities: Annotated[list[Path] | None,
+                          typer.Option("--identities", help="Their identities, in the same order.")] = None,
+    draws: Annotated[int, typer.Option("--draws", min=2, help="Held-out sets drawn, over all people sets.")] = 100,
+    preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Judge copy-cat, baked background and real photos on a hundred held-out sets, and say how far each bound is."""
+    settings = settings_from(preset_name, settings_file, changes)
+    if len(people or []) != len(identities or []):
+        raise InputError("--people and --identities go together", remedy="give as many of one as of the other")
+    from pipelines.display import table
+    from pipelines.experiments import controls as study
+    from pipelines.experiments import controls_page as page
+    from pipelines.experiments.identity import made_people
+
+    sets = list(zip(people or [], identities or [], strict=True)) or [made_people(None, None, work, settings)]
+    rows = page.rows(study.run(sets, work / "draws", settings, draws))
+    about = f"{draws} draws from {'one people set' if len(sets) == 1 else f'{len(sets)} people sets'}."
+    written = page.write(rows, f"photoshoot experiment controls --preset {settings.preset} --draws {draws}", about, out)
+    if as_json:
+        succeeded(page=str(written), controls=page.plain(rows))
+        return
+    table("controls", ("control", "as it must be", "not", "because"),
+          [(row.control, f"{row.behaved} of {row.draws}", str(row.draws - row.behaved), "; ".join(row.reasons) or "-")
+           for row in rows])
+    print(f"written to {written}")

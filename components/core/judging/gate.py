@@ -1,8 +1,9 @@
 """What a gate is made of: requirements, each a line with figure, bound and pass or fail. Pure: figures in, lines out.
 
 Every line fails closed: a figure that is missing, null or not a number fails it, and the line says so. But a line
-that failed for want of evidence says nothing bad of the model, so a verdict has three outcomes: passed, failed, not
-judged. Both evaluation (which judges its controls with them) and registration (which judges the model) use these lines.
+that failed for want of evidence, none or too little to tell, says nothing bad of the model, so a verdict has three
+outcomes: passed, failed, not judged. Both evaluation (which judges its controls with them) and registration (which
+judges the model) use these lines.
 """
 
 from __future__ import annotations
@@ -101,6 +102,8 @@ MEMORISATION: dict[str, Comparison] = {
 }
 """Test -> which side of the bound passes."""
 _OF_FEATURES = ("frechet_ratio",)
+STANDARDISED = ("neighbour_test",)
+"""Figures in standard deviations of their own chance: the bound itself is how far beyond chance counts."""
 
 
 def thresholds(evaluation: Mapping[str, Any], settings: GateSettings) -> tuple[Line, ...]:
@@ -154,7 +157,11 @@ def _inside(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def requirement(name: str, figure: Any, bound: float, comparison: Comparison) -> Line:
-    """The line of one figure ({value, low, high, reason} as in metrics.json) against its bound."""
+    """The line of one figure ({value, low, high, reason} as in metrics.json) against its bound.
+
+    The value decides whether it passes. One that does not has failed only where its whole interval lies beyond the
+    bound; else there are too few people to tell, which is no failure of the model's.
+    """
     if not isinstance(figure, Mapping):
         return Line(name, None, bound, comparison, False, "not in the evaluation", judged=False)
     value = figure.get("value")
@@ -164,5 +171,9 @@ def requirement(name: str, figure: Any, bound: float, comparison: Comparison) ->
                     judged=False)
     passed = value >= bound if comparison == ">=" else value <= bound
     low, high = figure.get("low"), figure.get("high")
-    interval = f"95 % interval {low:.4g} to {high:.4g}" if low is not None and high is not None else ""
-    return Line(name, float(value), bound, comparison, passed, interval)
+    if low is None or high is None:
+        return Line(name, float(value), bound, comparison, passed, "")
+    interval = f"95 % interval {low:.4g} to {high:.4g}"
+    if passed or (high < bound if comparison == ">=" else low > bound) or name in STANDARDISED:
+        return Line(name, float(value), bound, comparison, passed, interval)
+    return Line(name, float(value), bound, comparison, False, f"{interval}: too few to tell", judged=False)

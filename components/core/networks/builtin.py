@@ -1,9 +1,9 @@
 """Architectures of the project's own small networks, whose weights ship with the package.
 
-Five networks, trained by `make weights` on people who do not exist: `FaceNet` (the face loss and clustering),
+Six networks, trained by `make weights` on people who do not exist: `FaceNet` (the face loss and clustering),
 `JudgeNet` (another architecture that scores faces in evaluation: what is in the loss must not be the judge),
-`PerceptualNet` (layers for a perceptual distance), `FeatureNet` (a descriptor for Fréchet and kernel distances) and
-`PartsNet` (which body part is where, for judging poses).
+`PerceptualNet` (layers for a perceptual distance), `FeatureNet` (a descriptor for Fréchet and kernel distances),
+`PartsNet` (which body part is where, for judging poses) and `FinderNet` (whether there is a face at all).
 
 Each exists in two forms. The trainable one, ``Net(norm=True)``, has batch normalisation; the shipped one, ``Net()``,
 has it folded into its convolutions, so that it computes the same in training and in evaluation mode.
@@ -150,6 +150,30 @@ class JudgeNet(nn.Module):
     def forward(self, faces: Tensor) -> Tensor:
         embedding: Tensor = self.embed(self.body(faces).flatten(1))
         return embedding
+
+
+class FinderNet(nn.Module):
+    """Depthwise network that tells faces from non-faces. ``forward``: [B, 3, 40, 40] in [-1, 1], aligned as for the
+    other face networks -> logit [B], above 0 for a face."""
+
+    size = 40
+
+    def __init__(self, *, norm: bool = False) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            Conv(3, 24, 3, stride=2, act=F.silu, norm=norm),
+            Bottleneck(24, 32, expand=2, stride=2, norm=norm),
+            Bottleneck(32, 32, norm=norm),
+            Bottleneck(32, 48, stride=2, norm=norm),
+            Bottleneck(48, 48, norm=norm),
+            Conv(48, 96, 1, act=F.silu, norm=norm),
+            Conv(96, 96, self.size // 8, groups=96, padding=0, act=F.silu, norm=norm),
+        )
+        self.decide = nn.Linear(96, 1)
+
+    def forward(self, faces: Tensor) -> Tensor:
+        logits: Tensor = self.decide(self.body(faces).flatten(1))[:, 0]
+        return logits
 
 
 class PerceptualNet(nn.Module):

@@ -18,7 +18,7 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from components.core.errors import DataError, SettingsError
-from components.core.networks.builtin import FaceNet, FeatureNet, JudgeNet, PartsNet, PerceptualNet
+from components.core.networks.builtin import FaceNet, FeatureNet, FinderNet, JudgeNet, PartsNet, PerceptualNet
 
 FORMAT = "photoshoot.weights/1"
 CARDS_FORMAT = "photoshoot.cards/1"
@@ -28,6 +28,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "builtin-perceptual": PerceptualNet,
     "builtin-features": FeatureNet,
     "builtin-parts": PartsNet,
+    "builtin-finder": FinderNet,
 }
 _REMEDY = "install the package anew, or make the weights with `make weights`"
 

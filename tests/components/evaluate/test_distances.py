@@ -12,7 +12,7 @@ SPACE = Space("six", DIM**0.5)
 def reals(count: int = PEOPLE * PHOTOS) -> Reals:
     features = np.random.default_rng(0).normal(size=(count, DIM))
     return Reals(np.arange(count) + 100, [f"p{k // PHOTOS}" for k in range(count)], features, np.zeros((count, 2)),
-                 np.ones(count, bool), np.ones(count), np.zeros((0, 2)))
+                 np.ones(count, bool), np.ones(count), np.ones(count), np.zeros((count, 5)))
 
 
 def cases(count: int = PEOPLE * PHOTOS) -> list[Case]:
@@ -26,7 +26,7 @@ def answers(asked: list[Case], known: Reals, noise: float = 0.0, shift: float = 
     features = features + shift + noise * np.random.default_rng(1).normal(size=features.shape)
     nothing = np.zeros(len(asked))
     return Measured(*[nothing] * 6, np.zeros((len(asked), 4)), features, np.zeros((len(asked), 2)),
-                    np.zeros(len(asked), bool))
+                    np.zeros(len(asked), bool), nothing)
 
 
 def test_the_ratio_is_one_for_perfect_answers_whatever_the_number_of_photos() -> None:

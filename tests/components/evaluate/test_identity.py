@@ -19,14 +19,15 @@ def embeddings(people: int, spread: float = 0.3, seed: int = 0) -> np.ndarray:
 def reals(faces: np.ndarray, valid: np.ndarray | None = None) -> Reals:
     count = len(faces)
     return Reals(np.arange(count), [f"p{k // PHOTOS}" for k in range(count)], np.zeros((count, 2)), faces,
-                 np.ones(count, bool) if valid is None else valid, np.ones(count), np.zeros((0, 32)))
+                 np.ones(count, bool) if valid is None else valid, np.ones(count), np.ones(count),
+                 np.zeros((count, 5)))
 
 
 def measured(faces: np.ndarray, valid: np.ndarray | None = None) -> Measured:
     count = len(faces)
     nothing = np.zeros(count)
     return Measured(*[nothing] * 6, np.zeros((count, 4)), np.zeros((count, 2)), faces,
-                    np.ones(count, bool) if valid is None else valid)
+                    np.ones(count, bool) if valid is None else valid, nothing)
 
 
 def cases(people: int) -> list[Case]:

@@ -120,12 +120,13 @@ def test_the_training_gap_is_a_share_of_the_error() -> None:
 def reals(features: np.ndarray, faces: np.ndarray, first: int = 0, prefix: str = "p") -> Reals:
     count = len(features)
     return Reals(np.arange(count) + first, [f"{prefix}{k // 4}" for k in range(count)], features, faces,
-                 np.ones(count, bool), np.ones(count), np.zeros((0, faces.shape[1])))
+                 np.ones(count, bool), np.ones(count), np.ones(count), np.zeros((count, 5)))
 
 
 def answers(features: np.ndarray, faces: np.ndarray) -> Measured:
     nothing = np.zeros(len(features))
-    return Measured(*[nothing] * 6, np.zeros((len(features), 4)), features, faces, np.ones(len(features), bool))
+    return Measured(*[nothing] * 6, np.zeros((len(features), 4)), features, faces, np.ones(len(features), bool),
+                    nothing)
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -18,8 +18,8 @@ from components.pretrain.pretrain import PretrainSettings, pretrain
 from components.pretrain.publish import readable
 
 DrawPeople = Callable[..., Path]
-TINY = PretrainSettings(face_steps=3, judge_steps=3, perceptual_steps=3, feature_steps=3, part_steps=3, batch=48,
-                        measured_bodies=8)
+TINY = PretrainSettings(face_steps=3, judge_steps=3, perceptual_steps=3, feature_steps=3, part_steps=3, finder_steps=3,
+                        batch=48, measured_bodies=8)
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,7 @@ def populations(tmp_path_factory: pytest.TempPathFactory, draw_people: DrawPeopl
     return {
         "faces": draw_people(root / "faces", 16, 4),
         "judge": draw_people(root / "judge", 16, 4, first=100),
+        "finder": draw_people(root / "finder", 16, 4, first=300),
         "held_out": draw_people(root / "held-out", 12, 4, first=200),
     }
 
@@ -69,13 +70,15 @@ def test_the_same_seed_gives_the_same_file_and_the_other_cards_stay(
 
 def test_people_may_not_be_both_taught_and_measured(populations: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="p0000 is also in"):
-        pretrain(populations["faces"], populations["judge"], populations["faces"], tmp_path / "out", TINY)
+        pretrain(populations["faces"], populations["judge"], populations["finder"], populations["faces"],
+                 tmp_path / "out", TINY)
     assert not (tmp_path / "out").exists()
 
 
 def test_the_judge_may_not_be_taught_by_the_people_of_the_loss(populations: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="p0000 is also in"):
-        pretrain(populations["faces"], populations["faces"], populations["held_out"], tmp_path / "out", TINY)
+        pretrain(populations["faces"], populations["faces"], populations["finder"], populations["held_out"],
+                 tmp_path / "out", TINY)
 
 
 def test_unknown_networks_and_bad_settings_are_refused(populations: dict[str, Path], tmp_path: Path) -> None:
@@ -88,7 +91,8 @@ def test_unknown_networks_and_bad_settings_are_refused(populations: dict[str, Pa
 
 
 def test_the_command_prints_one_line_for_a_folder_it_cannot_use(tmp_path: Path) -> None:
-    there = ["--faces", tmp_path, "--judge", tmp_path, "--held-out", tmp_path, "--out", tmp_path / "out"]
+    folders = (argument for name in ("faces", "judge", "finder", "held-out") for argument in (f"--{name}", tmp_path))
+    there = [*folders, "--out", tmp_path / "out"]
     done = subprocess.run(
         [sys.executable, "-m", "components.pretrain", *map(str, there)], capture_output=True, text=True, timeout=120
     )

@@ -1,0 +1,41 @@
+"""Everything that is measured of real photos and of the controls, in one place, so that an experiment that measures
+the same photos a hundred times can remember them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from components.evaluate.album import Album
+from components.evaluate.measure import Instruments, Measured, Reals, masked_errors, measure_by_target
+from components.evaluate.memorisation import Seen, look
+from components.evaluate.painters import Painter
+from components.evaluate.pairs import Case
+from components.evaluate.quality import Floats
+from components.evaluate.reference import reference
+
+
+class Measurer:
+    """Measures anew, but for real photos' own figures, which are kept in the folder `cache` (None: nowhere)."""
+
+    def __init__(self, album: Album, instruments: Instruments, cache: Path | None) -> None:
+        self.album, self.instruments, self._cache = album, instruments, cache
+
+    def reals(self, members: Mapping[str, npt.NDArray[np.int64]], label: str) -> Reals:
+        """All photos of some identities."""
+        return reference(self.album, members, self.instruments, label, self._cache)
+
+    def answers(self, cases: Sequence[Case], painter: Painter, label: str) -> Measured:
+        """Answers of a painter that depend on the target alone."""
+        return measure_by_target(self.album, cases, painter, self.instruments, label)
+
+    def errors(self, cases: Sequence[Case], painter: Painter, label: str) -> Floats:
+        """`Measured.l1` of a painter's answers."""
+        return masked_errors(self.album, cases, painter, label)
+
+    def look(self, painter: Painter, cases: Sequence[Case], label: str) -> Seen:
+        """What a painter puts around the people of some cases."""
+        return look(self.album, painter, cases, label)
