@@ -79,7 +79,7 @@ class Resampler:
         means = (weights @ array[valid])[totals > 0] / totals[totals > 0]
         people, variance = len(np.unique(self._cluster[valid])), float(means.var())
         spread = found.value * (1 - found.value)
-        count = people if variance == 0 or spread <= 0 else float(np.clip(spread / variance, people, found.n))
+        count = people if spread <= 0 else float(np.clip(spread / max(variance, 1e-12), people, found.n))
         low, high = wilson(found.value, count)
         return Figure(found.value, low, high, found.n, self.by)
 

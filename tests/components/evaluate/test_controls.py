@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.core.judging.gate import CONTROLS, Line, Verdict, controls, thresholds
+from components.core.judging.gate import CONTROLS, Line, Verdict, controls, requirement, thresholds
 from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Assignment, Identities
 from components.core.settings import EvaluateSettings, GateSettings, SynthesizeSettings
 from components.evaluate import evaluate
 from components.evaluate.album import Album
-from components.evaluate.controls import BakedBackground, Control, CopyCat, Memory, judged
+from components.evaluate.controls import BakedBackground, Control, CopyCat, Memory, verdict_on
 from components.evaluate.painters import truth
 from components.evaluate.pairs import Case
 
@@ -123,10 +123,27 @@ def line(name: str, value: float | None, passed: bool) -> Line:
 
 def test_failing_for_want_of_data_is_not_failing_for_the_right_reason() -> None:
     control = Control(CopyCat.__new__(CopyCat), "failed", ("training_gap",))
-    right = judged(control, Verdict.of([line("training_gap", 2.0, False)]))
+    right = verdict_on(control, Verdict.of([line("training_gap", 2.0, False)]))
     assert right["behaved"] is True and "reason" not in right
     for amiss in (line("training_gap", None, False), line("training_gap", 0.5, True)):
-        wrong = judged(control, Verdict.of([amiss, line("ssim", 0.1, False)]))
+        wrong = verdict_on(control, Verdict.of([amiss, line("ssim", 0.1, False)]))
         assert wrong["verdict"] == "failed" and wrong["behaved"] is False and "training_gap" in wrong["reason"]
     real = Control(control.painter, "passed")
-    assert judged(real, Verdict.of([line("ssim", None, False)]))["reason"] == "ssim: too few"
+    assert verdict_on(real, Verdict.of([line("ssim", None, False)]))["reason"] == "ssim: no figure, too few"
+
+
+def test_a_control_behaves_only_where_the_whole_interval_says_so() -> None:
+    """A cheat that is caught by luck is not caught, and real photos that miss a bound by luck are no scandal."""
+    cat, real = (Control(CopyCat.__new__(CopyCat), expected, ("training_gap",)) for expected in ("failed", "passed"))
+
+    def of(value: float, low: float, high: float) -> dict:
+        figure = {"value": value, "low": low, "high": high}
+        return {"verdict": Verdict.of([requirement("training_gap", figure, 0.35, "<=")])}
+
+    caught = verdict_on(cat, **of(0.9, 0.8, 0.95))
+    assert caught["behaved"] is True and caught["verdict"] == "failed"
+    for amiss, why in ((of(0.4, 0.3, 0.5), "too few to tell"), (of(0.3, 0.2, 0.32), "passed")):
+        found = verdict_on(cat, **amiss)
+        assert found["behaved"] is False and why in found["reason"]
+    found = verdict_on(real, **of(0.4, 0.3, 0.5))
+    assert (found["verdict"], found["behaved"]) == ("not judged", False)

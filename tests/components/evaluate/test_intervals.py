@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.evaluate.intervals import MIN_CLUSTERS, Resampler, difference
+from components.evaluate.intervals import MIN_CLUSTERS, Figure, Resampler, difference, side_of, wilson
 
 finite = st.floats(-100, 100, allow_nan=False)
 
@@ -68,3 +68,42 @@ def test_a_difference_is_seen_when_there_is_one_and_only_then() -> None:
     assert seen.value == pytest.approx(high.mean() - low.mean()) and seen.low > 1
     assert same.low < 0 < same.high
     assert difference((Resampler([], 300, 0), []), (Resampler(people, 300, 0), low)).value is None
+
+
+def test_a_share_of_all_is_not_certain_and_few_people_say_little() -> None:
+    people = [str(k) for k in range(20) for _ in range(4)]
+    every = Resampler(people, 200, 0).share(np.ones(80))
+    none = Resampler(people, 200, 0).share(np.zeros(80))
+    assert every.value == 1 and every.high == 1 and every.low == pytest.approx(20 / (20 + 1.96**2), abs=1e-3)
+    assert none.value == 0 and none.low == 0 and none.high == pytest.approx(1 - every.low)
+    assert Resampler(people, 200, 0).share(np.full(80, np.nan)).value is None
+    whole = Resampler(people, 200, 0).share(np.repeat(np.arange(20) < 15, 4))  # people differ, their photos do not
+    single = Resampler(people, 200, 0).share(np.tile(np.arange(4) < 3, 20))  # the other way round
+    assert whole.value == single.value == 0.75 and whole.high - whole.low > 1.5 * (single.high - single.low)
+
+
+@given(st.floats(0, 1), st.floats(1, 500))
+def test_wilsons_interval_holds_the_share_and_narrows(share: float, count: float) -> None:
+    low, high = wilson(share, count)
+    assert 0 <= low <= share + 1e-9 and share - 1e-9 <= high <= 1
+    closer = wilson(share, 4 * count)
+    assert closer[1] - closer[0] <= high - low
+
+
+def test_an_interval_of_a_share_covers_the_truth_where_resampling_alone_would_not() -> None:
+    random = np.random.default_rng(2)
+    people = [str(k) for k in range(20) for _ in range(4)]
+    covered = {"share": 0, "mean": 0}
+    for trial in range(200):
+        found = random.random(80) < 0.98
+        for kind in covered:
+            figure = getattr(Resampler(people, 200, trial), kind)(found)
+            covered[kind] += figure.low <= 0.98 <= figure.high
+    assert covered["share"] / 200 >= 0.93 > covered["mean"] / 200
+
+
+@pytest.mark.parametrize(("figure", "side"), [
+    (Figure(0.9, 0.86, 0.94), 1), (Figure(0.9, 0.8, 0.94), 0), (Figure(0.8, 0.7, 0.849), -1), (Figure(0.9), 1),
+    (Figure(0.8), -1), (Figure(None), 0), (Figure(0.9, 0.85, 0.94), 1)])
+def test_a_side_is_taken_by_the_whole_interval(figure: Figure, side: int) -> None:
+    assert side_of(figure, 0.85) == side

@@ -82,7 +82,7 @@ def photos(found: int, count: int, prefix: str = "p", taken: int = 0) -> Reals:
     none = np.repeat(np.where(order < taken, 1.0, -1.0)[:, None], len(KINDS), axis=1)
     nothing = np.zeros((count, 2))
     return Reals(np.arange(count), [f"{prefix}{k // 4}" for k in range(count)], nothing, nothing,
-                 np.ones(count, bool), scores, np.ones(count), none)
+                 np.ones(count, bool), np.ones(count), scores, none)
 
 
 def answered(scores: np.ndarray) -> Measured:

@@ -1,10 +1,11 @@
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.core.judging.gate import CONTROLS, MEMORISATION, PARTS, Verdict, controls, thresholds
+from components.core.judging.gate import CONTROLS, MEMORISATION, PARTS, Verdict, controls, requirement, thresholds
 from components.core.settings import GateSettings
 
 SETTINGS = GateSettings()
@@ -103,3 +104,22 @@ def test_an_evaluation_that_cannot_be_relied_on_fails_no_model(ground: str) -> N
     found = Verdict.of((*thresholds(evaluation, SETTINGS), controls(evaluation)))
     assert (found.outcome, found.passed) == ("not judged", False)
     assert f"on 1 of 19 requirements: {ground}; missed too: ssim" in found.summary
+
+
+@given(st.sampled_from([">=", "<="]), st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1), st.floats(-1, 1))
+def test_a_miss_has_failed_only_where_the_whole_interval_lies_beyond_the_bound(
+        comparison: Any, value: float, below: float, above: float, bound: float) -> None:
+    line = requirement("ssim", {"value": value, "low": value - below, "high": value + above}, bound, comparison)
+    assert line.passed == (value >= bound if comparison == ">=" else value <= bound)
+    beyond = value + above < bound if comparison == ">=" else value - below > bound
+    assert line.outcome == ("passed" if line.passed else "failed" if beyond else "not judged")
+    assert ("too few to tell" in line.reason) == (line.outcome == "not judged")
+
+
+def test_a_judge_that_finds_82_percent_of_40_faces_fails_no_model() -> None:
+    evaluation = good()
+    evaluation["metrics"]["face_found"] = {"value": None, "reason": "on 40 real photos ...: too few to tell"}
+    behaved = {name: {"behaved": True} for name in CONTROLS}
+    blind = behaved | {"real_photos": {"behaved": False, "reason": "face_found: no figure"}}
+    found = Verdict.of((*thresholds(evaluation, SETTINGS), controls(evaluation | {"controls": blind})))
+    assert (found.outcome, found.passed) == ("not judged", False) and "face_found, controls" in found.summary
