@@ -17,7 +17,7 @@ from components.core.networks.features import BodyParts, Features, PerceptualDis
 from components.core.settings import EvaluateSettings
 from components.evaluate import quality
 from components.evaluate.album import Album
-from components.evaluate.facefind import NO_FACES, FaceFinder
+from components.evaluate.facefind import KINDS, FaceFinder
 from components.evaluate.painters import Painted, Painter, truth
 from components.evaluate.pairs import Case, batches
 from components.evaluate.parts import PARTS, part_errors
@@ -89,7 +89,7 @@ class Reals:
     face_score: Floats
     """As in `Measured`: what the finder of faces is worth on such photos."""
     no_faces: Floats
-    """[n, k]: the finder's scores of `facefind.NO_FACES`, made from the photo's face."""
+    """[n, k]: the finder's scores of `facefind.KINDS`, made from the photo's face."""
 
     def rows(self, indices: Sequence[int]) -> npt.NDArray[np.intp]:
         """Where the photos with these data set indices are."""
@@ -198,5 +198,5 @@ def _perceptual(images: Images, truths: Images, masks: Images, instruments: Inst
 
 def _nothing(name: str, instruments: Instruments) -> npt.NDArray[Any]:
     width = {"features": instruments.features.dim, "faces": instruments.embedder.dim, "parts": len(PARTS),
-             "no_faces": len(NO_FACES)}.get(name)
+             "no_faces": len(KINDS)}.get(name)
     return np.zeros((0,) if width is None else (0, width), bool if name == "face_valid" else np.float64)
