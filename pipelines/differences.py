@@ -30,7 +30,7 @@ NETWORK = {
     "frechet": ("networks", "features"), "frechet_ratio": ("networks", "features"), "kernel": ("networks", "features"),
     "face_similarity": ("judge", "embedder"), "another_photo_similarity": ("judge", "embedder"),
     "stranger_similarity": ("judge", "embedder"), "identity_recovered": ("judge", "embedder"),
-    "face_found": ("judge", "embedder"), "pose": ("networks", "pose"), "pose_fidelity": ("networks", "pose"),
+    "face_found": ("networks", "finder"), "pose": ("networks", "pose"), "pose_fidelity": ("networks", "pose"),
 }
 """Where an evaluation names the network that a figure stands on."""
 

@@ -33,7 +33,7 @@ def compose(subject: Subject, evidence: Evidence) -> dict[str, Any]:
         "gate": subject.gate.model_dump(mode="json"),
         "judge": _judge_card(subject, reals),
         "networks": {"features": instruments.features.name, "perceptual": instruments.perceptual.name,
-                     "pose": instruments.body.name},
+                     "pose": instruments.body.name, "finder": instruments.finder.name},
         "counts": _counts(evidence),
         **transfer.to_json(),
         "repose": evidence.groups["repose"].to_json(),
