@@ -62,13 +62,15 @@ def take(folder: Path) -> Outcome:
     whole."""
     job = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
     home = Home((folder / "home").absolute())
-    runs = sorted(path.parent for path in home.root.glob(f"runs/*/{SETTINGS_FILE}"))
+    # By when they began: two of one second have names in any order.
+    begun = sorted(home.root.glob(f"runs/*/{SETTINGS_FILE}"), key=lambda path: path.stat().st_mtime_ns)
+    runs = [path.parent for path in begun]
     finished = next((run for run in runs if (run / RESULT_FILE).is_file()), None)
     if finished is None:
         raise DataError("the run left no result", path=home.root / "runs", remedy="the same command runs it again")
     result = json.loads((finished / RESULT_FILE).read_text(encoding="utf-8"))
     table = _artifact(home, finished, "identities") / TABLE
-    before = [run for run in runs if run < finished]
+    before = runs[: runs.index(finished)]
     outcome = Outcome(
         name=folder.name, seed=job["seed"], machine=job["machine"], variables=job["variables"], seen=job["seen"],
         code=job["code"], verdict=result["verdict"], champion="champion" in result["aliases"], gate=result["gate"],

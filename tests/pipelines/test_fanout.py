@@ -39,10 +39,11 @@ def _faceless(folder: Path, count: int) -> Path:
     (folder / "iuv").mkdir(parents=True)
     for number in range(count):
         photo = np.random.default_rng(number).integers(0, 256, (120, 96, 3), dtype=np.uint8)
+        photo[10:110, 10:86] //= 4  # so that the photo shows where the body is
         iuv = np.zeros_like(photo)
         iuv[10:110, 10:86] = (2, 0, 0)
         iuv[10:110, 10:86, 1] = np.linspace(0, 255, 100)[:, None]
-        iuv[10:110, 10:86, 2] = np.linspace(0, 255, 76)[None, :]
+        iuv[10:110, 10:86, 2] = np.linspace(255, 0, 76)[None, :]  # V grows to the person's right
         Image.fromarray(photo).save(folder / f"p{number}.png")
         Image.fromarray(iuv).save(folder / "iuv" / f"p{number}.png")
     return folder

@@ -145,7 +145,9 @@ class Versions:
         token = None
         with self._asking():
             while token is None or token:
-                page = self._client.search_model_versions(f"name = '{name}'", max_results=_PAGE, page_token=token)
+                # MLflow's filters have no escapes, but two kinds of quotes.
+                quoted = f'"{name}"' if "'" in name else f"'{name}'"
+                page = self._client.search_model_versions(f"name = {quoted}", max_results=_PAGE, page_token=token)
                 found += page
                 token = page.token or ""
         return sorted(found, key=lambda version: int(version.version))
