@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> None:
             print("error: photos: no people", file=sys.stderr)
             sys.exit(2)
         identities = home.pipeline_root / "x" / "cluster" / "identities"
-        identities.mkdir(parents=True)
+        identities.mkdir(parents=True, exist_ok=True)  # a killed run may have made it
         people = [f"person{k}" for k in range(6)]
         pd.DataFrame({"person_id": people, "identity": [*(f"{seed}-{k % 2}" for k in range(5)), None],
                       "confidence": [0.1 * int(os.environ["OMP_NUM_THREADS"])] * 6,
