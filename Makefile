@@ -38,23 +38,23 @@ lint: setup  ## ruff, mypy, import-linter, hadolint
 	@for file in images/*/Dockerfile; do echo "hadolint $$file"; $(BIN)/hadolint $$file || exit 1; done
 
 bench: setup  ## Speed of each step, as ratios to a floor measured in the same run
-	$(BIN)/python -m pipelines.bench
+	$(BIN)/python -m pipelines.bench.steps
 
 bench-train: setup  ## Speed of training, as shares of this machine's own peaks (docs/benchmarks/training.md)
-	$(BIN)/python -m pipelines.bench_train --write
+	$(BIN)/python -m pipelines.bench.training --write
 
 bench-docs: setup  ## Write docs/benchmarks/data.md and start.md anew
-	$(BIN)/python -m pipelines.bench --write docs/benchmarks
+	$(BIN)/python -m pipelines.bench.steps --write docs/benchmarks
 
 images: setup  ## Build the images (BASE_IMAGE=..., CPU=1, BUILD_ARGS="NAME=VALUE ...")
-	$(BIN)/python -m pipelines.build $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE)) $(if $(CPU),--cpu) \
+	$(BIN)/python -m pipelines.containers.build $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE)) $(if $(CPU),--cpu) \
 	  $(if $(PIP_ARGS),--pip-args="$(PIP_ARGS)") $(foreach argument,$(BUILD_ARGS),--arg $(argument))
 
 containers: setup  ## The images, the pipeline and its faults in containers, as CI runs them (Debian, root)
 	.ci/containers
 
 push: setup  ## Push the images and keep their digests (REGISTRY=host/path)
-	$(BIN)/python -m pipelines.build --push $(REGISTRY)
+	$(BIN)/python -m pipelines.containers.build --push $(REGISTRY)
 
 # Three populations that share nobody: one for the networks in the losses, one for those that judge, one to measure on.
 weights: setup  ## Train the small networks that ship with the package (about an hour)
@@ -64,12 +64,12 @@ weights: setup  ## Train the small networks that ship with the package (about an
 	  $(BIN)/photoshoot synthesize --out build/weights/$$name --set synthesize.first_person=$$first \
 	    --set synthesize.people=$$people --set synthesize.photos_per_person=$$photos --set synthesize.height=192 \
 	    --set synthesize.back_views=$$backs; done
-	$(BIN)/python -m components.pretrain --faces build/weights/faces --judge build/weights/judge \
+	$(BIN)/python -m pipelines.pretraining --faces build/weights/faces --judge build/weights/judge \
 	  --finder build/weights/finder --held-out build/weights/held-out --out components/core/data \
 	  --face-steps 800 --judge-steps 800 --perceptual-steps 400 --feature-steps 400
 
 docs: setup  ## Make the pictures of the README again (a whole `make run`)
-	$(BIN)/python -m pipelines.pictures
+	$(BIN)/python -m pipelines.experiments.readme
 
 lock: setup  ## Write constraints.txt from .venv
 	@{ echo '# The set-up that is tested, every package pinned. `make lock` writes it anew from .venv.'; \

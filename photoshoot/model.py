@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from components.core.errors import DataError, InputError
-from components.core.networks.generator import Reposer
+from components.core.networks.generator.reposer import Reposer
 from components.core.record.registry import GENERATOR, PREPROCESS, Versions
 from components.core.record.tracking import TRACKING_URI
 from components.core.settings import PreprocessSettings

@@ -32,8 +32,8 @@ def cluster(people: Path, out: Path, settings: ClusterSettings, recorder: Record
 def cluster_people(people: Path, out: Path, settings: ClusterSettings, recorder: Recorder | None = None) -> Sorted:
     """`cluster`, which also tells the photos of each identity."""
     # torch and scikit-learn are imported here, not by all who read the pipeline.
+    from components.cluster.faces.subjects import PeopleSubjects
     from components.cluster.run import run
-    from components.cluster.subjects import PeopleSubjects
     from components.core.people.dataset import PeopleDataset
 
     return run(PeopleSubjects(PeopleDataset.open(people)), people, out, settings, recorder or NoRecord())
@@ -46,7 +46,7 @@ def cluster_portraits(photos: Path, out: Path | None, settings: ClusterSettings,
     Ids are the photos' names relative to the folder. Without `out` nothing is written. Raises as `cluster`, and
     `MachineError` where no detector is installed.
     """
+    from components.cluster.faces.subjects import PortraitSubjects
     from components.cluster.run import run
-    from components.cluster.subjects import PortraitSubjects
 
     return run(PortraitSubjects(photos), photos, out, settings, recorder or NoRecord())

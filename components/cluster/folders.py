@@ -12,10 +12,19 @@ from typing import Any, Final
 
 import numpy as np
 
-from components.cluster.assign import EXACT, Clusters, respecting, silhouette
-from components.cluster.embed import Embedded
-from components.cluster.montage import MOST_FACES, MOST_ROWS, Pixels, Row, montage
-from components.cluster.tree import Floats, Labels, Links, Rule, centres, distances_between, tree_of, zero_based
+from components.cluster.faces.embed import Embedded
+from components.cluster.faces.montage import MOST_FACES, MOST_ROWS, Pixels, Row, montage
+from components.cluster.grouping.assign import EXACT, Clusters, respecting, silhouette
+from components.cluster.grouping.tree import (
+    Floats,
+    Labels,
+    Links,
+    Rule,
+    centres,
+    distances_between,
+    tree_of,
+    zero_based,
+)
 from components.core.errors import InputError, SettingsError
 
 METHOD: Final = "folders"

@@ -8,8 +8,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from components.cluster.cells import nearest_target
-from components.cluster.tree import Points
+from components.cluster.grouping.cells import nearest_target
+from components.cluster.grouping.tree import Points
 from components.core.errors import InputError
 from components.core.faces.recognition import FaceEmbedder
 

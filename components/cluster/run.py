@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from components.cluster.assign import SET_ASIDE, Clusters, assign
-from components.cluster.embed import Embedded, embed
+from components.cluster.byhand.overrides import Ruling, read_overrides, ruling
+from components.cluster.faces.embed import Embedded, embed
+from components.cluster.faces.montage import overview
+from components.cluster.faces.subjects import Subjects
 from components.cluster.folders import (
     METHOD,
     FolderCheck,
@@ -21,14 +23,12 @@ from components.cluster.folders import (
     in_folders,
     picture_of,
 )
+from components.cluster.grouping.assign import SET_ASIDE, Clusters, assign
+from components.cluster.grouping.tree import Links, Rule
 from components.cluster.leak import Across, nearest_across
 from components.cluster.members import Member, names_of, read_members, splits_before, write_members
-from components.cluster.montage import overview
-from components.cluster.overrides import Ruling, read_overrides, ruling
 from components.cluster.score import Agreement, bcubed, pairwise
 from components.cluster.split import split_identities
-from components.cluster.subjects import Subjects
-from components.cluster.tree import Links, Rule
 from components.core.atomic import atomic_folder
 from components.core.errors import InputError
 from components.core.faces.recognition import FaceEmbedder, load_embedder

@@ -9,11 +9,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from components.core.networks.generator import Generator, Reposer, SourceBatch
+from components.core.networks.generator.reposer import Generator, Reposer, SourceBatch
 from components.core.settings import EvaluateSettings, TrainSettings
-from components.evaluate import quality
-from components.evaluate.measure import BATCH, Instruments, compare
-from components.evaluate.painters import Painted
+from components.evaluate.measuring import quality
+from components.evaluate.measuring.measure import BATCH, Instruments, compare
+from components.evaluate.measuring.painters import Painted
 
 _ROUNDS = 3
 

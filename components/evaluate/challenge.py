@@ -23,21 +23,21 @@ import numpy as np
 from components.core.atomic import atomic_folder, atomic_path
 from components.core.digest import code_digest, file_digest
 from components.core.errors import DataError, InputError, PhotoshootError
-from components.core.networks.generator import Reposer
+from components.core.networks.generator.reposer import Reposer
 from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities
 from components.core.record.recorder import NoRecord, Recorder
 from components.core.record.registry import CHAMPION, GENERATOR, LINEAGE, Version, Versions
 from components.core.settings import EvaluateSettings, RegisterSettings
-from components.evaluate.album import Album
-from components.evaluate.content import FORMAT as EVALUATION
-from components.evaluate.identity import similarities
-from components.evaluate.intervals import Resampler
-from components.evaluate.measure import Instruments, measure, measure_reals
-from components.evaluate.painters import ModelPainter
-from components.evaluate.pairs import Case
-from components.evaluate.parts import PARTS
-from components.evaluate.quality import Floats
+from components.evaluate.measuring.album import Album
+from components.evaluate.measuring.identity import similarities
+from components.evaluate.measuring.intervals import Resampler
+from components.evaluate.measuring.measure import Instruments, measure, measure_reals
+from components.evaluate.measuring.painters import ModelPainter
+from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.parts import PARTS
+from components.evaluate.measuring.quality import Floats
+from components.evaluate.report.content import FORMAT as EVALUATION
 
 FORMAT = "photoshoot.duel/1"
 DUEL, ANSWERS = "duel.json", "champion_pairs.jsonl"

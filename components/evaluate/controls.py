@@ -22,10 +22,10 @@ import numpy.typing as npt
 from components.core.judging.gate import Line, Outcome, Verdict, thresholds
 from components.core.people.dataset import Person
 from components.core.settings import GateSettings
-from components.evaluate.album import Album
-from components.evaluate.painters import Painted, Painter, truth
-from components.evaluate.pairs import Case
-from components.evaluate.quality import Images, over
+from components.evaluate.measuring.album import Album
+from components.evaluate.measuring.painters import Painted, Painter, truth
+from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.quality import Images, over
 
 _SIDE, _TEXELS = 32, 4
 _LEAST_OVERLAP = 0.02

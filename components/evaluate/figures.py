@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.core.settings import EvaluateSettings
-from components.evaluate.album import Album
-from components.evaluate.distances import Space, set_distances
-from components.evaluate.facefind import Trial
-from components.evaluate.identity import Similarities, identity_figures, similarities
-from components.evaluate.intervals import Figure, Resampler, difference, missing, side_of
-from components.evaluate.measure import Instruments, Measured, Reals, measure
-from components.evaluate.painters import CopyPainter, ModelPainter, Painter, WarpPainter
-from components.evaluate.pairs import Case
-from components.evaluate.parts import PARTS
-from components.evaluate.quality import Floats
+from components.evaluate.measuring.album import Album
+from components.evaluate.measuring.distances import Space, set_distances
+from components.evaluate.measuring.facefind import Trial
+from components.evaluate.measuring.identity import Similarities, identity_figures, similarities
+from components.evaluate.measuring.intervals import Figure, Resampler, difference, missing, side_of
+from components.evaluate.measuring.measure import Instruments, Measured, Reals, measure
+from components.evaluate.measuring.painters import CopyPainter, ModelPainter, Painter, WarpPainter
+from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.parts import PARTS
+from components.evaluate.measuring.quality import Floats
 
 PER_CASE = ("ssim", "psnr", "l1", "perceptual", "matte_iou", "pose")
 NO_CASES = {

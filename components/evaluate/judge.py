@@ -9,19 +9,20 @@ from typing import Any
 import numpy as np
 
 from components.core.judging import gate
-from components.evaluate import figures, pairs
+from components.evaluate import figures
 from components.evaluate.controls import Control, controls, judged
-from components.evaluate.distances import ratio
-from components.evaluate.facefind import Trial
 from components.evaluate.figures import Against, Group
-from components.evaluate.identity import similarities
-from components.evaluate.intervals import Figure
-from components.evaluate.measure import Measured, Reals, measure
-from components.evaluate.memorisation import Finding, Probes, probes, retrieval, training_gap
-from components.evaluate.neighbours import identity_capture, neighbour_test
-from components.evaluate.painters import Painter, WarpPainter
-from components.evaluate.pairs import Case, Questions
-from components.evaluate.quality import Floats
+from components.evaluate.measuring import pairs
+from components.evaluate.measuring.distances import ratio
+from components.evaluate.measuring.facefind import Trial
+from components.evaluate.measuring.identity import similarities
+from components.evaluate.measuring.intervals import Figure
+from components.evaluate.measuring.measure import Measured, Reals, measure
+from components.evaluate.measuring.painters import Painter, WarpPainter
+from components.evaluate.measuring.pairs import Case, Questions
+from components.evaluate.measuring.quality import Floats
+from components.evaluate.memorisation.neighbours import identity_capture, neighbour_test
+from components.evaluate.memorisation.probes import Finding, Probes, probes, retrieval, training_gap
 from components.evaluate.subject import Ground, Subject
 
 GAP_PAIRS = 96

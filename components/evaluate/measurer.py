@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from components.evaluate.album import Album
-from components.evaluate.measure import Instruments, Measured, Reals, masked_errors, measure_by_target
-from components.evaluate.memorisation import Seen, look
-from components.evaluate.painters import Painter
-from components.evaluate.pairs import Case
-from components.evaluate.quality import Floats
-from components.evaluate.reference import reference
+from components.evaluate.measuring.album import Album
+from components.evaluate.measuring.measure import Instruments, Measured, Reals, masked_errors, measure_by_target
+from components.evaluate.measuring.painters import Painter
+from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.quality import Floats
+from components.evaluate.measuring.reference import reference
+from components.evaluate.memorisation.probes import Seen, look
 
 
 class Measurer:

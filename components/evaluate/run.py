@@ -12,10 +12,11 @@ from components.core.atomic import atomic_folder
 from components.core.errors import machine_errors
 from components.core.record.recorder import Recorder
 from components.core.settings import EvaluateSettings, GateSettings
-from components.evaluate import report, sheet
-from components.evaluate.content import FORMAT, compose, pair_lines
 from components.evaluate.judge import Evidence, judge
-from components.evaluate.pictures import COLUMNS, write_pictures, write_proof
+from components.evaluate.report import page as report
+from components.evaluate.report import sheet
+from components.evaluate.report.content import FORMAT, compose, pair_lines
+from components.evaluate.report.pictures import COLUMNS, write_pictures, write_proof
 from components.evaluate.subject import Subject, open_subject
 
 __all__ = ["FORMAT", "HEADLINE", "EvaluateSummary", "run"]

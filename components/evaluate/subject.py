@@ -10,14 +10,14 @@ import numpy as np
 
 from components.core.digest import file_digest
 from components.core.errors import DataError, InputError
-from components.core.networks.generator import Reposer
+from components.core.networks.generator.reposer import Reposer
 from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities
 from components.core.settings import EvaluateSettings, GateSettings
-from components.evaluate.album import Album
-from components.evaluate.measure import Instruments
 from components.evaluate.measurer import Measurer
-from components.evaluate.painters import ModelPainter
+from components.evaluate.measuring.album import Album
+from components.evaluate.measuring.measure import Instruments
+from components.evaluate.measuring.painters import ModelPainter
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,11 @@ from components.core.pictures.iuv import IuvMap, Order, read_iuv
 from components.core.pictures.matte import read_matte
 from components.core.pictures.texture import to_picture
 from components.core.settings import PreprocessSettings
-from components.preprocess.agreement import check_map
-from components.preprocess.checks import check_person, grey_of, perceptual_hash
-from components.preprocess.densepose import chosen, person_ids
+from components.preprocess.checking.agreement import check_map
+from components.preprocess.checking.quality import check_person, grey_of, perceptual_hash
+from components.preprocess.checking.several import people_in
+from components.preprocess.densepose.maps import chosen, person_ids
 from components.preprocess.photos import Photo
-from components.preprocess.several import people_in
 
 
 @dataclass(frozen=True)

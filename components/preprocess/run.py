@@ -19,8 +19,8 @@ from components.core.people.writer import EncodedPerson, PartWriter, Plan, remov
 from components.core.progress import Task, task
 from components.core.record.recorder import NoRecord, Recorder
 from components.core.settings import PreprocessSettings
-from components.preprocess.checks import duplicates
-from components.preprocess.densepose import PoseFinder
+from components.preprocess.checking.quality import duplicates
+from components.preprocess.densepose.maps import PoseFinder
 from components.preprocess.person import Rejected, people_of_photo
 from components.preprocess.photos import Photo, PhotoFolder
 from components.preprocess.pool import cores, map_in_order

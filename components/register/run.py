@@ -27,7 +27,7 @@ from components.register.registry import Registry
 
 FORMAT = "photoshoot.version/1"
 _SIGNS = {">=": "≥", "<=": "≤"}
-# What components/evaluate/report.py puts around its verdict; the report is the contract between the two steps.
+# What components/evaluate/report/page.py puts around its verdict; the report is the contract between the two steps.
 _VERDICT = ("<!-- verdict -->", "<!-- /verdict -->")
 _TITLE: dict[Outcome, str] = {"passed": "Passed the gate", "failed": "Did not pass the gate",
                               "not judged": "Not judged: too little to go by"}

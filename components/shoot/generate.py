@@ -8,7 +8,7 @@ from pathlib import Path
 
 from components.core.atomic import atomic_folder
 from components.core.errors import InputError
-from components.core.networks.generator import Reposer
+from components.core.networks.generator.reposer import Reposer
 from components.core.pictures.images import read_photo, write_png
 from components.core.settings import PreprocessSettings
 from components.core.shooting.shots import shoot

@@ -8,8 +8,8 @@ import time
 import cv2
 import numpy as np
 
+from components.core.body.template import template
 from components.core.settings import SynthesizeSettings
-from components.synthesize.body import template
 from components.synthesize.folder import encode_photo, photos_of
 
 

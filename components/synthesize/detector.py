@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from components.synthesize import exact
-from components.synthesize.meshes import Floats
+from components.core.body import exact
+from components.core.body.meshes import Floats
 
 Bytes = NDArray[np.uint8]
 

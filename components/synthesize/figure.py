@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from components.synthesize import body, worn
-from components.synthesize.clothes import Outfit, cloth_thickness
-from components.synthesize.hair import Piece, hair_pieces
-from components.synthesize.head import directions, head_mesh
+from components.core.body import template as body
+from components.core.body.head import directions, head_mesh
+from components.core.body.meshes import Floats, Ints, Mesh
+from components.synthesize.appearance import worn
+from components.synthesize.appearance.clothes import Outfit, cloth_thickness
+from components.synthesize.appearance.hair import Piece, hair_pieces
 from components.synthesize.identity import Person, flesh
-from components.synthesize.meshes import Floats, Ints, Mesh
 
 BODY, HEAD, HAIR, SKIRT, COAT, GLASSES, BAG, SCARF = range(8)
 _ON_THE_MAP = (BODY, HEAD)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.synthesize import exact
-from components.synthesize.body import ARM_AXIS, BONE, BONES
-from components.synthesize.clothes import Outfit, sample_outfit
-from components.synthesize.face import Face, sample_face
-from components.synthesize.hair import Hair, sample_hair
-from components.synthesize.meshes import Floats, smoothstep
+from components.core.body import exact
+from components.core.body.meshes import Floats, smoothstep
+from components.core.body.template import ARM_AXIS, BONE, BONES
+from components.synthesize.appearance.clothes import Outfit, sample_outfit
+from components.synthesize.appearance.face import Face, sample_face
+from components.synthesize.appearance.hair import Hair, sample_hair
 
 
 @dataclass(frozen=True)

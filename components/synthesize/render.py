@@ -7,19 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from components.synthesize import exact
+from components.core.body import exact
+from components.core.body.cameras import Camera
+from components.core.body.charts import body_chart, head_chart
+from components.core.body.meshes import Floats, normalise, vertex_normals
+from components.core.body.rasteriser import Fragments, rasterise
+from components.core.body.skinning import Pose, bone_transforms, skin
+from components.core.body.template import JOINTS
 from components.synthesize import figure as figures
-from components.synthesize.body import JOINTS
-from components.synthesize.charts import body_chart, head_chart
-from components.synthesize.clothes import paint_clothes
-from components.synthesize.fabric import paint_fabric
-from components.synthesize.face import paint_face
+from components.synthesize.appearance.clothes import paint_clothes
+from components.synthesize.appearance.fabric import paint_fabric
+from components.synthesize.appearance.face import paint_face
+from components.synthesize.appearance.hair import paint_hair, scalp
 from components.synthesize.figure import Figure
-from components.synthesize.hair import paint_hair, scalp
-from components.synthesize.meshes import Floats, normalise, vertex_normals
-from components.synthesize.pose import Pose, bone_transforms, sample_pose, skin
-from components.synthesize.raster import Fragments, rasterise
-from components.synthesize.scene import Camera, Light, background, sample_camera, sample_light, shade
+from components.synthesize.pose import sample_pose
+from components.synthesize.scene import Light, background, sample_camera, sample_light, shade
 
 Bytes = NDArray[np.uint8]
 _FINER = 2

@@ -20,11 +20,11 @@ def train(people: Path | str, identities: Path | str, out: Path, settings: Train
     More than one of `train.processes` are started by torchrun, more than one of `train.nodes` by a Kubeflow Trainer
     job: then `identities` may be on gs:// as `people` may. A training that is looked at runs in this process.
     """
-    from components.train.launch import launch, processes_wanted
+    from components.train.processes.launch import launch, processes_wanted
 
     record = recorder or NoRecord()
     if look is None and settings.nodes > 1:
-        from components.train.nodes import train_on_nodes
+        from components.train.processes.nodes import train_on_nodes
 
         return train_on_nodes(str(people), str(identities), out, settings, state=state, recorder=record)
     processes = processes_wanted(settings) if look is None else 1

@@ -23,14 +23,14 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from components.core.networks.features import PerceptualDistance
+from components.core.networks.pretrained.features import PerceptualDistance
 from components.core.people.assembly import assemble
 from components.core.people.dataset import PeopleDataset, PersonRecord
 from components.core.people.writer import EncodedPerson, PartWriter, Plan
 from components.core.pictures.images import encode_png
 from components.core.pictures.texture import to_picture, unwrap
 from components.core.settings import TrainSettings
-from components.train.batches import Batches
+from components.train.data.batches import Batches
 from components.train.distributed import Group, Share
 from components.train.loop import choose_device, embedder_of, examples_of, parts_of
 from components.train.memory import keep_freed_memory

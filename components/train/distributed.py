@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset
 
 from components.core.errors import SettingsError
-from components.train.batches import Batches, Examples, evenly
+from components.train.data.batches import Batches, Examples, evenly
 
 T = TypeVar("T")
 PREPARING, PAINTING, JUDGING = range(3)

@@ -16,30 +16,28 @@ from torch.utils.data import DataLoader
 
 from components.core import progress
 from components.core.atomic import atomic_path
-from components.core.digest import file_digest, json_digest
+from components.core.digest import file_digest
 from components.core.errors import PhotoshootError, SettingsError
 from components.core.faces.recognition import FaceEmbedder, load_embedder
-from components.core.networks.features import PerceptualDistance
-from components.core.networks.generator import Reposer
+from components.core.networks.generator.reposer import Reposer
+from components.core.networks.pretrained.features import PerceptualDistance
 from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities
 from components.core.record.recorder import NoRecord, Recorder
 from components.core.settings import TrainSettings
-from components.core.stores.storage import address
-from components.train.augment import Batch, prepare
-from components.train.batches import Batches, Examples, Indices
 from components.train.checkpoint import Checkpoints, set_state
 from components.train.curves import Curves
+from components.train.data.augment import Batch, prepare
+from components.train.data.batches import Batches, Examples, Indices
+from components.train.data.samples import Samples
 from components.train.distributed import PREPARING, Group, Share, cut, joined, seed_part
 from components.train.memory import keep_freed_memory
+from components.train.place import place_below, training_digest
 from components.train.record import remember_run
-from components.train.samples import Samples
 from components.train.trainer import Terms, Trainer
 
 MODEL = "generator.safetensors"
 CARD = "model.json"
-_DOES_NOT_MATTER = {"log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "device", "processes", "nodes",
-                   "runtime"}
 _WORKERS = 4
 Look = Callable[[int, Reposer], None]
 
@@ -86,7 +84,7 @@ def train(people: Path | str, identities: Path, out: Path, settings: TrainSettin
     batches = Batches(dataset, groups, batch=settings.batch, reconstruction=settings.reconstruction,
                       seed=settings.seed, sources=settings.sources)
     digest = training_digest(settings, dataset.digest, who.digest)
-    place = _place(state or out.parent / "state", digest)
+    place = place_below(state or out.parent / "state", digest)
     device = choose_device(settings.device)
     keep_freed_memory()
     with joined(device.type) as group, Checkpoints(place, settings.keep_checkpoints) as checkpoints:
@@ -152,22 +150,6 @@ def train(people: Path | str, identities: Path, out: Path, settings: TrainSettin
                 card = asdict(summary) | {"sha256": file_digest(out / MODEL)}
                 partial.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
         return group.agree(summary)
-
-
-def place_of(people: Path | str, identities: Path, settings: TrainSettings, state: Path | str) -> str:
-    """Folder or gs:// address of a training's checkpoints below `state`."""
-    who = Identities.open(identities)
-    return _place(state, training_digest(settings, PeopleDataset.open(people).digest, who.digest))
-
-
-def _place(state: Path | str, digest: str) -> str:
-    return f"{address(state)}/{digest[:16]}"
-
-
-def training_digest(settings: TrainSettings, people: str, identities: str) -> str:
-    """Names a training by all that decides its result; how often it logs or saves does not."""
-    matters = settings.model_dump(mode="json", exclude=_DOES_NOT_MATTER)
-    return json_digest([matters, people, identities])
 
 
 def choose_device(name: str) -> torch.device:

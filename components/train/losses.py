@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from components.core.networks.alignment import shows
+from components.core.networks.generator.alignment import shows
 from components.core.networks.layers import grown
 from components.core.pictures.iuv import HEAD_PARTS
 
@@ -25,7 +25,7 @@ class Embedder(Protocol):
 
 
 class Distance(Protocol):
-    """What is asked of a perceptual distance (`components.core.networks.features.PerceptualDistance`)."""
+    """What is asked of a perceptual distance (`components.core.networks.pretrained.features.PerceptualDistance`)."""
 
     def __call__(self, x: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor: ...
 

@@ -52,7 +52,7 @@ def earlier_run(people: Path, identities: Path, settings: TrainSettings, state: 
         return {}
     from mlflow.exceptions import MlflowException
 
-    from components.train.loop import place_of
+    from components.train.place import place_of
 
     try:
         told = json.loads(open_location(place_of(people, identities, settings, state)).read_bytes(_FILE))

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from components.core.errors import SettingsError
 from components.core.networks.discriminator import Discriminator
-from components.core.networks.generator import Generator, Painting
+from components.core.networks.generator.reposer import Generator, Painting
 from components.core.networks.patch import CROPS, REFERENCES, PatchDiscriminator, random_crops
 from components.core.settings import TrainSettings
 from components.train import losses
-from components.train.augment import Batch
-from components.train.diff_augment import diff_augment
+from components.train.data.augment import Batch
+from components.train.data.diff_augment import diff_augment
 from components.train.distributed import JUDGING, PAINTING, Group, seed_part
 from components.train.losses import Distance, Embedder
 

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from components.tune import study as studies
 
 if TYPE_CHECKING:
-    from components.tune.select import TrialRow
+    from components.tune.trials import TrialRow
 
 _NAMED, _FOUND, _WINNER = "#c1440e", "#4c78a8", "#2a9d4e"
 

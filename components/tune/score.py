@@ -3,8 +3,8 @@
     score = identity recovered - Fréchet distance / Fréchet distance of plain warping
 
 Both parts have no unit. The first is 0 for a stranger's face and 1 for one as like as another photo of the person
-(`components.evaluate.identity`); the second is 1 for pictures as far from real photos as texture maps that were only
-looked up, without a network, in the same pairs. So a gain of 0.1 in either is worth the same.
+(`components.evaluate.measuring.identity`); the second is 1 for pictures as far from real photos as texture maps that
+were only looked up, without a network, in the same pairs. So a gain of 0.1 in either is worth the same.
 
 The Fréchet distance is taken in the leading principal components of the real photos' features, as many as the number
 of pictures can determine: validation sets are small, and what matters is the order of trials.
@@ -20,17 +20,17 @@ import numpy as np
 import numpy.typing as npt
 
 from components.core.errors import DataError
-from components.core.networks.generator import Reposer
+from components.core.networks.generator.reposer import Reposer
 from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities
 from components.core.settings import EvaluateSettings, TuneSettings
-from components.evaluate import pairs
-from components.evaluate.album import Album
-from components.evaluate.identity import identity_figures, similarities
-from components.evaluate.intervals import Resampler
-from components.evaluate.measure import Instruments, Measured, measure, measure_reals
-from components.evaluate.painters import ModelPainter, WarpPainter
-from components.evaluate.quality import frechet
+from components.evaluate.measuring import pairs
+from components.evaluate.measuring.album import Album
+from components.evaluate.measuring.identity import identity_figures, similarities
+from components.evaluate.measuring.intervals import Resampler
+from components.evaluate.measuring.measure import Instruments, Measured, measure, measure_reals
+from components.evaluate.measuring.painters import ModelPainter, WarpPainter
+from components.evaluate.measuring.quality import frechet
 
 Floats = npt.NDArray[np.float64]
 Held = Literal["validation", "test"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from components.core.atomic import atomic_folder
 from components.core.judging.loss_weights import TunedWeights, write_weights
@@ -16,6 +16,7 @@ from components.core.record.recorder import NoRecord, Recorder
 from components.core.settings import TuneSettings
 from components.tune import plots
 from components.tune import study as studies
+from components.tune.trials import TrialRow, score_of, table
 
 TABLE = "trials.json"
 
@@ -37,24 +38,6 @@ class SelectSummary:
     """How many are finished, stopped early, failed, and never begun."""
     device_seconds: float
     plots: list[str]
-
-
-@dataclass(frozen=True)
-class TrialRow:
-    """One slot of the study, for tables."""
-
-    slot: int
-    name: str
-    state: str
-    weights: dict[str, float]
-    score: float | None
-    identity_recovered: float | None
-    frechet: float | None
-    perceptual: float | None
-    device_seconds: float
-    workers_lost: int
-    failure: str
-    mlflow_run: str
 
 
 def select(study: Study, out: Path, settings: TuneSettings, recorder: Recorder | None = None) -> SelectSummary:
@@ -80,36 +63,6 @@ def select(study: Study, out: Path, settings: TuneSettings, recorder: Recorder |
         recorder.artifact(out / name, "study")
     recorder.artifact(out / TABLE, "study")
     return summary
-
-
-def score_of(trial: FrozenTrial) -> float:
-    """The one number of a finished trial: its value, or on a front the difference of its two."""
-    return float(trial.values[0] if len(trial.values) == 1 else trial.values[0] - trial.values[1])
-
-
-def table(study: Study) -> list[TrialRow]:
-    """A row per slot, in order: its finished trial, else its newest."""
-    rows = []
-    for slot, trials in sorted(studies.slots(study).items()):
-        trial = next((t for t in trials if studies.done(t)), trials[-1])
-        attributes = trial.user_attrs
-        complete = trial.state is TrialState.COMPLETE
-        rows.append(TrialRow(
-            slot=slot, name=attributes.get(studies.NAME) or f"trial {slot:03d}", state=_state(trial),
-            weights={name: float(trial.params[name]) for name in studies.SEARCHED if name in trial.params},
-            score=score_of(trial) if complete else None,
-            identity_recovered=attributes.get("identity_recovered"), frechet=attributes.get("frechet"),
-            perceptual=attributes.get("perceptual"),
-            device_seconds=round(float(attributes.get(studies.SECONDS, 0.0)), 1),
-            workers_lost=len(trials) - 1, failure=attributes.get(studies.FAILURE, ""),
-            mlflow_run=str(attributes.get(studies.RUN) or ""),
-        ))
-    return rows
-
-
-def _state(trial: FrozenTrial) -> str:
-    return {TrialState.COMPLETE: "finished", TrialState.PRUNED: "stopped early", TrialState.FAIL: "failed",
-            TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}[trial.state]
 
 
 def _summary(study: Study, winner: FrozenTrial, rows: list[TrialRow], weights: dict[str, float], drawn: list[str]

@@ -18,7 +18,7 @@ from optuna.trial import Trial, TrialState
 
 from components.core import progress
 from components.core.errors import MachineError, PhotoshootError
-from components.core.networks.generator import Reposer
+from components.core.networks.generator.reposer import Reposer
 from components.core.record.recorder import Recorder
 from components.core.settings import TrainSettings, TuneSettings
 from components.train import train

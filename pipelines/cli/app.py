@@ -14,11 +14,11 @@ import typer
 
 from components.core.errors import InputError, PhotoshootError
 from components.core.presets import names
-from pipelines.cli.commands import PIPELINE as PIPELINE
-from pipelines.cli.commands import RESULTS as RESULTS
-from pipelines.cli.commands import STEP_BY_STEP as STEP_BY_STEP
-from pipelines.cli.commands import OnDemand
 from pipelines.cli.help import App
+from pipelines.cli.table import PIPELINE as PIPELINE
+from pipelines.cli.table import RESULTS as RESULTS
+from pipelines.cli.table import STEP_BY_STEP as STEP_BY_STEP
+from pipelines.cli.table import OnDemand
 
 if TYPE_CHECKING:
     from components.core.settings import Settings
@@ -55,7 +55,7 @@ def settings_from(preset_name: str, file: Path | None, changes: list[str] | None
     """The preset, the file over it, the single changes over both."""
     from components.core.presets import preset
     from components.core.settings import Settings
-    from pipelines.pinning import pinned
+    from pipelines.local.pinning import pinned
 
     settings = preset(preset_name)
     if file:

@@ -13,15 +13,15 @@ from pipelines.cli.app import DEFAULT_HOME
 from pipelines.display import errors, figure, table
 
 if TYPE_CHECKING:
-    from pipelines.next_steps import Next
-    from pipelines.run import RunResult
+    from pipelines.results.files import RunResult
+    from pipelines.results.next_steps import Next
 
 _NOT_JUDGED = "too little to tell a good model from a bad one: more people or photos can judge it"
 
 
 def show_result(result: RunResult, settings: Settings, home: Path, as_json: bool) -> None:
     """Show a finished run: as one JSON object, or as tables, facts and the next commands."""
-    from pipelines.next_steps import after_run
+    from pipelines.results.next_steps import after_run
 
     name = settings.register_.model_name
     following = after_run(result, name, home, DEFAULT_HOME)

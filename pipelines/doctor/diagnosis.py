@@ -12,10 +12,10 @@ from pathlib import Path
 from components.core.record.step import STUDIES
 from components.core.record.tracking import TRACKING_URI
 from components.core.settings import Settings
-from pipelines.cluster_access import Access
 from pipelines.doctor.checks import Check, run_checks
 from pipelines.doctor.finding import Finding
-from pipelines.home import Home
+from pipelines.home.folder import Home
+from pipelines.kubeflow.access import Access
 from pipelines.placement import Profile
 
 
@@ -99,11 +99,11 @@ def _local(patient: Patient) -> list[Check]:
 def _cluster(patient: Patient, patience: float) -> list[Check]:
     checks = []
     if patient.access.host is not None:
-        from pipelines.doctor.kubeflow import kubeflow
+        from pipelines.doctor.kubernetes.kubeflow import kubeflow
 
         checks.append(Check("Kubeflow Pipelines", partial(kubeflow, patient.access), "is it up, is --host right?"))
     if patient.profile is not None:
-        from pipelines.doctor.kube import kubernetes
+        from pipelines.doctor.kubernetes.access import kubernetes
 
         checks.append(Check("Kubernetes", partial(
             kubernetes, patient.profile, patient.access.pods_namespace(), patient.context, patient.settings,
@@ -124,8 +124,8 @@ def _root(root: str) -> list[Finding]:
 
 
 def _images(patient: Patient) -> list[Finding]:
+    from pipelines.containers.images import images, pushed_images
     from pipelines.doctor import registry
-    from pipelines.images import images, pushed_images
 
     if not patient.on_cluster:
         return registry.cache_safety(images())

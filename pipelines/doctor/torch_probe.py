@@ -7,7 +7,7 @@ import json
 import torch
 
 from components.core.errors import PhotoshootError
-from components.core.networks.weights import NETWORKS, load_weights
+from components.core.networks.pretrained.weights import NETWORKS, load_weights
 
 
 def main() -> None:

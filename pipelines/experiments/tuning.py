@@ -16,12 +16,13 @@ from PIL import Image
 
 from components.core.atomic import atomic_path
 from components.core.settings import Settings
-from pipelines.differences import Difference, differences
-from pipelines.evidence import open_run
-from pipelines.home import Home
-from pipelines.local import OUTPUTS_FILE
-from pipelines.run import RunResult, TuningResult, run_pipeline, run_tuning
-from pipelines.studies import with_weights_of
+from pipelines.home.folder import Home
+from pipelines.local.execution import OUTPUTS_FILE
+from pipelines.local.run import TuningResult, run_pipeline, run_tuning
+from pipelines.results.differences import Difference, differences
+from pipelines.results.evidence import open_run
+from pipelines.results.files import RunResult
+from pipelines.results.studies import with_weights_of
 
 PAGE, PICTURE = "tuning.md", "tuning.webp"
 _WIDTH = 1400
@@ -64,7 +65,7 @@ def run(settings: Settings, home: Home) -> Findings:
 
 def _tested(settings: Settings, home: Home, result: RunResult) -> dict[str, float]:
     """The score of a run's model on its test people."""
-    from components.core.networks.generator import Reposer
+    from components.core.networks.generator.reposer import Reposer
     from components.tune.score import Scorer
 
     outputs = json.loads((home.root / "runs" / result.run_id / OUTPUTS_FILE).read_text(encoding="utf-8"))

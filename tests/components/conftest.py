@@ -83,7 +83,7 @@ def untrained() -> Callable[..., Path]:
     def write(folder: Path, resolution: int = 64, seed: int = 0) -> Path:
         import torch
 
-        from components.core.networks.generator import Generator, Reposer
+        from components.core.networks.generator.reposer import Generator, Reposer
         from components.core.settings import TrainSettings
 
         torch.manual_seed(seed)

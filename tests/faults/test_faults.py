@@ -18,10 +18,10 @@ from servers import GcsProxy, Handler, MlflowServer, PostgresServer, http_server
 
 from components.core.record import tracking
 from components.core.stores.storage import open_location
-from pipelines.containers import OWNER, connected
-from pipelines.engines import engine_socket
-from pipelines.home import Home
-from pipelines.runs import RUN_TAG
+from pipelines.containers.engines import engine_socket
+from pipelines.containers.execution import OWNER, connected
+from pipelines.home.folder import Home
+from pipelines.results.runs import RUN_TAG
 from pipelines.steps import steps_of_run
 
 if TYPE_CHECKING:

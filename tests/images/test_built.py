@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from components.core.errors import DataError, InputError
-from pipelines import build as building
-from pipelines import images as naming
-from pipelines.engines import Engine, find_engine
-from pipelines.images import ENVIRONMENT, LOCAL, LOCK, images
+from pipelines.containers import build as building
+from pipelines.containers import images as naming
+from pipelines.containers.engines import Engine, find_engine
+from pipelines.containers.images import ENVIRONMENT, LOCAL, LOCK, images
 from pipelines.steps import STEP_IMAGE, STEP_ROOMS, STEPS
 
 needs_images = pytest.mark.skipif("PHOTOSHOOT_CONTAINERS" not in os.environ,

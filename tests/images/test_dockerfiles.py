@@ -15,8 +15,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pipelines.build import VARIANT
-from pipelines.images import ENVIRONMENT
+from pipelines.containers.build import VARIANT
+from pipelines.containers.images import ENVIRONMENT
 from pipelines.steps import STEP_IMAGE, STEP_ROOMS
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components.core.errors import InputError
 from components.core.presets import preset
-from pipelines.compilation import compile_pipeline
+from pipelines.kubeflow.compilation import compile_pipeline
 from pipelines.steps import steps_of_run
 
 

@@ -26,8 +26,8 @@ from torch.nn import functional
 
 from components.core.digest import file_digest
 from components.core.errors import DataError, InputError, MachineError
+from components.core.faces.embedder import FaceEmbedder, Strangers
 from components.core.faces.head import CANONICAL_FACE, CHIP
-from components.core.faces.recognition import FaceEmbedder, Strangers
 from components.core.stores.known_weights import file_at
 
 _ARCFACE = np.asarray([(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655),

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.core.errors import InputError
-from components.core.networks.generator import Output, Reposer, SourceBatch
+from components.core.networks.generator.reposer import Output, Reposer, SourceBatch
 from components.core.people.person import PersonCrop
 from components.core.people.sources import Merged, best_view, garments_apart, merged, stacked
 from components.core.pictures.backdrop import backdrop

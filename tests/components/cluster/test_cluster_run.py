@@ -9,8 +9,8 @@ import pytest
 
 import components.cluster.run as module
 from components.cluster import cluster
-from components.cluster.embed import embed
-from components.cluster.subjects import NO_FACE, SMALL_HEAD, PeopleSubjects
+from components.cluster.faces.embed import embed
+from components.cluster.faces.subjects import NO_FACE, SMALL_HEAD, PeopleSubjects
 from components.core.errors import DataError, InputError
 from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities, Pairs
@@ -113,7 +113,7 @@ def test_embedding_keeps_the_order_and_the_batch_apart(
     people = PeopleSubjects(PeopleDataset.open(make_people([2, 2, 3])))
     one = module.load_embedder("colours", "cpu")
     whole = embed(people, one)
-    monkeypatch.setattr("components.cluster.embed._BATCH", 3)
+    monkeypatch.setattr("components.cluster.faces.embed._BATCH", 3)
     parts = embed(people, one)
     assert whole.indices.tolist() == parts.indices.tolist() == list(range(7))
     np.testing.assert_allclose(whole.embeddings, parts.embeddings, atol=1e-6)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from components.cluster import cluster, cluster_portraits
-from components.cluster.byhand import ByHand
+from components.cluster.byhand.editing import ByHand
 from components.cluster.folders import NO_FOLDER, FolderCheck, check_folders
-from components.cluster.tree import Rule
+from components.cluster.grouping.tree import Rule
 from components.core.errors import InputError, SettingsError
 from components.core.people.identities import Identities
 from components.core.pictures.images import read_photo, write_png
@@ -113,8 +113,8 @@ def test_folders_that_cannot_be_taken(make_people: MakePeople, tmp_path: Path, f
 def test_portraits_in_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from types import SimpleNamespace
 
-    monkeypatch.setattr("components.cluster.subjects.check_detector", lambda: None)
-    monkeypatch.setattr("components.cluster.subjects.largest_face",
+    monkeypatch.setattr("components.cluster.faces.subjects.check_detector", lambda: None)
+    monkeypatch.setattr("components.cluster.faces.subjects.largest_face",
                         lambda photo: SimpleNamespace(chip=np.asarray(photo), head=100.0))
     colours = {"anna": (230, 30, 30), "ben": (30, 230, 30), "iuv": (9, 9, 9)}
     for person, colour in colours.items():

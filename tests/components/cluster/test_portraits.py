@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from components.cluster import cluster_portraits
-from components.cluster.subjects import NO_FACE_FOUND, PortraitSubjects, numbered
+from components.cluster.faces.subjects import NO_FACE_FOUND, PortraitSubjects, numbered
 from components.core.errors import InputError, MachineError
 from components.core.faces import detect
 from components.core.pictures.images import read_photo, write_png

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from components.cluster import cluster
-from components.cluster.byhand import ByHand
+from components.cluster.byhand.editing import ByHand
 from components.cluster.members import read_members, write_members
 from components.core.errors import InputError
 from components.core.people.identities import Identities

@@ -18,12 +18,12 @@ import pytest
 
 import components.cluster.run as module
 from components.cluster import cluster
-from components.cluster.assign import SET_ASIDE, assign
-from components.cluster.embed import Embedded
-from components.cluster.kmeans import k_means
+from components.cluster.faces.embed import Embedded
+from components.cluster.faces.subjects import Face
+from components.cluster.grouping.assign import SET_ASIDE, assign
+from components.cluster.grouping.kmeans import k_means
+from components.cluster.grouping.tree import FREE, Links, Rule
 from components.cluster.members import read_members
-from components.cluster.subjects import Face
-from components.cluster.tree import FREE, Links, Rule
 from components.core.people.dataset import PeopleDataset
 from components.core.record.recorder import NoRecord
 from components.core.settings import ClusterSettings, PreprocessSettings, SynthesizeSettings

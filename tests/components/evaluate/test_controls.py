@@ -12,10 +12,10 @@ from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Assignment, Identities
 from components.core.settings import EvaluateSettings, GateSettings, SynthesizeSettings
 from components.evaluate import evaluate
-from components.evaluate.album import Album
 from components.evaluate.controls import BakedBackground, Control, CopyCat, Memory, verdict_on
-from components.evaluate.painters import truth
-from components.evaluate.pairs import Case
+from components.evaluate.measuring.album import Album
+from components.evaluate.measuring.painters import truth
+from components.evaluate.measuring.pairs import Case
 
 SETTINGS = EvaluateSettings.model_validate({"pairs": 32, "min_images": 16, "rows": 2, "bootstrap": 100, "probes": 16,
                                             "distractors": 9})

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 
 from components.core.errors import DataError, InputError
-from components.core.networks.generator import Reposer
+from components.core.networks.generator.reposer import Reposer
 from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Assignment, Identities
 from components.core.record.recorder import NoRecord
 from components.core.settings import EvaluateSettings
 from components.evaluate import evaluate
-from components.evaluate.album import Album
-from components.evaluate.identity import similarities
-from components.evaluate.measure import Instruments, judge_name, measure, measure_reals
-from components.evaluate.painters import CopyPainter, ModelPainter, Painted, WarpPainter, truth
-from components.evaluate.pairs import Case, choose
-from components.evaluate.quality import over
+from components.evaluate.measuring.album import Album
+from components.evaluate.measuring.identity import similarities
+from components.evaluate.measuring.measure import Instruments, judge_name, measure, measure_reals
+from components.evaluate.measuring.painters import CopyPainter, ModelPainter, Painted, WarpPainter, truth
+from components.evaluate.measuring.pairs import Case, choose
+from components.evaluate.measuring.quality import over
 
 SETTINGS = EvaluateSettings.model_validate({"pairs": 24, "min_images": 12, "rows": 4, "bootstrap": 100})
 

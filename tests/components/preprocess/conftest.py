@@ -40,7 +40,7 @@ def draw(number: int) -> tuple[np.ndarray, np.ndarray]:
 def _as_without_detectron2(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Tests are about photos with pose maps, installed or not, unless they ask for the real networks."""
     if "random_network" not in request.fixturenames:
-        monkeypatch.setattr("components.preprocess.densepose.installed", lambda: False)
+        monkeypatch.setattr("components.preprocess.densepose.maps.installed", lambda: False)
 
 
 @dataclass

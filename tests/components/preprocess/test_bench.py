@@ -1,6 +1,6 @@
 import pytest
 
-from components.preprocess import bench
+from components.preprocess.bench import photos as bench
 
 
 def test_the_benchmark_measures_against_its_own_floor(

@@ -6,7 +6,7 @@ frozen thereby, with the way it calls them: they stay importable from these modu
 version.
 
 - components.core.errors: InputError (problem, remedy=...)
-- components.core.networks.generator: Reposer (load(path))
+- components.core.networks.generator.reposer: Reposer (load(path))
 - components.core.pictures.images: encode_png(pixels), read_photo(path, max_megapixels)
 - components.core.settings: PreprocessSettings (model_validate_json, max_megapixels)
 - components.core.shooting.shots: shoot(reposer, crops, poses, background).images
@@ -38,7 +38,7 @@ FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 EARLIER = FIXTURES / "version-ce91e44"
 EXAMPLE = {path.stem: path for path in (EARLIER / "version" / "artifacts" / "example").glob("*.png")}
 FROZEN = {
-    "components.core.errors": {"InputError"}, "components.core.networks.generator": {"Reposer"},
+    "components.core.errors": {"InputError"}, "components.core.networks.generator.reposer": {"Reposer"},
     "components.core.pictures.images": {"encode_png", "read_photo"},
     "components.core.settings": {"PreprocessSettings"}, "components.core.shooting.shots": {"shoot"},
     "components.core.shooting.sitters": {"Sitter", "cut_out", "target_pose"},

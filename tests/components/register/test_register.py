@@ -16,7 +16,7 @@ from PIL import Image
 from components.core.digest import file_digest
 from components.core.errors import DataError, InputError, MachineError
 from components.core.judging.gate import CONTROLS, MEMORISATION
-from components.core.networks.generator import Reposer
+from components.core.networks.generator.reposer import Reposer
 from components.core.people.dataset import PeopleDataset
 from components.core.people.person import person_from_photo, pose_crop
 from components.core.pictures.images import decode_png, encode_png

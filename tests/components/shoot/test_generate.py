@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from components.core.errors import InputError
-from components.core.networks.generator import Reposer
+from components.core.networks.generator.reposer import Reposer
 from components.core.people.dataset import PeopleDataset
 from components.core.people.person import PersonCrop, person_from_photo
 from components.core.pictures.images import read_photo, write_png

@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from components.core.body.cameras import Camera
+from components.core.body.meshes import Floats
+from components.core.body.skinning import Pose, rotation
+from components.core.body.template import ARM_AXIS, BONE, BONES
 from components.core.settings import SynthesizeSettings
-from components.synthesize.body import ARM_AXIS, BONE, BONES
 from components.synthesize.figure import Figure, build_figure
 from components.synthesize.folder import SynthesisSummary, synthesize
 from components.synthesize.identity import sample_person
-from components.synthesize.meshes import Floats
-from components.synthesize.pose import Pose, rotation
 from components.synthesize.render import Photo, Shot, render_photo
-from components.synthesize.scene import FLAT, Camera
+from components.synthesize.scene import FLAT
 
 
 class Studio:

@@ -18,10 +18,11 @@ from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities
 from components.core.record.recorder import NoRecord
 from components.core.settings import TrainSettings
-from components.train import launch, train
-from components.train.batches import Batches
+from components.train import train
 from components.train.checkpoint import Checkpoints
+from components.train.data.batches import Batches
 from components.train.distributed import Group, Share, cut
+from components.train.processes import launch
 
 MakePeople = Callable[..., tuple[Path, Path]]
 TOLERANCE = 1e-5
@@ -143,7 +144,7 @@ def test_shares_and_parts_make_the_batch(make_people: MakePeople) -> None:
 
 
 def test_a_report_without_a_reason_is_still_an_error(tmp_path: Path) -> None:
-    from components.train.worker import first_failure
+    from components.train.processes.worker import first_failure
 
     assert first_failure(str(tmp_path)) is None
     for rank, when in ((0, 2.0), (1, 1.0)):

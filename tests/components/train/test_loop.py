@@ -9,12 +9,13 @@ from safetensors.torch import load_file
 
 from components.core import presets
 from components.core.errors import DataError, InputError, PhotoshootError, SettingsError
-from components.core.networks.generator import Reposer, SourceBatch
+from components.core.networks.generator.reposer import Reposer, SourceBatch
 from components.core.people.dataset import PeopleDataset
 from components.core.record.recorder import NoRecord
 from components.core.settings import TrainSettings
 from components.train import train
-from components.train.loop import choose_device, training_digest
+from components.train.loop import choose_device
+from components.train.place import training_digest
 from components.train.trainer import Trainer, decay
 
 MakePeople = Callable[..., tuple[Path, Path]]

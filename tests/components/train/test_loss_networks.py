@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from components.core.errors import InputError, SettingsError
-from components.core.networks.inception_resnet import InceptionResnetV1
-from components.core.networks.vgg import Vgg
+from components.core.networks.pretrained.inception_resnet import InceptionResnetV1
+from components.core.networks.pretrained.vgg import Vgg
 from components.core.settings import EvaluateSettings, Settings, TrainSettings
 from components.core.stores import known_weights as room
 from components.core.stores.known_weights import KNOWN
-from components.evaluate.measure import judge_name
+from components.evaluate.measuring.measure import judge_name
 from components.train import losses, train
 from components.train.loop import embedder_of
 

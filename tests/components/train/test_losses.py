@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from components.core.networks.generator import Generator, source_tensors
-from components.core.networks.warp import Photo
+from components.core.networks.generator.reposer import Generator, source_tensors
+from components.core.networks.generator.warp import Photo
 from components.core.settings import TrainSettings
 from components.train import losses
 

@@ -14,9 +14,9 @@ from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities
 from components.core.settings import TrainSettings
 from components.train import losses
-from components.train.augment import Batch, prepare
-from components.train.batches import Batches
-from components.train.diff_augment import diff_augment
+from components.train.data.augment import Batch, prepare
+from components.train.data.batches import Batches
+from components.train.data.diff_augment import diff_augment
 from components.train.trainer import Trainer
 
 MakePeople = Callable[..., tuple[Path, Path]]

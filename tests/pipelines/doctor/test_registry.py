@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from servers import Handler, http_server
 
+from pipelines.containers.images import images
 from pipelines.doctor.finding import Level
 from pipelines.doctor.registry import cache_safety, present, registry_of
-from pipelines.images import images
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 THERE = "/v2/team/photoshoot-train/manifests/0123456789abcdef"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipelines.home import Home
+from pipelines.home.folder import Home
 
 
 def main(arguments: list[str]) -> None:

@@ -13,17 +13,16 @@ from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Assignment, Identities
 from components.core.presets import preset
 from components.core.settings import PreprocessSettings, Settings, SynthesizeSettings
-from components.evaluate import pairs
-from components.evaluate.album import Album
 from components.evaluate.controls import controls
 from components.evaluate.judge import measured_control, on_ground
-from components.evaluate.measure import Instruments
 from components.evaluate.measurer import Measurer
+from components.evaluate.measuring import pairs
+from components.evaluate.measuring.album import Album
+from components.evaluate.measuring.measure import Instruments
 from components.evaluate.subject import Ground
 from components.preprocess import preprocess
 from components.synthesize import synthesize
-from pipelines.experiments import controls as study
-from pipelines.experiments import controls_page as page
+from pipelines.experiments.controls import page, study
 
 SMALL = ["evaluate.pairs=16", "evaluate.bootstrap=100", "evaluate.probes=8", "evaluate.distractors=9",
          "evaluate.min_images=4"]

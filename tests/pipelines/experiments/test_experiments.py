@@ -11,15 +11,15 @@ from components.core.errors import InputError
 from components.core.people.dataset import Person
 from components.core.pictures.texture import unwrap
 from components.core.presets import preset
-from components.evaluate.album import Album
-from components.evaluate.intervals import Figure, missing
-from components.evaluate.painters import CopyPainter, Painted, WarpPainter, truth
-from components.evaluate.pairs import Case, Questions
-from pipelines.experiments import page
-from pipelines.experiments.curve import Curve
-from pipelines.experiments.identity import BASELINES, Findings, Row, made_people
-from pipelines.experiments.painters import MeanPainter, MirroredHeadPainter, NearestPainter, SourcesPainter
-from pipelines.experiments.regions import measure_regions, regions, sharpness
+from components.evaluate.measuring.album import Album
+from components.evaluate.measuring.intervals import Figure, missing
+from components.evaluate.measuring.painters import CopyPainter, Painted, WarpPainter, truth
+from components.evaluate.measuring.pairs import Case, Questions
+from pipelines.experiments.identity import page
+from pipelines.experiments.identity.curve import Curve
+from pipelines.experiments.identity.painters import MeanPainter, MirroredHeadPainter, NearestPainter, SourcesPainter
+from pipelines.experiments.identity.regions import measure_regions, regions, sharpness
+from pipelines.experiments.identity.study import BASELINES, Findings, Row, made_people
 
 SIDE, TEXEL = 64, 16
 

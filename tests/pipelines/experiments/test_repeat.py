@@ -16,9 +16,11 @@ import pytest
 
 from components.core.errors import InputError, PhotoshootError
 from components.core.presets import preset
-from pipelines.experiments import outcome, repeat, repeat_page
-from pipelines.experiments.outcome import Outcome, assignment, read_outcome
-from pipelines.experiments.processors import MACHINES, seen_with, share
+from pipelines.experiments.repeat import outcome
+from pipelines.experiments.repeat import page as repeat_page
+from pipelines.experiments.repeat import runs as repeat
+from pipelines.experiments.repeat.outcome import Outcome, assignment, read_outcome
+from pipelines.experiments.repeat.processors import MACHINES, seen_with, share
 
 _STAND_IN = Path(__file__).with_name("stand_in_run.py")
 
@@ -114,7 +116,7 @@ def test_killed_at_any_time_the_same_goes_on(ending: signal.Signals, tmp_path: P
         "import test_repeat\nfrom pipelines.experiments import repeat\n"
         "repeat.seen_with = lambda environment: {}\n"
         "def command(job):\n"
-        "    source = 'import sys, threading; from pipelines.experiments import follower;'\n"
+        "    source = 'import sys, threading; from pipelines.cli import follower;'\n"
         "    source += 'threading.Thread(target=follower._end_with, args=(int(sys.argv[1]),), daemon=True).start();'\n"
         "    source += 'sys.path.insert(0, sys.argv[2]); import stand_in_run; stand_in_run.main(sys.argv[3:])'\n"
         "    return [sys.executable, '-c', source, job.command()[3], sys.argv[2], *job.command()[4:]]\n"

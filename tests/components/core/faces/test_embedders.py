@@ -11,7 +11,7 @@ from components.core.errors import DataError, InputError, MachineError, Settings
 from components.core.faces.embedders import embedder_from_file
 from components.core.faces.head import CANONICAL_FACE, CHIP
 from components.core.faces.recognition import load_embedder
-from components.core.networks.inception_resnet import InceptionResnetV1, load_vggface2
+from components.core.networks.pretrained.inception_resnet import InceptionResnetV1, load_vggface2
 from components.core.settings import ClusterSettings, Settings
 from components.core.stores import known_weights as known_module
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from components.core.networks.warp import Photo, Source
+from components.core.networks.generator.warp import Photo, Source
 
 Figure = Callable[..., Tensor]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from components.core.errors import InputError
-from components.core.networks.generator import Output, Reposer, SourceBatch
+from components.core.networks.generator.reposer import Output, Reposer, SourceBatch
 from components.core.people.dataset import PeopleDataset
 from components.core.people.person import PersonCrop, person_from_photo
 from components.core.pictures import texture

@@ -1,0 +1,1 @@
+"""Who is to be sorted, their faces and embeddings."""

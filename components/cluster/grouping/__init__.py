@@ -1,0 +1,1 @@
+"""From face embeddings to groups."""

@@ -1,0 +1,1 @@
+"""The body: skeleton, template, skinning, DensePose charts, rasteriser."""

@@ -1,0 +1,319 @@
+"""ANet, PNet and GNet as one generator, and the finished model behind one call.
+
+    reposer = Reposer.load(Path("generator.safetensors"))
+    output = reposer.repose(SourceBatch(textures, seen, photos, mattes, poses), target_poses, backgrounds)
+
+A model is one safetensors file: weights, and in its metadata format version, settings, resolution, texel and origin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from components.core.atomic import atomic_path
+from components.core.errors import DataError, InputError
+from components.core.networks.generator.anet import ANet
+from components.core.networks.generator.gnet import GNet
+from components.core.networks.generator.light import relit
+from components.core.networks.generator.pnet import LEVELS, PNet
+from components.core.networks.generator.warp import (
+    Evidence,
+    Photo,
+    Source,
+    atlas_evidence,
+    bare_skin,
+    blended,
+    clothes_evidence,
+    head_evidence,
+    skin_evidence,
+)  # fmt: skip
+from components.core.networks.layers import grown, softened
+from components.core.settings import TrainSettings
+
+FORMAT = "photoshoot.model/3"
+Bytes = NDArray[np.uint8]
+
+_TOUCH, _MATTE, _LIGHT, _CRISP = 3, 1, 3, 1
+_LOGITS = _TOUCH + _MATTE + _LIGHT + _CRISP
+_EVIDENCE = 4  # atlas, head photo, clothes photo, skin
+SHOWN = 3 + 5 * _EVIDENCE
+"""Channels that join the pose branch: the first guess, and per evidence its colours, where valid, where covered."""
+_CHANGE = 0.3  # Scale of light and touching up: an untrained network leaves the mixture nearly as it is.
+_BATCH = 8
+_MATTE_PRIOR = 3.0
+
+
+class Painting(NamedTuple):
+    """The person and where they are; the background comes last."""
+
+    person: Tensor
+    """[B, 3, S, S], about [-1, 1]."""
+    soft_matte: Tensor
+    """[B, 1, S, S] in -0.01..1.01, for the loss: its gradient does not die at the ends."""
+    shares: Tensor
+    """[B, 1 + evidence, S, S]: the first guess's share in each pixel, and each evidence's. Sums to 1."""
+
+    @property
+    def matte(self) -> Tensor:
+        """[B, 1, S, S] in 0..1, reaching both ends exactly."""
+        return self.soft_matte.clamp(0, 1)
+
+    def over(self, backgrounds: Tensor) -> Tensor:
+        """The person over [B, 3, S, S]. Where the matte is 0 the result is the background, bit for bit."""
+        return torch.lerp(backgrounds, self.person, self.matte)
+
+
+class Generator(nn.Module):
+    """ANet, PNet and GNet of one size.
+
+    `paper`: z = ANet(atlas), PNet's last tensor, four residual blocks: as published, with a matte beside the colours.
+    `warp`: the evidence of `warp.py`, in one light (`light.py`), joins the pose branch at full resolution and PNet's
+    features join GNet at every scale. Each pixel is a mixture of a first guess (`warp.blended`) and the evidence, in
+    shares that GNet decides and that are 0 where the evidence is void; GNet then sharpens it (an atlas is never as
+    crisp as the photo), changes its light and touches it up.
+    Untrained, it paints about the first guess.
+    """
+
+    def __init__(self, settings: TrainSettings, resolution: int, texel: int) -> None:
+        super().__init__()
+        self.warps = settings.generator == "warp"
+        if resolution % 2**LEVELS:
+            raise InputError(f"resolution {resolution} is no multiple of {2**LEVELS}",
+                             remedy="preprocess at 64, 128, 256 or 512")
+        width, most, latent = settings.width, settings.max_width, settings.latent
+        self.anet = ANet(texel, max(width // 2, 4) if self.warps else width, most, latent)
+        if not self.warps:
+            self.pnet = PNet(width, most)
+            self.gnet = GNet(width, most, latent, painted=_TOUCH + _MATTE, blocks=4, skips=False)
+            return
+        self.pnet = PNet(width, most, evidence=SHOWN)
+        self.gnet = GNet(width, most, latent, painted=_LOGITS + _EVIDENCE, blocks=1, skips=True)
+        self.gnet.start_quietly()
+
+    def forward(self, source: Source, poses: Tensor) -> Painting:
+        """Paint `source` in `poses` (uint8 [B, 3, S, S])."""
+        return self.paint(source, poses, self.appearance(source))
+
+    def appearance(self, source: Source) -> Tensor:
+        """ANet's vector z [B, latent]."""
+        z: Tensor = self.anet(source.textures, source.seen)
+        return z
+
+    def paint(self, source: Source, poses: Tensor, z: Tensor) -> Painting:
+        """`forward` with an appearance vector at hand."""
+        if not self.warps:
+            raw = self.gnet(self.pnet(poses), z)
+            return Painting(raw[:, :_TOUCH], _soft_matte(raw[:, _TOUCH:]), torch.ones_like(raw[:, :1]))
+        with torch.autocast(poses.device.type, enabled=False):
+            evidence = gather(relit(source), poses)
+            guess = blended(evidence[0], evidence[1:3], poses)
+        planes = [guess, *(plane for piece in evidence for plane in (piece.images, piece.valid, piece.covered))]
+        raw = self.gnet(self.pnet(poses, torch.cat(planes, 1)), z)
+        touch, matte, light, crisp, logits = raw.split((_TOUCH, _MATTE, _LIGHT, _CRISP, _EVIDENCE), 1)
+        on_body = (poses[:, :1] > 0).float()
+        shares = _shares(logits, evidence, on_body)
+        mixed = (shares[:, :, None] * torch.stack([guess, *(piece.images for piece in evidence)], 1)).sum(1)
+        mixed = mixed + crisp * (mixed - softened(mixed))
+        person = (mixed + 1) * torch.exp(_CHANGE * light.clamp(-5, 5)) - 1 + _CHANGE * touch
+        # The matte starts where there is a body or a photo shows the person, and is learnt from there.
+        likely = _closed(torch.stack([on_body, *(photo.valid for photo in evidence[1:3])]).amax(0))
+        return Painting(person, _soft_matte(matte + _MATTE_PRIOR * (2 * likely - 1)), shares)
+
+
+def gather(source: Source, poses: Tensor) -> list[Evidence]:
+    """All evidence about `source` brought to `poses`: atlas, head photo, clothes photo, skin."""
+    skin = bare_skin(source.textures, source.seen)
+    return [atlas_evidence(source.textures, source.seen, skin, poses), head_evidence(source.face, poses),
+            clothes_evidence(source, poses), skin_evidence(skin, poses)]
+
+
+def _closed(mask: Tensor) -> Tensor:
+    """Close gaps of a few pixels, as between a head's outline and the hair around it: [B, 1, S, S] in 0..1."""
+    radius = max(mask.shape[-1] // 64, 1)
+    return -grown(-grown(mask, radius), radius)
+
+
+def _soft_matte(logit: Tensor) -> Tensor:
+    return 1.02 * torch.sigmoid(logit) - 0.01
+
+
+def _shares(logits: Tensor, evidence: list[Evidence], on_body: Tensor) -> Tensor:
+    """Softmax over the first guess (logit 0) and each evidence times its validity.
+
+    The atlas starts ahead by 1; the photos do off the body, and start behind on it, where the atlas knows better.
+    Plain skin starts behind everywhere.
+    """
+    valid = torch.cat([piece.valid for piece in evidence], 1)
+    photos = 1 - 2 * on_body
+    ones = torch.ones_like(on_body)
+    lead = torch.cat((ones, photos, photos, -2 * ones), 1)
+    weights = valid * torch.exp((logits + lead).clamp(-15, 15))
+    weights = torch.cat((torch.ones_like(weights[:, :1]), weights), 1)
+    return weights / weights.sum(1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class SourceBatch:
+    """Whom to re-pose, as arrays. What is None is not known: then hair and skirts are painted from experience."""
+
+    textures: Bytes
+    """uint8 [B, 24, N, N, 3]; spliced or merged from several photos, or a photo's own."""
+    seen: NDArray[np.bool_]
+    """bool [B, 24, N, N]."""
+    photos: Bytes | None = None
+    """uint8 [B, S, S, 3]: the photo that face and hair come from."""
+    mattes: Bytes | None = None
+    """uint8 [B, S, S]: its matte."""
+    poses: Bytes | None = None
+    """uint8 [B, S, S, 3]: its pose map."""
+    clothes_photos: Bytes | None = None
+    """uint8 [B, S, S, 3]: the photo that the clothes come from; None: `photos`, where it shows the atlas' clothes."""
+    clothes_mattes: Bytes | None = None
+    """uint8 [B, S, S]."""
+    clothes_poses: Bytes | None = None
+    """uint8 [B, S, S, 3]."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """Finished pictures."""
+
+    images: Bytes
+    """uint8 [B, S, S, 3]: the person over the background; equal to it wherever the matte is 0."""
+    mattes: Bytes
+    """uint8 [B, S, S], 255 = person."""
+
+
+class Reposer:
+    """A trained generator (EMA weights) that takes and gives numpy arrays."""
+
+    def __init__(self, network: Generator, settings: TrainSettings, resolution: int, texel: int, origin: str,
+                 device: str = "cpu") -> None:
+        self.network = network.to(device).eval().requires_grad_(False)
+        self.settings, self.resolution, self.texel, self.origin = settings, resolution, texel, origin
+        self.device = device
+
+    @staticmethod
+    def load(path: Path, device: str = "cpu") -> Reposer:
+        """Read a model file.
+
+        Raises `InputError` when there is none, `DataError` for a file that is no safetensors, is torn, has another
+        format version or weights that do not fit its settings.
+        """
+        metadata, weights = _read(Path(path))
+        found = metadata.get("format", "none")
+        if found != FORMAT:
+            raise DataError(f"format {found}, expected {FORMAT}", path=path, remedy="train it with this version")
+        try:
+            settings = TrainSettings.model_validate_json(metadata["settings"])
+            resolution, texel = int(metadata["resolution"]), int(metadata["texel"])
+            network = Generator(settings, resolution, texel)
+            network.load_state_dict(weights)
+        except (KeyError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(f"not a complete model ({reason})", path=path, remedy="train it again") from None
+        return Reposer(network, settings, resolution, texel, metadata.get("origin", "photos"), device)
+
+    def save(self, path: Path) -> None:
+        """Write the model file atomically. Raises `MachineError` for a full or read-only disk."""
+        metadata = {
+            "format": FORMAT, "settings": self.settings.model_dump_json(), "resolution": str(self.resolution),
+            "texel": str(self.texel), "origin": self.origin,
+        }  # fmt: skip
+        weights = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
+        with atomic_path(path) as partial:
+            save_file(weights, partial, metadata)
+
+    def repose(self, source: SourceBatch, poses: Bytes, backgrounds: Bytes) -> Output:
+        """Paint each source in the pose of `poses` uint8 [B, S, S, 3] over `backgrounds` uint8 [B, S, S, 3].
+
+        Deterministic. Works in slices of 8. Raises `InputError` for arrays of other sizes than the model's.
+        """
+        self._check(source, poses, backgrounds)
+        images, mattes = [], []
+        for start in range(0, len(poses), _BATCH):
+            part = slice(start, start + _BATCH)
+            with torch.inference_mode():
+                torch_poses = self._planes(poses[part])
+                painting = self.network(self._source(source, part), torch_poses)
+                # Rounded first, so that the matte handed out is the one that was used.
+                matte = (painting.matte * 255).round()
+                picture = torch.lerp(self._colours(backgrounds[part]), painting.person, matte / 255)
+                picture = ((picture + 1) * 127.5).round().clamp(0, 255)
+            images.append(picture.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
+            mattes.append(matte[:, 0].to(torch.uint8).cpu().numpy())
+        if not images:
+            return Output(np.empty_like(backgrounds), np.empty(backgrounds.shape[:3], np.uint8))
+        return Output(np.concatenate(images), np.concatenate(mattes))
+
+    def _source(self, source: SourceBatch, part: slice) -> Source:
+        face = self._photo(source.photos, source.mattes, source.poses, part, len(source.textures[part]))
+        given = source.clothes_photos is not None
+        clothes = face if not given else self._photo(source.clothes_photos, source.clothes_mattes,
+                                                     source.clothes_poses, part, len(source.textures[part]))
+        return source_tensors(self._tensor(source.textures[part]), self._tensor(source.seen[part]), face, clothes)
+
+    def _photo(self, photos: Bytes | None, mattes: Bytes | None, poses: Bytes | None, part: slice, count: int) -> Photo:
+        if photos is None or mattes is None or poses is None:
+            side = self.resolution
+            nothing = torch.zeros(count, 3, side, side, device=self.device)
+            return Photo(nothing, nothing[:, :1], nothing.to(torch.uint8))
+        return Photo(self._colours(photos[part]), self._tensor(mattes[part])[:, None].float() / 255,
+                     self._planes(poses[part]))
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.array(array)).to(self.device)
+
+    def _planes(self, array: Bytes) -> Tensor:
+        return self._tensor(array).permute(0, 3, 1, 2)
+
+    def _colours(self, array: Bytes) -> Tensor:
+        return self._planes(array).float() / 127.5 - 1
+
+    def _check(self, source: SourceBatch, poses: Bytes, backgrounds: Bytes) -> None:
+        batch, side, texel = len(poses), self.resolution, self.texel
+        for trio in ((source.photos, source.mattes, source.poses),
+                     (source.clothes_photos, source.clothes_mattes, source.clothes_poses)):
+            if len({plane is None for plane in trio}) > 1:
+                raise InputError("a source photo, its matte and its pose map go together",
+                                 remedy="give all three, or none")
+        square = (batch, side, side)
+        for name, array, shape in (
+            ("poses", poses, (*square, 3)), ("backgrounds", backgrounds, (*square, 3)),
+            ("textures", source.textures, (batch, 24, texel, texel, 3)),
+            ("seen", source.seen, (batch, 24, texel, texel)),
+            ("photos", source.photos, (*square, 3)), ("mattes", source.mattes, square),
+            ("poses of the source", source.poses, (*square, 3)),
+            ("clothes_photos", source.clothes_photos, (*square, 3)), ("clothes_mattes", source.clothes_mattes, square),
+            ("clothes_poses", source.clothes_poses, (*square, 3)),
+        ):  # fmt: skip
+            if array is not None and array.shape != shape:
+                raise InputError(f"{name}: {list(array.shape)}, this model takes {list(shape)}",
+                                 remedy=f"preprocess with resolution {side} and texel {texel}")
+
+
+def source_tensors(textures: Tensor, seen: Tensor, face: Photo, clothes: Photo) -> Source:
+    """A `Source` from atlas bytes uint8 [B, 24, N, N, 3] and seen bool [B, 24, N, N]."""
+    mask = seen[:, :, None].float()
+    colours = textures.permute(0, 1, 4, 2, 3).float() / 127.5 - 1
+    return Source(colours * mask, mask, face, clothes)
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    if not path.is_file():
+        raise InputError("no model here", path=path, remedy="train one, or give the path of generator.safetensors")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"torn or not a model file ({str(error).splitlines()[0]})", path=path,
+                        remedy="train it again, or copy it again") from None

@@ -1,0 +1,1 @@
+"""Networks that ship or are fetched: they embed faces, describe and judge pictures."""

@@ -1,0 +1,1 @@
+"""What is asked, who answers, and what is measured."""

@@ -1,0 +1,202 @@
+"""Measure pictures once, keep the numbers: per case, per real photo. No picture outlives its batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from components.core import progress
+from components.core.faces.recognition import FaceEmbedder, load_embedder
+from components.core.networks.pretrained.features import BodyParts, Features, PerceptualDistance
+from components.core.settings import EvaluateSettings
+from components.evaluate.measuring import quality
+from components.evaluate.measuring.album import Album
+from components.evaluate.measuring.finder import KINDS, FaceFinder
+from components.evaluate.measuring.painters import Painted, Painter, truth
+from components.evaluate.measuring.pairs import Case, batches
+from components.evaluate.measuring.parts import PARTS, part_errors
+from components.evaluate.measuring.quality import PLAIN, Floats, Images
+
+BATCH = 16
+Bools = npt.NDArray[np.bool_]
+
+
+class Instruments:
+    """The networks that judge, all frozen: none of them is shown a training image here."""
+
+    def __init__(self, settings: EvaluateSettings, origin: str) -> None:
+        self.perceptual = PerceptualDistance(settings.perceptual).eval()
+        self.features = Features(settings.features).eval()
+        self.body = BodyParts().eval()
+        self.embedder: FaceEmbedder = load_embedder(judge_name(settings, origin))
+        self.finder = FaceFinder()
+        for network in (self.perceptual, self.features, self.body):
+            # A fifth less time on a processor. torch's types lack this call.
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def judge_name(settings: EvaluateSettings, origin: str) -> str:
+    """Which face embedder judges: as set, or by `origin` ("synthetic" or "photos")."""
+    if settings.embedder != "auto":
+        return settings.embedder
+    return "builtin-judge" if origin == "synthetic" else "dlib"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Figures of n answered cases, in the order of the cases; NaN where there is nothing to measure."""
+
+    l1: Floats
+    psnr: Floats
+    ssim: Floats
+    perceptual: Floats
+    matte_iou: Floats
+    pose: Floats
+    """Agreement of the body parts seen in the picture with those of the pose map asked for, 0..1."""
+    parts: Floats
+    """[n, 4]: error of each of `parts.PARTS`, 0..1"""
+    features: Floats
+    """[n, d]"""
+    faces: Floats
+    """[n, e], of length one; zero where `face_valid` is false."""
+    face_valid: Bools
+    face_score: Floats
+    """Above 0 where the finder sees a face; NaN where `face_valid` is false."""
+
+    def take(self, which: Sequence[int]) -> Measured:
+        """The figures of some of the cases."""
+        rows = np.asarray(which, np.intp)
+        return Measured(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+
+@dataclass(frozen=True)
+class Reals:
+    """Features and faces of real photos, all of one split, over the plain background."""
+
+    indices: npt.NDArray[np.int64]
+    identities: list[str]
+    features: Floats
+    faces: Floats
+    face_valid: Bools
+    pose: Floats
+    """As in `Measured`, of the photo with its own pose map: what the reader of poses is worth on such photos."""
+    face_score: Floats
+    """As in `Measured`: what the finder of faces is worth on such photos."""
+    no_faces: Floats
+    """[n, k]: the finder's scores of `finder.KINDS`, made from the photo's face."""
+
+    def rows(self, indices: Sequence[int]) -> npt.NDArray[np.intp]:
+        """Where the photos with these data set indices are."""
+        at = {int(index): row for row, index in enumerate(self.indices)}
+        return np.asarray([at[index] for index in indices], np.intp)
+
+
+def measure(people: Album, cases: Sequence[Case], painter: Painter, instruments: Instruments,
+            label: str) -> Measured:
+    """Have `painter` answer the cases over a plain background and compare each answer with its truth."""
+    parts: list[Measured] = []
+    # In the order of their targets: a batch has few truths, and each is looked at once.
+    order = sorted(range(len(cases)), key=lambda k: cases[k].target)
+    with progress.task(label, len(cases)) as shown:
+        for batch in batches([cases[k] for k in order], BATCH):
+            painted, real = painter.paint(people, batch, PLAIN), truth(people, batch, PLAIN)
+            parts.append(compare(painted, real, instruments, [case.target for case in batch]))
+            shown.advance(len(batch))
+    found: dict[str, Any] = {field.name: np.concatenate([getattr(part, field.name) for part in parts]) if parts
+                             else _nothing(field.name, instruments) for field in fields(Measured)}
+    return Measured(**found).take(np.argsort(order, kind="stable").tolist())
+
+
+def measure_by_target(people: Album, cases: Sequence[Case], painter: Painter, instruments: Instruments,
+                      label: str) -> Measured:
+    """`measure` for a painter whose answer depends on the target alone: each target is painted and measured once."""
+    first = {case.target: k for k, case in reversed(list(enumerate(cases)))}
+    targets = sorted(first)
+    found = measure(people, [cases[first[target]] for target in targets], painter, instruments, label)
+    at = {target: row for row, target in enumerate(targets)}
+    return found.take([at[case.target] for case in cases])
+
+
+def masked_errors(people: Album, cases: Sequence[Case], painter: Painter, label: str) -> Floats:
+    """`Measured.l1` alone: no network looks at the answers."""
+    parts: list[Floats] = [np.zeros(0)]
+    with progress.task(label, len(cases)) as shown:
+        for batch in batches(cases, BATCH):
+            painted, real = painter.paint(people, batch, PLAIN), truth(people, batch, PLAIN)
+            parts.append(quality.absolute(painted.images, real.images, real.mattes))
+            shown.advance(len(batch))
+    return np.concatenate(parts)
+
+
+def compare(painted: Painted, real: Painted, instruments: Instruments, targets: Sequence[int]) -> Measured:
+    """Measure one batch of pictures against their truths; equal `targets` have equal truths."""
+    images, truths, mattes = painted.images, real.images, real.mattes
+    tensor = quality.to_torch(images)
+    features, faces, valid, scores = _look(tensor, painted.poses, instruments)
+    return Measured(
+        quality.absolute(images, truths, mattes), quality.psnr(images, truths, mattes),
+        quality.ssim(images, truths, mattes), _perceptual(images, truths, mattes, instruments, targets),
+        quality.matte_iou(painted.mattes, mattes), _posed(tensor, real.poses, instruments),
+        part_errors(images, truths, real.poses), features, faces, valid, scores)
+
+
+def measure_reals(people: Album, members: Mapping[str, npt.NDArray[np.int64]],
+                  instruments: Instruments, label: str = "real photos") -> Reals:
+    """Features, faces and poses of all photos of some identities."""
+    owners = [(int(index), name) for name, group in members.items() for index in group]
+    cases = [Case(index, index, name, "reconstruction") for index, name in owners]
+    columns: list[list[npt.NDArray[Any]]] = [[] for _ in _OF_REALS]
+    with progress.task(label, len(cases)) as shown:
+        for batch in batches(cases, BATCH):
+            real = truth(people, batch, PLAIN)
+            tensor = quality.to_torch(real.images)
+            looked = (*_look(tensor, real.poses, instruments), _posed(tensor, real.poses, instruments),
+                      instruments.finder.tried(tensor, real.poses))
+            for column, values in zip(columns, looked, strict=True):
+                column.append(values)
+            shown.advance(len(batch))
+    found = {name: np.concatenate(column) if column else _nothing(name, instruments)
+             for name, column in zip(_OF_REALS, columns, strict=True)}
+    return Reals(np.asarray([index for index, _ in owners], np.int64), [name for _, name in owners], **found)
+
+
+_OF_REALS = ("features", "faces", "face_valid", "face_score", "pose", "no_faces")
+
+
+@torch.no_grad()
+def _look(tensor: Tensor, poses: Images, instruments: Instruments) -> tuple[Floats, Floats, Bools, Floats]:
+    faces, valid = instruments.embedder.embed(tensor, _maps(poses))
+    scores = instruments.finder.scores(tensor, poses)
+    return instruments.features(tensor).double().numpy(), faces.double().numpy(), valid.numpy(), scores
+
+
+@torch.no_grad()
+def _posed(tensor: Tensor, poses: Images, instruments: Instruments) -> Floats:
+    agreement = instruments.body.agreement(tensor, torch.from_numpy(np.ascontiguousarray(poses[..., 0])))
+    return np.asarray(agreement.double().numpy())
+
+
+def _maps(poses: Images) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(poses.transpose(0, 3, 1, 2)))
+
+
+@torch.no_grad()
+def _perceptual(images: Images, truths: Images, masks: Images, instruments: Instruments,
+                targets: Sequence[int]) -> Floats:
+    mask = torch.from_numpy(masks[:, None].astype(np.float32) / 255)
+    _, first, of = np.unique(np.asarray(targets), return_index=True, return_inverse=True)
+    known = quality.to_torch(truths[first])
+    distances = instruments.perceptual(quality.to_torch(images), known, mask, torch.from_numpy(of)).double().numpy()
+    return np.where(masks.any(axis=(1, 2)), distances, np.nan)
+
+
+def _nothing(name: str, instruments: Instruments) -> npt.NDArray[Any]:
+    width = {"features": instruments.features.dim, "faces": instruments.embedder.dim, "parts": len(PARTS),
+             "no_faces": len(KINDS)}.get(name)
+    return np.zeros((0,) if width is None else (0, width), bool if name == "face_valid" else np.float64)

@@ -1,0 +1,128 @@
+"""Who answers the questions: the model, and two that need no network and show what the network adds.
+
+A painter takes cases and a background and returns pictures. Baselines, and the controls of `controls.py`, are measured
+by the same code as the model because they are painters too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from components.core.networks.generator.reposer import Reposer, SourceBatch
+from components.core.people.dataset import Person
+from components.core.people.sources import stacked
+from components.core.pictures import texture
+from components.evaluate.measuring.album import Album
+from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.quality import Images, over
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Painted:
+    """Pictures [B, S, S, 3] over the background asked for, their mattes [B, S, S], the pose maps [B, S, S, 3] that say
+    where in them the face is, and, of a generator, the layers [B, S, S, 3] painted before the background came in."""
+
+    images: Images
+    mattes: Images
+    poses: Images
+    layer: Images | None = None
+
+
+class Painter(Protocol):
+    """Answers cases of one data set."""
+
+    name: str
+
+    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+        """Paint the cases over `background`: a grey level or uint8 [S, S, 3]."""
+
+
+class ModelPainter:
+    """The trained generator."""
+
+    name = "model"
+
+    def __init__(self, reposer: Reposer) -> None:
+        self._reposer = reposer
+
+    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+        sources, targets = _people(people, cases)
+        textures, seen = _textures(cases, sources, targets)
+        poses = np.stack([person.iuv for person in targets])
+        batch = SourceBatch(textures, seen, *stacked(sources))
+        backgrounds = np.broadcast_to(np.asarray(background, np.uint8), poses.shape)
+        layers: list[Images] = []
+        hook = self._reposer.network.register_forward_hook(
+            lambda _, __, painting: layers.append(_bytes(painting.person)))
+        try:
+            output = self._reposer.repose(batch, poses, np.ascontiguousarray(backgrounds))
+        finally:
+            hook.remove()
+        return Painted(output.images, output.mattes, poses, np.concatenate(layers))
+
+
+class WarpPainter:
+    """The texture map looked up through the target pose, texels nobody saw from the mirrored part: no network."""
+
+    name = "texture_warp"
+
+    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+        sources, targets = _people(people, cases)
+        textures, seen = _textures(cases, sources, targets)
+        poses = np.stack([person.iuv for person in targets])
+        return looked_up([texture.complete(*atlas)[0] for atlas in zip(textures, seen, strict=True)], poses, background)
+
+
+def looked_up(atlases: Sequence[Images], poses: Images, background: Images | int) -> Painted:
+    """Atlases [24, N, N, 3] seen through pose maps [B, S, S, 3], and nothing but the body."""
+    found = [texture.sample(*each) for each in zip(atlases, poses, strict=True)]
+    mattes = np.stack([valid for _, valid in found]).astype(np.uint8) * 255
+    return Painted(over(np.stack([image for image, _ in found]), mattes, background), mattes, poses)
+
+
+class CopyPainter:
+    """The source photo as it is, in its own pose."""
+
+    name = "copy_source"
+
+    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+        sources, _ = _people(people, cases)
+        photos, mattes, poses = stacked(sources)
+        return Painted(over(photos, mattes, background), mattes, poses)
+
+
+def truth(people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+    """What the camera saw: the target photo's person over the background."""
+    _, targets = _people(people, cases)
+    photos, mattes, poses = stacked(targets)
+    return Painted(over(photos, mattes, background), mattes, poses)
+
+
+def _bytes(colours: Tensor) -> Images:
+    """[B, 3, S, S], about [-1, 1] -> uint8 [B, S, S, 3]."""
+    picture = ((colours + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return np.asarray(picture.permute(0, 2, 3, 1).cpu().numpy(), np.uint8)
+
+
+def _people(people: Album, cases: Sequence[Case]) -> tuple[list[Person], list[Person]]:
+    return [people[case.source] for case in cases], [people[case.target] for case in cases]
+
+
+def atlas_of(case: Case, source: Person, target: Person) -> tuple[Images, Bools]:
+    """What there is to answer a case with: texture [24, N, N, 3] and what of it was seen [24, N, N]."""
+    atlas = (source.texture, source.seen)
+    return texture.splice(atlas, (target.texture, target.seen)) if case.kind == "transfer" else atlas
+
+
+def _textures(cases: Sequence[Case], sources: Sequence[Person], targets: Sequence[Person]) -> tuple[Images, Bools]:
+    found = [atlas_of(*each) for each in zip(cases, sources, targets, strict=True)]
+    return np.stack([atlas for atlas, _ in found]), np.stack([seen for _, seen in found])

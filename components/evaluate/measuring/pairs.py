@@ -1,0 +1,105 @@
+"""Which pictures a model is asked for: fixed ordered pairs of held-out people, the same in every run.
+
+Three kinds of question, told apart because their answers are worth different things:
+
+- **transfer**: the face of photo i in the clothes of photo j, in the pose of j. Photo j is the exact truth, whatever
+  its owner wore for photo i. The clothes' texture comes from the truth itself, so figures on clothes say how well
+  they are painted, not how well they are re-posed; figures on the face mean what they say.
+- **repose**: everything from photo i, in the pose of j. Asked where both photos show the same clothes as far as the
+  texture maps tell, for only then is photo j the truth.
+- **reconstruction**: i in its own pose, for people of whom there is one photo. The easiest of the three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from components.core.people.dataset import PeopleDataset, Person
+from components.core.people.identities import Identities, Pairs, Split, singles
+from components.core.pictures.iuv import GARMENT_PARTS
+from components.evaluate.measuring.album import Album
+
+Kind = Literal["transfer", "repose", "reconstruction"]
+
+SAME_CLOTHES = 25.0
+"""Grey levels. On real photos the textures of one outfit differ by 6.9 (at most 22.6) where both are seen, those of
+different people by 72.3 (at least 26.9)."""
+_MIN_OVERLAP = 0.02
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question: data set indices of source and target, whose they are, and what kind of question it is."""
+
+    source: int
+    target: int
+    identity: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Questions:
+    """All questions about one split."""
+
+    transfer: list[Case]
+    reconstruction: list[Case]
+    possible: int
+    """Ordered pairs that the split has; `transfer` are those chosen."""
+    members: dict[str, npt.NDArray[np.int64]]
+    """Identity -> indices of its photos in the data set."""
+
+
+def choose(people: PeopleDataset, identities: Identities, split: Split, most: int, seed: int) -> Questions:
+    """Choose at most `most` ordered pairs and one-photo people of a split; same seed, same choice, same order."""
+    members = identities.members(people, split)
+    owner = {int(index): name for name, group in members.items() for index in group}
+    pairs = Pairs(members.values())
+    order = np.random.default_rng(seed)
+    chosen = order.permutation(len(pairs))[:most]
+    transfer = [Case(i, j, owner[i], "transfer") for i, j in (pairs[int(k)] for k in chosen)]
+    alone = order.permutation(singles(members.values()))[:most]
+    reconstruction = [Case(int(index), int(index), owner[int(index)], "reconstruction") for index in alone]
+    return Questions(transfer, reconstruction, len(pairs), members)
+
+
+def same_clothes(first: Person, second: Person) -> bool:
+    """Whether two photos show the same clothes, by the garment texels that both of them show.
+
+    The mean difference must stay under `SAME_CLOTHES` grey levels on at least 2 % of the garment atlas.
+    """
+    parts = np.asarray(GARMENT_PARTS) - 1
+    both = first.seen[parts] & second.seen[parts]
+    if both.mean() < _MIN_OVERLAP:
+        return False
+    apart = np.abs(first.texture[parts][both].astype(np.int16) - second.texture[parts][both])
+    return float(apart.mean()) < SAME_CLOTHES
+
+
+def reposes(people: Album, transfer: Sequence[Case]) -> list[Case]:
+    """The pairs of `transfer` whose photos show the same clothes, asked as plain re-posing."""
+    return [Case(case.source, case.target, case.identity, "repose") for case in transfer
+            if same_clothes(people[case.source], people[case.target])]
+
+
+def spread(cases: Iterable[Case], most: int) -> list[Case]:
+    """Up to `most` cases that show as many people as possible: one of each identity, then a second of each, ..."""
+    queues: dict[str, list[Case]] = {}
+    for case in cases:
+        queues.setdefault(case.identity, []).append(case)
+    picked: list[Case] = []
+    depth = 0
+    while len(picked) < most and any(len(queue) > depth for queue in queues.values()):
+        picked += [queue[depth] for queue in queues.values() if len(queue) > depth]
+        depth += 1
+    return picked[:most]
+
+
+def batches(cases: Sequence[Case], size: int) -> Iterator[list[Case]]:
+    """Cases in slices of at most `size`."""
+    for start in range(0, len(cases), size):
+        yield list(cases[start : start + size])

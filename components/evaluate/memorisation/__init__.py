@@ -1,0 +1,1 @@
+"""Does training data come back?"""

@@ -1,0 +1,220 @@
+"""Does the model give training data back? Five tests, each a number with an interval, a bound and a verdict.
+
+(a) background retrieval: a training photo's own pose and texture, painted over a plain background. Share of the
+    pictures whose surroundings look more like that photo's real background than like any of 99 other photos', beyond
+    chance: 0 for the 1 in 100 that guessing scores, 1 for always.
+(b) counterfactual swap: a training photo's pose with another training person's texture and photos. Share whose
+    surroundings look most like one of the two photos' backgrounds, beyond the chance of 2 in 100.
+(c) training gap: how much smaller the error inside the person is on training people than on held-out ones, as a
+    share. 0 for no gap, 1 for a training answer without any error.
+(d) identity capture: how much more often an output's face is nearest to a training person's than the real photo's is,
+    among the source's face and all training faces.
+(e) neighbour test: are outputs nearer to training photos than held-out real photos are? (`neighbours.py`)
+
+The generator paints a person and a matte, and the background comes last. So (a) and (b) look twice: at the finished
+picture, and at the painted layer before the background came in, where a memory would lie even if a matte hides it. The
+larger of the two counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from components.core import progress
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Identities
+from components.core.settings import EvaluateSettings
+from components.evaluate.measuring.album import Album
+from components.evaluate.measuring.intervals import Figure, Resampler, around, missing
+from components.evaluate.measuring.measure import BATCH
+from components.evaluate.measuring.painters import Painter
+from components.evaluate.measuring.pairs import Case, batches
+from components.evaluate.measuring.quality import PLAIN, Floats
+from components.evaluate.memorisation import backgrounds
+from components.evaluate.memorisation.backgrounds import Array, Views
+
+MEANING = {
+    "background_retrieval": "share of training photos whose own background is painted around the person, ranked first "
+                            "among those of other photos, beyond chance (0: as by chance)",
+    "counterfactual_swap": "share of training poses with another person's texture around which one of the two photos' "
+                           "backgrounds is painted, beyond chance (0: as by chance)",
+    "training_gap": "how much smaller the error inside the person is on training people than on held-out ones, as a "
+                    "share",
+    "identity_capture": "how much more often an output's nearest face is a training person's than a real held-out "
+                        "photo's is",
+    "neighbour_test": "whether outputs are nearer to training photos than held-out real photos are, in standard "
+                      "deviations; far below 0 is copying",
+}
+LEAST_PROBES = 8
+_MORE_BACKGROUNDS = 200
+_ROUNDING = 1 / 510
+"""Half a grey level: an error below it is none."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One test: its figure, more figures beneath it, and its worst cases as (score, rows of pictures to show)."""
+
+    figure: Figure
+    details: dict[str, Figure] = field(default_factory=dict)
+    worst: list[Case] = field(default_factory=list)
+    matches: list[int] = field(default_factory=list)
+    """Of each worst case, the data set index of the photo that it gives back."""
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Questions about training photos, and the real backgrounds that their answers are compared with."""
+
+    own: list[Case]
+    """A photo in its own pose with its own texture."""
+    swapped: list[Case]
+    """Another person's texture and photos (source) in a photo's pose (target)."""
+    bank: list[int]
+    """Data set indices of the backgrounds; training photos first."""
+    owners: list[str]
+    """Whose photos they are; photos that nobody trains on each have an owner of their own."""
+    known: Views
+    alike: Array
+    """[m, n] differences in grey levels of the first m backgrounds, those of the questions, from all of them."""
+    distractors: int
+    seed: int
+
+
+def probes(people: PeopleDataset, album: Album, identities: Identities, settings: EvaluateSettings) -> Probes:
+    """Choose training photos and backgrounds by seed."""
+    draw = np.random.default_rng(settings.seed)
+    members = identities.members(people, "train")
+    owner = {int(index): name for name, group in members.items() for index in group}
+    training = [int(index) for index in draw.permutation(sorted(owner))]
+    asked = training[: settings.probes]
+    own = [Case(index, index, owner[index], "reconstruction") for index in asked]
+    swapped = []
+    for target in asked:
+        strangers = [index for index in training if owner[index] != owner[target]]
+        if strangers:
+            swapped.append(Case(int(draw.choice(strangers)), target, owner[target], "repose"))
+    rest = [int(index) for index in draw.permutation(len(people)) if int(index) not in owner]
+    first = list(dict.fromkeys([*asked, *(case.source for case in swapped)]))
+    bank = list(dict.fromkeys([*first, *training, *rest]))[: len(first) + _MORE_BACKGROUNDS]
+    known = backgrounds.photographed(album, bank)
+    alike = backgrounds.apart(known.take(range(len(first))), known)
+    owners = [owner.get(index, f"photo {index}") for index in bank]
+    return Probes(own, swapped, bank, owners, known, alike, settings.distractors, settings.seed)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a painter put around the people of some cases: in the picture, and in the layer before the background."""
+
+    cases: list[Case]
+    picture: Views
+    layer: Views
+
+
+def look(people: Album, painter: Painter, cases: Sequence[Case], label: str) -> Seen:
+    """Have `painter` answer `cases` over a plain background and look outside the target's silhouette."""
+    found: dict[str, list[Views]] = {"picture": [], "layer": []}
+    with progress.task(label, len(cases)) as shown:
+        for batch in batches(cases, BATCH):
+            painted = painter.paint(people, batch, PLAIN)
+            clear = np.stack([backgrounds.surroundings(people[case.target]) for case in batch])
+            found["picture"].append(backgrounds.views(painted.images, clear))
+            found["layer"].append(backgrounds.views(painted.layer if painted.layer is not None else painted.images,
+                                                    clear))
+            shown.advance(len(batch))
+    joined = {name: Views(np.concatenate([part.colours for part in parts]),
+                          np.concatenate([part.clear for part in parts])) if parts
+              else backgrounds.photographed(people, []) for name, parts in found.items()}
+    return Seen(list(cases), joined["picture"], joined["layer"])
+
+
+def retrieval(seen: Seen, asked: Probes, settings: EvaluateSettings) -> Finding:
+    """Tests (a), where cases are `asked.own`, and (b), where they are `asked.swapped`."""
+    if len(seen.cases) < LEAST_PROBES:
+        return Finding(missing(f"only {len(seen.cases)} training photos can be asked, {LEAST_PROBES} are needed",
+                               len(seen.cases)))
+    resampler = Resampler([case.identity for case in seen.cases], settings.bootstrap, settings.seed)
+    ranked = {name: _ranked(getattr(seen, name), seen.cases, asked) for name in ("picture", "layer")}
+    if np.isfinite(ranked["picture"][0]).sum() < LEAST_PROBES:
+        return _against_the_given(seen, asked, resampler)
+    details = {name: resampler.mean(first) for name, (first, _) in ranked.items()}
+    counted = max(ranked, key=lambda name: float(np.nanmean(ranked[name][0])))
+    first, best = ranked[counted]
+    order = [int(k) for k in np.argsort(-np.nan_to_num(first, nan=-1.0), kind="stable")[:3]]
+    return Finding(details[counted], details, [seen.cases[k] for k in order], [int(best[k]) for k in order])
+
+
+def _ranked(views: Views, cases: Sequence[Case], asked: Probes) -> tuple[Floats, np.ndarray]:
+    """Of each case: what share of the first place its own photos' backgrounds take beyond chance (NaN without enough
+    others), and the data set index of the background that it resembles most."""
+    at = {index: row for row, index in enumerate(asked.bank)}
+    cosines, owners = backgrounds.likeness(views, asked.known), np.asarray(asked.owners)
+    first, best = np.full(len(cases), np.nan), np.zeros(len(cases), np.int64)
+    draw = np.random.default_rng(asked.seed)
+    for k, case in enumerate(cases):
+        own = list(dict.fromkeys([at[case.target], at[case.source]]))
+        # Neither the same background elsewhere nor another photo of the same person, who may stand in the same room.
+        distinct = np.asarray((asked.alike[own] > backgrounds.ALIKE).all(axis=0) & ~np.isin(owners, owners[own]))
+        others = draw.permutation(np.flatnonzero(distinct))[: asked.distractors + 1 - len(own)]
+        columns = np.concatenate([own, others])
+        best[k] = asked.bank[int(columns[int(cosines[k][columns].argmax())])]
+        if len(others) == asked.distractors + 1 - len(own):
+            chance = len(own) / (asked.distractors + 1)
+            first[k] = (backgrounds.first_share(cosines[k], own, others) - chance) / (1 - chance)
+    return first, best
+
+
+def _against_the_given(seen: Seen, asked: Probes, resampler: Resampler) -> Finding:
+    """Too few different backgrounds to rank: is the picture around the person nearer to a photo's background than to
+    the plain one that it was given? Needs no other photo; sees strong memories only."""
+    at = {index: row for row, index in enumerate(asked.bank)}
+    grey = Views(np.full_like(asked.known.colours[:1], PLAIN), np.ones_like(asked.known.clear[:1]))
+    nearer, best = [], []
+    for k, case in enumerate(seen.cases):
+        mine = seen.picture.take([k])
+        photos = [case.target, case.source]
+        distances = [float(backgrounds.apart(mine, asked.known.take([at[index]]))[0, 0]) for index in photos]
+        given = float(backgrounds.apart(mine, grey)[0, 0])
+        nearer.append(float(min(distances) < given) if np.isfinite(given) else np.nan)
+        best.append(photos[int(np.argmin(distances))])
+    figure = resampler.mean(nearer, nobody="no picture shows anything around the person")
+    order = [int(k) for k in np.argsort(-np.nan_to_num(np.asarray(nearer), nan=-1.0), kind="stable")[:3]]
+    return Finding(figure, {"against_the_given": figure}, [seen.cases[k] for k in order], [best[k] for k in order])
+
+
+def training_gap(held: tuple[Resampler, Floats], trained: tuple[Resampler, Floats]) -> Finding:
+    """Test (c), from the errors of held-out and of training cases."""
+    means, draws, counts = [], [], []
+    for shift, (resampler, values) in enumerate((held, trained)):
+        valid = np.isfinite(values)
+        if not valid.any():
+            return Finding(missing("needs pairs of training and of held-out people"))
+        weights = resampler.weights()[:, valid]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # Rolled by `shift`, so that the two sides' resamples are not the same draws.
+            draws.append(np.roll(weights @ values[valid] / weights.sum(axis=1), shift))
+        means.append(float(values[valid].mean()))
+        counts.append(int(valid.sum()))
+    drawn = 1 - (draws[1] + _ROUNDING) / (draws[0] + _ROUNDING)
+    value = 1 - (means[1] + _ROUNDING) / (means[0] + _ROUNDING)
+    by = "identity" if held[0].by == trained[0].by == "identity" else "pair"
+    details = {"held_out": held[0].mean(held[1]), "training": trained[0].mean(trained[1])}
+    return Finding(around(value, drawn[np.isfinite(drawn)], min(counts), by), details)
+
+
+def to_json(findings: Mapping[str, Finding], lines: Mapping[str, tuple[float, str, bool]],
+            pictures: Mapping[str, list[dict[str, str]]]) -> dict[str, dict[str, object]]:
+    """What metrics.json says: of each test the figure, its bound and verdict (`lines`: bound, comparison, passed), what
+    it means, the figures beneath it, pictures."""
+    content: dict[str, dict[str, object]] = {}
+    for name, finding in findings.items():
+        bound, comparison, passed = lines[name]
+        content[name] = {**finding.figure.to_json(), "bound": bound, "comparison": comparison, "passed": passed,
+                         "meaning": MEANING[name],
+                         "details": {key: figure.to_json() for key, figure in finding.details.items()},
+                         "pictures": pictures.get(name, [])}
+    return content

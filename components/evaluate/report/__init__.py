@@ -1,0 +1,1 @@
+"""What people and programs read: metrics.json, the page, contact sheets."""

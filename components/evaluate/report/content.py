@@ -1,0 +1,121 @@
+"""What metrics.json says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from components.evaluate import figures
+from components.evaluate.judge import Evidence, bounds
+from components.evaluate.measuring.distances import real_halves
+from components.evaluate.measuring.identity import separation
+from components.evaluate.measuring.measure import Reals
+from components.evaluate.measuring.parts import PARTS, slices
+from components.evaluate.memorisation import probes as memorisation
+from components.evaluate.report import page as report
+from components.evaluate.report.recognition import recognise
+from components.evaluate.subject import Subject
+
+FORMAT = "photoshoot.evaluation/2"
+
+
+def compose(subject: Subject, evidence: Evidence) -> dict[str, Any]:
+    """The content of metrics.json; pictures of memorisation are added when they are written."""
+    people, settings, transfer = subject.people, subject.settings, evidence.transfer
+    reals, instruments = evidence.against.reals, subject.instruments
+    halves = real_halves(reals, figures.space(instruments), least=settings.min_images, seed=settings.seed)
+    behaved = bool(evidence.controls) and all(control["behaved"] for control in evidence.controls.values())
+    content: dict[str, Any] = {
+        "format": FORMAT,
+        "valid": behaved,
+        "model": subject.card(),
+        "people": {"digest": people.digest, "origin": people.origin, "accepted": len(people),
+                   "rejected": [{"photo": photo, "reason": reason} for photo, reason in people.rejected]},
+        "identities": {"digest": subject.identities.digest, "scores": subject.identities.scores},
+        "settings": settings.model_dump(mode="json"),
+        "gate": subject.gate.model_dump(mode="json"),
+        "judge": _judge_card(subject, reals),
+        "networks": {"features": instruments.features.name, "perceptual": instruments.perceptual.name,
+                     "pose": instruments.body.name, "finder": instruments.finder.name},
+        "counts": _counts(evidence),
+        **transfer.to_json(),
+        "repose": evidence.groups["repose"].to_json(),
+        "reconstruction": evidence.groups["reconstruction"].to_json(),
+        "reference": {name: figure.to_json() for name, figure in halves.items()},
+        "memorisation": memorisation.to_json(evidence.findings, bounds(evidence.findings, subject), {}),
+        "controls": evidence.controls,
+        "controls_behaved": behaved,
+        "training_gap": {name: {part: figure.to_json() for part, figure in three.items()}
+                         for name, three in evidence.gaps.items()},
+        "recognition": recognise(transfer.cases, transfer.model.measured, reals,
+                                 evidence.against.resampler(transfer.cases)).to_json(),
+        "by_identity": figures.by_identity(transfer if transfer.cases else evidence.groups["reconstruction"]),
+    }
+    content["notes"] = _notes(content)
+    return content
+
+
+def pair_lines(subject: Subject, evidence: Evidence) -> list[dict[str, Any]]:
+    """The model's figures of each case, for comparing two models pair by pair."""
+    return [line for group in evidence.groups.values() for line in _group_lines(subject, group)]
+
+
+def _group_lines(subject: Subject, group: figures.Group) -> list[dict[str, Any]]:
+    measured, faces, ids = group.model.measured, group.model.faces, subject.people.ids
+    values = {name: getattr(measured, name) for name in figures.PER_CASE} | {"face_similarity": faces.output}
+    kinds = slices(subject.album, group.cases)
+    return [{"kind": case.kind, "identity": case.identity, "source": ids[case.source], "target": ids[case.target],
+             **{name: _plain(value[k]) for name, value in values.items()},
+             "parts": {name: _plain(measured.parts[k, column]) for column, name in enumerate(PARTS)},
+             "slices": kinds[k]}
+            for k, case in enumerate(group.cases)]
+
+
+def _plain(value: float) -> float | None:
+    return round(float(value), 6) if value == value else None  # NaN is not equal to itself
+
+
+def _counts(evidence: Evidence) -> dict[str, int]:
+    questions, transfer = evidence.questions, evidence.transfer
+    judged = transfer.model.figures["face_similarity"].n
+    return {
+        "identities": len(questions.members), "photos": len(evidence.against.reals.indices),
+        "possible_pairs": questions.possible, "pairs": len(questions.transfer),
+        "repose_pairs": len(evidence.groups["repose"].cases), "one_photo_people": len(questions.reconstruction),
+        "faces_judged": judged, "faces_left_out": len(questions.transfer) - judged,
+        "training_photos": len(evidence.training.reals.indices), "probes": len(evidence.training.probes.own),
+    }
+
+
+def _judge_card(subject: Subject, reals: Reals) -> dict[str, Any]:
+    trained = subject.reposer.settings
+    loss = trained.face if trained.face != "auto" else "builtin" if subject.reposer.origin == "synthetic" else "dlib"
+    name = subject.instruments.embedder.name
+    return {"embedder": name, "face_loss": loss if trained.weights.face > 0 else None,
+            "judge_in_loss": trained.weights.face > 0 and loss == name, "separation": separation(reals).to_json()}
+
+
+def _notes(content: dict[str, Any]) -> list[str]:
+    """What a reader must know before believing a figure."""
+    counts, judge = content["counts"], content["judge"]
+    notes = []
+    for name, control in content["controls"].items():
+        if not control["behaved"]:
+            notes.append(f"This evaluation is not valid: the control {name.replace('_', ' ')} should have "
+                         f"{control['expected']} and did not behave ({control['reason']}).")
+    if judge["judge_in_loss"]:
+        notes.append(f"The judge of faces, {judge['embedder']}, was also in the model's loss: face figures flatter it.")
+    if not counts["pairs"]:
+        notes.append("No held-out person has two photos: nothing here is about re-posing. The pictures are "
+                     "reconstructions of held-out people in their own pose.")
+    elif counts["identities"] < 5 or content["metrics"]["ssim"].get("by") == "pair":
+        notes.append("Pairs of fewer than five held-out people: intervals come from single pairs and are too narrow "
+                     "to say anything about other people.")
+    if counts["faces_left_out"]:
+        notes.append(f"{counts['faces_left_out']} of {counts['pairs']} pairs do not show the face in both photos, or "
+                     "too small: they are left out of the face figures.")
+    without: dict[str, list[str]] = {}
+    for metric in report.METRICS:
+        figure = content["metrics"][metric.key]
+        if figure["value"] is None and counts["pairs"]:
+            without.setdefault(figure["reason"], []).append(metric.name)
+    return notes + [f"No figure for {', '.join(names)}: {reason}." for reason, names in without.items()]

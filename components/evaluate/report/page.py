@@ -1,0 +1,272 @@
+"""The report: one HTML file with everything inside, for a person to read."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image
+
+from components.core.pictures.images import Pixels
+from components.evaluate.report import charts, sheet
+
+FILE = "report.html"
+CURVES = "curves.json"
+VERDICT = ("<!-- verdict -->", "<!-- /verdict -->")
+"""Between these two lies the report's verdict; registration puts the gate's there."""
+TEMPLATES = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as base64 of a WebP file, what it shows, and its size in pixels."""
+
+    image: str
+    width: int
+    height: int
+    alt: str
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A row of pictures and the caption under them."""
+
+    pictures: tuple[Picture, ...]
+    caption: str
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a figure is shown: its key in metrics.json, its name, what it means, digits, and which way is better."""
+
+    key: str
+    name: str
+    meaning: str
+    digits: int
+    better: str = ""
+
+    @property
+    def arrow(self) -> str:
+        """Which way is better, as an arrow."""
+        return {"lower": "↓", "higher": "↑"}.get(self.better, "")
+
+
+METRICS = (
+    Metric("perceptual", "Perceptual distance", "inside the person; 0 the same, 1 as far as two unrelated photos", 3,
+           "lower"),
+    Metric("over_warp", "… of plain warp's", "as a multiple of plain warp's; 1 is no better than no network", 2,
+           "lower"),
+    Metric("ssim", "SSIM", "structural similarity inside the person", 3, "higher"),
+    Metric("psnr", "PSNR", "inside the person, dB", 1, "higher"),
+    Metric("l1", "Absolute difference", "inside the person, 0 to 1", 3, "lower"),
+    Metric("matte_iou", "Matte overlap", "outline of the person, intersection over union", 3, "higher"),
+    Metric("pose_fidelity", "Pose kept", "body parts where the pose map has them, as a share of real photos'", 3,
+           "higher"),
+    Metric("pose", "… by itself", "agreement of the body parts read from the picture with the pose map", 3, "higher"),
+    Metric("face_similarity", "Face similarity", "cosine of the output's face and the true one in that pose", 3,
+           "higher"),
+    Metric("another_photo_similarity", "… of another photo", "the same for the person's other photos", 3),
+    Metric("stranger_similarity", "… of a stranger", "the same for everybody else", 3),
+    Metric("identity_recovered", "Identity recovered", "0 a stranger, 1 as like as another photo of the person", 2,
+           "higher"),
+    Metric("face_found", "Faces found", "share of outputs in which a face is found where there should be one", 3,
+           "higher"),
+    Metric("frechet", "Fréchet distance", "between all outputs and all real photos; grows when there are few", 4,
+           "lower"),
+    Metric("frechet_ratio", "Fréchet ratio", "to the distance of real photos from real photos, like with like; 1 at "
+           "best", 2, "lower"),
+    Metric("kernel", "Kernel distance", "KID; unbiased, 0 at best, can be below", 5, "lower"),
+)
+PAINTERS = {"model": "Model", "texture_warp": "Plain warp", "copy_source": "Copy of the source"}
+PARTS = {"face": "Face", "hands": "Hands", "upper_body": "Upper body", "lower_body": "Lower body"}
+MEMORISATION = {
+    "background_retrieval": "Does the photo's own background come back?",
+    "counterfactual_swap": "Does a background come back with another person's texture?",
+    "training_gap": "Is it better on people it was trained on?",
+    "identity_capture": "Does it paint the faces of training people?",
+    "neighbour_test": "Are outputs too close to training photos?",
+}
+_ROOMS = ("pose of", "texture of", "output", "layer beneath", "most alike background")
+_NEIGHBOURS = ("source", "pose of", "output", "nearest in training")
+PROOF = {"background_retrieval": _ROOMS, "counterfactual_swap": _ROOMS, "identity_capture": _NEIGHBOURS,
+         "neighbour_test": _NEIGHBOURS}
+"""What the pictures of a strip of each test are."""
+CONTROLS = {
+    "real_photos": ("Real photos", "held-out photos as they are must pass"),
+    "copy_cat": ("Copy-cat", "returns the nearest training photo, must fail"),
+    "baked_background": ("Baked-in background", "paints the training photo's room, must fail"),
+}
+LOSSES = {
+    "l1": "Absolute difference", "perceptual": "Perceptual", "face": "Face", "matte": "Matte", "gan": "GAN, painter",
+    "patch": "Patch, painter", "discriminator": "GAN, judge", "patch_discriminator": "Patch, judge", "r1": "R1 penalty",
+}
+
+
+def render(evaluation: Mapping[str, Any], rows: Mapping[str, Sequence[sheet.Row]], columns: Sequence[str], *,
+           curves: Mapping[str, Any] | None = None, folder: Path | None = None) -> str:
+    """The page for the content of a metrics.json.
+
+    Args:
+        evaluation: The content of metrics.json.
+        rows: Rows of pictures named `sheet`, `best` and `worst`; what is not there is not shown.
+        columns: What the pictures of a row are.
+        curves: Content of the training's curves.json, if there is one.
+        folder: Where the pictures lie that prove memorisation, by the paths in metrics.json.
+    """
+    return environment().get_template("template.html").render(
+        e=evaluation, columns=columns, verdict=VERDICT, painters=PAINTERS, cards=cards(evaluation),
+        pictures={name: strips(rows.get(name, []), columns) for name in ("sheet", "best", "worst")},
+        groups=[(title, lead, figure_rows(found), found["baselines"])
+                for title, lead, found in _groups(evaluation) if found["pairs"]],
+        parts=_parts(evaluation), memorisation=_memorisation(evaluation, folder), controls=_controls(evaluation),
+        curves=curve_charts({"": curves} if curves else {}),
+        splits=_splits(evaluation), set_aside=evaluation["identities"]["scores"].get("set_aside") or [],
+        scores=[(key, value) for key, value in flat(evaluation["identities"]["scores"])
+                if isinstance(value, str | int | float)],
+        thresholds=flat(evaluation.get("gate") or {}), settings=flat(evaluation["settings"]),
+        training=flat(evaluation["model"]["settings"]),
+    )
+
+
+def environment(*folders: Path) -> Environment:
+    """Templates of this folder and of `folders`, with the filter `figure`."""
+    loader = FileSystemLoader([*folders, TEMPLATES])
+    made = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    made.filters["figure"] = number
+    return made
+
+
+def read_curves(model: Path) -> dict[str, Any] | None:
+    """The curves that a training left in its model folder; None where there are none (an older model)."""
+    try:
+        content = json.loads((model / CURVES).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return content if isinstance(content, dict) and content.get("format") == "photoshoot.curves/1" else None
+
+
+def strips(rows: Sequence[sheet.Row], columns: Sequence[str]) -> list[Strip]:
+    """Rows of the sheet, each picture by itself: a page breaks them into lines as its width asks."""
+    return [Strip(tuple(encode(picture, f"{name} of {row.caption}")
+                        for name, picture in zip(columns, row.pictures, strict=True)), row.caption) for row in rows]
+
+
+def encode(picture: Pixels | Image.Image, alt: str) -> Picture:
+    """A picture as WebP, no smaller than a cell of the sheet."""
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(np.ascontiguousarray(picture))
+    if max(image.size) < sheet.CELL:
+        scale = sheet.CELL / max(image.size)
+        image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, format="WEBP", quality=88, method=4)
+    return Picture(base64.b64encode(buffer.getvalue()).decode(), image.width, image.height, alt)
+
+
+def curve_charts(curves: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Any]]:
+    """A chart for each loss, with a line for each of the trainings by name."""
+    names = list(dict.fromkeys(name for found in curves.values() for name in found["series"]))
+    found = []
+    for name in names:
+        key = name.removeprefix("loss/")
+        title = LOSSES.get(key, key.replace("_", " "))
+        series = [charts.Series(run or title, one["steps"], one["series"].get(name, [None] * len(one["steps"])))
+                  for run, one in curves.items()]
+        found.append((title, charts.lines(title, series)))
+    order = list(LOSSES.values())
+    return sorted(found, key=lambda pair: order.index(pair[0]) if pair[0] in order else len(order))
+
+
+def figure_rows(group: Mapping[str, Any]) -> list[tuple[Metric, dict[str, Mapping[str, Any]]]]:
+    """Of each metric the group has: the figure of every painter that has one."""
+    every = {"model": group["metrics"], **group["baselines"]}
+    return [(metric, {name: found[metric.key] for name, found in every.items() if metric.key in found})
+            for metric in METRICS if metric.key in group["metrics"]]
+
+
+def cards(evaluation: Mapping[str, Any]) -> list[tuple[Metric, Mapping[str, Any]]]:
+    """The four figures to look at first."""
+    by_key = {metric.key: metric for metric in METRICS}
+    group = evaluation if evaluation["pairs"] else evaluation["reconstruction"]
+    keys = ("identity_recovered", "perceptual", "ssim", "frechet_ratio", "psnr")
+    return [(by_key[key], group["metrics"][key]) for key in keys if key in group["metrics"]][:4]
+
+
+def number(value: float | None, digits: int) -> str:
+    """A figure with a true minus sign; a dash where there is none."""
+    return "\N{EN DASH}" if value is None else f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested settings as (dotted key, value)."""
+    found: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        found += flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(prefix + key, value)]
+    return found
+
+
+def _groups(evaluation: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
+    return [
+        ("In the target's clothes", f"all {evaluation['counts']['pairs']} pairs: face of one photo, pose and clothes "
+         "of another of the same person, which is therefore the exact truth. The clothes' texture is the truth's own: "
+         "what is said about clothes is how well they are painted, not how well they are carried over.",
+         evaluation),
+        ("Re-posed in own clothes", f"the {evaluation['repose']['pairs']} of these pairs whose photos show the same "
+         "clothes: everything comes from the source photo.", evaluation["repose"]),
+        ("Reconstruction", f"{evaluation['reconstruction']['pairs']} held-out people with a single photo, in their own "
+         "pose: the easiest question, never mixed with the others.", evaluation["reconstruction"]),
+    ]
+
+
+def _parts(evaluation: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Error of each body part by painter, with places for a dot plot."""
+    found = evaluation.get("parts")
+    if not found:
+        return None
+    rows = [(PARTS.get(name, name), painters) for name, painters in part_figures(evaluation).items()]
+    placed, ticks = charts.dots([figures for _, figures in rows])
+    return {"rows": [(name, figures, dots) for (name, figures), dots in zip(rows, placed, strict=True)],
+            "ticks": ticks, "painters": list(rows[0][1]) if rows else []}
+
+
+def part_figures(evaluation: Mapping[str, Any]) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """Body part -> painter -> figure of its absolute difference."""
+    every = {"model": evaluation.get("parts") or {},
+             **{name: found.get("parts") or {} for name, found in evaluation["baselines"].items()}}
+    return {part: {painter: found[part]["l1"] for painter, found in every.items() if part in found}
+            for part in every["model"]}
+
+
+def _memorisation(evaluation: Mapping[str, Any], folder: Path | None) -> list[dict[str, Any]]:
+    """The tests, each with its pictures."""
+    tests = evaluation.get("memorisation") or {}
+    return [{"name": name, "title": MEMORISATION.get(name, name.replace("_", " ")), "details": {}, **test,
+             "heads": PROOF.get(name, ()),
+             "shown": [_proof(folder, picture, PROOF[name]) for picture in test.get("pictures", [])]
+             if folder and name in PROOF else []}
+            for name, test in tests.items()]
+
+
+def _proof(folder: Path, picture: Mapping[str, str], heads: Sequence[str]) -> Strip:
+    with Image.open(folder / picture["file"]) as strip:
+        cells = sheet.cells(strip, len(heads))
+    caption = picture["caption"]
+    return Strip(tuple(encode(cell, f"{head}; {caption}") for head, cell in zip(heads, cells, strict=True)), caption)
+
+
+def _splits(evaluation: Mapping[str, Any]) -> list[tuple[str, int, int]]:
+    """Split, its people, their photos; nothing for identities that somebody made by hand."""
+    scores = evaluation["identities"]["scores"]
+    people, photos = (scores.get(f"{what}_per_split") or {} for what in ("identities", "photos"))
+    return [(split, count, photos.get(split, 0)) for split, count in people.items()]
+
+
+def _controls(evaluation: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
+    return [(*CONTROLS.get(name, (name.replace("_", " "), "")), found)
+            for name, found in (evaluation.get("controls") or {}).items()]

@@ -1,0 +1,107 @@
+"""The pictures of an evaluation: the contact sheet, best and worst cases, and the proof of memorisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.core.pictures.backdrop import backdrop
+from components.core.pictures.images import Pixels, write_png
+from components.evaluate import figures
+from components.evaluate.judge import Evidence
+from components.evaluate.measuring import pairs
+from components.evaluate.measuring.painters import WarpPainter, truth
+from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.quality import PLAIN
+from components.evaluate.memorisation.probes import Finding
+from components.evaluate.report import sheet
+from components.evaluate.subject import Subject
+
+COLUMNS = ("source", "target pose", "output", "plain warp", "truth")
+PROOF = "memorisation"
+_EXTREMES = 4
+
+
+def write_pictures(subject: Subject, evidence: Evidence, folder: Path) -> dict[str, list[sheet.Row]]:
+    """Write the contact sheet and its rows one by one; return the rows for the report."""
+    shown = _rows(subject, _shown(evidence, subject.settings.rows))
+    sheet.write_samples(folder / "samples", COLUMNS, shown)
+    model = subject.card()
+    subtitle = (f"held-out people ({subject.settings.split})  ·  generator {model['generator']}, "
+                f"{model['resolution']} px  ·  model {model['digest'][:12]}")
+    picture = sheet.contact_sheet("Contact sheet", subtitle, COLUMNS, shown,
+                                  "This split has no people:\nthere is nothing to show.")
+    write_png(folder / "contact_sheet.png", picture, compress_level=6)
+    judged = evidence.transfer if evidence.transfer.cases else evidence.groups["reconstruction"]
+    order = figures.ranked(judged)
+    best = [judged.cases[k] for k in order[:_EXTREMES]]
+    worst = [judged.cases[k] for k in order[::-1][: min(_EXTREMES, len(order) - len(best))]]
+    return {"sheet": shown, "best": _rows(subject, best), "worst": _rows(subject, worst)}
+
+
+def write_proof(subject: Subject, findings: dict[str, Finding], folder: Path) -> dict[str, list[dict[str, str]]]:
+    """Write the worst cases of each test of memorisation as strips; of each test [{"file", "caption"}]."""
+    (folder / PROOF).mkdir()
+    written: dict[str, list[dict[str, str]]] = {}
+    for name, finding in findings.items():
+        written[name] = []
+        for number, (case, match) in enumerate(zip(finding.worst, finding.matches, strict=True), 1):
+            file = f"{PROOF}/{name}_{number}.png"
+            pictures, caption = _proof(subject, name, case, match)
+            write_png(folder / file, sheet.strip(pictures))
+            written[name].append({"file": file, "caption": caption})
+    return written
+
+
+def _proof(subject: Subject, name: str, case: Case, match: int) -> tuple[list[Pixels], str]:
+    people, ids = subject.album, subject.people.ids
+    painted = subject.painter.paint(people, [case], PLAIN)
+    layer = painted.layer if painted.layer is not None else painted.images
+    if name in ("background_retrieval", "counterfactual_swap"):
+        pictures = [people[case.target].photo, people[case.source].photo, painted.images[0], layer[0],
+                    people[match].photo]
+        return pictures, (f"pose of {ids[case.target]}, texture of {ids[case.source]}: the picture, the layer before "
+                          f"the background came in, and {ids[match]}, whose background it resembles most")
+    pictures = [people[case.source].photo, people[case.target].photo, painted.images[0], people[match].photo]
+    what = "whose face is nearest" if name == "identity_capture" else "the nearest training photo"
+    return pictures, f"{ids[case.source]} in the pose of {ids[case.target]}: the output, and {ids[match]}, {what}"
+
+
+def _shown(evidence: Evidence, most: int) -> list[Case]:
+    """The sheet's questions: as many people as possible, everything from the source where the clothes are the same;
+    with pairs of fewer than four people, half of the rows are reconstructions of others, if there are any."""
+    plain = {(case.source, case.target): case for case in evidence.groups["repose"].cases}
+    alone = evidence.groups["reconstruction"].cases
+    few = len({case.identity for case in evidence.transfer.cases}) < 4
+    reserved = min(len(alone), max(most // 2, 1)) if few else 0
+    posed = pairs.spread(evidence.transfer.cases, max(most - reserved, 0))
+    return ([plain.get((case.source, case.target), case) for case in posed]
+            + (pairs.spread(alone, most - len(posed)) if few else []))
+
+
+def _rows(subject: Subject, cases: Sequence[Case]) -> list[sheet.Row]:
+    """A row of pictures for each case: COLUMNS, over a studio backdrop where the background is ours to choose."""
+    people, wall = subject.album, backdrop(subject.people.resolution)
+    rows = []
+    for batch in pairs.batches(cases, 16):
+        painted, warped, real = (answer(people, batch, wall)
+                                 for answer in (subject.painter.paint, WarpPainter().paint, truth))
+        for k, case in enumerate(batch):
+            pictures: list[Any] = [people[case.source].photo, sheet.colour_pose(people[case.target].iuv),
+                                   painted.images[k], warped.images[k], real.images[k]]
+            rows.append(sheet.Row([np.asarray(one) for one in pictures], _caption(subject, case), _key(subject, case)))
+    return rows
+
+
+def _key(subject: Subject, case: Case) -> str:
+    return f"{case.kind}/{subject.people.ids[case.source]}/{subject.people.ids[case.target]}"
+
+
+def _caption(subject: Subject, case: Case) -> str:
+    source, target = subject.people.ids[case.source], subject.people.ids[case.target]
+    return {"transfer": f"{case.identity}: {source} in pose and clothes of {target}",
+            "repose": f"{case.identity}: {source} in pose of {target}, own clothes",
+            "reconstruction": f"{case.identity}: {source} in its own pose (reconstruction: one photo only)"}[case.kind]

@@ -1,0 +1,72 @@
+"""Who would one say it is? The outputs' faces against everybody held out, by the embedder that judges.
+
+For each output the mean cosine to the real photos of each held-out person, without the source photo, for a copy of it
+would be recognised by itself; recognised is an output whose own person comes first. (The true photo in the pose asked
+for stays: many people have no third one. Its face was not shown to the model.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from components.evaluate.measuring.identity import NO_FACE
+from components.evaluate.measuring.intervals import Figure, Resampler, missing
+from components.evaluate.measuring.measure import Measured, Reals
+from components.evaluate.measuring.pairs import Case
+
+MOST_SHOWN = 16
+"""People in the matrix: more cannot be read; figures are of all."""
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """`matrix[r][c]`: mean cosine of the outputs of `names[r]` to the real photos of `names[c]`, or None; `chance` is
+    what guessing would score."""
+
+    names: list[str]
+    matrix: list[list[float | None]]
+    recognised: Figure
+    chance: float | None
+    left_out: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for metrics.json."""
+        return {"names": self.names, "matrix": self.matrix, "recognised": self.recognised.to_json(),
+                "chance": self.chance, "left_out": self.left_out}
+
+
+def recognise(cases: Sequence[Case], measured: Measured, reals: Reals, resampler: Resampler) -> Recognition:
+    """Compare the outputs of `cases` with all real people of `reals`; `resampler` is that of the cases."""
+    names = sorted(set(reals.identities))
+    if not len(cases):
+        return Recognition([], [], missing("no held-out person has two photos"), None, 0)
+    cosines = measured.faces @ reals.faces.T
+    owners = np.asarray(reals.identities)
+    usable = np.broadcast_to(reals.face_valid, cosines.shape).copy()
+    usable[np.arange(len(cases)), reals.rows([case.source for case in cases])] = False
+    belongs = np.stack([owners == name for name in names], axis=1).astype(float)
+    counts = usable.astype(float) @ belongs
+    sums = np.where(usable, cosines, 0.0) @ belongs
+    likeness = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)  # [cases, people]
+    own = np.asarray([names.index(case.identity) for case in cases])
+    mine = likeness[np.arange(len(cases)), own]
+    valid = measured.face_valid & np.isfinite(mine) & (np.isfinite(likeness).sum(axis=1) > 1)
+    best = np.nanmax(np.where(np.isfinite(likeness), likeness, -2.0), axis=1)
+    hits = np.where(valid, (mine >= best).astype(float), np.nan)
+    figure = resampler.mean(hits, nobody=NO_FACE)
+    asked = [name for name in names if any(case.identity == name for case in cases)]
+    shown = asked[:MOST_SHOWN]
+    columns = [names.index(name) for name in shown]
+    matrix = [[_mean(likeness[(own == names.index(name)) & measured.face_valid, column]) for column in columns]
+              for name in shown]
+    chance = round(float(np.mean(1 / np.isfinite(likeness[valid]).sum(axis=1))), 4) if valid.any() else None
+    return Recognition(shown, matrix, figure, chance, len(asked) - len(shown))
+
+
+def _mean(values: np.ndarray) -> float | None:
+    found = values[np.isfinite(values)]
+    return round(float(found.mean()), 4) if len(found) else None

@@ -1,0 +1,1 @@
+"""Pose maps by DensePose through detectron2, or from its dumps."""

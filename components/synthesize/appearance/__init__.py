@@ -1,0 +1,1 @@
+"""How somebody looks: face, hair, clothes."""

@@ -1,0 +1,1 @@
+"""Training pairs: batches, augmentation, samples."""

@@ -1,0 +1,269 @@
+"""Commands for runs on a Kubeflow cluster: follow, cancel, retry, list, and runs on a schedule."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from components.core.errors import PhotoshootError
+from pipelines.cli.app import JsonOption, PresetOption, SetOption, SettingsOption, app, settings_from, succeeded
+from pipelines.cli.ending import show_next
+from pipelines.cli.help import App
+from pipelines.cli.options import (
+    CLUSTER,
+    ArgOption,
+    AuthOption,
+    ExperimentOption,
+    HostOption,
+    NameOption,
+    NamespaceOption,
+    PatienceOption,
+    PollOption,
+    ProfileOption,
+    RegistryOption,
+    RootOption,
+    UploadOption,
+    WaitOption,
+    connect,
+    pairs,
+    wait_seconds,
+)
+from pipelines.display import PipelineDisplay, errors, table
+
+if TYPE_CHECKING:
+    from pipelines.kubeflow.server import Server
+    from pipelines.kubeflow.submit import Order
+
+FOLLOW_PATIENCE = 600.0
+_QUICK_PATIENCE = 30.0
+_ENDS = {"succeeded": "succeeded", "failed": "failed", "canceled": "killed", "skipped": "killed"}
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id or name of the run.")]
+
+schedules = App(help="Runs at fixed times.")
+app.add_typer(schedules, name="schedule", rich_help_panel=CLUSTER)
+
+
+def run_on_cluster(server: Server, order: Order, as_json: bool, detach: bool, wait: str | None, poll: float) -> None:
+    """Submit, and follow unless detached."""
+    from pipelines.kubeflow import record as cluster_record
+    from pipelines.kubeflow.submit import named, submit
+    from pipelines.results.next_steps import after_submission
+
+    limit = wait_seconds(wait)
+    order = named(order)
+    parent = "" if order.upload else cluster_record.begin(order.settings, order.name, order.photos)
+    try:
+        submitted = submit(server, order, parent)
+    except BaseException as error:
+        cluster_record.fail(parent, str(error) or type(error).__name__)
+        raise
+    cluster_record.name_run(parent, submitted.run_id, submitted.link)
+    errors.print(f"run {submitted.name}: {submitted.link}", markup=False, soft_wrap=True)
+    if detach:
+        following = after_submission(submitted.run_id)
+        if as_json:
+            print(json.dumps({"status": "submitted", "run_id": submitted.run_id, "name": submitted.name,
+                              "link": submitted.link, "version_id": submitted.version_id, "mlflow_run_id": parent,
+                              "next": [one.command for one in following]}))
+        else:
+            show_next(following)
+        return
+    watch(server, server.run(submitted.run_id), as_json, limit, poll)
+
+
+def watch(server: Server, run: Any, as_json: bool, wait: float | None, poll: float) -> None:
+    """Follow a run (as the server gives it) to its end; raises what says why it did not succeed."""
+    from pipelines.kubeflow import record as cluster_record
+    from pipelines.kubeflow.follow import SUCCEEDED, Interrupted, conclude, follow, look_at, steps_of, summary
+    from pipelines.results.next_steps import after_cluster_run
+
+    run_id = str(run.run_id)
+    display = PipelineDisplay(steps_of(server, run))
+    look = look_at(server, run_id)
+    link = server.access.page(f"runs/details/{run_id}")
+    try:
+        with display:
+            run = follow(server, run_id, display, poll=poll, wait=wait, look=look,
+                         say=lambda text: errors.print(f"  {text}", markup=False, soft_wrap=True))
+    except KeyboardInterrupt:
+        raise Interrupted(run_id) from None
+    try:
+        conclude(run, link, () if run.state == SUCCEEDED else look())
+    except PhotoshootError as error:
+        cluster_record.end(run_id, str(run.state), str(error))
+        raise
+    recorded = cluster_record.end(run_id, str(run.state))
+    version = cluster_record.registered(recorded.get("mlflow_run_id", ""))
+    following = after_cluster_run(recorded, version)
+    if as_json:
+        more = {**recorded, **({"version": version} if version else {}), "next": [one.command for one in following]}
+        print(json.dumps(summary(run, display, link, more)))
+        return
+    print(f"run {run.display_name} succeeded: {link}")
+    if version:
+        recorded["model_version"] = f"{version['name']} {version['number']}: {version['verdict']}"
+    for name, value in recorded.items():
+        if name != "device_seconds":
+            print(f"{name.replace('_', ' '):<14} {value}")
+    show_next(following)
+
+
+@app.command(rich_help_panel=CLUSTER)
+def follow(
+    run: RunArgument,
+    wait: WaitOption = None,
+    poll: PollOption = 5.0,
+    patience: PatienceOption = FOLLOW_PATIENCE,
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    auth: AuthOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Follow a run on the cluster to its end: exit code 0 when it succeeds."""
+    server = connect(host, namespace, auth, patience)
+    watch(server, server.resolve(run), as_json, wait_seconds(wait), poll)
+
+
+@app.command(rich_help_panel=CLUSTER)
+def cancel(
+    run: RunArgument, host: HostOption = None, namespace: NamespaceOption = None, auth: AuthOption = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """End a run on the cluster. What its steps have finished stays; `photoshoot retry` goes on from there."""
+    from pipelines.kubeflow import record as cluster_record
+    from pipelines.kubeflow.follow import ENDED
+
+    server = connect(host, namespace, auth, _QUICK_PATIENCE)
+    found = server.resolve(run)
+    if found.state in ENDED:
+        _done(as_json, str(found.state).lower(), found.run_id, f"run {found.display_name} has ended: {found.state}")
+        return
+    server.cancel(str(found.run_id))
+    cluster_record.end(str(found.run_id), "CANCELED", "cancelled")
+    _done(as_json, "canceling", found.run_id, f"run {found.display_name} is being cancelled")
+
+
+@app.command(rich_help_panel=CLUSTER)
+def retry(
+    run: RunArgument,
+    detach: Annotated[bool, typer.Option("--detach", help="Do not follow the run.")] = False,
+    wait: WaitOption = None,
+    poll: PollOption = 5.0,
+    patience: PatienceOption = FOLLOW_PATIENCE,
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    auth: AuthOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the failed steps of a run on the cluster again, and what comes after them."""
+    from pipelines.kubeflow import record as cluster_record
+
+    server = connect(host, namespace, auth, patience)
+    found = server.resolve(run)
+    run_id = str(found.run_id)
+    server.retry(run_id)
+    cluster_record.again(run_id)
+    if detach:
+        _done(as_json, "running", run_id, f"`photoshoot follow {run_id}` follows it")
+        return
+    watch(server, found, as_json, wait_seconds(wait), poll)
+
+
+def show_runs(
+    last: int, host: str | None, namespace: str | None, auth: str | None, as_json: bool, status: str | None = None
+) -> None:
+    """The newest runs on the cluster, as a table or JSON; `status` (as of local runs) leaves out the others."""
+    server = connect(host, namespace, auth, _QUICK_PATIENCE)
+    rows = [_row(server, run) for run in server.list_runs(last)]
+    rows = [row for row in rows if status in (None, _ENDS.get(row["status"], "running"))]
+    if as_json:
+        succeeded(runs=rows)
+        return
+    if not rows:
+        errors.print("no runs" if status is None else f"no runs that are {status}")
+        return
+    table(f"Runs on {server.host}", ("run", "status", "started", "time", "id"),
+          [(row["name"], row["status"], row["started"], f"{row['seconds']:.0f} s", row["run_id"]) for row in rows])
+
+
+@schedules.command("add")
+def schedule_add(
+    cron: Annotated[str, typer.Option("--cron", help="When, in UTC: '0 3 * * 1' is Mondays at 3.")],
+    photos: Annotated[str | None, typer.Option("--photos", help="gs:// prefix; else synthetic people.")] = None,
+    preset_name: PresetOption = "demo",
+    settings_file: SettingsOption = None,
+    changes: SetOption = None,
+    profile: ProfileOption = "gke-ondemand",
+    registry: RegistryOption = "",
+    experiment: ExperimentOption = "",
+    name: NameOption = "",
+    args: ArgOption = None,
+    root: RootOption = "",
+    upload: UploadOption = "",
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    auth: AuthOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the pipeline of now, with these settings, at fixed times. A run that is still going delays the next."""
+    from pipelines.kubeflow.submit import Order, schedule
+    from pipelines.placement import load_profile
+
+    order = Order(settings_from(preset_name, settings_file, changes), load_profile(profile), photos, registry, name,
+                  experiment, pairs(args), root, upload)
+    found = schedule(connect(host, namespace, auth, _QUICK_PATIENCE), order, cron)
+    if as_json:
+        succeeded(schedule_id=found)
+        return
+    print(f"schedule {found}: `photoshoot schedule delete {found}` ends it")
+
+
+@schedules.command("list")
+def schedule_list(
+    host: HostOption = None, namespace: NamespaceOption = None, auth: AuthOption = None, as_json: JsonOption = False
+) -> None:
+    """List what runs at fixed times."""
+    found = connect(host, namespace, auth, _QUICK_PATIENCE).schedules()
+    rows = [{"schedule_id": one.recurring_run_id, "name": one.display_name, "status": str(one.status).lower(),
+             "cron": one.trigger.cron_schedule.cron if one.trigger and one.trigger.cron_schedule else ""}
+            for one in found]
+    if as_json:
+        succeeded(schedules=rows)
+        return
+    if not rows:
+        errors.print("no schedules: `photoshoot schedule add` makes one")
+        return
+    table("Schedules", ("schedule", "name", "when (UTC)", "status"),
+          [(row["schedule_id"], row["name"], row["cron"], row["status"]) for row in rows])
+
+
+@schedules.command("delete")
+def schedule_delete(
+    schedule_id: Annotated[str, typer.Argument(metavar="SCHEDULE", help="Id, from `photoshoot schedule list`.")],
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    auth: AuthOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """End a schedule. Runs that it has started go on."""
+    connect(host, namespace, auth, _QUICK_PATIENCE).delete_schedule(schedule_id)
+    _done(as_json, "succeeded", None, f"schedule {schedule_id} is no more")
+
+
+def _row(server: Server, run: Any) -> dict[str, Any]:
+    from pipelines.kubeflow.follow import run_seconds
+
+    return {
+        "run_id": run.run_id, "name": run.display_name, "status": str(run.state).lower(),
+        "started": run.created_at.strftime("%Y-%m-%d %H:%M") if run.created_at else "",
+        "seconds": run_seconds(run), "link": server.access.page(f"runs/details/{run.run_id}"),
+    }
+
+
+def _done(as_json: bool, status: str, run_id: str | None, text: str) -> None:
+    if as_json:
+        print(json.dumps({"status": status, **({} if run_id is None else {"run_id": run_id})}))
+    else:
+        print(text)

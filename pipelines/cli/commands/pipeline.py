@@ -1,0 +1,141 @@
+"""Commands for the whole pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.core.errors import InputError
+from components.core.stores.storage import address, is_remote
+from pipelines.cli.app import (
+    DEFAULT_HOME,
+    PIPELINE,
+    HomeOption,
+    JsonOption,
+    PresetOption,
+    SetOption,
+    SettingsOption,
+    app,
+    settings_from,
+)
+from pipelines.cli.options import (
+    ArgOption,
+    AuthOption,
+    DetachOption,
+    ExperimentOption,
+    HostOption,
+    NameOption,
+    NamespaceOption,
+    PatienceOption,
+    PollOption,
+    ProfileOption,
+    RegistryOption,
+    RootOption,
+    UploadOption,
+    WaitOption,
+    connect,
+    pairs,
+)
+from pipelines.display import errors, output
+
+
+@app.command(rich_help_panel=PIPELINE)
+def run(
+    photos: Annotated[
+        Path | None,
+        typer.Option("--photos", help="Folder or gs:// prefix of photos with iuv/. Without it, synthetic people."),
+    ] = None,
+    preset_name: PresetOption = "demo",
+    settings_file: SettingsOption = None,
+    changes: SetOption = None,
+    tune: Annotated[bool, typer.Option("--tune", help="First search for the loss weights (tune.enabled).")] = False,
+    study: Annotated[
+        str | None, typer.Option("--set-from", metavar="STUDY", help="Train with the best weights of a study.")
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    backend: Annotated[
+        str, typer.Option("--backend", help="Where: local, containers (local, each step in its image) or cluster.")
+    ] = "local",
+    memory: Annotated[str, typer.Option("--memory", help="What each container may take, such as 8g.")] = "",
+    profile: ProfileOption = "gke-ondemand",
+    registry: RegistryOption = "",
+    experiment: ExperimentOption = "",
+    name: NameOption = "",
+    args: ArgOption = None,
+    root: RootOption = "",
+    upload: UploadOption = "",
+    detach: DetachOption = False,
+    wait: WaitOption = None,
+    poll: PollOption = 5.0,
+    patience: PatienceOption = 600.0,
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    auth: AuthOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the pipeline: photos in, a registered version, a report and a contact sheet out.
+
+    The same command again reuses every step whose code, settings and inputs are unchanged, and goes on with a
+    training that was interrupted. On a cluster (--backend cluster) photos come from gs://.
+    """
+    settings = settings_from(preset_name, settings_file, [*(changes or []), *(["tune.enabled=true"] if tune else [])])
+    if study:
+        from pipelines.home.folder import Home
+        from pipelines.results.studies import with_weights_of
+
+        settings = with_weights_of(settings, Home.at(home), study)
+    if backend == "cluster":
+        from pipelines.cli.commands.kubeflow import run_on_cluster
+        from pipelines.kubeflow.submit import Order
+        from pipelines.placement import load_profile
+
+        order = Order(settings, load_profile(profile), None if photos is None else address(photos), registry, name,
+                      experiment, pairs(args), root, upload)
+        run_on_cluster(connect(host, namespace, auth, patience), order, as_json, detach, wait, poll)
+        return
+    if backend not in ("local", "containers"):
+        raise InputError(f"no backend {backend}", remedy="--backend local, --backend containers or --backend cluster")
+    if memory and backend != "containers":
+        raise InputError("only containers have a limit of memory", remedy="--backend containers --memory 8g")
+    if photos is not None and not is_remote(photos) and not photos.is_dir():
+        raise InputError("no such folder", path=photos, remedy="give --photos a folder of photos")
+    from pipelines.cli.ending import show_result
+    from pipelines.containers.execution import Limits
+    from pipelines.home.folder import Home
+    from pipelines.local.run import run_pipeline
+
+    result = run_pipeline(settings, photos, Home.at(home), Limits(memory) if backend == "containers" else None)
+    show_result(result, settings, home, as_json)
+
+
+@app.command("compile", rich_help_panel=PIPELINE)
+def compile_(
+    out: Annotated[Path, typer.Option("--out", "-o", help="YAML file to write.")] = Path("pipeline.yaml"),
+    photos: Annotated[str | None, typer.Option("--photos", help="gs:// prefix or folder; else synthetic.")] = None,
+    registry: RegistryOption = "",
+    profile: Annotated[
+        str | None, typer.Option("--profile", help="Place the steps: gke-ondemand, gke-spot, local or a YAML file.")
+    ] = None,
+    preset_name: PresetOption = "demo",
+    settings_file: SettingsOption = None,
+    changes: SetOption = None,
+) -> None:
+    """Write the pipeline as KFP IR YAML, to upload to a Kubeflow cluster."""
+    settings = settings_from(preset_name, settings_file, changes)
+    from pipelines.kubeflow.compilation import compile_pipeline
+    from pipelines.placement import load_profile
+
+    compile_pipeline(settings, out, photos, registry, None if profile is None else load_profile(profile))
+    errors.print(f"wrote {out}")
+
+
+@app.command("settings", rich_help_panel=PIPELINE)
+def settings_(
+    preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None
+) -> None:
+    """Print all settings as YAML, each with its meaning."""
+    from components.core.settings.explained import explained_yaml
+
+    output.file.write(explained_yaml(settings_from(preset_name, settings_file, changes)))

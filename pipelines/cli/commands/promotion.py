@@ -1,0 +1,165 @@
+"""Commands for versions: which there are, which one is champion, and how that changes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelines.cli.app import (
+    DEFAULT_HOME,
+    RESULTS,
+    STEP_BY_STEP,
+    HomeOption,
+    IdentitiesOption,
+    JsonOption,
+    ModelOption,
+    OutOption,
+    PeopleOption,
+    PresetOption,
+    SetOption,
+    SettingsOption,
+    app,
+    finish,
+    settings_from,
+    succeeded,
+)
+from pipelines.display import errors, table
+
+if TYPE_CHECKING:
+    from components.register.promotion import Move
+
+ModelNameOption = Annotated[str, typer.Option("--model-name", help="Name of the registered model.")]
+EvaluationOption = Annotated[Path, typer.Option("--evaluation", help="Evaluation that `evaluate` wrote.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; the ledger keeps it.")]
+
+
+@app.command(rich_help_panel=STEP_BY_STEP)
+def challenge(model: ModelOption, people: PeopleOption, identities: IdentitiesOption, evaluation: EvaluationOption,
+              out: OutOption, preset_name: PresetOption = "demo", settings_file: SettingsOption = None,
+              changes: SetOption = None, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Ask the champion what a model was asked, and compare the two pair by pair."""
+    settings = settings_from(preset_name, settings_file, changes).register_
+    from components.core.record.tracking import step_run
+    from components.evaluate.challenge import challenge as work
+    from pipelines.home.folder import Home
+
+    place = Home.at(home)
+    with step_run("challenge") as recorder:
+        summary = work(model, people, identities, evaluation, out, settings, recorder,
+                       tracking_uri=place.tracking_uri, state=place.state)
+    finish("challenge", summary, out, as_json)
+    if summary.reason and not as_json:
+        errors.print(summary.reason, markup=False, soft_wrap=True)
+
+
+@app.command(rich_help_panel=STEP_BY_STEP)
+def register(model: ModelOption, people: PeopleOption, identities: IdentitiesOption, evaluation: EvaluationOption,
+             out: OutOption,
+             duel: Annotated[Path | None, typer.Option("--duel", help="Comparison that `challenge` wrote.")] = None,
+             preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None,
+             home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Hold an evaluation against the gate and register the model as a version."""
+    settings = settings_from(preset_name, settings_file, changes)
+    from components.core.record import tracking
+    from components.register import register as work
+    from pipelines.home.folder import Home
+    from pipelines.local.session import experiment_id
+
+    place = Home.at(home)
+    if place.keeps_records:  # MLflow's default experiment keeps its files in the working directory
+        experiment = experiment_id(tracking.client(place.tracking_uri), settings.experiment, place)
+        os.environ.setdefault(tracking.EXPERIMENT_ID, experiment)
+    with tracking.step_run("register") as recorder:
+        summary = work(model, evaluation, people, identities, out, settings.register_, recorder, duel=duel,
+                       tracking_uri=place.tracking_uri)
+    finish("register", summary, out, as_json)
+
+
+@app.command(rich_help_panel=RESULTS)
+def versions(home: HomeOption = DEFAULT_HOME, model_name: ModelNameOption = "photoshoot",
+             as_json: JsonOption = False) -> None:
+    """List the registered versions with aliases and verdicts."""
+    from pipelines.home.folder import Home
+    from pipelines.results.promotion import list_versions
+
+    found = list_versions(Home.found(home), model_name)
+    _tell(found.notes)
+    if as_json:
+        succeeded(**asdict(found))
+        return
+    table(f"Versions of {model_name}", ("version", "aliases", "gate", "compared with", "run", "created"), [
+        (row.version, ", ".join(row.aliases), row.verdict, row.compared, row.run, row.created)
+        for row in found.versions
+    ])
+
+
+@app.command(rich_help_panel=RESULTS)
+def promote(
+    version: Annotated[str, typer.Argument(help="Version number, or an alias such as challenger.")],
+    force: Annotated[bool, typer.Option("--force", help="Although its gate did not pass; needs --reason.")] = False,
+    reason: ReasonOption = "", model_name: ModelNameOption = "photoshoot",
+    home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
+) -> None:
+    """Make a version the champion, the one that is served.
+
+    It must have passed its gate in comparison with the present champion, and is tried in a fresh process first.
+    """
+    from pipelines.home.folder import Home
+    from pipelines.results.promotion import promote_version
+
+    _moved(promote_version(Home.found(home), model_name, version, force=force, reason=reason), as_json)
+
+
+@app.command(rich_help_panel=RESULTS)
+def rollback(reason: ReasonOption = "", model_name: ModelNameOption = "photoshoot", home: HomeOption = DEFAULT_HOME,
+             as_json: JsonOption = False) -> None:
+    """Make the previous champion champion again; once more goes one further back."""
+    from pipelines.home.folder import Home
+    from pipelines.results.promotion import roll_back
+
+    _moved(roll_back(Home.found(home), model_name, reason=reason), as_json)
+
+
+@app.command("history", rich_help_panel=RESULTS)
+def history_(home: HomeOption = DEFAULT_HOME, model_name: ModelNameOption = "photoshoot",
+             as_json: JsonOption = False) -> None:
+    """Show the ledger: who was made champion when, by whom, why and on which evidence."""
+    from pipelines.home.folder import Home
+    from pipelines.results.promotion import history
+
+    found = history(Home.found(home), model_name)
+    _tell(found.notes)
+    if as_json:
+        succeeded(**asdict(found))
+        return
+    if not found.entries:
+        errors.print(f"no version of {model_name} was promoted yet", markup=False, soft_wrap=True)
+        return
+    table(f"Promotions of {model_name}", ("", "when", "what", "from", "to", "who", "why", "evaluation"), [
+        (str(entry["number"]), entry["when"], _what(entry), entry["from"] or "-", entry["to"], entry["who"],
+         entry["why"], entry["digests"].get("evaluation", "-")[:12]) for entry in found.entries
+    ])
+
+
+def _what(entry: dict[str, object]) -> str:
+    if not entry["counted"]:
+        return f"{entry['action']}, came late"
+    return f"{entry['action']}, forced" if entry["forced"] else str(entry["action"])
+
+
+def _moved(move: Move, as_json: bool) -> None:
+    _tell(move.notes)
+    if as_json:
+        succeeded(**asdict(move))
+        return
+    print(move.line)
+
+
+def _tell(notes: Sequence[str]) -> None:
+    for note in notes:
+        errors.print(f"note: {note}", markup=False, soft_wrap=True)

@@ -1,0 +1,86 @@
+"""Commands for what runs leave behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.app import (
+    DEFAULT_HOME,
+    RESULTS,
+    HomeOption,
+    JsonOption,
+    OutOption,
+    app,
+    finish,
+    succeeded,
+)
+from pipelines.display import errors, table
+
+
+@app.command(rich_help_panel=RESULTS)
+def shoot(
+    photo: Annotated[list[Path], typer.Option("--photo", help="Photo of the person; may be given several times.")],
+    iuv: Annotated[list[Path], typer.Option("--iuv", help="The photo's DensePose map; one for each photo, in order.")],
+    pose: Annotated[list[Path], typer.Option("--pose", help="Pose map to imitate; may be given several times.")],
+    out: OutOption,
+    matte: Annotated[
+        list[Path] | None, typer.Option("--matte", help="The photo's matte, if there is one; then one for each photo.")
+    ] = None,
+    background: Annotated[Path | None, typer.Option("--background", help="Picture to stand before.")] = None,
+    version: Annotated[str, typer.Option("--version", help="Version number or alias.")] = "champion",
+    model_name: Annotated[str, typer.Option("--model-name")] = "photoshoot",
+    home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
+) -> None:
+    """Paint a person in other poses with a registered version. Several photos of the person show more of them: what
+    each shows is put together, and the one that fits a pose best gives face and hair."""
+    from pipelines.home.folder import Home
+    from pipelines.results.shooting import shoot_with_version, sitters
+
+    person = sitters(photo, iuv, matte or [])
+    summary = shoot_with_version(Home.found(home), model_name, version, person, pose, out, background)
+    finish("shoot", summary, out, as_json)
+
+
+@app.command(rich_help_panel=RESULTS)
+def compare(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Runs by name or MLflow id, versions (v3), aliases (@champion); else the last five."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="HTML file for the page; else one in the home.")] = None,
+    ui_address: Annotated[
+        str | None, typer.Option("--ui", help="Address of the MLflow UI that links lead to.", metavar="URL")
+    ] = None,
+    model_name: Annotated[str, typer.Option("--model-name")] = "photoshoot",
+    home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
+) -> None:
+    """Put runs side by side: figures with 95 % intervals, what differs from the first run beyond noise, settings that
+    differ. Writes a page with the same contact sheet's rows for each run."""
+    from pipelines.home.folder import Home
+    from pipelines.results.compare import compare_runs
+    from pipelines.results.page import default_path, write_page
+
+    place = Home.found(home)
+    comparison, found = compare_runs(place, runs or [], model_name, ui_address)
+    page = write_page(comparison, found, (out or default_path(place, found)).absolute())
+    if as_json:
+        succeeded(**comparison.to_json(), page=str(page))
+        return
+    table("Runs", ("", *comparison.runs), comparison.rows())
+    for note in (*comparison.legend(), *comparison.notes):
+        errors.print(note, markup=False, soft_wrap=True)
+    print(f"page    {page}")
+    print(f"MLflow  {comparison.links['compare']}")
+
+
+@app.command(rich_help_panel=RESULTS)
+def ui(home: HomeOption = DEFAULT_HOME, port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 5000,
+       host: Annotated[str, typer.Option("--host")] = "127.0.0.1") -> None:
+    """Open the MLflow UI on this home folder; Ctrl-C ends it."""
+    from pipelines.home.folder import Home
+    from pipelines.local.ui import serve
+
+    serve(Home.found(home), host, port)

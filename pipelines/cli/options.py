@@ -1,0 +1,96 @@
+"""Options of the commands that talk to a Kubeflow cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from components.core.errors import InputError
+from pipelines.cli.table import CLUSTER as CLUSTER
+
+if TYPE_CHECKING:
+    from pipelines.kubeflow.server import Server
+
+HostOption = Annotated[
+    str | None,
+    typer.Option("--host", envvar="KF_PIPELINES_ENDPOINT", rich_help_panel=CLUSTER,
+                 help="URL of Kubeflow Pipelines; in a pod, that of its own cluster."),
+]
+NamespaceOption = Annotated[
+    str | None,
+    typer.Option("--namespace", envvar="PHOTOSHOOT_NAMESPACE", rich_help_panel=CLUSTER,
+                 help="Your namespace, where the pods run."),
+]
+AuthOption = Annotated[
+    str | None,
+    typer.Option("--auth", envvar="PHOTOSHOOT_AUTH", rich_help_panel=CLUSTER,
+                 help="token:FILE, cookies:FILE (Dex and other login pages) or iap:CLIENT_ID (Google)."),
+]
+ProfileOption = Annotated[
+    str,
+    typer.Option("--profile", rich_help_panel=CLUSTER,
+                 help="Which steps run on which nodes: gke-ondemand, gke-spot, local or a YAML file."),
+]
+RegistryOption = Annotated[str, typer.Option("--registry", rich_help_panel=CLUSTER, help="Prefix of the image names.")]
+ExperimentOption = Annotated[
+    str, typer.Option("--experiment", rich_help_panel=CLUSTER, help="Kubeflow's experiment; else the settings'.")
+]
+NameOption = Annotated[str, typer.Option("--run-name", rich_help_panel=CLUSTER, help="Name of the run.")]
+RootOption = Annotated[
+    str, typer.Option("--root", rich_help_panel=CLUSTER, help="gs:// prefix for artifacts; else the server's.")
+]
+UploadOption = Annotated[
+    str, typer.Option("--upload", metavar="NAME", rich_help_panel=CLUSTER,
+                      help="Upload a version of the pipeline NAME and run that.")
+]
+ArgOption = Annotated[
+    list[str] | None,
+    typer.Option("--arg", metavar="KEY=VALUE", rich_help_panel=CLUSTER,
+                 help="Another node pool than the profile's: --arg gpu_count=2."),
+]
+DetachOption = Annotated[bool, typer.Option("--detach", rich_help_panel=CLUSTER, help="Do not follow the run.")]
+WaitOption = Annotated[
+    str | None,
+    typer.Option("--wait", metavar="TIME", rich_help_panel=CLUSTER,
+                 help="Stop following after 90s, 30m, 12h or 2d; the run goes on."),
+]
+PollOption = Annotated[
+    float, typer.Option("--poll", min=0.05, rich_help_panel=CLUSTER, help="Seconds between two looks at the run.")
+]
+PatienceOption = Annotated[
+    float,
+    typer.Option("--patience", min=0, rich_help_panel=CLUSTER,
+                 help="Seconds for which a server that does not answer is asked again."),
+]
+
+
+def connect(host: str | None, namespace: str | None, auth: str | None, patience: float) -> Server:
+    """A connection to the server that the options name."""
+    from pipelines.display import errors
+    from pipelines.kubeflow.access import Access
+    from pipelines.kubeflow.server import Server
+
+    return Server(Access(host, namespace, auth), patience=patience,
+                  note=lambda text: errors.print(text, markup=False, soft_wrap=True))
+
+
+def pairs(given: list[str] | None) -> dict[str, str]:
+    """``KEY=VALUE`` options as a mapping."""
+    found = {}
+    for text in given or []:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise InputError(f"--arg {text}: not KEY=VALUE", remedy="--arg gpu_count=2")
+        found[key] = value
+    return found
+
+
+def wait_seconds(text: str | None) -> float | None:
+    """The time to follow, in seconds."""
+    from pipelines.placement import seconds
+
+    try:
+        return None if text is None else float(seconds(text))
+    except ValueError as error:
+        raise InputError(f"--wait: {error}", remedy="--wait 12h") from None

@@ -1,0 +1,1 @@
+"""Container images and engines, and steps run in them on this machine."""

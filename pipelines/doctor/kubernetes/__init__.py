@@ -1,0 +1,1 @@
+"""Checks of a Kubernetes cluster and of Kubeflow on it."""

@@ -1,0 +1,132 @@
+"""The cluster, through the official Kubernetes client: one connection, then all looks at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING
+
+from components.core.errors import MachineError
+from components.core.settings import Settings
+from pipelines.doctor.checks import Check, run_checks, status_of
+from pipelines.doctor.clock import clock
+from pipelines.doctor.finding import Finding, ok, problem, warning
+from pipelines.doctor.kubernetes import objects
+from pipelines.doctor.kubernetes.nodes import asked_of_pools, node_findings, quantity
+from pipelines.kubeflow.pods import core_api
+from pipelines.placement import Profile
+from pipelines.steps import STEPS, TASK_STEP
+
+if TYPE_CHECKING:
+    from kubernetes.client import CoreV1Api, V1Node
+
+_API = "Kubernetes"
+_PAGE = 500
+
+
+def kubernetes(profile: Profile, namespace: str, context: str | None, settings: Settings, with_photos: bool,
+               patience: float) -> list[Finding]:
+    """All that a run with this profile and these settings needs of the cluster.
+
+    Raises `MachineError` where the kubeconfig lacks the context, and where there is no way to a cluster at all.
+    """
+    started = time.monotonic()
+    api = core_api(context)
+    if api is None:
+        raise MachineError("neither in a pod nor with a kubeconfig",
+                           remedy="kubectl config current-context; --context NAME")
+    reached, found = _reach(api)
+    if not reached:
+        return found
+    tasks = tasks_of_run(settings, with_photos)
+    several = settings.preprocess.shards > 1 or (settings.tune.enabled and settings.tune.workers > 1)
+    checks = [
+        Check("nodes", partial(_nodes, api, profile, tasks)),
+        Check("namespace", partial(objects.namespace, api, namespace)),
+        Check("service account", partial(objects.service_account, api, namespace, profile.service_account)),
+        *[Check(f"Secret {name}", partial(objects.secret, api, namespace, name, keys))
+          for name, keys in objects.secrets(profile, tasks).items()],
+        *[Check("claim", partial(objects.claim, api, namespace, name, several))
+          for name in [profile.state_claim] if name],
+        Check("artifacts", partial(objects.artifacts, api, namespace)),
+        Check("quotas", partial(objects.quotas, api, namespace, _largest(profile, tasks))),
+        Check("profile", partial(profile_itself, profile, tasks)),
+    ]
+    # Before whoever called stops waiting: what was found by then is told.
+    return found + run_checks(checks, max(1.0, patience - 1.0 - (time.monotonic() - started)))
+
+
+def tasks_of_run(settings: Settings, with_photos: bool) -> list[str]:
+    """Components of the run that the settings describe, as a profile names them."""
+    skipped = {"tune"} if not settings.tune.enabled else set()
+    skipped |= {"synthesize"} if with_photos else set()
+    tasks = [step for step in STEPS if step not in skipped]
+    tasks += [task for task, step in TASK_STEP.items() if step == "tune" and settings.tune.enabled]
+    return tasks + (["gather"] if settings.preprocess.shards > 1 else [])
+
+
+def profile_itself(profile: Profile, tasks: Sequence[str]) -> list[Finding]:
+    """What a profile alone can have wrong: shared memory counts as memory of the pod."""
+    found = []
+    for task in tasks:
+        asked = profile.step(task)
+        if asked.shared_memory and quantity(asked.shared_memory) >= quantity(asked.memory):
+            found.append(problem(f"profile {profile.name}: {task}",
+                                 f"shared_memory {asked.shared_memory} of memory {asked.memory}",
+                                 "less: /dev/shm counts as the pod's memory", "raise memory, or lower shared_memory"))
+        if asked.pool == "gpu" and not profile.pool("gpu").count:
+            found.append(warning(f"profile {profile.name}: {task}", "is on the gpu pool, which asks for no accelerator",
+                                 "count of at least 1", "set pools.gpu.count in the profile"))
+    return found or [ok(f"profile {profile.name}", "shared memory and accelerators fit")]
+
+
+def _reach(api: CoreV1Api) -> tuple[bool, list[Finding]]:
+    import urllib3
+    from kubernetes import client
+
+    host, asking = api.api_client.configuration.host, client.VersionApi(api.api_client)
+    try:
+        version, _, headers = asking.get_code_with_http_info(_request_timeout=objects.TIMEOUT_S)
+    except client.ApiException as error:
+        if status_of(error) != 401:
+            return False, [problem(_API, f"{host} answers {error.status} {error.reason}", "the API",
+                                   "is the kubeconfig for this cluster?")]
+        return False, [problem(_API, f"{host} does not accept who you are", "an account of the cluster",
+                               "log in again: gcloud container clusters get-credentials, or a fresh token")]
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        return False, [problem(_API, f"{host} does not answer: {_reason(error)}", "the API",
+                               "kubectl cluster-info; is the context right (--context), is a VPN or tunnel needed?")]
+    return True, [ok(_API, f"{version.git_version} at {host}", "the API"), *clock("Kubernetes", headers)]
+
+
+def _reason(error: BaseException) -> str:
+    """urllib3 wraps what happened in sentences about its pool."""
+    return str(getattr(error, "reason", None) or error)
+
+
+def _nodes(api: CoreV1Api, profile: Profile, tasks: Sequence[str]) -> list[Finding]:
+    nodes: list[V1Node] = []
+    more: str | None = None
+    try:
+        while True:
+            after = {"_continue": more} if more else {}
+            page = api.list_node(limit=_PAGE, _request_timeout=objects.TIMEOUT_S, **after)
+            nodes += page.items
+            more = page.metadata._continue if page.metadata else None
+            if not more:
+                return node_findings(nodes, profile, tasks)
+    except Exception as error:
+        if status_of(error) == 403:
+            return [warning("nodes", "this account may not list them", "labels, taints, accelerators", objects.RIGHTS)]
+        raise
+
+
+def _largest(profile: Profile, tasks: Sequence[str]) -> dict[str, Decimal]:
+    asks = asked_of_pools(profile, tasks)
+    cpu, memory = max(ask.cpu[0] for ask in asks), max(ask.memory[0] for ask in asks)
+    gpu = profile.pool("gpu")
+    used = gpu.count if any(ask.pool == "gpu" for ask in asks) else 0
+    return {"requests.cpu": cpu, "requests.memory": memory, "limits.memory": memory,
+            **({f"requests.{gpu.accelerator}": Decimal(used)} if used else {})}

@@ -1,0 +1,1 @@
+"""Is a control ever judged wrongly?"""

@@ -1,0 +1,1 @@
+"""Does the face survive? `paper`, `warp` and warping without a network on held-out people."""

@@ -1,0 +1,142 @@
+"""What an experiment found, as a page of docs/ and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from components.core.atomic import atomic_path
+from components.core.networks.generator.reposer import Reposer
+from components.core.settings import TrainSettings
+from components.evaluate.measuring.intervals import Figure
+from components.evaluate.measuring.painters import ModelPainter, Painter, truth
+from components.evaluate.measuring.pairs import spread
+from components.evaluate.measuring.quality import PLAIN
+from components.evaluate.report.sheet import Row as SheetRow
+from components.evaluate.report.sheet import colour_pose, contact_sheet
+from pipelines.experiments.identity.study import BASELINES, LEVELS, Findings, Row, Study
+
+PICTURE = "identity.webp"
+_MOST_BYTES, _ROWS = 300_000, 6
+_COLUMNS = (
+    ("identity_recovered", "identity recovered", 2), ("head_psnr", "head PSNR, dB", 1),
+    ("head_box_psnr", "head box PSNR, dB", 1), ("unseen_l1", "unseen texels L1", 3),
+    ("outside_l1", "outside the map L1", 3), ("sharpness", "head sharpness / real", 2),
+    ("perceptual", "perceptual", 3), ("ssim", "SSIM", 3),
+)  # fmt: skip
+_AGAINST = (("head_gain", "head PSNR, dB more", 2), ("head_box_gain", "head box PSNR, dB more", 2),
+            ("unseen_ratio", "unseen texels, L1 times", 2), ("outside_ratio", "outside the map, L1 times", 2))
+_BASELINES = dict(zip((one.name for one in BASELINES), (
+    "plain warping with mirrored heads (other unseen texels are the mean of the seen ones)",
+    "warping with every unseen texel guessed from its mirror image or the nearest seen ones"), strict=True))
+_KINDS = {
+    "transfer": "Transfer: the face of one photo in the clothes and pose of another photo of the same person, which is "
+                "the exact answer",
+    "repose": "Re-posing: everything from one photo, in the pose of another that shows the same clothes",
+}
+
+
+def write(findings: Findings, study: Study, out: Path) -> Path:
+    """Write ``out/identity.md`` and its picture; the page's path."""
+    with atomic_path(out / PICTURE) as partial:
+        _compressed(_sheet(findings, study)).save(partial, "WEBP", quality=70, method=6)
+    page = out / "identity.md"
+    with atomic_path(page) as partial:
+        partial.write_text(markdown(findings), encoding="utf-8")
+    return page
+
+
+def markdown(findings: Findings) -> str:
+    """The page."""
+    train = findings.settings.train
+    lines = [
+        "# Does the face survive?", "",
+        f"Written by `photoshoot experiment identity --preset {findings.settings.preset}{_only(findings)}`; figures "
+        "with 95 % intervals from resampled identities.", "",
+        f"{findings.people} photos of synthetic people, {findings.held_out} of them held out. "
+        f"{' and '.join(f'`{name}`' for name in findings.models)}: {train.steps} steps of {train.batch} pairs, width "
+        f"{train.width}{_beginning(train)}. Faces are judged "
+        f"by `{findings.judge}`, which was in no loss. *Identity recovered*: 0 is a stranger's face, 1 as like as "
+        "another photo of the same person. *Unseen texels*: pixels of the body whose texel the source does not show, "
+        "nor one near it. *Outside the map*: the person beyond the pose map: hair, skirts. *Head*: pixels of the "
+        "head's charts; *head box*: their bounding box over plain grey, hair included. *Sharpness*: mean "
+        "absolute Laplacian inside the head.", "",
+    ]
+    for kind, rows in findings.rows.items():
+        lines += [f"## {_KINDS[kind]} ({findings.counts[kind]} questions)", "", *_table(rows, _COLUMNS), ""]
+        for name, what in _BASELINES.items():
+            lines += [f"Against {what}, question by question:", "", *_table(rows, _against(name)), ""]
+    lines += ["## Time to quality", "", *_times(findings), ""]
+    if findings.sources:
+        lines += [f"## Several photos of the person ({findings.sources_asked} questions)", "",
+                  "Texture maps merged by visibility, the photo with the best view of the head beside them. The second "
+                  "table compares with plain warping of one photo.", "", *_table(findings.sources, _COLUMNS), "",
+                  *_table(findings.sources, _against(BASELINES[0].name)), ""]
+    lines += ["## Pictures", "", f"![Source, pose, plain warp, {', '.join(findings.models)}, truth]({PICTURE})", ""]
+    return "\n".join(lines)
+
+
+def _only(findings: Findings) -> str:
+    return f" --generator {next(iter(findings.models))}" if len(findings.models) == 1 else ""
+
+
+def _beginning(train: TrainSettings) -> str:
+    return "" if train.gan_start >= 1 else f", a GAN from {train.gan_start:.0%} of them on"
+
+
+def _against(baseline: str) -> list[tuple[str, str, int]]:
+    return [(f"{baseline}/{name}", title, digits) for name, title, digits in _AGAINST]
+
+
+def _table(rows: Sequence[Row], columns: Sequence[tuple[str, str, int]]) -> list[str]:
+    head = ["", *(title for _, title, _ in columns)]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in rows:
+        cells = [row.name.replace("_", " "), *(_cell(row.figures[name], digits) for name, _, digits in columns)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _cell(figure: Figure, digits: int) -> str:
+    if figure.value is None:
+        return "–"
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.{digits}f}"
+    return f"{figure.value:.{digits}f} [{figure.low:.{digits}f}, {figure.high:.{digits}f}]"
+
+
+def _times(findings: Findings) -> list[str]:
+    plain = findings.plain_distance
+    lines = [f"Seconds of training until the perceptual distance on fixed held-out questions falls to a multiple of "
+             f"plain warping's ({plain:.3f}).", "",
+             "| | " + " | ".join(f"{level:g} x" for level in LEVELS) + " | at the end | seconds in all |",
+             "|" + "---|" * (len(LEVELS) + 3)]
+    for generator, curve in findings.curves.items():
+        reached = [curve.seconds_to(level * plain) for level in LEVELS]
+        last = f"{curve.points[-1][2]:.3f}" if curve.points else "–"
+        cells = [generator, *("not reached" if one is None else f"{one:.0f}" for one in reached), last,
+                 f"{curve.seconds:.0f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _sheet(findings: Findings, study: Study) -> Image.Image:
+    cases = spread(study.cases["transfer"], _ROWS)
+    painters: list[Painter] = [BASELINES[0], *(ModelPainter(Reposer.load(path)) for path in findings.models.values())]
+    answers = [painter.paint(study.album, cases, PLAIN).images for painter in painters]
+    real = truth(study.album, cases, PLAIN).images
+    rows = [SheetRow([study.album[case.source].photo, colour_pose(study.album[case.target].iuv),
+                      *(answer[k] for answer in answers), real[k]], f"{case.identity}: held out, never trained on")
+            for k, case in enumerate(cases)]
+    columns = ("source", "target pose", "plain warp", *findings.models, "truth")
+    return Image.fromarray(contact_sheet("Identity", "face and hands of the source, clothes of the target", columns,
+                                         rows))
+
+
+def _compressed(sheet: Image.Image) -> Image.Image:
+    """Small enough for a repository: WebP of about 0.15 bytes a pixel."""
+    most = _MOST_BYTES / 0.15
+    scale = min(1.0, (most / (sheet.width * sheet.height)) ** 0.5)
+    return sheet.resize((round(sheet.width * scale), round(sheet.height * scale)), Image.Resampling.LANCZOS)

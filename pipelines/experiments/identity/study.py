@@ -1,0 +1,228 @@
+"""``photoshoot experiment identity``: does the face survive, and what does the network add to plain warping?
+
+Trains `paper` and `warp`, or one of them, with an equal number of steps on the same people and asks them, and painters
+without a network, about people of the test split. Faces are judged by an embedder that was in nobody's loss.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from components.core.errors import InputError
+from components.core.networks.generator.reposer import Reposer
+from components.core.people.dataset import PeopleDataset
+from components.core.people.identities import Identities
+from components.core.record.recorder import Recorder
+from components.core.settings import Generator, Settings, TrainSettings
+from components.evaluate.measuring import pairs
+from components.evaluate.measuring.album import Album
+from components.evaluate.measuring.identity import identity_figures, similarities
+from components.evaluate.measuring.intervals import Figure, Resampler
+from components.evaluate.measuring.measure import Instruments, Measured, Reals, measure, measure_reals
+from components.evaluate.measuring.painters import CopyPainter, ModelPainter, Painter, WarpPainter
+from components.evaluate.measuring.pairs import Case, Questions
+from components.train import train
+from components.train.place import training_digest
+from pipelines.experiments.identity.curve import Curve
+from pipelines.experiments.identity.painters import MeanPainter, MirroredHeadPainter, NearestPainter, SourcesPainter
+from pipelines.experiments.identity.regions import FIGURES, Regional, measure_regions
+
+GENERATORS: tuple[Generator, ...] = get_args(Generator)
+SOURCES = (1, 2, 4)
+BASELINES: tuple[Painter, ...] = (MirroredHeadPainter(), WarpPainter())
+"""Warping without a network: as plain as can be, and with every unseen texel guessed from the seen ones."""
+LEVELS = (1.0, 0.85, 0.75)
+"""Perceptual distances to reach, as multiples of plain warping's on the same questions."""
+_LOOKS, _LOOKED_AT = 12, 48
+
+
+@dataclass(frozen=True)
+class Row:
+    """One painter's figures."""
+
+    name: str
+    figures: dict[str, Figure]
+    """identity_recovered, face_similarity, head_psnr, head_box_psnr, unseen_l1, outside_l1, sharpness, perceptual,
+    ssim; and on the same questions against `BASELINES`: head_gain (dB), head_box_gain, unseen_ratio, outside_ratio
+    with the baseline's name and a slash before them."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that the experiment found."""
+
+    settings: Settings
+    people: int
+    held_out: int
+    rows: dict[str, list[Row]]
+    """By kind of question: "transfer", "repose"."""
+    counts: dict[str, int]
+    """Questions by kind."""
+    curves: dict[Generator, Curve]
+    plain_distance: float
+    """Plain warping's perceptual distance on the questions of the curves."""
+    sources: list[Row]
+    sources_asked: int
+    judge: str
+    models: dict[Generator, Path]
+    questions: Questions
+
+
+class Study:
+    """People, questions and judges, the same for all painters."""
+
+    def __init__(self, people: Path, identities: Path, settings: Settings) -> None:
+        self.settings = settings
+        self.dataset, self.identities = PeopleDataset.open(people), Identities.open(identities)
+        self.album = Album(self.dataset)
+        self.questions = pairs.choose(self.dataset, self.identities, "test", settings.evaluate.pairs,
+                                      settings.evaluate.seed)
+        if not self.questions.transfer:
+            raise InputError("no held-out person has two photos", path=identities,
+                             remedy="bring more photos of each person, or raise cluster.test")
+        self.cases: dict[str, list[Case]] = {"transfer": self.questions.transfer,
+                                             "repose": pairs.reposes(self.album, self.questions.transfer)}
+        self.instruments = Instruments(settings.evaluate, self.dataset.origin)
+        self.reals = measure_reals(self.album, self.questions.members, self.instruments)
+        self.trained = list(self.identities.members(self.dataset, "train").values())
+
+        self._without: dict[tuple[Case, ...], dict[str, Regional]] = {}
+
+    def row(self, painter: Painter, cases: Sequence[Case], label: str) -> Row:
+        """A painter's figures on some questions, and against the baselines on the same."""
+        measured = measure(self.album, cases, painter, self.instruments, label)
+        regional = measure_regions(self.album, cases, painter)
+        resampler = Resampler([case.identity for case in cases], self.settings.evaluate.bootstrap,
+                              self.settings.evaluate.seed)
+        figures = _figures(cases, measured, regional, self.reals, resampler)
+        for name, baseline in self._baselines(tuple(cases)).items():
+            figures |= {f"{name}/{key}": figure for key, figure in _against(regional, baseline, resampler).items()}
+        return Row(painter.name, figures)
+
+    def _baselines(self, cases: tuple[Case, ...]) -> dict[str, Regional]:
+        if cases not in self._without:
+            self._without[cases] = {one.name: measure_regions(self.album, cases, one) for one in BASELINES}
+        return self._without[cases]
+
+
+def _figures(cases: Sequence[Case], measured: Measured, regional: Regional, reals: Reals,
+             resampler: Resampler) -> dict[str, Figure]:
+    faces = identity_figures(similarities(cases, measured, reals), resampler)
+    figures = {name: faces[name] for name in ("identity_recovered", "face_similarity")}
+    figures |= {name: resampler.mean(getattr(regional, name)) for name in FIGURES}
+    figures["sharpness"] = resampler.ratio(regional.sharpness, regional.true_sharpness)
+    return figures | {name: resampler.mean(getattr(measured, name)) for name in ("perceptual", "ssim")}
+
+
+def _against(regional: Regional, baseline: Regional, resampler: Resampler) -> dict[str, Figure]:
+    return {
+        "head_gain": resampler.mean(regional.head_psnr - baseline.head_psnr),
+        "head_box_gain": resampler.mean(regional.head_box_psnr - baseline.head_box_psnr),
+        "unseen_ratio": resampler.ratio(regional.unseen_l1, baseline.unseen_l1),
+        "outside_ratio": resampler.ratio(regional.outside_l1, baseline.outside_l1),
+    }
+
+
+def made_people(people: Path | None, identities: Path | None, work: Path, settings: Settings) -> tuple[Path, Path]:
+    """The people and identities given, or synthetic ones made in `work` (and used again by the next call).
+
+    Raises `InputError` when only one of the two is given.
+    """
+    if (people is None) != (identities is None):
+        raise InputError("--people and --identities go together", remedy="give both, or neither")
+    if people is not None and identities is not None:
+        return people, identities
+    from components.cluster import cluster
+    from components.preprocess import preprocess
+    from components.synthesize import synthesize
+
+    photos, people, identities = work / "photos", work / "people", work / "identities"
+    if not (identities / "identities.parquet").is_file():
+        synthesize(photos, settings.synthesize)
+        preprocess(photos, people, settings.preprocess)
+        cluster(people, identities, settings.cluster)
+    return people, identities
+
+
+def run(people: Path, identities: Path, out: Path, settings: Settings, recorder: Recorder,
+        generators: Sequence[Generator] = GENERATORS) -> Findings:
+    """Train the generators (or take those that an earlier try finished), ask everybody, and measure.
+
+    Models go to ``out / <generator>``. Raises `InputError` when there is nobody to ask about, and what training and
+    reading the data raise.
+    """
+    study = Study(people, identities, settings)
+    shown = study.cases["transfer"][:_LOOKED_AT]
+    curves, models = {}, {}
+    for generator in generators:
+        chosen = settings.train.model_copy(update={"generator": generator})
+        folder = out / generator
+        curves[generator] = _train(study, chosen, people, identities, folder, shown)
+        models[generator] = folder / "generator.safetensors"
+    painters: list[Painter] = [CopyPainter(), MeanPainter(study.album, study.trained), NearestPainter(study.trained),
+                               *BASELINES]
+    for generator in generators:
+        painter = ModelPainter(Reposer.load(models[generator]))
+        painter.name = generator
+        painters.append(painter)
+    rows = {kind: [study.row(painter, cases, f"{kind}: {painter.name}") for painter in painters]
+            for kind, cases in study.cases.items() if cases}
+    plain = measure(study.album, shown, BASELINES[0], study.instruments, "plain warp")
+    asked, sources = _sources(study, models["warp"]) if "warp" in models else (0, [])
+    findings = Findings(
+        settings, len(study.dataset), len(study.questions.members), rows,
+        {kind: len(cases) for kind, cases in study.cases.items()}, curves, float(np.nanmean(plain.perceptual)),
+        sources, asked, study.instruments.embedder.name, models, study.questions)
+    _record(findings, recorder)
+    return findings
+
+
+def _train(study: Study, settings: TrainSettings, people: Path, identities: Path, folder: Path,
+           shown: Sequence[Case]) -> Curve:
+    """A training that is looked at; neither the time for looking is counted nor, after an interruption, what came
+    after the last look."""
+    digest = training_digest(settings, study.dataset.digest, study.identities.digest)
+    curve = Curve.open(folder.with_name(f"{folder.name}-curve.json"), digest)
+    since = time.monotonic()
+
+    def look(step: int, reposer: Reposer) -> None:
+        nonlocal since
+        before = curve.before(step)
+        seconds = (before[-1][1] if before else 0.0) + time.monotonic() - since
+        found = measure(study.album, shown, ModelPainter(reposer), study.instruments, f"step {step}")
+        curve.add(step, seconds, float(np.nanmean(found.perceptual)))
+        since = time.monotonic()
+
+    train(people, identities, folder, settings, look=look, look_every=max(settings.steps // _LOOKS, 1))
+    return curve
+
+
+def _sources(study: Study, model: Path) -> tuple[int, list[Row]]:
+    """The same questions with 1, 2 and 4 photos of the person, where there are so many besides the target."""
+    members: list[npt.NDArray[np.int64]] = list(study.questions.members.values())
+    many = {name for name, group in study.questions.members.items() if len(group) > max(SOURCES)}
+    cases = [case for case in study.cases["transfer"] if case.identity in many]
+    if not cases:
+        return 0, []
+    reposer = Reposer.load(model)
+    rows = [study.row(SourcesPainter(count, members, network), cases, f"{count} photos")
+            for network in (None, reposer) for count in SOURCES]
+    return len(cases), rows
+
+
+def _record(findings: Findings, recorder: Recorder) -> None:
+    recorder.params({"train": findings.settings.train.model_dump(mode="json")})
+    for kind, rows in findings.rows.items():
+        values: dict[str, Any] = {f"{kind}/{row.name}/{name}": figure.value for row in rows
+                                  for name, figure in row.figures.items() if figure.value is not None}
+        recorder.metrics(values)
+    for generator, curve in findings.curves.items():
+        for step, seconds, distance in curve.points:
+            recorder.metrics({f"curve/{generator}/perceptual": distance, f"curve/{generator}/seconds": seconds}, step)

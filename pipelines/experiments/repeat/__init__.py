@@ -1,0 +1,1 @@
+"""The default run again and again: other people, other kinds of machine."""

@@ -1,0 +1,1 @@
+"""The home folder: where it is, what is in it, and putting it right after a move."""

@@ -1,0 +1,1 @@
+"""Kubeflow Pipelines: compile, reach a server, submit, follow and record a run."""

@@ -1,0 +1,58 @@
+"""The verb `compile`: the pipeline as KFP IR YAML, checked against KFP's own protobufs before it is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from components.core.atomic import atomic_path
+from components.core.errors import InputError
+from components.core.settings import Settings
+from pipelines.containers.images import pushed_images
+from pipelines.home.photos import folder_digest
+from pipelines.placement import Profile
+from pipelines.training import training_pipeline
+
+
+def compile_pipeline(
+    settings: Settings, out: Path, photos: str | None = None, registry: str = "", profile: Profile | None = None,
+    photos_digest: str = "",
+) -> None:
+    """Write the IR YAML to `out`.
+
+    Args:
+        settings: What each step does.
+        out: A ``.yaml`` file.
+        photos: gs:// prefix or folder; None synthesises people.
+        registry: Prefix of the image names: by digest what was pushed there, else by content. Empty: the one that was
+            pushed to, if there is one.
+        profile: The cluster that it is for; None places no step.
+        photos_digest: Fingerprint of photos at a gs:// prefix; a folder's is taken here.
+    """
+    if out.suffix not in (".yaml", ".yml"):
+        raise InputError("not a YAML file name", path=out, remedy="choose a name that ends in .yaml")
+    digest = photos_digest
+    if photos is not None and "://" not in photos:
+        digest = folder_digest(Path(photos))
+        photos = str(Path(photos).absolute())
+    from kfp import compiler
+
+    pipeline = training_pipeline(settings, pushed_images(registry), photos, digest, profile)
+    with atomic_path(out) as partial:
+        compiler.Compiler().compile(pipeline, str(partial))
+        check_pipeline_yaml(partial)
+
+
+def check_pipeline_yaml(path: Path) -> None:
+    """Parse IR YAML with KFP's protobufs, which refuse unknown fields. Raises `google.protobuf` ParseError."""
+    from google.protobuf import json_format
+    from kfp.kubernetes import kubernetes_executor_config_pb2
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    spec, *platforms = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+    for platform in platforms:
+        json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
+        for config in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
+            json_format.ParseDict(config, kubernetes_executor_config_pb2.KubernetesExecutorConfig())

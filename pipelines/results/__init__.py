@@ -1,0 +1,1 @@
+"""What came of it: runs, comparisons, versions, studies, new pictures."""

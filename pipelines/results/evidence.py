@@ -1,0 +1,127 @@
+"""What a pipeline run left behind, for comparing it: from the home folder, or from MLflow for runs made elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from components.core.atomic import atomic_folder
+from components.core.errors import DataError, InputError
+from components.core.record import tracking
+from components.core.record.registry import Versions
+from components.evaluate.report.page import read_curves
+from components.evaluate.report.sheet import SAMPLES
+from pipelines.home.folder import Home
+from pipelines.results.differences import Judged
+from pipelines.results.files import EVIDENCE, RESULT_FILE, SETTINGS_FILE
+from pipelines.results.runs import PARENT_TAG, RUN_TAG
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+_VERSION = re.compile(r"v(\d+)|@([\w.-]+)")
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished run: its result, its settings as flat keys, and the folder with the evidence (if it kept any)."""
+
+    name: str
+    mlflow_run_id: str
+    experiment_id: str
+    folder: Path
+    result: dict[str, Any]
+    settings: dict[str, Any]
+
+    @cached_property
+    def judged(self) -> Judged:
+        """Figures and pairs. Raises `DataError` for evidence that was cut short."""
+        path = self.folder / EVIDENCE / "metrics.json"
+        if not path.is_file():  # a run of a version that did not keep them
+            return Judged({}, self.result["metrics"], [])
+        try:
+            evaluation = json.loads(path.read_text(encoding="utf-8"))
+            lines = path.with_name("pairs.jsonl").read_text(encoding="utf-8").splitlines()
+            return Judged(evaluation, evaluation["metrics"], [json.loads(line) for line in lines])
+        except (FileNotFoundError, ValueError, KeyError) as error:
+            raise DataError(f"torn evaluation: {error}", path=path, remedy="run again") from None
+
+    @property
+    def curves(self) -> dict[str, Any] | None:
+        """Content of the training's curves.json."""
+        return read_curves(self.folder / EVIDENCE)
+
+    @property
+    def samples(self) -> dict[str, Any]:
+        """Content of samples.json: columns, gap, rows {file, caption, key}; no rows where none were kept."""
+        path = self.samples_folder / SAMPLES
+        if not path.is_file():
+            return {"columns": [], "gap": 0, "rows": []}
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+
+    @property
+    def samples_folder(self) -> Path:
+        """Where the files of `samples` lie."""
+        return self.folder / EVIDENCE / "samples"
+
+
+def open_run(home: Home, name: str, model_name: str) -> FinishedRun:
+    """A finished run by its name, its MLflow run id, or a version that it made (``v3``, ``@champion``).
+
+    Raises `InputError` when there is none, or when it has not finished.
+    """
+    mlflow = tracking.client(home.tracking_uri)
+    run = _find(mlflow, name, model_name)
+    called = run.data.tags.get(RUN_TAG) or run.info.run_id
+    folder = home.root / "runs" / called
+    if not (folder / RESULT_FILE).is_file():
+        folder = _fetched(mlflow, run, home, called)
+    return FinishedRun(
+        called, run.info.run_id, run.info.experiment_id, folder,
+        json.loads((folder / RESULT_FILE).read_text(encoding="utf-8")),
+        tracking.flatten(yaml.safe_load((folder / SETTINGS_FILE).read_text(encoding="utf-8"))),
+    )
+
+
+def _find(mlflow: MlflowClient, name: str, model_name: str) -> Run:
+    from mlflow.exceptions import MlflowException
+
+    version = _VERSION.fullmatch(name)
+    try:
+        if version:
+            number, alias = version.groups()
+            found = (mlflow.get_model_version(model_name, number) if number
+                     else mlflow.get_model_version_by_alias(model_name, alias))
+            step = mlflow.get_run(str(found.run_id))
+            return mlflow.get_run(step.data.tags.get(PARENT_TAG, step.info.run_id))
+        experiments = [found.experiment_id for found in mlflow.search_experiments()]
+        runs = mlflow.search_runs(experiments, f"tags.`{RUN_TAG}` = '{name.replace(chr(39), '')}'", max_results=1)
+        return runs[0] if runs else mlflow.get_run(name)
+    except MlflowException:
+        if version:
+            raise Versions(model_name, mlflow.tracking_uri).missing(version[1] or version[2], name, "`v{}`") from None
+        raise InputError(f"no run {name}", path=mlflow.tracking_uri,
+                         remedy="`photoshoot runs` and `photoshoot versions` list them") from None
+
+
+def _fetched(mlflow: MlflowClient, run: Run, home: Home, called: str) -> Path:
+    """The run's files from MLflow's artifact store, kept under the home folder: finished runs do not change."""
+    folder: Path = home.root / "fetched" / str(run.info.run_id)
+    if folder.is_dir():
+        return folder
+    names = {file.path for file in mlflow.list_artifacts(run.info.run_id)}
+    if RESULT_FILE not in names:
+        raise InputError(f"run {called} has not finished: it has no result", path=mlflow.tracking_uri,
+                         remedy="`photoshoot runs --status succeeded` lists those that have")
+    with atomic_folder(folder) as partial:
+        for name in (RESULT_FILE, SETTINGS_FILE, EVIDENCE):
+            if name in names:
+                mlflow.download_artifacts(run.info.run_id, name, str(partial))
+    return folder

@@ -1,0 +1,46 @@
+"""The verb `shoot`: new photos of a person from a registered version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.core.errors import InputError
+from components.core.record.registry import GENERATOR, PREPROCESS, Versions
+from components.core.settings import PreprocessSettings
+from pipelines.home.folder import Home
+
+if TYPE_CHECKING:
+    from components.core.shooting.sitters import Sitter
+    from components.shoot.generate import ShootSummary
+
+
+def sitters(photos: Sequence[Path], iuvs: Sequence[Path], mattes: Sequence[Path] = ()) -> list[Sitter]:
+    """A person's photos, their pose maps and, where there are any, mattes, the first with the first and so on.
+
+    Raises `InputError` where their numbers differ.
+    """
+    from components.core.shooting.sitters import Sitter
+
+    for what, option, files in (("pose maps", "--iuv", iuvs), ("mattes", "--matte", mattes)):
+        if len(files) != len(photos) and (files or option == "--iuv"):
+            raise InputError(f"{len(photos)} photos, but {len(files)} {what}",
+                             remedy=f"give {option} once for each --photo, in the same order")
+    own: Sequence[Path | None] = mattes or [None] * len(photos)
+    return [Sitter(*files) for files in zip(photos, iuvs, own, strict=True)]
+
+
+def shoot_with_version(home: Home, model_name: str, version: str, sitter: Sitter | Sequence[Sitter],
+                       poses: Sequence[Path], out: Path, background: Path | None = None) -> ShootSummary:
+    """Paint the person of one or several photos in every pose with a registered version (a number, or an alias such as
+    champion).
+
+    Raises `InputError` when there is no such version, or for pictures that cannot be used.
+    """
+    from components.shoot.generate import generate
+
+    versions = Versions(model_name, home.tracking_uri)
+    with versions.files(versions.get(version)) as folder:
+        cut = PreprocessSettings.model_validate_json((folder / PREPROCESS).read_text(encoding="utf-8"))
+        return generate(folder / GENERATOR, sitter, poses, out, background=background, preprocess=cut)
