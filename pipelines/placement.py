@@ -1,4 +1,4 @@
-"""Where each step runs on a cluster: profiles in YAML, put on KFP tasks as the pipeline is built.
+"""Where each step runs on Kubeflow: profiles in YAML, put on KFP tasks as the pipeline is built.
 
 A profile names node pools (selector, tolerations, accelerator) and, per step, the pool with what the step asks of it.
 What belongs to a pool becomes an input of the compiled pipeline (``gpu_node_selector``, ``gpu_tolerations``,
@@ -152,7 +152,7 @@ class Placement(_Part):
 
 
 class Profile(_Part):
-    """A cluster, as the pipeline sees it."""
+    """Nodes and objects of Kubernetes, as the pipeline sees them."""
 
     name: str
     """Name, for messages."""
@@ -163,7 +163,7 @@ class Profile(_Part):
     image_pull_secrets: list[str] = []
     """Secrets for a private image registry."""
     tracking_uri: str | None = None
-    """Address of the MLflow server inside the cluster."""
+    """Address of the MLflow server from inside the pods."""
     state_claim: str | None = None
     """Persistent volume claim where interrupted steps keep what they need to go on, mounted at /state."""
     pools: dict[Literal["cpu", "gpu"], Pool] = {}
@@ -247,7 +247,7 @@ def place(task: PipelineTask, name: str, profile: Profile, inputs: Mapping[str, 
     Args:
         task: The KFP task.
         name: Name of its component: one of `STEPS` or a key of `TASK_STEP`.
-        profile: The cluster.
+        profile: What places it.
         inputs: The pipeline's inputs that `Profile.inputs` names, as KFP channels: what a submission may change.
     """
     from kfp import kubernetes

@@ -1,6 +1,6 @@
 """The pipeline: from photos to a registered version.
 
-One definition for every place it runs. Locally a photo folder is imported by path, on a cluster by gs:// prefix;
+One definition for every place it runs. Locally a photo folder is imported by path, on Kubeflow by gs:// prefix;
 without photos the people are synthesised.
 """
 
@@ -69,7 +69,7 @@ def training_pipeline(
         images: Container image of each step, changing whenever the step's code does: caches go by it.
         photos: Folder or gs:// prefix of photos; None synthesises people.
         photos_digest: Fingerprint of the folder's content, so that a cache notices new photos under the same path.
-        profile: The cluster; its node pools become inputs of the pipeline. None places nothing (this machine).
+        profile: Where the steps run; its node pools become inputs of the pipeline. None places nothing (this machine).
     """
 
     def body(steps: _Steps) -> Artifacts:

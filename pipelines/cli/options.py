@@ -1,4 +1,4 @@
-"""Options of the commands that talk to a Kubeflow cluster."""
+"""Options of the commands that talk to Kubeflow."""
 
 from __future__ import annotations
 
@@ -7,62 +7,88 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from components.core.errors import InputError
-from pipelines.cli.table import CLUSTER as CLUSTER
+from pipelines.cli.table import KUBEFLOW as KUBEFLOW
 
 if TYPE_CHECKING:
     from pipelines.kubeflow.server import Server
 
 HostOption = Annotated[
     str | None,
-    typer.Option("--host", envvar="KF_PIPELINES_ENDPOINT", rich_help_panel=CLUSTER,
-                 help="URL of Kubeflow Pipelines; in a pod, that of its own cluster."),
+    typer.Option("--host", envvar="KF_PIPELINES_ENDPOINT", rich_help_panel=KUBEFLOW,
+                 help="URL of Kubeflow Pipelines; in a pod, that of its namespace."),
 ]
 NamespaceOption = Annotated[
     str | None,
-    typer.Option("--namespace", envvar="PHOTOSHOOT_NAMESPACE", rich_help_panel=CLUSTER,
+    typer.Option("--namespace", envvar="PHOTOSHOOT_NAMESPACE", rich_help_panel=KUBEFLOW,
                  help="Your namespace, where the pods run."),
 ]
 AuthOption = Annotated[
     str | None,
-    typer.Option("--auth", envvar="PHOTOSHOOT_AUTH", rich_help_panel=CLUSTER,
+    typer.Option("--auth", envvar="PHOTOSHOOT_AUTH", rich_help_panel=KUBEFLOW,
                  help="token:FILE, cookies:FILE (Dex and other login pages) or iap:CLIENT_ID (Google)."),
 ]
 ProfileOption = Annotated[
     str,
-    typer.Option("--profile", rich_help_panel=CLUSTER,
+    typer.Option("--profile", rich_help_panel=KUBEFLOW,
                  help="Which steps run on which nodes: gke-ondemand, gke-spot, local or a YAML file."),
 ]
-RegistryOption = Annotated[str, typer.Option("--registry", rich_help_panel=CLUSTER, help="Prefix of the image names.")]
+RegistryOption = Annotated[str, typer.Option("--registry", rich_help_panel=KUBEFLOW, help="Prefix of the image names.")]
 ExperimentOption = Annotated[
-    str, typer.Option("--experiment", rich_help_panel=CLUSTER, help="Kubeflow's experiment; else the settings'.")
+    str, typer.Option("--experiment", rich_help_panel=KUBEFLOW, help="Kubeflow's experiment; else the settings'.")
 ]
-NameOption = Annotated[str, typer.Option("--run-name", rich_help_panel=CLUSTER, help="Name of the run.")]
+NameOption = Annotated[str, typer.Option("--run-name", rich_help_panel=KUBEFLOW, help="Name of the run.")]
 RootOption = Annotated[
-    str, typer.Option("--root", rich_help_panel=CLUSTER, help="gs:// prefix for artifacts; else the server's.")
+    str, typer.Option("--root", rich_help_panel=KUBEFLOW, help="gs:// prefix for artifacts; else the server's.")
 ]
 UploadOption = Annotated[
-    str, typer.Option("--upload", metavar="NAME", rich_help_panel=CLUSTER,
+    str, typer.Option("--upload", metavar="NAME", rich_help_panel=KUBEFLOW,
                       help="Upload a version of the pipeline NAME and run that.")
 ]
 ArgOption = Annotated[
     list[str] | None,
-    typer.Option("--arg", metavar="KEY=VALUE", rich_help_panel=CLUSTER,
+    typer.Option("--arg", metavar="KEY=VALUE", rich_help_panel=KUBEFLOW,
                  help="Another node pool than the profile's: --arg gpu_count=2."),
 ]
-DetachOption = Annotated[bool, typer.Option("--detach", rich_help_panel=CLUSTER, help="Do not follow the run.")]
+DetachOption = Annotated[bool, typer.Option("--detach", rich_help_panel=KUBEFLOW, help="Do not follow the run.")]
 WaitOption = Annotated[
     str | None,
-    typer.Option("--wait", metavar="TIME", rich_help_panel=CLUSTER,
+    typer.Option("--wait", metavar="TIME", rich_help_panel=KUBEFLOW,
                  help="Stop following after 90s, 30m, 12h or 2d; the run goes on."),
 ]
 PollOption = Annotated[
-    float, typer.Option("--poll", min=0.05, rich_help_panel=CLUSTER, help="Seconds between two looks at the run.")
+    float, typer.Option("--poll", min=0.05, rich_help_panel=KUBEFLOW, help="Seconds between two looks at the run.")
 ]
 PatienceOption = Annotated[
     float,
-    typer.Option("--patience", min=0, rich_help_panel=CLUSTER,
+    typer.Option("--patience", min=0, rich_help_panel=KUBEFLOW,
                  help="Seconds for which a server that does not answer is asked again."),
 ]
+
+
+BACKENDS = ("local", "containers", "kubeflow")
+
+
+def _backend(given: str) -> str:
+    if given == "cluster":
+        old_name("--backend cluster", "--backend kubeflow")
+        return "kubeflow"
+    if given not in BACKENDS:
+        raise InputError(f"no backend {given}", remedy=f"--backend {', '.join(BACKENDS[:-1])} or {BACKENDS[-1]}")
+    return given
+
+
+BackendOption = Annotated[
+    str,
+    typer.Option("--backend", callback=_backend,
+                 help="Where: local, containers (local, each step in its image) or kubeflow."),
+]
+
+
+def old_name(old: str, new: str) -> None:
+    """Say that an option goes by another name now; the old one is still taken."""
+    from pipelines.display import errors
+
+    errors.print(f"{old} is the old name of {new}", markup=False, soft_wrap=True)
 
 
 def connect(host: str | None, namespace: str | None, auth: str | None, patience: float) -> Server:

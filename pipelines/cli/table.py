@@ -17,7 +17,7 @@ from pipelines.cli.help import Entry, Group
 PIPELINE = "The pipeline"
 STEP_BY_STEP = "One step on a folder"
 RESULTS = "Runs and versions"
-CLUSTER = "On a cluster"
+KUBEFLOW = "On Kubeflow"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Listed(Entry):
 COMMANDS = {
     "run": Listed(PIPELINE, "Run the pipeline: photos in, a registered version, a report and a contact sheet out.",
                   "pipeline"),
-    "compile": Listed(PIPELINE, "Write the pipeline as KFP IR YAML, to upload to a Kubeflow cluster.", "pipeline"),
+    "compile": Listed(PIPELINE, "Write the pipeline as KFP IR YAML, to upload to Kubeflow.", "pipeline"),
     "settings": Listed(PIPELINE, "Print all settings as YAML, each with its meaning.", "pipeline"),
     "tune": Listed(PIPELINE, "Search for the loss weights that do best on validation people.", "tuning"),
     "doctor": Listed(PIPELINE, "Look for what would fail a run, in seconds and before anything costs money.", "doctor"),
@@ -69,11 +69,11 @@ COMMANDS = {
     "shoot": Listed(RESULTS, "Paint a person in other poses with a registered version.", "results"),
     "experiment": Listed(RESULTS, "Questions about the method itself, answered on people nobody trained on.",
                          "experiments"),
-    "follow": Listed(CLUSTER, "Follow a run on the cluster to its end: exit code 0 when it succeeds.", "kubeflow"),
-    "cancel": Listed(CLUSTER, "End a run on the cluster.", "kubeflow"),
-    "retry": Listed(CLUSTER, "Run the failed steps of a run on the cluster again, and what comes after them.",
+    "follow": Listed(KUBEFLOW, "Follow a run on Kubeflow to its end: exit code 0 when it succeeds.", "kubeflow"),
+    "cancel": Listed(KUBEFLOW, "End a run on Kubeflow.", "kubeflow"),
+    "retry": Listed(KUBEFLOW, "Run the failed steps of a run on Kubeflow again, and what comes after them.",
                     "kubeflow"),
-    "schedule": Listed(CLUSTER, "Runs at fixed times.", "kubeflow"),
+    "schedule": Listed(KUBEFLOW, "Runs at fixed times.", "kubeflow"),
 }
 
 

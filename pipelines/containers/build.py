@@ -2,7 +2,7 @@
 
 Each image gets a tag per step that it serves, the digest of that step's code and recipe (see `images`). What is
 there already is not built again, and a step whose code did not change keeps the reference it was pushed with, so that
-a cluster's cache goes on being right.
+Kubeflow's cache goes on being right.
 
 pip in the build is configured like pip here: the configuration goes along as a secret that no layer keeps, local
 folders of packages as read-only mounts (podman only).

@@ -40,10 +40,10 @@ def images(registry: str = "") -> dict[str, str]:
 
 
 def pushed_images(registry: str = "") -> dict[str, str]:
-    """Image reference per step for a cluster: by digest where `make push` recorded one, else by content.
+    """Image reference per step for Kubeflow: by digest where `make push` recorded one, else by content.
 
     Without `registry` the one that was pushed to, if it is only one. Raises `InputError` for an image that was
-    pushed from other code than this: a cluster would run, and its cache reuse, what is not in front of you.
+    pushed from other code than this: Kubeflow would run, and its cache reuse, what is not in front of you.
     """
     registry = registry.rstrip("/")
     locked = read_lock()

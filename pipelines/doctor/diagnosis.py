@@ -28,7 +28,7 @@ class Patient:
     photos: str | None = None
     """Folder or gs:// prefix; None: people are synthesised."""
     profile: Profile | None = None
-    """The cluster; None where nothing is to be asked of Kubernetes."""
+    """The nodes and objects wanted; None where nothing is to be asked of Kubernetes."""
     access: Access = field(default_factory=Access)
     """Kubeflow Pipelines, asked where it has a host, and the namespace."""
     context: str | None = None
@@ -39,17 +39,17 @@ class Patient:
     """gs:// prefix for artifacts."""
 
     @property
-    def on_cluster(self) -> bool:
-        """Whether the run is for a cluster."""
+    def on_kubeflow(self) -> bool:
+        """Whether the run is for Kubeflow."""
         return self.profile is not None or self.access.host is not None
 
 
 def diagnose(patient: Patient, patience: float = 20.0) -> list[Finding]:
-    """Everything that is looked at, in order of area. Raises nothing of what is wrong with the machine or the cluster.
+    """Everything that is looked at, in order of area. Raises nothing of what is wrong with the machine or the servers.
 
     `patience` (seconds): how long any one look may take.
     """
-    checks = [*_local(patient), *(_cluster(patient, patience) if patient.on_cluster else [])]
+    checks = [*_local(patient), *(_kubeflow(patient, patience) if patient.on_kubeflow else [])]
     _import_first([name for name, wanted in _HEAVY.items() if wanted(patient)])
     return run_checks(checks, patience)
 
@@ -81,7 +81,7 @@ def _local(patient: Patient) -> list[Check]:
         Check("machine", partial(machine.machine, home.root)),
         Check("torch and weights that ship", machine.torch_and_weights, "pip install torch again",
               machine.TORCH_S),
-        Check("packages", partial(packages.packages, on_cluster=patient.on_cluster)),
+        Check("packages", partial(packages.packages, on_kubeflow=patient.on_kubeflow)),
         Check("shared memory", machine.shared_memory),
         Check("weights by name", partial(weights.weights, settings)),
         Check("MLflow", partial(stores.mlflow_store, home.tracking_uri, settings.experiment),
@@ -96,7 +96,7 @@ def _local(patient: Patient) -> list[Check]:
     return [*checks, Check("cache safety", partial(_images, patient))]
 
 
-def _cluster(patient: Patient, patience: float) -> list[Check]:
+def _kubeflow(patient: Patient, patience: float) -> list[Check]:
     checks = []
     if patient.access.host is not None:
         from pipelines.doctor.kubernetes.kubeflow import kubeflow
@@ -107,14 +107,14 @@ def _cluster(patient: Patient, patience: float) -> list[Check]:
 
         checks.append(Check("Kubernetes", partial(
             kubernetes, patient.profile, patient.access.pods_namespace(), patient.context, patient.settings,
-            patient.photos is not None, patience), "kubectl cluster-info; is the context right (--context)?"))
+            patient.photos is not None, patience), "kubectl version; is the context right (--context)?"))
     return checks
 
 
 def _photos(patient: Patient) -> list[Finding]:
     from pipelines.doctor.photos import photos
 
-    return photos(str(patient.photos), detector_elsewhere=patient.on_cluster)
+    return photos(str(patient.photos), detector_elsewhere=patient.on_kubeflow)
 
 
 def _root(root: str) -> list[Finding]:
@@ -127,7 +127,7 @@ def _images(patient: Patient) -> list[Finding]:
     from pipelines.containers.images import images, pushed_images
     from pipelines.doctor import registry
 
-    if not patient.on_cluster:
+    if not patient.on_kubeflow:
         return registry.cache_safety(images())
     names = pushed_images(patient.registry)
     return [*registry.cache_safety(names), *registry.present(names)]

@@ -12,12 +12,12 @@ from packaging.utils import canonicalize_name
 
 from pipelines.doctor.finding import Finding, ok, problem, warning
 
-LOCAL, CLUSTER = "all", "cluster-backend"
+LOCAL, KUBEFLOW = "all", "kubeflow"
 _OURS = "photoshoot"
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;]+)", re.MULTILINE)
 
 
-def packages(*, on_cluster: bool, tested: Path | None = None) -> list[Finding]:
+def packages(*, on_kubeflow: bool, tested: Path | None = None) -> list[Finding]:
     """Whether all packages of a run are there, in versions that are allowed; and how far from the tested set-up.
 
     `tested`: a file of pins; default: constraints.txt of the checkout that this code lies in, where there is one.
@@ -26,7 +26,7 @@ def packages(*, on_cluster: bool, tested: Path | None = None) -> list[Finding]:
         asked = metadata.requires(_OURS) or []
     except metadata.PackageNotFoundError:
         return [problem("packages", f"{_OURS} is not installed", "an installed package", "pip install -e '.[all]'")]
-    wanted = requirements(asked, LOCAL) + (requirements(asked, CLUSTER) if on_cluster else [])
+    wanted = requirements(asked, LOCAL) + (requirements(asked, KUBEFLOW) if on_kubeflow else [])
     installed = {one.name: _version(one.name) for one in wanted}
     tested = tested or Path(__file__).parents[2] / "constraints.txt"
     pins = tested.read_text(encoding="utf-8") if tested.is_file() else ""

@@ -123,7 +123,7 @@ class Minted:
 
 @dataclass(frozen=True)
 class Access:
-    """What `connect` needs to know. `host` None: the server of the cluster that this pod is in."""
+    """What `connect` needs to know. `host` None: the server of this pod's namespace."""
 
     host: str | None = None
     namespace: str | None = None

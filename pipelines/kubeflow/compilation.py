@@ -27,7 +27,7 @@ def compile_pipeline(
         photos: gs:// prefix or folder; None synthesises people.
         registry: Prefix of the image names: by digest what was pushed there, else by content. Empty: the one that was
             pushed to, if there is one.
-        profile: The cluster that it is for; None places no step.
+        profile: Where the steps run; None places no step.
         photos_digest: Fingerprint of photos at a gs:// prefix; a folder's is taken here.
     """
     if out.suffix not in (".yaml", ".yml"):

@@ -1,4 +1,4 @@
-"""Follow a run on a cluster to its end, whatever the end is.
+"""Follow a run on Kubeflow to its end, whatever the end is.
 
 KFP names a run's tasks by our components, so a step's state is that of its tasks. What went wrong is told from the pods
 where Kubernetes lets us look (`pipelines.kubeflow.pods`), else from the run's own details.
@@ -178,7 +178,7 @@ def steps_of(server: Server, run: V2beta1Run) -> tuple[str, ...]:
     names = {name for graph in graphs for name in graph.get("dag", {}).get("tasks", {})}
     if not names & _TASKS:
         raise InputError(f"run {run.run_id} ({run.display_name}) is none of photoshoot's",
-                         remedy="`photoshoot runs --cluster` lists them")
+                         remedy="`photoshoot runs --kubeflow` lists them")
     steps = {step_of(name) for name in names}
     return tuple(step for step in STEPS if step in steps)
 
@@ -237,7 +237,7 @@ def run_seconds(run: V2beta1Run) -> float:
 
 
 def look_at(server: Server, run_id: str) -> Callable[[], Sequence[Trouble]]:
-    """What is wrong with the run's pods whenever it is called; nothing where there is no access to the cluster."""
+    """What is wrong with the run's pods whenever it is called; nothing where there is no access to Kubernetes."""
     namespace = server.access.pods_namespace()
     api: list[Any] = []
 

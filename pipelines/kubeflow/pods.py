@@ -1,6 +1,6 @@
 """What Kubernetes knows of a run's pods and KFP's API does not say: no memory, a node taken back, an image not found.
 
-Through the official client, with what the pod or the kubeconfig offers. Where there is no access to the cluster, there
+Through the official client, with what the pod or the kubeconfig offers. Where there is no access to Kubernetes, there
 is nothing to say.
 """
 
@@ -88,7 +88,7 @@ def core_api(context: str | None = None) -> CoreV1Api | None:
 
 
 def troubles(run_id: str, namespace: str, api: CoreV1Api | None = None) -> list[Trouble]:
-    """What is wrong with the pods of a run, newest pod first; empty without access to the cluster."""
+    """What is wrong with the pods of a run, newest pod first; empty without access to Kubernetes."""
     import urllib3
     from kubernetes.client.exceptions import ApiException
 
@@ -149,7 +149,7 @@ def _of_waiting(api: CoreV1Api, pod: V1Pod) -> tuple[str, str] | None:
     events = api.list_namespaced_event(
         pod.metadata.namespace, field_selector=f"involvedObject.name={pod.metadata.name}", _request_timeout=_TIMEOUT_S)
     if any(event.reason == "TriggeredScaleUp" for event in events.items):
-        return "TriggeredScaleUp", "waits for a node that the cluster is making"
+        return "TriggeredScaleUp", "waits for a node that is being made"
     for event in reversed(events.items):
         if event.reason in _TELLING_EVENTS:
             return event.reason, f"waits: {event.message}"

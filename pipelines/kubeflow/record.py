@@ -1,7 +1,7 @@
-"""The MLflow run that the steps of a run on a cluster become children of.
+"""The MLflow run that the steps of a run on Kubeflow become children of.
 
-Made where the submission runs, if MLFLOW_TRACKING_URI names the cluster's server. Without it the steps record runs of
-their own (or those that Kubeflow's MLflow plugin makes), and nothing here does anything.
+Made where the submission runs, if MLFLOW_TRACKING_URI names the server of the steps. Without it the steps record runs
+of their own (or those that Kubeflow's MLflow plugin makes), and nothing here does anything.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def begin(settings: Settings, name: str, photos: str | None) -> str:
 
 
 def name_run(run_id: str, kfp_run: str, link: str) -> None:
-    """Note which run on the cluster it is."""
+    """Note which run on Kubeflow it is."""
     with _mlflow() as mlflow:
         if mlflow is not None and run_id:
             mlflow.set_tag(run_id, KFP_RUN, kfp_run)
@@ -46,7 +46,7 @@ def name_run(run_id: str, kfp_run: str, link: str) -> None:
 
 
 def end(kfp_run: str, state: str, error: str = "") -> dict[str, Any]:
-    """End the MLflow run of a run on the cluster, and those of its steps that could not do it.
+    """End the MLflow run of a run on Kubeflow, and those of its steps that could not do it.
 
     Returns its id, the device-seconds of the steps by kind of device, and what they cost in words, as MLflow has them;
     nothing where there is no such run.
@@ -81,7 +81,7 @@ def registered(run_id: str) -> dict[str, str] | None:
 
 
 def again(kfp_run: str) -> None:
-    """The run on the cluster was started again."""
+    """The run on Kubeflow was started again."""
     with _mlflow() as mlflow:
         found = mlflow and _find(mlflow, kfp_run)
         if found:

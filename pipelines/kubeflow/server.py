@@ -73,7 +73,7 @@ class Server:
             found = self.runs.run_service_list_runs(namespace=self.namespace, page_size=1, sort_by="created_at desc",
                                                     filter=equals("display_name", name_or_id)).runs
         if not found:
-            raise InputError(f"no run {name_or_id} on {self.host}", remedy="`photoshoot runs --cluster` lists them")
+            raise InputError(f"no run {name_or_id} on {self.host}", remedy="`photoshoot runs --kubeflow` lists them")
         return self.run(str(found[0].run_id))
 
     def list_runs(self, last: int) -> list[V2beta1Run]:
@@ -191,12 +191,12 @@ def _plain(error: ApiException, host: str, what: str) -> PhotoshootError:
     if error.status == 403:
         return MachineError(f"{host} does not allow this: {said}", remedy="is --namespace yours?")
     if error.status == 404:
-        return InputError(f"no {what or 'such thing'} on {host}", remedy="`photoshoot runs --cluster` lists runs")
+        return InputError(f"no {what or 'such thing'} on {host}", remedy="`photoshoot runs --kubeflow` lists runs")
     if error.status == 0:
         return MachineError(f"no secure connection to {host}: {said}",
                             remedy="SSL_CERT_FILE names the file of your authority")
     kind = InputError if error.status in (400, 409) else MachineError
-    return kind(f"{host} refuses ({error.status}): {said}", remedy="`photoshoot doctor` checks the cluster")
+    return kind(f"{host} refuses ({error.status}): {said}", remedy="`photoshoot doctor` checks the server")
 
 
 def _login(host: str) -> MachineError:

@@ -1,4 +1,4 @@
-"""Send the pipeline to a cluster: as a run of its own, as a version that others can start too, or on a schedule."""
+"""Send the pipeline to Kubeflow: as a run of its own, as a version that others can start too, or on a schedule."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def compiled(order: Order, digest: str | None) -> list[dict[str, Any]]:
     `digest` is the fingerprint of the photos; None has them looked at anew in every run.
     """
     if order.photos is not None and not is_remote(order.photos):
-        raise InputError("a cluster cannot read this folder", path=order.photos,
+        raise InputError("Kubeflow cannot read this folder", path=order.photos,
                          remedy="copy the photos to a bucket and give --photos gs://...")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pipeline.yaml"

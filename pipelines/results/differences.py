@@ -21,7 +21,7 @@ _RESAMPLES, _SEED = 1000, 0
 _OTHER_NETWORK = "other network: "
 _FEW_PEOPLE = 10
 _FEW = f"fewer than {_FEW_PEOPLE} people, so intervals are narrower than they should be"
-"""With few clusters the bootstrap underestimates its own spread."""
+"""With few people the bootstrap underestimates its own spread."""
 BETTER = {metric.key: metric.better for metric in METRICS if metric.better}
 PAIRED = ("ssim", "psnr", "l1", "perceptual", "matte_iou", "pose", "face_similarity")
 """Figures that pairs.jsonl has for each pair."""

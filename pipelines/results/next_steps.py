@@ -43,12 +43,12 @@ def after_run(result: RunResult, model_name: str, home: Path, default_home: Path
     return [_command("ui", *where, does="MLflow's pages: curves, sample grids, versions"), shoot, compare]
 
 
-def after_cluster_run(recorded: Mapping[str, Any], version: Mapping[str, str] | None) -> list[Next]:
-    """Commands for the end of a run on a cluster: `recorded` is what MLflow has of it, `version` what it registered
+def after_kubeflow_run(recorded: Mapping[str, Any], version: Mapping[str, str] | None) -> list[Next]:
+    """Commands for the end of a run on Kubeflow: `recorded` is what MLflow has of it, `version` what it registered
     (name, number, verdict, champion), where that is known."""
     if not recorded:
-        return [_command("runs", "--cluster",
-                         does="the cluster's runs; with MLFLOW_TRACKING_URI set, `photoshoot versions` lists versions")]
+        return [_command("runs", "--kubeflow",
+                         does="Kubeflow's runs; with MLFLOW_TRACKING_URI set, `photoshoot versions` lists versions")]
     named = [] if version is None or version["name"] == _DEFAULT_NAME else ["--model-name", version["name"]]
     found = [_command("versions", *named, does="the registered versions, with the gate's verdicts"),
              _command("runs", does="duration, cost and figures of the runs"),
@@ -59,8 +59,8 @@ def after_cluster_run(recorded: Mapping[str, Any], version: Mapping[str, str] | 
 
 
 def after_submission(run_id: str) -> list[Next]:
-    """Commands for a run on a cluster that nobody follows."""
-    return [_command("follow", run_id, does="follow it to its end"), _command("runs", "--cluster", does="how it is"),
+    """Commands for a run on Kubeflow that nobody follows."""
+    return [_command("follow", run_id, does="follow it to its end"), _command("runs", "--kubeflow", does="how it is"),
             _command("cancel", run_id, does="end it")]
 
 

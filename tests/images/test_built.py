@@ -136,11 +136,11 @@ def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "lock.json"
 
 
-def test_without_a_lock_a_cluster_gets_names_by_content(lock: Path) -> None:
+def test_without_a_lock_kubeflow_gets_names_by_content(lock: Path) -> None:
     assert naming.pushed_images(REGISTRY) == images(REGISTRY)
 
 
-def test_a_cluster_gets_what_was_pushed_or_nothing(lock: Path) -> None:
+def test_kubeflow_gets_what_was_pushed_or_nothing(lock: Path) -> None:
     entries = {step: {"content": naming.code_digest(step), "variant": "v",
                       "reference": f"{REGISTRY}/photoshoot-{STEP_IMAGE[step]}@sha256:{step}"} for step in STEPS}
     naming.write_lock({REGISTRY: entries})

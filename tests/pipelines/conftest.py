@@ -286,7 +286,7 @@ def tasks() -> Any:
     return task
 
 
-class Cluster:
+class Kubernetes:
     """Pods, events and logs of a Kubernetes API."""
 
     def __init__(self) -> None:
@@ -307,31 +307,31 @@ class Cluster:
         })
 
 
-class _Kubernetes(Handler):
+class _KubernetesApi(Handler):
     server: Any
 
     def do_GET(self) -> None:
-        cluster: Cluster = self.server.state
+        kubernetes: Kubernetes = self.server.state
         url, parts = urlsplit(self.path), urlsplit(self.path).path.split("/")
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
-        if cluster.forbidden:
+        if kubernetes.forbidden:
             return self.reply_json(403, {"kind": "Status", "message": "forbidden"})
         assert parts[1:5] == ["api", "v1", "namespaces", "team"], self.path
         if parts[-1] == "log":
-            return self.reply(200, cluster.logs.get(parts[6], "").encode(), Content_Type="text/plain")
+            return self.reply(200, kubernetes.logs.get(parts[6], "").encode(), Content_Type="text/plain")
         if parts[-1] == "events":
             pod = query["fieldSelector"].removeprefix("involvedObject.name=")
-            found = [event for event in cluster.events if event["involvedObject"]["name"] == pod]
+            found = [event for event in kubernetes.events if event["involvedObject"]["name"] == pod]
             return self.reply_json(200, {"kind": "EventList", "items": found})
         key, _, value = query["labelSelector"].partition("=")
-        found = [pod for pod in cluster.pods if pod["metadata"]["labels"].get(key) == value]
+        found = [pod for pod in kubernetes.pods if pod["metadata"]["labels"].get(key) == value]
         return self.reply_json(200, {"kind": "PodList", "items": found})
 
 
 @pytest.fixture
-def cluster(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def kubernetes(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubernetes]:
     """A Kubernetes API, and a kubeconfig that names it."""
-    with _serve(Cluster(), _Kubernetes) as state:
+    with _serve(Kubernetes(), _KubernetesApi) as state:
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "kubeconfig", state.url)))
         yield state
 

@@ -152,7 +152,7 @@ def test_without_a_profile_nothing_is_placed(tmp_path: Path) -> None:
     assert found.task("tune-worker").retry_policy.max_retry_count == 3
 
 
-def test_a_step_may_leave_the_cache_and_a_cluster_its_secrets_for_images(tmp_path: Path) -> None:
+def test_a_step_may_leave_the_cache_and_kubeflow_its_secrets_for_images(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("image_pull_secrets: [registry]\nsteps: {train: {cache: false, environment: {A: b}}}\n")
     found = _compile(tmp_path, str(path), changes=[])

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,7 @@ def _check_photoshoot(arguments: list[str], whole: bool) -> None:
             raise ValueError(f"`{' '.join(words)}`: what is {' '.join(left)}?")
         for parameter in click_command.params:
             if whole or options.get(parameter.name):
-                parameter.handle_parse_result(context, options, [])
+                _refusals(partial(parameter.handle_parse_result, context, options, []))
     except Exception as error:
         if isinstance(error, ValueError) or not hasattr(error, "format_message"):
             raise

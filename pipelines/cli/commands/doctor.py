@@ -20,7 +20,7 @@ from pipelines.cli.app import (
     app,
     settings_from,
 )
-from pipelines.cli.options import CLUSTER, AuthOption, HostOption, NamespaceOption, RegistryOption, RootOption
+from pipelines.cli.options import KUBEFLOW, AuthOption, HostOption, NamespaceOption, RegistryOption, RootOption
 
 if TYPE_CHECKING:
     from pipelines.doctor import Finding
@@ -35,7 +35,7 @@ def doctor(
     ] = None,
     profile: Annotated[
         str | None,
-        typer.Option("--profile", rich_help_panel=CLUSTER,
+        typer.Option("--profile", rich_help_panel=KUBEFLOW,
                      help="Look at Kubernetes for this profile: gke-ondemand, gke-spot, local or a YAML file."),
     ] = None,
     host: HostOption = None,
@@ -43,7 +43,7 @@ def doctor(
     auth: AuthOption = None,
     context: Annotated[
         str | None,
-        typer.Option("--context", rich_help_panel=CLUSTER, help="Context of the kubeconfig; else the current one."),
+        typer.Option("--context", rich_help_panel=KUBEFLOW, help="Context of the kubeconfig; else the current one."),
     ] = None,
     registry: RegistryOption = "",
     root: RootOption = "",
@@ -56,8 +56,8 @@ def doctor(
 ) -> None:
     """Look for what would fail a run, in seconds and before anything costs money.
 
-    Give it the options of the run to come. This machine, its stores and photos are always looked at; a cluster with
-    --profile (Kubernetes) and --host (Kubeflow Pipelines). Exit code 0: nothing would fail a run; 3: something would.
+    Give it the options of the run to come. This machine, its stores and photos are always looked at; Kubernetes with
+    --profile, Kubeflow Pipelines with --host. Exit code 0: nothing would fail a run; 3: something would.
     """
     settings = settings_from(preset_name, settings_file, changes)
     from components.core.stores.storage import address

@@ -1,4 +1,4 @@
-"""Commands for runs on a Kubeflow cluster: follow, cancel, retry, list, and runs on a schedule."""
+"""Commands for runs on Kubeflow: follow, cancel, retry, list, and runs on a schedule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipelines.cli.app import JsonOption, PresetOption, SetOption, SettingsOptio
 from pipelines.cli.ending import show_next
 from pipelines.cli.help import App
 from pipelines.cli.options import (
-    CLUSTER,
+    KUBEFLOW,
     ArgOption,
     AuthOption,
     ExperimentOption,
@@ -42,24 +42,24 @@ _ENDS = {"succeeded": "succeeded", "failed": "failed", "canceled": "killed", "sk
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id or name of the run.")]
 
 schedules = App(help="Runs at fixed times.")
-app.add_typer(schedules, name="schedule", rich_help_panel=CLUSTER)
+app.add_typer(schedules, name="schedule", rich_help_panel=KUBEFLOW)
 
 
-def run_on_cluster(server: Server, order: Order, as_json: bool, detach: bool, wait: str | None, poll: float) -> None:
+def run_on_kubeflow(server: Server, order: Order, as_json: bool, detach: bool, wait: str | None, poll: float) -> None:
     """Submit, and follow unless detached."""
-    from pipelines.kubeflow import record as cluster_record
+    from pipelines.kubeflow import record
     from pipelines.kubeflow.submit import named, submit
     from pipelines.results.next_steps import after_submission
 
     limit = wait_seconds(wait)
     order = named(order)
-    parent = "" if order.upload else cluster_record.begin(order.settings, order.name, order.photos)
+    parent = "" if order.upload else record.begin(order.settings, order.name, order.photos)
     try:
         submitted = submit(server, order, parent)
     except BaseException as error:
-        cluster_record.fail(parent, str(error) or type(error).__name__)
+        record.fail(parent, str(error) or type(error).__name__)
         raise
-    cluster_record.name_run(parent, submitted.run_id, submitted.link)
+    record.name_run(parent, submitted.run_id, submitted.link)
     errors.print(f"run {submitted.name}: {submitted.link}", markup=False, soft_wrap=True)
     if detach:
         following = after_submission(submitted.run_id)
@@ -75,9 +75,9 @@ def run_on_cluster(server: Server, order: Order, as_json: bool, detach: bool, wa
 
 def watch(server: Server, run: Any, as_json: bool, wait: float | None, poll: float) -> None:
     """Follow a run (as the server gives it) to its end; raises what says why it did not succeed."""
-    from pipelines.kubeflow import record as cluster_record
+    from pipelines.kubeflow import record
     from pipelines.kubeflow.follow import SUCCEEDED, Interrupted, conclude, follow, look_at, steps_of, summary
-    from pipelines.results.next_steps import after_cluster_run
+    from pipelines.results.next_steps import after_kubeflow_run
 
     run_id = str(run.run_id)
     display = PipelineDisplay(steps_of(server, run))
@@ -92,11 +92,11 @@ def watch(server: Server, run: Any, as_json: bool, wait: float | None, poll: flo
     try:
         conclude(run, link, () if run.state == SUCCEEDED else look())
     except PhotoshootError as error:
-        cluster_record.end(run_id, str(run.state), str(error))
+        record.end(run_id, str(run.state), str(error))
         raise
-    recorded = cluster_record.end(run_id, str(run.state))
-    version = cluster_record.registered(recorded.get("mlflow_run_id", ""))
-    following = after_cluster_run(recorded, version)
+    recorded = record.end(run_id, str(run.state))
+    version = record.registered(recorded.get("mlflow_run_id", ""))
+    following = after_kubeflow_run(recorded, version)
     if as_json:
         more = {**recorded, **({"version": version} if version else {}), "next": [one.command for one in following]}
         print(json.dumps(summary(run, display, link, more)))
@@ -110,7 +110,7 @@ def watch(server: Server, run: Any, as_json: bool, wait: float | None, poll: flo
     show_next(following)
 
 
-@app.command(rich_help_panel=CLUSTER)
+@app.command(rich_help_panel=KUBEFLOW)
 def follow(
     run: RunArgument,
     wait: WaitOption = None,
@@ -121,18 +121,18 @@ def follow(
     auth: AuthOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Follow a run on the cluster to its end: exit code 0 when it succeeds."""
+    """Follow a run on Kubeflow to its end: exit code 0 when it succeeds."""
     server = connect(host, namespace, auth, patience)
     watch(server, server.resolve(run), as_json, wait_seconds(wait), poll)
 
 
-@app.command(rich_help_panel=CLUSTER)
+@app.command(rich_help_panel=KUBEFLOW)
 def cancel(
     run: RunArgument, host: HostOption = None, namespace: NamespaceOption = None, auth: AuthOption = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """End a run on the cluster. What its steps have finished stays; `photoshoot retry` goes on from there."""
-    from pipelines.kubeflow import record as cluster_record
+    """End a run on Kubeflow. What its steps have finished stays; `photoshoot retry` goes on from there."""
+    from pipelines.kubeflow import record
     from pipelines.kubeflow.follow import ENDED
 
     server = connect(host, namespace, auth, _QUICK_PATIENCE)
@@ -141,11 +141,11 @@ def cancel(
         _done(as_json, str(found.state).lower(), found.run_id, f"run {found.display_name} has ended: {found.state}")
         return
     server.cancel(str(found.run_id))
-    cluster_record.end(str(found.run_id), "CANCELED", "cancelled")
+    record.end(str(found.run_id), "CANCELED", "cancelled")
     _done(as_json, "canceling", found.run_id, f"run {found.display_name} is being cancelled")
 
 
-@app.command(rich_help_panel=CLUSTER)
+@app.command(rich_help_panel=KUBEFLOW)
 def retry(
     run: RunArgument,
     detach: Annotated[bool, typer.Option("--detach", help="Do not follow the run.")] = False,
@@ -157,14 +157,14 @@ def retry(
     auth: AuthOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the failed steps of a run on the cluster again, and what comes after them."""
-    from pipelines.kubeflow import record as cluster_record
+    """Run the failed steps of a run on Kubeflow again, and what comes after them."""
+    from pipelines.kubeflow import record
 
     server = connect(host, namespace, auth, patience)
     found = server.resolve(run)
     run_id = str(found.run_id)
     server.retry(run_id)
-    cluster_record.again(run_id)
+    record.again(run_id)
     if detach:
         _done(as_json, "running", run_id, f"`photoshoot follow {run_id}` follows it")
         return
@@ -174,7 +174,7 @@ def retry(
 def show_runs(
     last: int, host: str | None, namespace: str | None, auth: str | None, as_json: bool, status: str | None = None
 ) -> None:
-    """The newest runs on the cluster, as a table or JSON; `status` (as of local runs) leaves out the others."""
+    """The newest runs on Kubeflow, as a table or JSON; `status` (as of local runs) leaves out the others."""
     server = connect(host, namespace, auth, _QUICK_PATIENCE)
     rows = [_row(server, run) for run in server.list_runs(last)]
     rows = [row for row in rows if status in (None, _ENDS.get(row["status"], "running"))]

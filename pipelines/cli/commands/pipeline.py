@@ -23,6 +23,7 @@ from pipelines.cli.app import (
 from pipelines.cli.options import (
     ArgOption,
     AuthOption,
+    BackendOption,
     DetachOption,
     ExperimentOption,
     HostOption,
@@ -55,9 +56,7 @@ def run(
         str | None, typer.Option("--set-from", metavar="STUDY", help="Train with the best weights of a study.")
     ] = None,
     home: HomeOption = DEFAULT_HOME,
-    backend: Annotated[
-        str, typer.Option("--backend", help="Where: local, containers (local, each step in its image) or cluster.")
-    ] = "local",
+    backend: BackendOption = "local",
     memory: Annotated[str, typer.Option("--memory", help="What each container may take, such as 8g.")] = "",
     profile: ProfileOption = "gke-ondemand",
     registry: RegistryOption = "",
@@ -78,7 +77,7 @@ def run(
     """Run the pipeline: photos in, a registered version, a report and a contact sheet out.
 
     The same command again reuses every step whose code, settings and inputs are unchanged, and goes on with a
-    training that was interrupted. On a cluster (--backend cluster) photos come from gs://.
+    training that was interrupted. On Kubeflow (--backend kubeflow) photos come from gs://.
     """
     settings = settings_from(preset_name, settings_file, [*(changes or []), *(["tune.enabled=true"] if tune else [])])
     if study:
@@ -86,17 +85,15 @@ def run(
         from pipelines.results.studies import with_weights_of
 
         settings = with_weights_of(settings, Home.at(home), study)
-    if backend == "cluster":
-        from pipelines.cli.commands.kubeflow import run_on_cluster
+    if backend == "kubeflow":
+        from pipelines.cli.commands.kubeflow import run_on_kubeflow
         from pipelines.kubeflow.submit import Order
         from pipelines.placement import load_profile
 
         order = Order(settings, load_profile(profile), None if photos is None else address(photos), registry, name,
                       experiment, pairs(args), root, upload)
-        run_on_cluster(connect(host, namespace, auth, patience), order, as_json, detach, wait, poll)
+        run_on_kubeflow(connect(host, namespace, auth, patience), order, as_json, detach, wait, poll)
         return
-    if backend not in ("local", "containers"):
-        raise InputError(f"no backend {backend}", remedy="--backend local, --backend containers or --backend cluster")
     if memory and backend != "containers":
         raise InputError("only containers have a limit of memory", remedy="--backend containers --memory 8g")
     if photos is not None and not is_remote(photos) and not photos.is_dir():
@@ -122,7 +119,7 @@ def compile_(
     settings_file: SettingsOption = None,
     changes: SetOption = None,
 ) -> None:
-    """Write the pipeline as KFP IR YAML, to upload to a Kubeflow cluster."""
+    """Write the pipeline as KFP IR YAML, to upload to Kubeflow."""
     settings = settings_from(preset_name, settings_file, changes)
     from pipelines.kubeflow.compilation import compile_pipeline
     from pipelines.placement import load_profile

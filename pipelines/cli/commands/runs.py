@@ -20,7 +20,7 @@ from pipelines.cli.app import (
     succeeded,
 )
 from pipelines.cli.commands.kubeflow import show_runs
-from pipelines.cli.options import CLUSTER, AuthOption, HostOption, NamespaceOption
+from pipelines.cli.options import KUBEFLOW, AuthOption, HostOption, NamespaceOption, old_name
 from pipelines.display import errors, table
 
 
@@ -33,8 +33,9 @@ def runs(
     settings_file: SettingsOption = None,
     changes: SetOption = None,
     home: HomeOption = DEFAULT_HOME,
-    on_cluster: Annotated[bool, typer.Option("--cluster", rich_help_panel=CLUSTER,
-                                             help="What Kubeflow has, instead of MLflow.")] = False,
+    on_kubeflow: Annotated[bool, typer.Option("--kubeflow", rich_help_panel=KUBEFLOW,
+                                              help="What Kubeflow has, instead of MLflow.")] = False,
+    on_cluster: Annotated[bool, typer.Option("--cluster", hidden=True)] = False,
     host: HostOption = None,
     namespace: NamespaceOption = None,
     auth: AuthOption = None,
@@ -53,6 +54,8 @@ def runs(
     if status is not None and status not in STATUSES:
         raise InputError(f"no such status {status}", remedy=f"choose one of {', '.join(STATUSES)}")
     if on_cluster:
+        old_name("--cluster", "--kubeflow")
+    if on_kubeflow or on_cluster:
         show_runs(last, host, namespace, auth, as_json, status)
         return
     prices = settings_from("demo", settings_file, changes).costs if settings_file or changes else None

@@ -1,1 +1,1 @@
-"""Checks of a Kubernetes cluster and of Kubeflow on it."""
+"""Checks of Kubernetes and of Kubeflow on it."""

@@ -1,4 +1,4 @@
-"""The cluster, through the official Kubernetes client: one connection, then all looks at once."""
+"""Kubernetes, through its official client: one connection, then all looks at once."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _PAGE = 500
 
 def kubernetes(profile: Profile, namespace: str, context: str | None, settings: Settings, with_photos: bool,
                patience: float) -> list[Finding]:
-    """All that a run with this profile and these settings needs of the cluster.
+    """All that a run with this profile and these settings needs of Kubernetes.
 
-    Raises `MachineError` where the kubeconfig lacks the context, and where there is no way to a cluster at all.
+    Raises `MachineError` where the kubeconfig lacks the context, and outside a pod without a kubeconfig.
     """
     started = time.monotonic()
     api = core_api(context)
@@ -92,12 +92,12 @@ def _reach(api: CoreV1Api) -> tuple[bool, list[Finding]]:
     except client.ApiException as error:
         if status_of(error) != 401:
             return False, [problem(_API, f"{host} answers {error.status} {error.reason}", "the API",
-                                   "is the kubeconfig for this cluster?")]
-        return False, [problem(_API, f"{host} does not accept who you are", "an account of the cluster",
+                                   "is the kubeconfig the right one?")]
+        return False, [problem(_API, f"{host} does not accept who you are", "an account that it knows",
                                "log in again: gcloud container clusters get-credentials, or a fresh token")]
     except (urllib3.exceptions.HTTPError, OSError) as error:
         return False, [problem(_API, f"{host} does not answer: {_reason(error)}", "the API",
-                               "kubectl cluster-info; is the context right (--context), is a VPN or tunnel needed?")]
+                               "kubectl version; is the context right (--context), is a VPN or tunnel needed?")]
     return True, [ok(_API, f"{version.git_version} at {host}", "the API"), *clock("Kubernetes", headers)]
 
 

@@ -1,4 +1,4 @@
-"""Whether the cluster's nodes are what a profile asks for: labels, taints, accelerators, size.
+"""Whether the nodes are what a profile asks for: labels, taints, accelerators, size.
 
 Everything wrong with a pool is told at once: who mends a taint only to learn of the missing GPU then has lost a day.
 """

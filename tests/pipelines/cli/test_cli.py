@@ -12,7 +12,7 @@ import pytest
 import typer.main
 import yaml
 
-import pipelines.cli
+import pipelines.cli.commands
 from components.core.presets import preset
 from components.core.settings import Settings
 from pipelines.cli.app import app
@@ -56,10 +56,10 @@ def imported_by(*arguments: str) -> tuple[set[str], str]:
 def test_help_lists_the_commands_under_headings_and_imports_neither_them_nor_what_they_need() -> None:
     modules, printed = imported_by("--help")
     assert not modules & _UNNEEDED_FOR_HELP
-    assert not {f"pipelines.cli.{listed.module}" for listed in COMMANDS.values()} & modules
+    assert not {f"pipelines.cli.commands.{listed.module}" for listed in COMMANDS.values()} & modules
     assert not any(name.startswith(("components.core.settings", "pipelines.display")) for name in modules)
     headings = [line for line in printed.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert headings == ["Options:", "The pipeline:", "One step on a folder:", "Runs and versions:", "On a cluster:"]
+    assert headings == ["Options:", "The pipeline:", "One step on a folder:", "Runs and versions:", "On Kubeflow:"]
     for command in ("run", *STEPS[:-1], "compile", "compare", "versions", "ui"):
         assert f"\n  {command} " in printed
 
@@ -69,11 +69,11 @@ def test_the_help_of_a_command_needs_no_more_than_the_command_line() -> None:
     assert not modules & (_UNNEEDED_FOR_HELP - {"pydantic", "rich"})  # typer and our tables use these two
     assert "components.core.settings" not in modules
     assert "deepfashion-512" in printed and "[default: demo]" in printed
-    assert printed.index("--photos") < printed.index("On a cluster:") < printed.index("--host")
+    assert printed.index("--photos") < printed.index("On Kubeflow:") < printed.index("--host")
 
 
 def test_what_help_says_of_the_commands_is_what_they_say_of_themselves() -> None:
-    for found in pkgutil.iter_modules(pipelines.cli.__path__):
+    for found in pkgutil.iter_modules(pipelines.cli.commands.__path__):
         if found.name != "__main__":
             importlib.import_module(f"pipelines.cli.commands.{found.name}")
     commands = typer.main.get_group(app).commands
@@ -83,7 +83,7 @@ def test_what_help_says_of_the_commands_is_what_they_say_of_themselves() -> None
     groups = {one.name: one.typer_instance for one in app.registered_groups}
     assert {*where, *groups} == {*COMMANDS}
     for name, listed in COMMANDS.items():
-        module = f"pipelines.cli.{listed.module}"
+        module = f"pipelines.cli.commands.{listed.module}"
         assert where.get(name, module) == module
         assert name in where or groups[name] in vars(sys.modules[module]).values()
 

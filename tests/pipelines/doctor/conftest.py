@@ -20,7 +20,7 @@ _OBJECT = re.compile(r"/api/v1/namespaces/(?P<namespace>[^/?]+)(?:/(?P<kind>\w+)
 
 
 @dataclass
-class Cluster:
+class Kubernetes:
     """What the server says. `objects` is kind -> name -> object, in the one namespace there is."""
 
     nodes: list[dict[str, Any]] = field(default_factory=list)
@@ -84,8 +84,8 @@ TAINTS = [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"},
           {"key": "cloud.google.com/gke-spot", "value": "true", "effect": "NoSchedule"}]
 
 
-def healthy() -> Cluster:
-    """A cluster in which the profile gke-spot runs."""
+def healthy() -> Kubernetes:
+    """Kubernetes in which the profile gke-spot runs."""
     named = {
         "namespaces": {NAMESPACE: {"status": {"phase": "Active"}}},
         "serviceaccounts": {"photoshoot-runner": {}},
@@ -99,12 +99,12 @@ def healthy() -> Cluster:
     for kind in named.values():
         for name, thing in kind.items():
             thing["metadata"] = {"name": name}
-    return Cluster([node("plain"), node("spot", SPOT, TAINTS, gpu="1")], named)
+    return Kubernetes([node("plain"), node("spot", SPOT, TAINTS, gpu="1")], named)
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """A healthy cluster that the kubeconfig (context ``there``) leads to."""
+def kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubernetes]:
+    """A healthy server that the kubeconfig (context ``there``) leads to."""
     state = healthy()
 
     class Api(Handler):

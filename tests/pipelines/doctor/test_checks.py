@@ -95,4 +95,4 @@ def test_versions_other_than_the_tested_ones_are_a_warning() -> None:
 
 
 def test_this_installation_is_as_asked_for() -> None:
-    assert not [one for one in packages(on_cluster=False) if one.level == Level.PROBLEM]
+    assert not [one for one in packages(on_kubeflow=False) if one.level == Level.PROBLEM]

@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import InputError, MachineError
-from pipelines.kubeflow import access as cluster_access
+from pipelines.kubeflow import access as under_test
 from pipelines.kubeflow.access import Access, Minted, Nobody
 
 
 @pytest.fixture(autouse=True)
 def outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine that is no pod and has nothing in its environment."""
-    for name in (cluster_access.ENDPOINT, cluster_access.UI_ENDPOINT, cluster_access.COOKIES, cluster_access.IAP_CLIENT,
-                 cluster_access.POD_TOKEN, "KUBERNETES_SERVICE_HOST"):
+    for name in (under_test.ENDPOINT, under_test.UI_ENDPOINT, under_test.COOKIES, under_test.IAP_CLIENT,
+                 under_test.POD_TOKEN, "KUBERNETES_SERVICE_HOST"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(cluster_access, "_POD_TOKEN", tmp_path / "pod-token")
-    monkeypatch.setattr(cluster_access, "_POD_NAMESPACE", tmp_path / "pod-namespace")
+    monkeypatch.setattr(under_test, "_POD_TOKEN", tmp_path / "pod-token")
+    monkeypatch.setattr(under_test, "_POD_NAMESPACE", tmp_path / "pod-namespace")
     return tmp_path
 
 
@@ -34,9 +34,9 @@ def test_a_pod_finds_its_own_server_and_token(outside: Path, monkeypatch: pytest
 
 def test_what_is_asked_for_comes_before_the_environment(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (outside / "cookies").write_text("authservice_session=abc\n")
-    monkeypatch.setenv(cluster_access.COOKIES, "authservice_session=env")
-    monkeypatch.setenv(cluster_access.ENDPOINT, "https://kubeflow.example/pipeline/")
-    monkeypatch.setenv(cluster_access.UI_ENDPOINT, "https://ui.example/")
+    monkeypatch.setenv(under_test.COOKIES, "authservice_session=env")
+    monkeypatch.setenv(under_test.ENDPOINT, "https://kubeflow.example/pipeline/")
+    monkeypatch.setenv(under_test.UI_ENDPOINT, "https://ui.example/")
     assert Access().credentials().headers() == {"Cookie": "authservice_session=env"}
     assert not Access().credentials().renew()
     asked = Access(auth=f"cookies:{outside / 'cookies'}")
@@ -48,11 +48,11 @@ def test_what_is_asked_for_comes_before_the_environment(outside: Path, monkeypat
 
 def test_google_makes_tokens_once_until_they_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
-    monkeypatch.setattr(cluster_access, "_iap_token", lambda client: made.append(client) or f"t{len(made)}")
+    monkeypatch.setattr(under_test, "_iap_token", lambda client: made.append(client) or f"t{len(made)}")
     credentials = Access("https://iap.example", auth="iap:client").credentials()
     assert [credentials.headers()["authorization"] for _ in range(2)] == ["Bearer t1", "Bearer t1"]
     assert credentials.renew() and credentials.headers() == {"authorization": "Bearer t2"} and made == ["client"] * 2
-    monkeypatch.setattr(cluster_access, "_google_token", lambda: None)
+    monkeypatch.setattr(under_test, "_google_token", lambda: None)
     with pytest.raises(MachineError, match="no token from Google"):
         Access("https://x-dot.googleusercontent.com").credentials().headers()
 

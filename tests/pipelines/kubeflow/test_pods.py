@@ -58,47 +58,47 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("reason", CASES)
-def test_what_happened_is_told_in_plain_words(cluster: Any, reason: str) -> None:
+def test_what_happened_is_told_in_plain_words(kubernetes: Any, reason: str) -> None:
     status, said = CASES[reason]
-    cluster.pod("p-1", NODE.format("train"), RUN, status, resources={"limits": {"memory": "24Gi"}})
+    kubernetes.pod("p-1", NODE.format("train"), RUN, status, resources={"limits": {"memory": "24Gi"}})
     (found,) = troubles(RUN, "team")
     assert (found.step, found.pod, found.reason) == ("train", "p-1", reason)
     assert found.text.startswith(said) and found.final == (status["phase"] == "Failed")
 
 
-def test_the_steps_last_words_are_its_error(cluster: Any) -> None:
-    cluster.pod("ours", NODE.format("preprocess-part"), RUN, _ended("Error", 1))
-    cluster.pod("theirs", NODE.format("train"), RUN, _ended("Error", 1))
-    cluster.logs["ours"] = ("Traceback (most recent call last):\n  File ...\n"
+def test_the_steps_last_words_are_its_error(kubernetes: Any) -> None:
+    kubernetes.pod("ours", NODE.format("preprocess-part"), RUN, _ended("Error", 1))
+    kubernetes.pod("theirs", NODE.format("train"), RUN, _ended("Error", 1))
+    kubernetes.logs["ours"] = ("Traceback (most recent call last):\n  File ...\n"
                             "components.core.errors.InputError: gs://b/p: no people -- more photos\n[KFP] exit 1\n")
-    cluster.logs["theirs"] = "step 4\ntorch.OutOfMemoryError: CUDA out of memory.\n"
+    kubernetes.logs["theirs"] = "step 4\ntorch.OutOfMemoryError: CUDA out of memory.\n"
     found = {one.step: one.text for one in troubles(RUN, "team")}
     assert found == {"preprocess": "gs://b/p: no people -- more photos",
                      "train": "OutOfMemoryError: CUDA out of memory."}
 
 
-def test_events_say_why_a_pod_waits(cluster: Any) -> None:
+def test_events_say_why_a_pod_waits(kubernetes: Any) -> None:
     for name in ("a", "b"):
-        cluster.pod(name, NODE.format("train"), RUN, {"phase": "Pending"})
+        kubernetes.pod(name, NODE.format("train"), RUN, {"phase": "Pending"})
     for name, reason, message in (("a", "FailedMount", "no such claim"), ("b", "FailedScheduling", "no nodes"),
                                   ("b", "TriggeredScaleUp", "pod triggered scale-up")):
-        cluster.events.append({"metadata": {"name": f"{name}.{reason}"}, "reason": reason, "message": message,
+        kubernetes.events.append({"metadata": {"name": f"{name}.{reason}"}, "reason": reason, "message": message,
                                "involvedObject": {"name": name}})
     assert [str(one) for one in troubles(RUN, "team")] == [
-        "train: waits for a node that the cluster is making", "train: waits: no such claim"]
+        "train: waits for a node that is being made", "train: waits: no such claim"]
 
 
-def test_pods_that_are_well_or_of_other_runs_are_not_mentioned(cluster: Any) -> None:
-    cluster.pod("done", NODE.format("train"), RUN, {"phase": "Succeeded"})
-    cluster.pod("busy", NODE.format("train"), RUN, {"phase": "Running"})
-    cluster.pod("other", NODE.format("train"), "another", _ended("OOMKilled", 137))
-    cluster.pod("driver", "photoshoot-abc.root.train-driver", RUN, _ended("OOMKilled", 137))
+def test_pods_that_are_well_or_of_other_runs_are_not_mentioned(kubernetes: Any) -> None:
+    kubernetes.pod("done", NODE.format("train"), RUN, {"phase": "Succeeded"})
+    kubernetes.pod("busy", NODE.format("train"), RUN, {"phase": "Running"})
+    kubernetes.pod("other", NODE.format("train"), "another", _ended("OOMKilled", 137))
+    kubernetes.pod("driver", "photoshoot-abc.root.train-driver", RUN, _ended("OOMKilled", 137))
     assert [(one.step, one.pod) for one in troubles(RUN, "team")] == [("train", "driver")]
 
 
-def test_without_access_there_is_nothing_to_say(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    cluster.pod("p", NODE.format("train"), RUN, _ended("OOMKilled", 137))
-    cluster.forbidden = True
+def test_without_access_there_is_nothing_to_say(kubernetes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    kubernetes.pod("p", NODE.format("train"), RUN, _ended("OOMKilled", 137))
+    kubernetes.forbidden = True
     assert troubles(RUN, "team") == []
     monkeypatch.setenv("KUBECONFIG", "/nonexistent")
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", "/nonexistent")
@@ -106,7 +106,7 @@ def test_without_access_there_is_nothing_to_say(cluster: Any, monkeypatch: pytes
 
 
 def test_the_failure_message_has_the_pods_reason(
-    kfp: Any, cluster: Any, tasks: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    kfp: Any, kubernetes: Any, tasks: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     run_id = str(uuid.uuid4())
@@ -114,7 +114,7 @@ def test_the_failure_message_has_the_pods_reason(
     kfp.runs[run_id] = {"run_id": run_id, "display_name": "r", "state": "RUNNING", "pipeline_spec": spec}
     kfp.plan = deque([("RUNNING", [tasks("train", "RUNNING")]),
                       ("FAILED", [tasks("train", "FAILED", error="child failed")])])
-    cluster.pod("p", NODE.format("train"), run_id, _ended("OOMKilled", 137), resources={"limits": {"memory": "4Gi"}})
+    kubernetes.pod("p", NODE.format("train"), run_id, _ended("OOMKilled", 137), resources={"limits": {"memory": "4Gi"}})
     monkeypatch.setattr(sys, "argv", ["photoshoot", "follow", run_id, "--host", kfp.url, "--namespace", "team",
                                       "--poll", "0.05"])
     with pytest.raises(SystemExit, match="1"):

@@ -1,4 +1,4 @@
-"""`photoshoot run --backend cluster` and its kin against a server that checks every body with KFP's own models."""
+"""`photoshoot run --backend kubeflow` and its kin against a server that checks every body with KFP's own models."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def photoshoot(kfp: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return call
 
 
-RUN = ("run", "--backend", "cluster", "--preset", "smoke", "--profile", "gke-spot", "--poll", "0.05")
+RUN = ("run", "--backend", "kubeflow", "--preset", "smoke", "--profile", "gke-spot", "--poll", "0.05")
 
 
 def _json(out: str) -> dict[str, Any]:
@@ -221,11 +221,11 @@ def test_a_version_is_uploaded_once_and_run_by_reference(photoshoot: Call, kfp: 
 
 
 def test_runs_and_schedules_are_listed(photoshoot: Call, kfp: Any) -> None:
-    assert "no runs" in photoshoot("runs", "--cluster")[2]
+    assert "no runs" in photoshoot("runs", "--kubeflow")[2]
     run_id = _running(kfp)
-    rows = _json(photoshoot("runs", "--cluster", "--json")[1])["runs"]
+    rows = _json(photoshoot("runs", "--kubeflow", "--json")[1])["runs"]
     assert [(row["run_id"], row["status"]) for row in rows] == [(run_id, "running")]
-    assert run_id in photoshoot("runs", "--cluster")[1]
+    assert run_id in photoshoot("runs", "--kubeflow")[1]
     code, out, err = photoshoot("schedule", "add", "--cron", "0 3 * * 1", "--preset", "smoke", "--profile", "gke-spot",
                                 "--photos", "gs://bucket/photos", "--json")
     assert code == 0, err
@@ -239,7 +239,7 @@ def test_runs_and_schedules_are_listed(photoshoot: Call, kfp: Any) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
-    (("--photos", "{tmp}"), "a cluster cannot read this folder"),
+    (("--photos", "{tmp}"), "Kubeflow cannot read this folder"),
     (("--arg", "gpus=2"), "no input gpus -- --arg takes cpu_node_selector"),
     (("--arg", "gpu_count"), "not KEY=VALUE"),
     (("--arg", "gpu_tolerations={key: a}"), "not a list"),
@@ -253,6 +253,16 @@ def test_mistakes_are_told_before_anything_starts(
 ) -> None:
     code, out, err = photoshoot(*RUN, *(one.replace("{tmp}", str(tmp_path)) for one in arguments))
     assert code == 2 and said in err and not kfp.runs and not out
+
+
+def test_the_old_names_are_still_taken_and_said_to_be_old(photoshoot: Call, kfp: Any) -> None:
+    code, out, err = photoshoot("run", "--backend", "cluster", *RUN[3:], "--detach", "--json")
+    assert code == 0 and _json(out)["run_id"] in kfp.runs
+    assert "--backend cluster is the old name of --backend kubeflow" in err
+    code, out, err = photoshoot("runs", "--cluster", "--json")
+    assert code == 0 and len(_json(out)["runs"]) == 1 and err == "--cluster is the old name of --kubeflow"
+    shown = photoshoot("runs", "--help")[1]
+    assert "--kubeflow" in shown and "--cluster" not in shown
 
 
 def test_an_unknown_run_or_one_of_somebody_else(photoshoot: Call, kfp: Any) -> None:
@@ -270,7 +280,7 @@ def test_expired_tokens_are_read_again(photoshoot: Call, kfp: Any, tasks: Any, t
     token.write_text("old\n")
     kfp.token = "old"
     run_id = _running(kfp)
-    assert photoshoot("runs", "--cluster", "--auth", f"token:{token}")[0] == 0
+    assert photoshoot("runs", "--kubeflow", "--auth", f"token:{token}")[0] == 0
     kfp.plan = deque([("RUNNING", []), ("SUCCEEDED", [tasks("train", "SUCCEEDED")])])
     kfp.token = "new"
     token.write_text("new\n")
@@ -292,7 +302,7 @@ def test_a_token_that_expires_on_the_way_says_that_the_run_goes_on(photoshoot: C
 @pytest.mark.parametrize("fault", ["html", "login"])
 def test_a_login_page_is_no_answer(photoshoot: Call, kfp: Any, fault: str) -> None:
     kfp.faults.append(fault)
-    code, _, err = photoshoot("runs", "--cluster")
+    code, _, err = photoshoot("runs", "--kubeflow")
     assert code == 3 and "login page" in err and "--auth" in err
 
 
@@ -310,7 +320,7 @@ def test_a_server_that_stays_away_is_given_up_in_one_line(photoshoot: Call, kfp:
     kfp.faults.extend(["none"] * 2 + ["drop"] * 500)
     code, _, err = photoshoot("follow", run_id, "--poll", "0.05", "--patience", "0.2")
     assert code == 3 and f"run {run_id} goes on" in err and "Traceback" not in err
-    code, _, err = photoshoot("runs", "--cluster", "--host", "http://127.0.0.1:9")
+    code, _, err = photoshoot("runs", "--kubeflow", "--host", "http://127.0.0.1:9")
     assert code == 3 and "does not answer" in err and "port-forward" in err
 
 

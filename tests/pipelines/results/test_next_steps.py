@@ -17,9 +17,9 @@ from components.core.record import tracking
 from components.core.record.registry import CHAMPION
 from pipelines.cli import app as cli
 from pipelines.cli.ending import show_result
-from pipelines.kubeflow import record as cluster_record
+from pipelines.kubeflow import record
 from pipelines.results.files import RunResult
-from pipelines.results.next_steps import Next, after_cluster_run, after_run, after_submission, program
+from pipelines.results.next_steps import Next, after_kubeflow_run, after_run, after_submission, program
 
 HOME = Path(".photoshoot")
 RESULT = RunResult(
@@ -110,33 +110,33 @@ def test_what_could_not_be_judged_does_not_read_as_failed(capsys: pytest.Capture
     assert [shlex.split(command)[1] for command in told["next"]] == ["ui", "shoot", "compare"]
 
 
-def test_a_run_on_a_cluster_names_what_its_record_allows() -> None:
-    assert words(after_cluster_run({}, None)) == ["runs"]
+def test_a_run_on_kubeflow_names_what_its_record_allows() -> None:
+    assert words(after_kubeflow_run({}, None)) == ["runs"]
     recorded = {"mlflow_run_id": "m"}
-    assert words(after_cluster_run(recorded, None)) == ["versions", "runs", "ui"]
+    assert words(after_kubeflow_run(recorded, None)) == ["versions", "runs", "ui"]
     version = {"name": "photoshoot", "number": "3", "verdict": "passed", "champion": "1"}
-    assert words(after_cluster_run(recorded, version)) == ["versions", "promote", "ui"]
-    assert words(after_cluster_run(recorded, version | {"champion": "3"})) == ["versions", "runs", "ui"]
-    assert words(after_cluster_run(recorded, version | {"verdict": "failed"})) == ["versions", "runs", "ui"]
+    assert words(after_kubeflow_run(recorded, version)) == ["versions", "promote", "ui"]
+    assert words(after_kubeflow_run(recorded, version | {"champion": "3"})) == ["versions", "runs", "ui"]
+    assert words(after_kubeflow_run(recorded, version | {"verdict": "failed"})) == ["versions", "runs", "ui"]
     assert words(after_submission("abc")) == ["follow", "runs", "cancel"]
-    for one in (*after_cluster_run({}, None), *after_cluster_run(recorded, version), *after_submission("abc")):
+    for one in (*after_kubeflow_run({}, None), *after_kubeflow_run(recorded, version), *after_submission("abc")):
         parsed(one.command)
 
 
-def test_the_version_of_a_run_on_a_cluster_is_found_by_its_registration(
+def test_the_version_of_a_run_on_kubeflow_is_found_by_its_registration(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.chdir(tmp_path)
     mlflow = tracking.client()
-    parent = cluster_record.begin(preset("smoke"), "mine", None)
+    parent = record.begin(preset("smoke"), "mine", None)
     experiment = mlflow.get_run(parent).info.experiment_id
-    assert cluster_record.registered(parent) is None and cluster_record.registered("") is None
+    assert record.registered(parent) is None and record.registered("") is None
     tags = {tracking.STEP_TAG: "register", "mlflow.parentRunId": parent}
     step = mlflow.create_run(experiment, tags=tags).info.run_id
-    assert cluster_record.registered(parent) is None
+    assert record.registered(parent) is None
     mlflow.create_registered_model("hers")
     mlflow.create_model_version("hers", "file:///nowhere", step, tags={"verdict": "not judged"})
     found = {"name": "hers", "number": "1", "verdict": "not judged", "champion": ""}
-    assert cluster_record.registered(parent) == found
+    assert record.registered(parent) == found
     mlflow.set_registered_model_alias("hers", CHAMPION, "1")
-    assert cluster_record.registered(parent) == found | {"champion": "1"}
+    assert record.registered(parent) == found | {"champion": "1"}

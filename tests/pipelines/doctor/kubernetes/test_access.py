@@ -1,4 +1,4 @@
-"""The cluster part against a Kubernetes API over HTTP, through the official client."""
+"""The Kubernetes part against a Kubernetes API over HTTP, through the official client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from servers import silent_port
 from components.core.errors import MachineError
 from components.core.presets import preset
 from pipelines.doctor.finding import Finding, Level
-from pipelines.doctor.kubernetes.access import kubernetes
+from pipelines.doctor.kubernetes.access import kubernetes as checks
 from pipelines.placement import load_profile
 
 NAMESPACE = "team"
@@ -24,14 +24,14 @@ NAMESPACE = "team"
 
 def look(context: str | None = None, profile: str = "gke-spot", *changes: str) -> list[Finding]:
     settings = preset("demo").with_changes(changes)
-    return kubernetes(load_profile(profile), NAMESPACE, context, settings, with_photos=False, patience=10)
+    return checks(load_profile(profile), NAMESPACE, context, settings, with_photos=False, patience=10)
 
 
 def bad(findings: list[Finding], level: Level = Level.PROBLEM) -> list[str]:
     return [finding.what for finding in findings if finding.level == level]
 
 
-def test_a_cluster_that_is_right_has_nothing_to_mend(cluster: Any) -> None:
+def test_what_is_right_has_nothing_to_mend(kubernetes: Any) -> None:
     for context in (None, "there"):
         findings = look(context)
         assert not bad(findings) and not bad(findings, Level.WARNING), findings
@@ -40,10 +40,10 @@ def test_a_cluster_that_is_right_has_nothing_to_mend(cluster: Any) -> None:
             "claim photoshoot-state", "gpu nodes: nvidia.com/gpu", "cpu nodes: cpu", "quotas"} <= told
 
 
-def test_a_wrong_taint_a_missing_secret_and_no_gpu_are_all_named_at_once(cluster: Any, tmp_path: Path) -> None:
-    cluster.nodes[1]["spec"]["taints"] = [{"key": "dedicated", "value": "others", "effect": "NoSchedule"}]
-    del cluster.nodes[1]["status"]["allocatable"]["nvidia.com/gpu"]
-    del cluster.objects["secrets"]["photoshoot-mlflow-client"]
+def test_a_wrong_taint_a_missing_secret_and_no_gpu_are_all_named_at_once(kubernetes: Any, tmp_path: Path) -> None:
+    kubernetes.nodes[1]["spec"]["taints"] = [{"key": "dedicated", "value": "others", "effect": "NoSchedule"}]
+    del kubernetes.nodes[1]["status"]["allocatable"]["nvidia.com/gpu"]
+    del kubernetes.objects["secrets"]["photoshoot-mlflow-client"]
     command = [sys.executable, "-m", "pipelines.cli", "doctor", "--profile", "gke-spot", "--namespace", NAMESPACE,
                "--home", str(tmp_path / "home"), "--patience", "60", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
@@ -60,19 +60,19 @@ def test_a_wrong_taint_a_missing_secret_and_no_gpu_are_all_named_at_once(cluster
 
 
 def _gone(kind: str, name: str) -> Callable[[Any], None]:
-    return lambda cluster: cluster.objects[kind].pop(name)
+    return lambda kubernetes: kubernetes.objects[kind].pop(name)
 
 
 def _node(**changes: Any) -> Callable[[Any], None]:
-    def change(cluster: Any) -> None:
+    def change(kubernetes: Any) -> None:
         for key, value in changes.items():
-            cluster.nodes[1][key] |= value
+            kubernetes.nodes[1][key] |= value
 
     return change
 
 
-def _quota(cluster: Any) -> None:
-    cluster.objects["resourcequotas"]["team-quota"] = {
+def _quota(kubernetes: Any) -> None:
+    kubernetes.objects["resourcequotas"]["team-quota"] = {
         "metadata": {"name": "team-quota"},
         "status": {"hard": {"requests.nvidia.com/gpu": "4", "requests.cpu": "100"},
                    "used": {"requests.nvidia.com/gpu": "4", "requests.cpu": "90"}}}
@@ -82,66 +82,66 @@ def _quota(cluster: Any) -> None:
     (_gone("namespaces", NAMESPACE), "namespace team", "missing"),
     (_gone("serviceaccounts", "photoshoot-runner"), "service account photoshoot-runner", "missing"),
     (_gone("persistentvolumeclaims", "photoshoot-state"), "claim photoshoot-state", "missing"),
-    (lambda cluster: cluster.objects["persistentvolumeclaims"]["photoshoot-state"]["status"].update(phase="Lost"),
+    (lambda kubernetes: kubernetes.objects["persistentvolumeclaims"]["photoshoot-state"]["status"].update(phase="Lost"),
      "claim photoshoot-state", "its volume is lost"),
-    (lambda cluster: cluster.objects["secrets"]["photoshoot-mlflow-client"]["data"].update(password=""),
+    (lambda kubernetes: kubernetes.objects["secrets"]["photoshoot-mlflow-client"]["data"].update(password=""),
      "Secret photoshoot-mlflow-client", "lacks or has empty: password"),
-    (lambda cluster: cluster.objects["namespaces"][NAMESPACE]["status"].update(phase="Terminating"),
+    (lambda kubernetes: kubernetes.objects["namespaces"][NAMESPACE]["status"].update(phase="Terminating"),
      "namespace team", "is being deleted"),
     (_node(spec={"unschedulable": True}), "gpu nodes: ready", "spot not ready or cordoned"),
     (_node(status={"conditions": [{"type": "Ready", "status": "False"}]}), "gpu nodes: ready",
      "spot not ready or cordoned"),
-    (lambda cluster: cluster.nodes[1]["status"]["allocatable"].update(memory="14Gi"), "gpu nodes: memory",
+    (lambda kubernetes: kubernetes.nodes[1]["status"]["allocatable"].update(memory="14Gi"), "gpu nodes: memory",
      "at most 14.0 GiB on a node"),
-    (lambda cluster: cluster.nodes[1]["metadata"]["labels"].update({"photoshoot.dev/pool": "gpu"}), "gpu nodes: labels",
-     "none of 2 nodes has them; spot has photoshoot.dev/pool=gpu"),
+    (lambda kubernetes: kubernetes.nodes[1]["metadata"]["labels"].update({"photoshoot.dev/pool": "gpu"}),
+     "gpu nodes: labels", "none of 2 nodes has them; spot has photoshoot.dev/pool=gpu"),
     (_quota, "quota team-quota: requests.nvidia.com/gpu", "4 of 4 used"),
 ])
-def test_each_thing_that_is_wrong_is_named_alone(cluster: Any, breaks: Callable[[Any], None], what: str,
+def test_each_thing_that_is_wrong_is_named_alone(kubernetes: Any, breaks: Callable[[Any], None], what: str,
                                                  found: str) -> None:
-    breaks(cluster)
+    breaks(kubernetes)
     findings = look()
     assert [(one.what, one.found) for one in findings if one.level == Level.PROBLEM] == [(what, found)]
     assert all(one.how_to_mend and one.wanted for one in findings if one.level == Level.PROBLEM)
 
 
-def test_a_pool_that_grows_from_nothing_is_a_warning_in_a_cloud_and_a_problem_elsewhere(cluster: Any) -> None:
-    del cluster.nodes[1]
+def test_a_pool_that_grows_from_nothing_is_a_warning_in_a_cloud_and_a_problem_elsewhere(kubernetes: Any) -> None:
+    del kubernetes.nodes[1]
     assert bad(look()) == ["gpu nodes: labels", "gpu nodes: nvidia.com/gpu"]
-    cluster.nodes[0]["spec"]["providerID"] = "gce://project/zone/plain"
+    kubernetes.nodes[0]["spec"]["providerID"] = "gce://project/zone/plain"
     findings = look()
     assert not bad(findings)
     assert bad(findings, Level.WARNING) == ["gpu nodes: labels", "gpu nodes: nvidia.com/gpu"]
 
 
-def test_nodes_come_in_pages(cluster: Any) -> None:
-    cluster.pages = 2
+def test_nodes_come_in_pages(kubernetes: Any) -> None:
+    kubernetes.pages = 2
     assert not bad(look())
-    assert sum(path.startswith("/api/v1/nodes") for path in cluster.asked) == 2
+    assert sum(path.startswith("/api/v1/nodes") for path in kubernetes.asked) == 2
 
 
-def test_an_optional_secret_may_be_missing(cluster: Any) -> None:
-    del cluster.objects["secrets"]["photoshoot-studies"]
+def test_an_optional_secret_may_be_missing(kubernetes: Any) -> None:
+    del kubernetes.objects["secrets"]["photoshoot-studies"]
     findings = look(None, "gke-spot", "tune.enabled=true", "tune.workers=1")
     assert not bad(findings)
     assert any(one.what == "Secret photoshoot-studies" and "start without it" in one.found for one in findings)
 
 
-def test_steps_on_several_nodes_need_a_claim_that_several_nodes_can_mount(cluster: Any) -> None:
+def test_steps_on_several_nodes_need_a_claim_that_several_nodes_can_mount(kubernetes: Any) -> None:
     assert bad(look(None, "gke-spot", "preprocess.shards=4")) == ["claim photoshoot-state"]
-    cluster.objects["persistentvolumeclaims"]["photoshoot-state"]["spec"]["accessModes"] = ["ReadWriteMany"]
+    kubernetes.objects["persistentvolumeclaims"]["photoshoot-state"]["spec"]["accessModes"] = ["ReadWriteMany"]
     assert not bad(look(None, "gke-spot", "preprocess.shards=4"))
 
 
-def test_what_this_account_may_not_see_is_a_warning(cluster: Any) -> None:
-    cluster.forbidden = ("nodes", "secrets", "namespaces", "serviceaccounts", "persistentvolumeclaims",
+def test_what_this_account_may_not_see_is_a_warning(kubernetes: Any) -> None:
+    kubernetes.forbidden = ("nodes", "secrets", "namespaces", "serviceaccounts", "persistentvolumeclaims",
                          "resourcequotas")
     findings = look()
     assert not bad(findings)
     assert {"nodes", "Secret photoshoot-mlflow-client", "namespace team"} <= set(bad(findings, Level.WARNING))
 
 
-def test_no_secret_is_ever_shown(cluster: Any) -> None:
+def test_no_secret_is_ever_shown(kubernetes: Any) -> None:
     import base64
 
     shown = repr(look(None, "gke-spot", "tune.enabled=true"))
@@ -149,13 +149,13 @@ def test_no_secret_is_ever_shown(cluster: Any) -> None:
         assert value not in shown
 
 
-def test_a_clock_an_hour_off_is_named(cluster: Any) -> None:
-    cluster.clock = -3600
+def test_a_clock_an_hour_off_is_named(kubernetes: Any) -> None:
+    kubernetes.clock = -3600
     assert bad(look()) == ["clock against Kubernetes"]
 
 
-def test_an_account_that_is_not_known(cluster: Any) -> None:
-    cluster.accepted = False
+def test_an_account_that_is_not_known(kubernetes: Any) -> None:
+    kubernetes.accepted = False
     findings = look()
     assert bad(findings) == ["Kubernetes"] and "log in again" in findings[0].how_to_mend
 
@@ -167,19 +167,19 @@ def test_a_server_that_is_not_there_is_one_problem(kubeconfig_at: Any) -> None:
     assert bad(findings) == ["Kubernetes"] and "refused" in findings[0].found and len(findings) == 1
 
 
-def test_a_context_that_is_not_there(cluster: Any) -> None:
+def test_a_context_that_is_not_there(kubernetes: Any) -> None:
     with pytest.raises(MachineError, match="no context elsewhere"):
         look("elsewhere")
 
 
-def test_no_way_to_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_way_to_kubernetes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", "/nonexistent")
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(MachineError, match="neither in a pod nor with a kubeconfig"):
         look()
 
 
-def test_a_profile_whose_shared_memory_eats_its_memory(cluster: Any, tmp_path: Path) -> None:
+def test_a_profile_whose_shared_memory_eats_its_memory(kubernetes: Any, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("steps: {train: {memory: 4Gi, shared_memory: 4Gi}}\n")
     assert bad(look(None, str(path))) == ["profile mine: train"]
