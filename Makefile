@@ -10,7 +10,7 @@ ARGS   ?=
 # Arguments for pip, e.g. the index of a CPU or CUDA build of torch.
 PIP_ARGS ?=
 
-.PHONY: help setup run test lint bench bench-train bench-docs images containers push weights docs lock clean
+.PHONY: help setup run test lint bench bench-train bench-docs images containers push weights docs house lock clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ weights: setup  ## Train the small networks that ship with the package (about an
 
 docs: setup  ## Make the pictures of the README again (a whole `make run`)
 	$(BIN)/python -m pipelines.experiments.readme
+
+house: setup  ## Draw docs/architecture.svg again, from the import graph
+	$(BIN)/python -m pipelines.experiments.house
 
 lock: setup  ## Write constraints.txt from .venv
 	@{ echo '# The set-up that is tested, every package pinned. `make lock` writes it anew from .venv.'; \
