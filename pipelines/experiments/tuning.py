@@ -96,7 +96,7 @@ def markdown(findings: Findings) -> str:
     counts = ", ".join(f"{count} {state}" for state, count in study.trials.items() if count)
     gains = [gain for name, gain in study.gained.items() if name.startswith("hand ") and gain is not None]
     lines = [
-        "# The search for loss weights", "",
+        "# The search for loss weights", "", _result(findings), "",
         "Made by `photoshoot experiment tuning`. A trial trains for "
         f"{settings.tune.steps} steps at {settings.preprocess.resolution} px on synthetic people and is scored on "
         "validation people: identity recovered less the Fréchet distance as a multiple of plain warping's.", "",
@@ -111,6 +111,15 @@ def markdown(findings: Findings) -> str:
         *_outcome(findings),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _result(findings: Findings) -> str:
+    """The answer in one sentence."""
+    before, after = (parts["value"] for parts in findings.tested)
+    predicted = findings.predicted("value")
+    of = "" if predicted is None else f", where validation people had promised {predicted:+.3f}"
+    return (f"**On people the study has never seen, the weights it found score {after:.3f} and those of the settings "
+            f"{before:.3f}: {after - before:+.3f}{of}.**")
 
 
 def _trials(trials: Sequence[Mapping[str, Any]], winner: str) -> list[str]:

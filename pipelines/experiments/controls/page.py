@@ -80,7 +80,7 @@ def _line(lines: Sequence[dict[str, Any]]) -> LineRow:
 def markdown(found: Sequence[ControlRow], command: str, about: str) -> str:
     """The page."""
     lines = [
-        "# Is a control ever judged wrongly?", "", f"Written by `{command}`.", "",
+        "# Is a control ever judged wrongly?", "", _result(found), "", f"Written by `{command}`.", "",
         f"{about} In each draw the identities are dealt anew to training, validation and held-out people, as many to "
         "each as the run had, and copy-cat, baked background and real photos go through the evaluation's own "
         "measurement and the gate's own bounds, as in every evaluation. No control is trained, so a draw is what "
@@ -97,6 +97,14 @@ def markdown(found: Sequence[ControlRow], command: str, about: str) -> str:
                   "|---|---|---|---|---|---|---|---|---|",
                   *(_cells(line) for line in row.lines), ""]
     return "\n".join(lines)
+
+
+def _result(found: Sequence[ControlRow]) -> str:
+    """The answer in one sentence."""
+    wrong = [f"{TITLES.get(row.control, row.control).partition(':')[0]} in {row.draws - row.behaved} of {row.draws}"
+             for row in found if row.behaved < row.draws]
+    draws = max((row.draws for row in found), default=0)
+    return f"**Yes: {', '.join(wrong)} draws.**" if wrong else f"**No: in none of {draws} draws.**"
 
 
 def _cells(line: LineRow) -> str:

@@ -52,7 +52,7 @@ def markdown(findings: Findings) -> str:
     """The page."""
     train = findings.settings.train
     lines = [
-        "# Does the face survive?", "",
+        "# Does the face survive?", "", _result(findings), "",
         f"Written by `photoshoot experiment identity --preset {findings.settings.preset}{_only(findings)}`; figures "
         "with 95 % intervals from resampled identities.", "",
         f"{findings.people} photos of synthetic people, {findings.held_out} of them held out. "
@@ -76,6 +76,14 @@ def markdown(findings: Findings) -> str:
                   *_table(findings.sources, _against(BASELINES[0].name)), ""]
     lines += ["## Pictures", "", f"![Source, pose, plain warp, {', '.join(findings.models)}, truth]({PICTURE})", ""]
     return "\n".join(lines)
+
+
+def _result(findings: Findings) -> str:
+    """The answer in one sentence, about re-posing with the clothes of the target photo."""
+    rows = {row.name: row.figures for row in findings.rows["transfer"]}
+    said = [f"{_cell(rows[name]['identity_recovered'], 2)} with `{name}`"
+            for name in sorted(findings.models, reverse=True) if name in rows]
+    return f"**Identity recovered, where 0 is a stranger and 1 another photo of the person: {', '.join(said)}.**"
 
 
 def _only(findings: Findings) -> str:

@@ -79,7 +79,7 @@ def seen_with(environment: Mapping[str, str]) -> dict[str, Any]:
     """What the libraries choose in an environment; see `seen`. Raises `MachineError` where they do not start."""
     done = subprocess.run([sys.executable, "-m", __name__], env=dict(environment), capture_output=True, text=True)
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["without a word"])[-1]
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise MachineError(f"the libraries do not start with these variables: {last}", remedy="choose other --machines")
     return dict(json.loads(done.stdout.splitlines()[-1]))
 

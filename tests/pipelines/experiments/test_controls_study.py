@@ -135,6 +135,8 @@ def test_a_line_says_how_far_its_bound_is() -> None:
     assert (row.behaved, row.draws, row.reasons) == (2, 3, ["why"])
     assert (line.passed, line.failed, line.not_judged, line.worst) == (2, 0, 1, 0.8)
     assert line.mean == pytest.approx(0.85) and line.distance == pytest.approx(0.25 / np.std([0.8, 0.9], ddof=1))
+    assert "**Yes: Real photos in 1 of 3 draws.**" in page.markdown([row], "x", "y")
+    assert "**No: in none of 3 draws.**" in page.markdown([dataclasses.replace(row, behaved=3)], "x", "y")
     assert "| ssim | 0.85 | 0.071 | 0.8 | >= 0.6 | 3.5 | 2 | 0 | 1 |" in page.markdown([row], "x", "y")
 
 

@@ -161,12 +161,13 @@ def test_the_page_says_what_was_found_and_what_was_not(tmp_path: Any) -> None:
               | {"unseen_l1": missing("nothing to measure")})
     curves = {"paper": Curve(), "warp": Curve([(1, 3.0, 0.084), (2, 12.0, 0.08)])}
     findings = Findings(
-        preset("demo"), 30, 4, {"transfer": [row]}, {"transfer": 9}, curves, 0.1,
+        preset("demo"), 30, 4, {"transfer": [row, dataclasses.replace(row, name="warp")]}, {"transfer": 9}, curves, 0.1,
         [dataclasses.replace(row, name="model_2")], 5, "builtin-judge",
         {"paper": tmp_path, "warp": tmp_path}, Questions([], [], 0, {}))  # fmt: skip
     text = page.markdown(findings)
     assert "| texture warp | 0.50 [0.25, 0.75] |" in text and "| – |" in text
     assert "| warp | 3 | 3 | not reached | 0.080 | 12 |" in text and "| paper | not reached |" in text
+    assert text.splitlines()[2].endswith(": 0.50 [0.25, 0.75] with `warp`.**")
     assert "`paper` and `warp`: 600 steps" in text and "a GAN from" not in text
     later = dataclasses.replace(findings, settings=preset("demo").with_changes(["train.gan_start=0.5"]),
                                 models={"warp": tmp_path})
