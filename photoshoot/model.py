@@ -98,7 +98,7 @@ def load(model: str | Path, *, tracking_uri: str | None = None, device: str = "c
         return load_files(_generator(Path(address)), device=device)
     found = _REGISTERED.fullmatch(address)
     if found is None:
-        raise InputError(f"{address} is no address of a registered version",
+        raise InputError(f"{address} is not the address of a registered version",
                          remedy="models:/NAME@ALIAS or models:/NAME/NUMBER, e.g. models:/photoshoot@champion")
     versions = Versions(found["name"], tracking_uri or _usual_registry())
     with versions.files(versions.get(found["alias"] or found["number"])) as folder:

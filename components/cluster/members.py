@@ -60,7 +60,7 @@ def read_members(folder: str | Path) -> list[Member]:
     except FileNotFoundError:
         raise InputError(f"no {TABLE} here", path=folder, remedy=remedy) from None
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"torn or not a Parquet file ({str(error).splitlines()[0]})", path=Path(folder) / TABLE,
+        raise DataError(f"damaged or not a Parquet file ({str(error).splitlines()[0]})", path=Path(folder) / TABLE,
                         remedy="run `photoshoot cluster` again") from None
     found = (table.schema.metadata or {}).get(b"format", b"none").decode()
     if found != FORMAT:

@@ -85,7 +85,7 @@ class _Questions:
         except (FileNotFoundError, NotADirectoryError):
             raise InputError("no evaluation here", path=path, remedy="make one with `photoshoot evaluate`") from None
         except (ValueError, KeyError, TypeError):
-            raise DataError("torn evaluation", path=path, remedy="evaluate again") from None
+            raise DataError("damaged evaluation", path=path, remedy="evaluate again") from None
         if found != EVALUATION:
             raise DataError(f"format {found}, expected {EVALUATION}", path=path,
                             remedy="evaluate again with this version")

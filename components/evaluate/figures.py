@@ -144,12 +144,12 @@ def _pose_figures(cases: Sequence[Case], measured: Measured, against: Against,
     """`pose`, the agreement itself, and `pose_fidelity`, as a share of what the real photos reach with the same reader;
     neither where the reader cannot read the real photos."""
     if not cases:
-        return {"pose_fidelity": missing("nobody was asked for")}
+        return {"pose_fidelity": missing("there are no pairs")}
     real = against.reals.pose[against.reals.rows([case.target for case in cases])]
     agreed = resampler.mean(real)
     if (side := side_of(agreed, READABLE)) < 1:
         said = (f"real ones agree with their own pose maps by {agreed.value:.2f} ({agreed.low:.2f} to "
-                f"{agreed.high:.2f}), {READABLE} is asked")
+                f"{agreed.high:.2f}), {READABLE} is needed")
         name = against.instruments.body.name
         reason = missing(f"{name} cannot read poses from these photos: {said}" if side < 0 else
                          f"too few photos to tell whether {name} can read poses from them: {said}")

@@ -43,7 +43,7 @@ def map_in_order(work: Callable[[T], R], items: Iterable[T], workers: int) -> It
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
-        raise MachineError("a worker process died, perhaps for want of memory",
+        raise MachineError("a worker process was killed, perhaps because memory ran out",
                            remedy="run the same command again; it goes on where it stopped") from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)

@@ -154,7 +154,7 @@ def _share(part: str) -> tuple[int, int]:
         number, of = (int(one) for one in part.split("/"))
         if 1 <= number <= of:
             return number, of
-    raise InputError(f"{part!r} is no part", remedy="write the second of three parts as 2/3")
+    raise InputError(f"{part!r} is not a part", remedy="write the second of three parts as 2/3")
 
 
 def _make(writer: PartWriter, folder: PhotoFolder, finder: PoseFinder, settings: PreprocessSettings,

@@ -111,7 +111,7 @@ def _read(path: Path, expected: str, what: str, command: str) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"no {what} here", path=path, remedy=f"make one with `photoshoot {command}`") from None
     except ValueError:
-        raise DataError(f"torn {path.name}", path=path, remedy=f"`photoshoot {command}` again") from None
+        raise DataError(f"damaged {path.name}", path=path, remedy=f"`photoshoot {command}` again") from None
     found = content.get("format") if isinstance(content, dict) else None
     if found != expected:
         raise DataError(f"format {found}, expected {expected}", path=path,

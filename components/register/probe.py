@@ -42,7 +42,7 @@ def run_probe(uri: str, tracking_uri: str, pictures: Mapping[str, bytes]) -> Pix
         # It must not write into the run that is registering it.
         for variable in ("MLFLOW_RUN_ID", "MLFLOW_PARENT_RUN_ID", "PHOTOSHOOT_PROGRESS"):
             environment.pop(variable, None)
-        remedy = "no alias has moved; mend the cause and try again"
+        remedy = "no alias has moved; fix the cause and try again"
         try:
             done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True,
                                   timeout=_LIMIT_S)

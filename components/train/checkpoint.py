@@ -106,7 +106,7 @@ class Checkpoints:
             found = self._whole(step)
             if found is not None:
                 return found
-            _log.warning("%s/%s: torn checkpoint, trying the one before", self.place, _names(step)[0])
+            _log.warning("%s/%s: damaged checkpoint, trying the one before", self.place, _names(step)[0])
         return None
 
     def last_good(self) -> str | None:

@@ -2,7 +2,7 @@
 
     score = identity recovered - Fréchet distance / Fréchet distance of plain warping
 
-Both parts have no unit. The first is 0 for a stranger's face and 1 for one as like as another photo of the person
+Both parts have no unit. The first is 0 for a stranger's face and 1 for one as similar as another photo of the person
 (`components.evaluate.measuring.identity`); the second is 1 for pictures as far from real photos as texture maps that
 were only looked up, without a network, in the same pairs. So a gain of 0.1 in either is worth the same.
 

@@ -43,7 +43,7 @@ def studies_url() -> str:
     """Where studies are kept. Raises `InputError` when the environment does not say."""
     url = os.environ.get(STUDIES)
     if not url:
-        raise InputError("nowhere to keep the study", remedy=f"set {STUDIES}, e.g. to sqlite:///studies.db")
+        raise InputError("no database for studies is set", remedy=f"set {STUDIES}, e.g. to sqlite:///studies.db")
     return url
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipelines.results.files import RunResult
     from pipelines.results.next_steps import Next
 
-_NOT_JUDGED = "too little to tell a good model from a bad one: more people or photos can judge it"
+_NOT_JUDGED = "not enough data to tell a good model from a bad one: bring more people or photos"
 
 
 def show_result(result: RunResult, settings: Settings, home: Path, as_json: bool) -> None:

@@ -56,12 +56,12 @@ WaitOption = Annotated[
                  help="Stop following after 90s, 30m, 12h or 2d; the run goes on."),
 ]
 PollOption = Annotated[
-    float, typer.Option("--poll", min=0.05, rich_help_panel=KUBEFLOW, help="Seconds between two looks at the run.")
+    float, typer.Option("--poll", min=0.05, rich_help_panel=KUBEFLOW, help="Seconds between requests for its state.")
 ]
 PatienceOption = Annotated[
     float,
     typer.Option("--patience", min=0, rich_help_panel=KUBEFLOW,
-                 help="Seconds for which a server that does not answer is asked again."),
+                 help="Seconds to keep trying a server that does not answer."),
 ]
 
 

@@ -139,7 +139,7 @@ class Access:
             raise InputError("no Kubeflow Pipelines server given",
                              remedy=f"--host URL, or {ENDPOINT}; by port-forward: http://localhost:8888")
         if "://" not in host:
-            raise InputError(f"--host {host} is no URL", remedy=f"--host https://{host}")
+            raise InputError(f"--host {host} is not a URL", remedy=f"--host https://{host}")
         return host.rstrip("/")
 
     def pods_namespace(self) -> str:

@@ -177,7 +177,7 @@ def steps_of(server: Server, run: V2beta1Run) -> tuple[str, ...]:
     graphs = [spec.get("root", {}), *spec.get("components", {}).values()]
     names = {name for graph in graphs for name in graph.get("dag", {}).get("tasks", {})}
     if not names & _TASKS:
-        raise InputError(f"run {run.run_id} ({run.display_name}) is none of photoshoot's",
+        raise InputError(f"run {run.run_id} ({run.display_name}) was not made by photoshoot",
                          remedy="`photoshoot runs --kubeflow` lists them")
     steps = {step_of(name) for name in names}
     return tuple(step for step in STEPS if step in steps)

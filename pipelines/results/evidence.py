@@ -51,7 +51,7 @@ class FinishedRun:
             lines = path.with_name("pairs.jsonl").read_text(encoding="utf-8").splitlines()
             return Judged(evaluation, evaluation["metrics"], [json.loads(line) for line in lines])
         except (FileNotFoundError, ValueError, KeyError) as error:
-            raise DataError(f"torn evaluation: {error}", path=path, remedy="run again") from None
+            raise DataError(f"damaged evaluation: {error}", path=path, remedy="run again") from None
 
     @property
     def curves(self) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import snippets
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PLACE = re.compile(r"((?:components|pipelines|photoshoot|docs|images|tests|charts)/[\w/.-]*|pyproject\.toml)(?::(\w+))?")
+PLACE = re.compile(r"((?:components|pipelines|photoshoot|docs|tests)/[\w/.-]*|pyproject\.toml)(?::(\w+))?")
 
 
 def wrong(markdown: str) -> list[str]:

@@ -144,7 +144,7 @@ def test_what_cannot_be_loaded_is_named(tmp_path: Path) -> None:
     with pytest.raises(photoshoot.DataError, match=r"preprocess\.json: not the settings of a model"):
         photoshoot.load(tmp_path / "torn")
     (tmp_path / "torn" / "generator.safetensors").write_bytes(b"torn")
-    with pytest.raises(photoshoot.DataError, match=r"generator\.safetensors: torn"):
+    with pytest.raises(photoshoot.DataError, match=r"generator\.safetensors: damaged"):
         photoshoot.load(tmp_path / "torn")
 
 

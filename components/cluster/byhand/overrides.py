@@ -115,7 +115,7 @@ def read_overrides(path: str | Path) -> list[Decision]:
                 name=tree.get("name"), apart=(_texts(first), _texts(second)), aside=_texts(tree.get("aside", ()))))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"line {number}: not a decision ({error})", path=str(path),
-                            remedy="mend or remove the line") from None
+                            remedy="correct or remove the line") from None
     check(decisions, path)
     return decisions
 

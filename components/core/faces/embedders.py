@@ -144,7 +144,7 @@ def _card(address: str) -> Card:
         raise DataError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", path=beside,
                         remedy="see components/core/faces/embedders.py for the keys") from None
     except ValueError as error:
-        raise DataError(f"not JSON ({error})", path=beside, remedy="mend or remove it") from None
+        raise DataError(f"not JSON ({error})", path=beside, remedy="correct or remove it") from None
 
 
 def _frame(alignment: str) -> list[list[float]]:

@@ -87,7 +87,7 @@ class Verdict:
             return f"failed {len(failed)} of {len(self.lines)} requirements: {', '.join(failed)}"
         lacking = [line.name for line in self.lines if line.outcome == "not judged"]
         others = [name for name in failed if name not in lacking]
-        return (f"not judged, for want of evidence on {len(lacking)} of {len(self.lines)} requirements: "
+        return (f"not judged, too little evidence on {len(lacking)} of {len(self.lines)} requirements: "
                 f"{', '.join(lacking)}" + (f"; missed too: {', '.join(others)}" if others else ""))
 
 
@@ -167,7 +167,7 @@ def requirement(name: str, figure: Any, bound: float, comparison: Comparison) ->
     value = figure.get("value")
     # bool is an int in Python; "true pairs" is no figure.
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        return Line(name, None, bound, comparison, False, str(figure.get("reason") or f"{value} is no figure"),
+        return Line(name, None, bound, comparison, False, str(figure.get("reason") or f"{value} is not a number"),
                     judged=False)
     passed = value >= bound if comparison == ">=" else value <= bound
     low, high = figure.get("low"), figure.get("high")

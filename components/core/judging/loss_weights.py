@@ -48,4 +48,4 @@ def read_weights(folder: Path) -> TunedWeights:
     except (FileNotFoundError, NotADirectoryError):
         raise InputError("no loss weights here", path=path, remedy="`photoshoot tune` finds some") from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise DataError("torn loss weights", path=path, remedy="tune again") from None
+        raise DataError("damaged loss weights", path=path, remedy="tune again") from None

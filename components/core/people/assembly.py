@@ -59,8 +59,8 @@ def assemble(parts: Sequence[Path], out: Path, left_out: LeftOut) -> tuple[int, 
         survey.inputs.pop(one)
     accepted, rejected = survey.accepted - len(repeated), survey.rejected + len(repeated)
     if not accepted:
-        raise InputError(f"not one of {rejected} photos can be used: " + "; ".join(survey.reasons),
-                         remedy="mend these or bring other photos")
+        raise InputError(f"none of the {rejected} photos can be used: " + "; ".join(survey.reasons),
+                         remedy="fix these, or bring other photos")
     _clear_leftovers(out)
     with atomic_folder(out) as temporary:
         digests: list[dict[str, Any]] = []

@@ -154,7 +154,7 @@ class PeopleDataset:
             manifest = Manifest(path / MANIFEST)
             people = PeopleDataset(path, header, manifest, cache)
         except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors, OSErrors and KeyErrors
-            raise DataError(f"torn manifest ({str(error).splitlines()[0]})", path=path / MANIFEST,
+            raise DataError(f"damaged manifest ({str(error).splitlines()[0]})", path=path / MANIFEST,
                             remedy="run preprocess again") from error
         if len(people) != header["accepted"]:
             raise DataError(f"{len(people)} people in the manifest, people.json has {header['accepted']}", path=path,
@@ -186,7 +186,7 @@ class PeopleDataset:
         try:
             return self.ids.index(id)
         except ValueError:
-            raise DataError(f"nobody with id {id}", path=self.path,
+            raise DataError(f"there is no person {id}", path=self.path,
                             remedy="look at the manifest's column id") from None
 
     def column(self, name: str) -> list[Any]:
@@ -221,7 +221,7 @@ class PeopleDataset:
             members = parse_members(data)
             return {name: members[name] for name in (*MEMBERS, *members.keys() & {FACE})}
         except (FileNotFoundError, ValueError, KeyError) as error:
-            raise DataError("torn or missing shard", path=shard, remedy="run preprocess again") from error
+            raise DataError("damaged or missing shard", path=shard, remedy="run preprocess again") from error
 
 
 def _header(path: Path) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def _header(path: Path) -> dict[str, Any]:
         raise DataError("no people data set (people.json is missing)", path=path,
                         remedy="`photoshoot preprocess --photos DIR --out DIR` makes one") from None
     except ValueError:
-        raise DataError("torn people.json", path=path, remedy="run preprocess again") from None
+        raise DataError("damaged people.json", path=path, remedy="run preprocess again") from None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         found = header.get("format") if isinstance(header, dict) else None
         raise DataError(f"format {found!r}, this version reads {FORMAT!r}", path=path / HEADER,

@@ -134,7 +134,7 @@ class Identities:
                 raise InputError("no identities here", path=error.filename or path,
                                  remedy="make them with `photoshoot cluster`") from None
             except (pa.ArrowInvalid, ValueError) as error:
-                raise DataError(f"torn or not an identities file ({str(error).splitlines()[0]})", path=path,
+                raise DataError(f"damaged or not an identities file ({str(error).splitlines()[0]})", path=path,
                                 remedy="run `photoshoot cluster` again") from None
         metadata = table.schema.metadata or {}
         found = metadata.get(b"format", b"none").decode()

@@ -117,7 +117,8 @@ def _limit() -> float:
     try:
         return float(text) * 1e9
     except ValueError:
-        raise SettingsError(f"{SIZE}={text} is no number of gigabytes", remedy=f"set it to {_DEFAULT_GB:g}") from None
+        raise SettingsError(f"{SIZE}={text} is not a number of gigabytes",
+                            remedy=f"set it to {_DEFAULT_GB:g}") from None
 
 
 @contextmanager

@@ -66,7 +66,7 @@ class Plan:
         except (FileNotFoundError, NotADirectoryError):
             raise DataError("no part of a people data set (plan.json is missing)", path=folder, remedy=remedy) from None
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise DataError("torn plan.json", path=path, remedy=remedy) from None
+            raise DataError("damaged plan.json", path=path, remedy=remedy) from None
 
 
 @dataclass(frozen=True)

@@ -96,8 +96,8 @@ def check_iuv(planes: Planes, path: str | Path | None = None) -> None:
     _check_values(planes, path)
     share = in_between_share(planes)
     if share > _IN_BETWEEN:
-        raise InputError(f"I was interpolated: {share:.0%} of its borders pass through labels in between", path=path,
-                         remedy="resize pose maps with nearest neighbour, and never as JPEG")
+        raise InputError(f"part labels were interpolated: {share:.0%} of their borders pass through labels in "
+                         "between", path=path, remedy="resize pose maps with nearest neighbour, and never as JPEG")
 
 
 def _checked_split(iuv: Pixels, path: str | Path | None) -> Planes:

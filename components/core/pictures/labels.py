@@ -76,7 +76,7 @@ class _Names:
                     return next(iter(found))
                 if found:
                     raise InputError(f"{where} names the photo {written}, which may be "
-                                     f"{' or '.join(sorted(found)[:3])}", path=path, remedy="write its whole name")
+                                     f"{' or '.join(sorted(found)[:3])}", path=path, remedy="write its full name")
         raise InputError(f"{where} names the photo {written or '(none)'}, which is not there", path=path,
                          remedy="remove the row or bring the photo")
 

@@ -98,7 +98,8 @@ def _read_array(path: Path, sizes: Sequence[tuple[int, int]] | None) -> Pixels:
         raise InputError(f"corrupt or cut short ({text[0] if text else type(error).__name__})", path=path,
                          remedy="save it again with numpy.save") from None
     if array.dtype != np.uint8 and array.size and (array.min() < 0 or array.max() > 255):
-        raise InputError(f"values from {array.min()} to {array.max()} are no pose map's", path=path, remedy=remedy)
+        raise InputError(f"values from {array.min()} to {array.max()} do not occur in a pose map", path=path,
+                         remedy=remedy)
     return np.ascontiguousarray(array, np.uint8)
 
 

@@ -35,7 +35,7 @@ def read_lookup(path: str | Path) -> NDArray[np.float32]:
         except FileNotFoundError:
             raise InputError("no such lookup file", path=path, remedy="check the name") from None
         except (ValueError, OSError, EOFError, IndexError, KeyError, zipfile.BadZipFile) as error:
-            raise InputError(f"not a NumPy file ({str(error).splitlines()[0] if str(error) else 'torn'})", path=path,
+            raise InputError(f"not a NumPy file ({str(error).splitlines()[0] if str(error) else 'damaged'})", path=path,
                              remedy=_REMEDY) from None
     if found.shape != _SHAPE or not np.issubdtype(found.dtype, np.number) or np.iscomplexobj(found):
         raise InputError(f"{found.dtype} {list(found.shape)} is no lookup", path=path, remedy=_REMEDY)

@@ -53,7 +53,7 @@ class GateSettings(Section):
     matte_iou: float = 0.8
     """Least overlap of the outline with the true one."""
     identity_recovered: float = 0.7
-    """Least share of identity recovered: 0 a stranger's face, 1 as like as another photo of the same person."""
+    """Least share of identity recovered: 0 a stranger's face, 1 as similar as another photo of the same person."""
     frechet_ratio: float = 2.0
     """Largest Fréchet ratio: how far outputs are from one half of the real held-out photos, as a multiple of how far
     the other half is, both with as many images (a bare Fréchet distance depends on their number). 1 at best."""

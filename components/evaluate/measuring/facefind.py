@@ -45,7 +45,7 @@ class Trial:
         if sides == {1}:
             return ""
         said = (f"on {self.finds.n} real photos the finder of faces finds {_percent(self.finds)} of the faces and "
-                f"takes {_percent(self.mistakes)} of what is none for one")
+                f"takes {_percent(self.mistakes)} of non-faces for faces")
         if -1 in sides:
             return f"{said}: it cannot be relied on"
         return f"{said}: too few to tell whether it can be relied on ({RELIABLE:.0%} and {1 - RELIABLE:.0%} are asked)"
@@ -58,7 +58,7 @@ class Trial:
     def share(self, cases: Sequence[Case], measured: Measured, reals: Reals, resampler: Resampler) -> Figure:
         """Share of the outputs, where the real photo in that pose shows a face, in which one is found."""
         if self.reason or not cases:
-            return missing(self.reason or "nobody was asked for")
+            return missing(self.reason or "there are no pairs")
         shown = reals.face_valid[reals.rows([case.target for case in cases])]
         found = (np.nan_to_num(measured.face_score, nan=-1.0) > 0).astype(np.float64)
         return resampler.share(np.where(shown, found, np.nan), nobody="no target photo shows a face large enough")

@@ -74,7 +74,7 @@ METRICS = (
            "higher"),
     Metric("another_photo_similarity", "… of another photo", "the same for the person's other photos", 3),
     Metric("stranger_similarity", "… of a stranger", "the same for everybody else", 3),
-    Metric("identity_recovered", "Identity recovered", "0 a stranger, 1 as like as another photo of the person", 2,
+    Metric("identity_recovered", "Identity recovered", "0 a stranger, 1 as similar as another photo of the person", 2,
            "higher"),
     Metric("face_found", "Faces found", "share of outputs in which a face is found where there should be one", 3,
            "higher"),

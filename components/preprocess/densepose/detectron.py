@@ -133,7 +133,7 @@ def _config_file(name: str, package: Path) -> Path:
     known = {path.stem: path for folder in reversed(folders) for path in sorted(folder.rglob("densepose_*.yaml"))
              if "quick_schedules" not in path.parts}
     if not known:
-        raise SettingsError(f"DensePose's configurations are not installed, so there is none by the name {name}",
+        raise SettingsError(f"DensePose's configurations are not installed: there is no configuration {name}",
                             remedy="install DensePose as docs/densepose.md says, or give a configuration's path")
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.3)

@@ -101,7 +101,7 @@ class PoseFinder:
         self._able = detector is not None or installed()
         self._taken = {photo.id for photo in folder.photos}
         if not self._able and not any(photo.iuv.exists() for photo in folder.photos):
-            raise InputError(f"not one of {len(folder.photos)} photos has a pose map, and detectron2 is not installed",
+            raise InputError(f"none of the {len(folder.photos)} photos has a pose map, and detectron2 is not installed",
                              path=folder.path, remedy=way_out(folder))
 
     def __call__(self, photos: Iterable[Photo]) -> Iterator[Photo]:

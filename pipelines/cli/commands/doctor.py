@@ -47,7 +47,7 @@ def doctor(
     ] = None,
     registry: RegistryOption = "",
     root: RootOption = "",
-    patience: Annotated[float, typer.Option("--patience", min=5, help="Seconds that any one look may take.")] = 20,
+    patience: Annotated[float, typer.Option("--patience", min=5, help="Time limit of a check, in seconds.")] = 20,
     preset_name: PresetOption = "demo",
     settings_file: SettingsOption = None,
     changes: SetOption = None,

@@ -52,7 +52,7 @@ def show(
     folder: IdentitiesOption,
     out: Annotated[Path, typer.Option("--out", help="PNG file to write.")],
     people: Annotated[Path | None, typer.Option("--people", help="People data set it was made from.")] = None,
-    photos: Annotated[Path | None, typer.Option("--photos", help="Or the folder of portraits.")] = None,
+    photos: Annotated[Path | None, typer.Option("--photos", help="Folder of portraits, instead of --people.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Draw all faces of one identity, the most doubtful first."""
@@ -101,7 +101,7 @@ def confirm(
 
 @identities.command("set-aside")
 def set_aside(
-    photos: Annotated[list[str], typer.Argument(help="Photos that tell nobody: blurred, hidden, no face at all.")],
+    photos: Annotated[list[str], typer.Argument(help="Photos that do not show who it is: blurred, no face.")],
     folder: IdentitiesOption, overrides: OverridesOption = None, as_json: JsonOption = False,
 ) -> None:
     """Leave photos out whatever else is decided."""

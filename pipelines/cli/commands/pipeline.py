@@ -57,7 +57,7 @@ def run(
     ] = None,
     home: HomeOption = DEFAULT_HOME,
     backend: BackendOption = "local",
-    memory: Annotated[str, typer.Option("--memory", help="What each container may take, such as 8g.")] = "",
+    memory: Annotated[str, typer.Option("--memory", help="Memory limit of each container, such as 8g.")] = "",
     profile: ProfileOption = "gke-ondemand",
     registry: RegistryOption = "",
     experiment: ExperimentOption = "",
@@ -95,7 +95,7 @@ def run(
         run_on_kubeflow(connect(host, namespace, auth, patience), order, as_json, detach, wait, poll)
         return
     if memory and backend != "containers":
-        raise InputError("only containers have a limit of memory", remedy="--backend containers --memory 8g")
+        raise InputError("--memory applies to containers only", remedy="--backend containers --memory 8g")
     if photos is not None and not is_remote(photos) and not photos.is_dir():
         raise InputError("no such folder", path=photos, remedy="give --photos a folder of photos")
     from pipelines.cli.ending import show_result

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 ModelNameOption = Annotated[str, typer.Option("--model-name", help="Name of the registered model.")]
 EvaluationOption = Annotated[Path, typer.Option("--evaluation", help="Evaluation that `evaluate` wrote.")]
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why; the ledger keeps it.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Reason, kept in the ledger.")]
 
 
 @app.command(rich_help_panel=STEP_BY_STEP)
@@ -101,7 +101,7 @@ def versions(home: HomeOption = DEFAULT_HOME, model_name: ModelNameOption = "pho
 @app.command(rich_help_panel=RESULTS)
 def promote(
     version: Annotated[str, typer.Argument(help="Version number, or an alias such as challenger.")],
-    force: Annotated[bool, typer.Option("--force", help="Although its gate did not pass; needs --reason.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Even if the gate did not pass; needs --reason.")] = False,
     reason: ReasonOption = "", model_name: ModelNameOption = "photoshoot",
     home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
 ) -> None:

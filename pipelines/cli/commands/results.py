@@ -29,7 +29,7 @@ def shoot(
     matte: Annotated[
         list[Path] | None, typer.Option("--matte", help="The photo's matte, if there is one; then one for each photo.")
     ] = None,
-    background: Annotated[Path | None, typer.Option("--background", help="Picture to stand before.")] = None,
+    background: Annotated[Path | None, typer.Option("--background", help="Background picture.")] = None,
     version: Annotated[str, typer.Option("--version", help="Version number or alias.")] = "champion",
     model_name: Annotated[str, typer.Option("--model-name")] = "photoshoot",
     home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
@@ -50,9 +50,9 @@ def compare(
         list[str] | None,
         typer.Argument(help="Runs by name or MLflow id, versions (v3), aliases (@champion); else the last five."),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="HTML file for the page; else one in the home.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="HTML file; default: one in the home folder.")] = None,
     ui_address: Annotated[
-        str | None, typer.Option("--ui", help="Address of the MLflow UI that links lead to.", metavar="URL")
+        str | None, typer.Option("--ui", help="Address of the MLflow UI for links.", metavar="URL")
     ] = None,
     model_name: Annotated[str, typer.Option("--model-name")] = "photoshoot",
     home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,

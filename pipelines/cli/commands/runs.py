@@ -34,7 +34,7 @@ def runs(
     changes: SetOption = None,
     home: HomeOption = DEFAULT_HOME,
     on_kubeflow: Annotated[bool, typer.Option("--kubeflow", rich_help_panel=KUBEFLOW,
-                                              help="What Kubeflow has, instead of MLflow.")] = False,
+                                              help="List Kubeflow's runs instead of MLflow's.")] = False,
     on_cluster: Annotated[bool, typer.Option("--cluster", hidden=True)] = False,
     host: HostOption = None,
     namespace: NamespaceOption = None,

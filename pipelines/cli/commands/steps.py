@@ -52,7 +52,7 @@ def preprocess(photos: PhotosOption, out: OutOption, preset_name: PresetOption =
 def cluster(
     people: Annotated[Path | None, typer.Option("--people", help="People data set that `preprocess` wrote.")] = None,
     photos: Annotated[
-        Path | None, typer.Option("--photos", help="Instead: a folder of plain portraits without pose maps.")
+        Path | None, typer.Option("--photos", help="Folder of portraits without pose maps, instead of --people.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder to write; may be left out with --photos.")] = None,
     embedder: Annotated[
@@ -65,9 +65,9 @@ def cluster(
     changes = [*(changes or []), *([] if embedder is None else [f"cluster.embedder={embedder}"])]
     settings = settings_from(preset_name, settings_file, changes).cluster
     if (people is None) == (photos is None):
-        raise InputError("what is to be sorted?", remedy="give either --people or --photos")
+        raise InputError("one of --people and --photos is needed", remedy="give one of them, not both")
     if people is not None and out is None:
-        raise InputError("where to?", remedy="give --out a folder to write")
+        raise InputError("no output folder", remedy="give --out a folder to write")
     beside = None if out is None else out.absolute().parent / "overrides.jsonl"
     if settings.overrides is None and beside is not None and beside.is_file():
         settings = settings.model_copy(update={"overrides": str(beside)})  # where `photoshoot identities` leaves it

@@ -32,7 +32,7 @@ def tune(
     trials: Annotated[int | None, typer.Option("--trials", min=4, help="Trials in all (tune.trials).")] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Tasks that share them.")] = None,
     show: Annotated[bool, typer.Option("--dashboard", help="Open optuna-dashboard on the studies instead.")] = False,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Of the dashboard.")] = 8080,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the dashboard.")] = 8080,
     preset_name: PresetOption = "demo",
     settings_file: SettingsOption = None,
     changes: SetOption = None,

@@ -96,7 +96,7 @@ def test_bad_photos_are_listed_and_skipped(bring: Bring, tmp_path: Path) -> None
     ("twice", r"p0\.jpg and p0\.png share one stem"),
     ("columns", "no columns photo and identity"),
     ("contradiction", "p0.png has two identities, a and b"),
-    ("hopeless", "not one of 2 photos has a pose map, and detectron2 is not installed -- bring pose maps"),
+    ("hopeless", "none of the 2 photos has a pose map, and detectron2 is not installed -- bring pose maps"),
 ])
 def test_bad_folders_are_one_line_and_leave_nothing(bring: Bring, tmp_path: Path, harm: str, message: str) -> None:
     folder = bring(2)

@@ -69,8 +69,8 @@ def test_a_gate_that_was_not_passed_needs_force_and_force_a_reason(registry: Reg
     with pytest.raises(InputError, match="needs a reason"):
         promote(registry, "4", force=True, reason=" ", try_out=tried)
     assert registry.aliased(CHAMPION) is None and not TRIED
-    registry.tag("3", {"verdict": "not judged", "verdict.summary": "not judged, for want of evidence on pairs"})
-    with pytest.raises(InputError, match=r"version 3 may not be promoted: it was not judged, for want of.*more people"):
+    registry.tag("3", {"verdict": "not judged", "verdict.summary": "not judged, too little evidence on pairs"})
+    with pytest.raises(InputError, match=r"version 3 may not be promoted: it was not judged, too little.*more people"):
         promote(registry, "3", try_out=tried)
     move = promote(registry, "4", force=True, reason="the demo is tonight", try_out=tried)
     (entry,) = standing(registry).journal.counting

@@ -218,7 +218,7 @@ def test_evidence_about_something_else_is_refused(world, evaluated: Path, tmp_pa
     with pytest.raises(DataError, match=r"photoshoot\.evaluation/9"):
         registered(world, other, tmp_path / "out", STRICT, store)
     (other / "metrics.json").write_text("{")
-    with pytest.raises(DataError, match="torn"):
+    with pytest.raises(DataError, match="damaged"):
         registered(world, other, tmp_path / "out", STRICT, store)
 
 

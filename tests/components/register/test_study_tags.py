@@ -27,7 +27,7 @@ def test_weights_that_are_missing_torn_or_of_another_format_are_refused(tmp_path
     with pytest.raises(InputError, match="no loss weights here"):
         read_weights(tmp_path)
     (tmp_path / FILE).write_text("{")
-    with pytest.raises(DataError, match="torn"):
+    with pytest.raises(DataError, match="damaged"):
         read_weights(tmp_path)
     (tmp_path / FILE).write_text('{"format": "photoshoot.loss-weights/0"}')
     with pytest.raises(DataError, match=r"format photoshoot\.loss-weights/0"):

@@ -246,7 +246,7 @@ def test_runs_and_schedules_are_listed(photoshoot: Call, kfp: Any) -> None:
     (("--profile", "gke"), "no profile gke"),
     (("--auth", "password:x"), "write token:FILE"),
     (("--auth", "token:{tmp}/none"), "no token to be read"),
-    (("--host", "localhost:1"), "is no URL"),
+    (("--host", "localhost:1"), "is not a URL"),
 ])
 def test_mistakes_are_told_before_anything_starts(
     photoshoot: Call, kfp: Any, tmp_path: Path, arguments: tuple[str, ...], said: str

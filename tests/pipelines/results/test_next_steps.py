@@ -94,10 +94,10 @@ def test_the_program_is_named_as_it_can_be_called(tmp_path: Path, monkeypatch: p
 
 
 def test_what_could_not_be_judged_does_not_read_as_failed(capsys: pytest.CaptureFixture[str]) -> None:
-    untold = replace(RESULT, verdict="not judged", verdict_summary="not judged, for want of evidence on pairs")
+    untold = replace(RESULT, verdict="not judged", verdict_summary="not judged, too little evidence on pairs")
     show_result(untold, preset("smoke"), HOME, False)
     said = capsys.readouterr().out
-    assert "gate           not judged, for want of evidence on pairs\n" in said
+    assert "gate           not judged, too little evidence on pairs\n" in said
     assert "more people or photos can judge it" in said and "champion       none yet" in said
     assert "NOT JUDGED too few" in said
     assert said.rstrip().splitlines()[-1].strip() == "photoshoot compare"

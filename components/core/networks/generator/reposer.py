@@ -87,7 +87,7 @@ class Generator(nn.Module):
         super().__init__()
         self.warps = settings.generator == "warp"
         if resolution % 2**LEVELS:
-            raise InputError(f"resolution {resolution} is no multiple of {2**LEVELS}",
+            raise InputError(f"resolution {resolution} is not a multiple of {2**LEVELS}",
                              remedy="preprocess at 64, 128, 256 or 512")
         width, most, latent = settings.width, settings.max_width, settings.latent
         self.anet = ANet(texel, max(width // 2, 4) if self.warps else width, most, latent)
@@ -315,5 +315,5 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise DataError(f"torn or not a model file ({str(error).splitlines()[0]})", path=path,
+        raise DataError(f"damaged or not a model file ({str(error).splitlines()[0]})", path=path,
                         remedy="train it again, or copy it again") from None

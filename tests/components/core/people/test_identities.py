@@ -110,9 +110,9 @@ def test_missing_torn_and_foreign_files(tmp_path: Path) -> None:
         Identities.open(tmp_path)
     whole = (tmp_path / TABLE).read_bytes()
     (tmp_path / TABLE).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match="torn"):
+    with pytest.raises(DataError, match="damaged"):
         Identities.open(tmp_path)
     Identities(ROWS, "people-1", {}).write(tmp_path)
     (tmp_path / SCORES).write_text("{")
-    with pytest.raises(DataError, match="torn"):
+    with pytest.raises(DataError, match="damaged"):
         Identities.open(tmp_path)

@@ -91,7 +91,7 @@ def test_the_cache_is_bounded_and_keeps_what_was_used_last(
         assert np.array_equal(people[shard * EACH].photo, here[shard * EACH].photo)
         assert cached(tmp_path) == [f"shard-{number:05d}.tar" for number in expected]
     monkeypatch.setenv("PHOTOSHOOT_CACHE_GB", "plenty")
-    with pytest.raises(SettingsError, match="PHOTOSHOOT_CACHE_GB=plenty is no number"):
+    with pytest.raises(SettingsError, match="PHOTOSHOOT_CACHE_GB=plenty is not a number"):
         people[0]
 
 

@@ -201,7 +201,7 @@ def test_interpolated_maps_are_refused(tmp_path: Path, how: int, size: tuple[int
     with pytest.raises(InputError, match="interpolat"):
         check_iuv(split_iuv(resized))
     resized[resized[..., 0] == 0] = 0  # even with its background cleaned
-    with pytest.raises(InputError, match="I was interpolated"):
+    with pytest.raises(InputError, match="part labels were interpolated"):
         check_iuv(split_iuv(resized))
 
 

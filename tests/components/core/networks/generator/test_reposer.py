@@ -152,7 +152,7 @@ def test_other_files_are_refused_by_name(reposer: Reposer, tmp_path: Path) -> No
     reposer.save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match="torn"):
+    with pytest.raises(DataError, match="damaged"):
         Reposer.load(path)
     weights = {name: value.contiguous() for name, value in reposer.network.state_dict().items()}
     save_file(weights, path, {"format": "photoshoot.model/0"})

@@ -81,7 +81,7 @@ def test_another_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(dlib_face, "_SHA256", ("", ""))
     for broken in (content[:1000], content[: len(content) // 2], b"\x01\x01" + content[40:], b""):
         file.write_bytes(broken)
-        with pytest.raises(DataError, match="torn or of another layout"):
+        with pytest.raises(DataError, match="damaged or of another layout"):
             load_dlib_face(file)
 
 
