@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from components.core.artifacts.model import GENERATOR
+from components.core.artifacts.version import PREPROCESS
 from components.core.errors import DataError, InputError
 from components.core.networks.generator.reposer import Reposer
-from components.core.record.registry import GENERATOR, PREPROCESS, Versions
+from components.core.record.registry import Versions
 from components.core.record.tracking import TRACKING_URI
 from components.core.settings import PreprocessSettings
 from components.core.shooting.shots import shoot

@@ -16,9 +16,9 @@ from typing import Any
 import mlflow.pyfunc
 import pandas as pd
 
+from components.core.artifacts.version import SERVING_FORMAT
 from components.core.errors import DataError, InputError
 from components.core.pictures.images import encode_png
-from components.core.record.registry import SERVING_FORMAT
 from photoshoot.model import load_files
 from photoshoot.photos import Photo
 

@@ -14,12 +14,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.core.artifacts.members import FORMAT, TABLE
 from components.core.errors import DataError, InputError, machine_errors
 from components.core.people.identities import SPLITS, Split
 from components.core.stores.storage import is_remote, open_location
 
-FORMAT = "photoshoot.members/1"
-TABLE = "members.parquet"
 _SCHEMA = pa.schema([("person_id", pa.string()), ("photo", pa.string()), ("key", pa.string()),
                      ("identity", pa.string()), ("split", pa.string()), ("confidence", pa.float32()),
                      ("reason", pa.string())])

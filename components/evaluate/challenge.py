@@ -20,6 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from components.core.artifacts.duel import write_answers, write_duel
+from components.core.artifacts.evaluation import METRICS, read_metrics, read_pairs
+from components.core.artifacts.files import read_lines, write_lines
+from components.core.artifacts.model import GENERATOR, generator_of
+from components.core.artifacts.version import trained_on
 from components.core.atomic import atomic_folder, atomic_path
 from components.core.digest import code_digest, file_digest
 from components.core.errors import DataError, InputError, PhotoshootError
@@ -27,7 +32,7 @@ from components.core.networks.generator.reposer import Reposer
 from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities
 from components.core.record.recorder import NoRecord, Recorder
-from components.core.record.registry import CHAMPION, GENERATOR, LINEAGE, Version, Versions
+from components.core.record.registry import CHAMPION, Version, Versions
 from components.core.settings import EvaluateSettings, RegisterSettings
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.identity import similarities
@@ -37,10 +42,7 @@ from components.evaluate.measuring.painters import ModelPainter
 from components.evaluate.measuring.pairs import Case
 from components.evaluate.measuring.parts import PARTS
 from components.evaluate.measuring.quality import Floats
-from components.evaluate.report.content import FORMAT as EVALUATION
 
-FORMAT = "photoshoot.duel/1"
-DUEL, ANSWERS = "duel.json", "champion_pairs.jsonl"
 GAINS = {"perceptual": -1, "ssim": 1, "psnr": 1, "l1": -1, "matte_iou": 1, "pose": 1, "face_similarity": 1}
 """Figure of a pair -> 1 where more is better, -1 where less is."""
 _SLICED = "perceptual"
@@ -75,24 +77,14 @@ class _Questions:
 
     @staticmethod
     def open(model: Path, people: Path, identities: Path, evaluation: Path) -> _Questions:
-        path = evaluation / "metrics.json"
+        path, metrics = evaluation / METRICS, read_metrics(evaluation)
+        lines = read_pairs(evaluation)
         try:
-            metrics = json.loads(path.read_text(encoding="utf-8"))
-            text = (evaluation / "pairs.jsonl").read_text(encoding="utf-8")
-            lines = [json.loads(line) for line in text.splitlines()]
-            found = metrics["format"]
             of = [metrics[part]["digest"] for part in ("model", "people", "identities")]
-        except (FileNotFoundError, NotADirectoryError):
-            raise InputError("no evaluation here", path=path, remedy="make one with `photoshoot evaluate`") from None
-        except (ValueError, KeyError, TypeError):
+        except (KeyError, TypeError):
             raise DataError("damaged evaluation", path=path, remedy="evaluate again") from None
-        if found != EVALUATION:
-            raise DataError(f"format {found}, expected {EVALUATION}", path=path,
-                            remedy="evaluate again with this version")
         dataset, owners = PeopleDataset.open(people), Identities.open(identities)
-        weights = model / GENERATOR
-        if not weights.is_file():
-            raise InputError("no generator here", path=weights, remedy="train one with `photoshoot train`")
+        weights = generator_of(model)
         for name, was, now in zip(("model", "people", "identities"), of,
                                     (file_digest(weights), dataset.digest, owners.digest), strict=True):
             if was != now:
@@ -129,14 +121,13 @@ def challenge(model: Path, people: Path, identities: Path, evaluation: Path, out
     champion = None if number is None else versions.get(number)
     content, answers, reused = _compare(questions, versions, champion, settings, state)
     header = {
-        "format": FORMAT, "model_name": settings.model_name, "model": questions.metrics["model"]["digest"],
+        "model_name": settings.model_name, "model": questions.metrics["model"]["digest"],
         "evaluation": questions.digest,
         "champion": champion and {"version": champion.number, "digest": champion.tags.get("digest.model", "")},
     }
     with atomic_folder(out) as folder:
-        (folder / DUEL).write_text(json.dumps({**header, **content}, indent=1, allow_nan=False) + "\n",
-                                   encoding="utf-8")
-        (folder / ANSWERS).write_text("".join(json.dumps(line) + "\n" for line in answers), encoding="utf-8")
+        write_duel(folder, {**header, **content})
+        write_answers(folder, answers)
     gains = {name: figure["gain"] for name, figure in content.get("figures", {}).items()}
     (recorder or NoRecord()).metrics({f"challenge/gain/{name}": gain["value"] for name, gain in gains.items()
                                       if gain["value"] is not None} | {"challenge/pairs": float(content["pairs"])})
@@ -153,7 +144,7 @@ def _compare(questions: _Questions, versions: Versions, champion: Version | None
         return _nothing("same", f"the champion, version {champion.number}, is this very model"), [], False
     try:
         with versions.files(champion) as folder:
-            seen = _seen(folder / LINEAGE, questions)
+            seen = _seen(trained_on(folder), questions)
             asked = questions.without(seen)
             left_out = {"identities": len(seen), "pairs": len(questions.lines) - len(asked)}
             if len(asked) < settings.champion.min_pairs:
@@ -173,13 +164,8 @@ def _nothing(status: str, reason: str) -> dict[str, Any]:
     return {"status": status, "reason": reason, "pairs": 0}
 
 
-def _seen(lineage: Path, questions: _Questions) -> set[str]:
-    """Held-out identities of which the champion was trained on a photo. Raises `DataError` when it does not say."""
-    try:
-        trained = set(json.loads(lineage.read_text(encoding="utf-8"))["training_photos"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise DataError("it does not say what it was trained on", path=lineage,
-                        remedy="register it again with this version") from None
+def _seen(trained: set[str], questions: _Questions) -> set[str]:
+    """Held-out identities with a photo that the champion was trained on."""
     digests = questions.people.column("photo_digest")
     members = questions.identities.members(questions.people, questions.settings.split)
     return {name for name, group in members.items() if any(digests[int(index)] in trained for index in group)}
@@ -192,11 +178,11 @@ def _answers(generator: Path, questions: _Questions, asked: Sequence[Line],
                       [[line["source"], line["target"]] for line in asked]])
     kept = state and state / "duels" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.jsonl"
     if kept and kept.is_file():
-        return [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()], True
+        return read_lines(kept), True
     lines = _measure(Reposer.load(generator), questions, asked)
     if kept:
         with atomic_path(kept) as partial:
-            partial.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+            write_lines(partial, lines)
     return lines, False
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.core.artifacts.evaluation import METRICS, PAIRS, REPORT, SHEET, write_metrics, write_pairs
+from components.core.artifacts.model import read_curves
 from components.core.atomic import atomic_folder
 from components.core.errors import machine_errors
 from components.core.record.recorder import Recorder
@@ -15,11 +16,9 @@ from components.core.settings import EvaluateSettings, GateSettings
 from components.evaluate.judge import Evidence, judge
 from components.evaluate.report import page as report
 from components.evaluate.report import sheet
-from components.evaluate.report.content import FORMAT, compose, pair_lines
+from components.evaluate.report.content import compose, pair_lines
 from components.evaluate.report.pictures import COLUMNS, write_pictures, write_proof
 from components.evaluate.subject import Subject, open_subject
-
-__all__ = ["FORMAT", "HEADLINE", "EvaluateSummary", "run"]
 
 HEADLINE = ("perceptual", "over_warp", "ssim", "psnr", "face_similarity", "identity_recovered", "frechet", "kernel",
             "frechet_ratio", "matte_iou")
@@ -55,19 +54,17 @@ def run(model: Path, people: Path, identities: Path, out: Path, settings: Evalua
     out = Path(out)
     _record(content, out, recorder)
     headline = {name: content["metrics"][name] for name in HEADLINE}
-    return EvaluateSummary(headline, content["counts"], content["valid"], content["notes"], str(out / report.FILE),
-                           str(out / "contact_sheet.png"), round(time.monotonic() - started, 1))
+    return EvaluateSummary(headline, content["counts"], content["valid"], content["notes"], str(out / REPORT),
+                           str(out / SHEET), round(time.monotonic() - started, 1))
 
 
 def _write(subject: Subject, evidence: Evidence, content: dict[str, Any], rows: dict[str, list[sheet.Row]],
            folder: Path) -> None:
     with machine_errors(folder):
-        text = json.dumps(content, indent=1, allow_nan=False)
-        (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
-        lines = [json.dumps(line) + "\n" for line in pair_lines(subject, evidence)]
-        (folder / "pairs.jsonl").write_text("".join(lines), encoding="utf-8")
-        html = report.render(content, rows, COLUMNS, curves=report.read_curves(subject.folder), folder=folder)
-        (folder / report.FILE).write_text(html, encoding="utf-8")
+        write_metrics(folder, content)
+        write_pairs(folder, pair_lines(subject, evidence))
+        html = report.render(content, rows, COLUMNS, curves=read_curves(subject.folder), folder=folder)
+        (folder / REPORT).write_text(html, encoding="utf-8")
 
 
 def _record(content: dict[str, Any], out: Path, recorder: Recorder) -> None:
@@ -82,7 +79,7 @@ def _record(content: dict[str, Any], out: Path, recorder: Recorder) -> None:
     every |= {f"evaluate/repose/{name}": value for name, value in _values(content["repose"]["metrics"]).items()}
     every |= {"evaluate/valid": float(content["valid"])}
     recorder.metrics(every | {f"evaluate/{name}": float(value) for name, value in content["counts"].items()})
-    for name in ("metrics.json", "pairs.jsonl", "contact_sheet.png", report.FILE):
+    for name in (METRICS, PAIRS, SHEET, REPORT):
         recorder.artifact(out / name)
 
 

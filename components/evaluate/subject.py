@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from components.core.artifacts.model import generator_of
 from components.core.digest import file_digest
-from components.core.errors import DataError, InputError
+from components.core.errors import DataError
 from components.core.networks.generator.reposer import Reposer
 from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities
@@ -62,7 +63,7 @@ class Subject(Ground):
 
     def card(self) -> dict[str, Any]:
         """What metrics.json says of the model."""
-        weights = self.folder / "generator.safetensors"
+        weights = generator_of(self.folder)
         return {"digest": file_digest(weights), "bytes": weights.stat().st_size,
                 "generator": self.reposer.settings.generator, "resolution": self.reposer.resolution,
                 "texel": self.reposer.texel, "trained_on": self.reposer.origin,
@@ -72,9 +73,7 @@ class Subject(Ground):
 def open_subject(model: Path, people: Path, identities: Path, settings: EvaluateSettings, gate: GateSettings,
                  cache: Path | None) -> Subject:
     """Open what is judged. Raises `InputError` for what is missing, `DataError` for what does not belong together."""
-    weights = model / "generator.safetensors"
-    if not weights.is_file():
-        raise InputError("no generator here", path=weights, remedy="train one with `photoshoot train`")
+    weights = generator_of(model)
     dataset, reposer = PeopleDataset.open(people), Reposer.load(weights)
     if (dataset.resolution, dataset.texel) != (reposer.resolution, reposer.texel):
         raise DataError(f"the model is for {reposer.resolution} px and texture tiles of {reposer.texel}, these people "

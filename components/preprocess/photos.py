@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from components.core.artifacts.photos import SYNTHETIC
 from components.core.people.dataset import Origin
 from components.core.pictures.folder import list_photos
 from components.core.pictures.labels import read_labels
 
-SYNTHETIC = "synthetic.json"
 _LONGEST_ID = 72
 
 

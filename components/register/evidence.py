@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.core.artifacts import duel as duels
+from components.core.artifacts import evaluation as evaluations
+from components.core.artifacts import version
+from components.core.artifacts.model import generator_of
 from components.core.digest import code_digest, file_digest
-from components.core.errors import DataError, InputError
+from components.core.errors import InputError
 from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities
 from components.core.pictures.images import encode_png
 from components.core.settings import PreprocessSettings, RegisterSettings
 from components.register.registry import Files
-
-EVALUATION = "photoshoot.evaluation/2"
-DUEL = "photoshoot.duel/1"
-LINEAGE = "photoshoot.lineage/1"
 
 
 @dataclass(frozen=True)
@@ -41,10 +39,8 @@ class Evidence:
     def open(model: Path, evaluation: Path, people: Path, identities: Path, duel: Path | None) -> Evidence:
         """Read and check. Raises `InputError` for what is missing or belongs to another model, `DataError` for torn
         files and other format versions."""
-        generator, path = model / "generator.safetensors", evaluation / "metrics.json"
-        if not generator.is_file():
-            raise InputError("no generator here", path=generator, remedy="train one with `photoshoot train`")
-        metrics = _read(path, EVALUATION, "evaluation", "evaluate")
+        generator, path = generator_of(model), evaluation / evaluations.METRICS
+        metrics = evaluations.read_metrics(evaluation)
         if file_digest(generator) != metrics["model"]["digest"]:
             raise InputError("this evaluation is of another model", path=path, remedy="evaluate this model")
         dataset, owners = PeopleDataset.open(people), Identities.open(identities)
@@ -54,7 +50,7 @@ class Evidence:
         if owners.digest != metrics["identities"]["digest"]:
             raise InputError("this evaluation is of other identities", path=path,
                              remedy="give the identities it was made with")
-        found = None if duel is None else _read(duel / "duel.json", DUEL, "comparison", "challenge")
+        found = None if duel is None else duels.read_duel(duel)
         digest = file_digest(path)
         if found is not None and (found["model"], found["evaluation"]) != (metrics["model"]["digest"], digest):
             raise InputError("this comparison is of another model or evaluation", path=duel,
@@ -85,8 +81,8 @@ class Evidence:
         seen the people it is asked about."""
         digests = self.people.column("photo_digest")
         trained = self.identities.members(self.people, "train")
-        return {"format": LINEAGE, "people": self.people.digest, "identities": self.identities.digest,
-                "training_photos": sorted({str(digests[int(k)]) for group in trained.values() for k in group})}
+        return version.lineage(self.people.digest, self.identities.digest,
+                               {str(digests[int(k)]) for group in trained.values() for k in group})
 
     def _cut(self) -> dict[str, Any]:
         """How the version cuts people out: as its data set did, but small people too: they are all a user may have."""
@@ -100,20 +96,5 @@ def code() -> dict[str, str]:
 
 
 def _first_pair(evaluation: Path, people: PeopleDataset) -> tuple[str, str]:
-    with open(evaluation / "pairs.jsonl", encoding="utf-8") as lines:
-        first: Mapping[str, Any] = json.loads(next(lines, "{}"))
+    first = next(iter(evaluations.read_pairs(evaluation)), {})
     return str(first.get("source", people.ids[0])), str(first.get("target", people.ids[0]))
-
-
-def _read(path: Path, expected: str, what: str, command: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"no {what} here", path=path, remedy=f"make one with `photoshoot {command}`") from None
-    except ValueError:
-        raise DataError(f"damaged {path.name}", path=path, remedy=f"`photoshoot {command}` again") from None
-    found = content.get("format") if isinstance(content, dict) else None
-    if found != expected:
-        raise DataError(f"format {found}, expected {expected}", path=path,
-                        remedy=f"`photoshoot {command}` again with this version")
-    return dict(content)

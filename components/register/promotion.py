@@ -16,9 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from components.core.artifacts.version import EXAMPLE
 from components.core.errors import DataError, InputError, MachineError
 from components.core.pictures.images import Pixels
-from components.core.record.registry import CHAMPION, EXAMPLE, Version
+from components.core.record.registry import CHAMPION, Version
 from components.register.ledger import Action, Entry, Journal, Ledger, checked_reason, facts, sentence
 from components.register.probe import run_probe
 from components.register.registry import Registry

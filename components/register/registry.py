@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.core.record.registry import EXAMPLE, GENERATOR, LINEAGE, PREPROCESS, SERVING_FORMAT, Versions
+from components.core.artifacts.model import GENERATOR
+from components.core.artifacts.version import MODEL_CARD, SERVING_FORMAT, write_files
+from components.core.record.registry import Versions
 from components.core.record.tracking import TRACKING_URI
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _CODE = Path(__file__).with_name("pyfunc_model.py")
 _LONGEST_TAG = 4000
 _LONGEST_DESCRIPTION = 5000
 """Of a version, in characters: what MLflow's tables hold. SQLite would hold more, PostgreSQL refuses."""
-_CUT = "\n\n... The whole card is model_card.md of the version's run."
+_CUT = f"\n\n... The whole card is {MODEL_CARD} of the version's run."
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,7 @@ class Files:
 
     def lay_out(self, folder: Path) -> dict[str, str]:
         """Write what is not a file yet into `folder`; returns the artifacts by name."""
-        (folder / PREPROCESS).write_text(json.dumps(dict(self.preprocess), indent=1), encoding="utf-8")
-        (folder / LINEAGE).write_text(json.dumps(dict(self.lineage), indent=0), encoding="utf-8")
-        (folder / EXAMPLE).mkdir()
-        for column, picture in self.example.items():
-            (folder / EXAMPLE / f"{column}.png").write_bytes(picture)
-        ours = {Path(name).stem: str(folder / name) for name in (PREPROCESS, LINEAGE, EXAMPLE)}
+        ours = write_files(folder, self.preprocess, self.lineage, self.example)
         return {Path(GENERATOR).stem: str(self.generator), **ours}
 
 

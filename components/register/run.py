@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import html
-import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from components.core.artifacts.duel import DUEL, write_duel
+from components.core.artifacts.evaluation import REPORT
+from components.core.artifacts.loss_weights import FILE, read_weights
+from components.core.artifacts.report import with_verdict
+from components.core.artifacts.version import MODEL_CARD, TRY, VERDICT, write_verdict
 from components.core.atomic import atomic_folder
 from components.core.errors import InputError
 from components.core.judging.gate import Outcome
-from components.core.judging.loss_weights import FILE, read_weights
 from components.core.pictures.images import Pixels, write_png
 from components.core.record.recorder import Recorder
 from components.core.record.registry import CHALLENGER
@@ -24,16 +26,6 @@ from components.register.gate import Verdict, verdict
 from components.register.probe import run_probe
 from components.register.promotion import COMPARED, NOBODY, Overtaken, Standing, promote, standing
 from components.register.registry import Registry
-
-FORMAT = "photoshoot.version/1"
-_SIGNS = {">=": "≥", "<=": "≤"}
-# What components/evaluate/report/page.py puts around its verdict; the report is the contract between the two steps.
-_VERDICT = ("<!-- verdict -->", "<!-- /verdict -->")
-_TITLE: dict[Outcome, str] = {"passed": "Passed the gate", "failed": "Did not pass the gate",
-                              "not judged": "Not judged: too little to go by"}
-_SHOWN: dict[Outcome, tuple[str, str]] = {"passed": ("yes", "pass"), "failed": ("no", "fail"),
-                                          "not judged": ("unknown", "not judged")}
-"""Of a line's outcome, class and text in the report's table."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +62,10 @@ def run(evidence: Evidence, out: Path, settings: RegisterSettings, recorder: Rec
         _promote(registry, version, now, evidence, settings)
     aliases = sorted(alias for alias, number in registry.aliases().items() if number == version)
     summary = RegisterSummary(settings.model_name, version, aliases, found.outcome, found.summary, found.passed,
-                              [asdict(line) for line in found.lines], run_id, str(out / "report.html"),
+                              [asdict(line) for line in found.lines], run_id, str(out / REPORT),
                               standing(registry).champion)
-    _write(out, summary, card, evidence, found, tried)
-    for name in ("verdict.json", "model_card.md", "report.html", *(["duel.json"] if evidence.duel else [])):
+    _write(out, summary, card, evidence, tried)
+    for name in (VERDICT, MODEL_CARD, REPORT, *([DUEL] if evidence.duel else [])):
         registry.keep(run_id, out / name)
     recorder.metrics({"register/passed": float(found.passed)}
                      | {f"register/{line.name}": float(line.passed) for line in found.lines})
@@ -125,32 +117,12 @@ def study_tags(model: Path) -> dict[str, str]:
     return {"study": found.study, "study.trial": str(found.trial)}
 
 
-def _write(out: Path, summary: RegisterSummary, card: str, evidence: Evidence, verdict: Verdict,
-           tried: Pixels) -> None:
-    report = (evidence.evaluation / "report.html").read_text(encoding="utf-8")
+def _write(out: Path, summary: RegisterSummary, card: str, evidence: Evidence, tried: Pixels) -> None:
+    report = (evidence.evaluation / REPORT).read_text(encoding="utf-8")
     with atomic_folder(out) as folder:
-        content = {"format": FORMAT, **asdict(summary)}
-        (folder / "verdict.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        (folder / "model_card.md").write_text(card, encoding="utf-8")
-        (folder / "report.html").write_text(with_verdict(report, summary, verdict), encoding="utf-8")
+        write_verdict(folder, asdict(summary))
+        (folder / MODEL_CARD).write_text(card, encoding="utf-8")
+        (folder / REPORT).write_text(with_verdict(report, asdict(summary)), encoding="utf-8")
         if evidence.duel is not None:
-            (folder / "duel.json").write_text(json.dumps(evidence.duel, indent=1) + "\n", encoding="utf-8")
-        write_png(folder / "try.png", tried)
-
-
-def with_verdict(report: str, summary: RegisterSummary, verdict: Verdict) -> str:
-    """The evaluation's report with the gate's verdict in its place; unchanged where it has no place for one."""
-    start, end = (report.find(mark) for mark in _VERDICT)
-    if start < 0 or end < start:
-        return report
-    rows = "".join(
-        f"<tr><td>{html.escape(line.name)}</td><td>{'–' if line.value is None else f'{line.value:.4g}'}</td>"
-        f"<td>{_SIGNS[line.comparison]} {line.bound:g}</td>"
-        f'<td class="{_SHOWN[line.outcome][0]}">{_SHOWN[line.outcome][1]}</td>'
-        f'<td class="reason">{html.escape(line.reason)}</td></tr>' for line in verdict.lines)
-    block = (f'<section class="verdict {verdict.outcome.replace(" ", "-")}"><strong>{_TITLE[verdict.outcome]}</strong>'
-             f'<p class="soft">{html.escape(summary.model_name)} version {html.escape(summary.model_version)}: '
-             f"{html.escape(verdict.summary)}. Aliases: {html.escape(', '.join(summary.aliases))}.</p>"
-             f'<div class="table"><table><thead><tr><th>Requirement</th><th>Figure</th><th>Bound</th><th></th>'
-             f"<th></th></tr></thead><tbody>{rows}</tbody></table></div></section>")
-    return report[: start + len(_VERDICT[0])] + "\n" + block + "\n" + report[end:]
+            write_duel(folder, evidence.duel)
+        write_png(folder / TRY, tried)

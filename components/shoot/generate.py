@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.core.artifacts.model import GENERATOR
 from components.core.atomic import atomic_folder
 from components.core.errors import InputError
 from components.core.networks.generator.reposer import Reposer
@@ -36,7 +37,7 @@ def generate(model: Path, sitter: Sitter | Sequence[Sitter], poses: Sequence[Pat
     (default: the sitter's own), `preprocess` how to crop (default: the defaults, in the model's sizes). Raises
     `InputError` for files that cannot be used, and for two poses of one name.
     """
-    reposer = Reposer.load(model / "generator.safetensors" if model.is_dir() else model)
+    reposer = Reposer.load(model / GENERATOR if model.is_dir() else model)
     settings = (preprocess or PreprocessSettings()).model_copy(
         update={"resolution": reposer.resolution, "texel": reposer.texel})
     names = [f"{path.stem}.png" for path in poses]

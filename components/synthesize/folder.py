@@ -18,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from components.core.artifacts.photos import LABELS, SYNTHETIC, SYNTHETIC_FORMAT
 from components.core.errors import InputError, machine_errors
 from components.core.progress import track
 from components.core.settings import SynthesizeSettings
@@ -26,8 +27,6 @@ from components.synthesize.figure import build_figure
 from components.synthesize.identity import sample_person, stream
 from components.synthesize.render import Photo, render_photo, sample_shot, width_of
 
-FORMAT = "photoshoot.synthetic/1"
-MARKER = "synthetic.json"
 _JPEG_QUALITY = 95
 _PNG_EFFORT = 4
 
@@ -61,7 +60,7 @@ def synthesize(
     `progress(items, label, total)` passes on each person's photos as they are finished.
     """
     out = Path(out)
-    if out.exists() and not (out.is_dir() and ((out / MARKER).is_file() or not any(out.iterdir()))):
+    if out.exists() and not (out.is_dir() and ((out / SYNTHETIC).is_file() or not any(out.iterdir()))):
         raise InputError(
             "not empty and not written by synthesize", path=out, remedy="name a new folder, or remove this one first"
         )
@@ -149,14 +148,14 @@ def encode_photo(photo: Photo) -> tuple[bytes, bytes, bytes]:
 
 def _write_tables(draft: Path, settings: SynthesizeSettings, facts: list[dict[str, Any]]) -> None:
     facts.sort(key=lambda fact: str(fact["photo"]))
-    with (draft / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+    with (draft / LABELS).open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["photo", "identity"])
         table.writerows([fact["photo"], fact["identity"]] for fact in facts)
-    truth = {"format": FORMAT, "photos": facts}
+    truth = {"format": SYNTHETIC_FORMAT, "photos": facts}
     (draft / "truth" / "people.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
-    marker = {"format": FORMAT, "settings": _plain(settings), "photos": len(facts)}
-    (draft / MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
+    marker = {"format": SYNTHETIC_FORMAT, "settings": _plain(settings), "photos": len(facts)}
+    (draft / SYNTHETIC).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
 
 
 def _plain(settings: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def train(
     """
     from pathlib import Path
 
-    from components.core.judging.loss_weights import read_weights, write_weights
+    from components.core.artifacts.loss_weights import read_weights, write_weights
     from components.core.record.step import state_address, step
     from components.train import train as run
     from components.train.record import asked_for, earlier_run

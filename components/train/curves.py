@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.core.atomic import atomic_path
+from components.core.artifacts.model import write_curves
 
-FORMAT = "photoshoot.curves/1"
-FILE = "curves.json"
 Point = dict[str, Any]
 """``{"step": 20, "values": {"loss/l1": 0.5}}``."""
 
@@ -28,10 +25,8 @@ class Curves:
     def write(self, folder: Path) -> None:
         """Write ``folder/curves.json``: steps, and for each figure a value or null per step."""
         names = list(dict.fromkeys(name for point in self.points for name in point["values"]))
-        content = {"format": FORMAT, "steps": [point["step"] for point in self.points],
-                   "series": {name: [_short(point["values"].get(name)) for point in self.points] for name in names}}
-        with atomic_path(folder / FILE) as partial:
-            partial.write_text(json.dumps(content) + "\n", encoding="utf-8")
+        write_curves(folder, [point["step"] for point in self.points],
+                     {name: [_short(point["values"].get(name)) for point in self.points] for name in names})
 
 
 def _short(value: float | None) -> float | None:

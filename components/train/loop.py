@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
@@ -15,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from components.core import progress
-from components.core.atomic import atomic_path
+from components.core.artifacts.model import GENERATOR, read_card, write_card
 from components.core.digest import file_digest
 from components.core.errors import PhotoshootError, SettingsError
 from components.core.faces.recognition import FaceEmbedder, load_embedder
@@ -36,8 +35,6 @@ from components.train.place import place_below, training_digest
 from components.train.record import remember_run
 from components.train.trainer import Terms, Trainer
 
-MODEL = "generator.safetensors"
-CARD = "model.json"
 _WORKERS = 4
 Look = Callable[[int, Reposer], None]
 
@@ -139,16 +136,14 @@ def train(people: Path | str, identities: Path, out: Path, settings: TrainSettin
         seconds = time.monotonic() - began
         trained = settings.steps - first
         summary = TrainSummary(
-            model=str(out / MODEL), digest=digest, steps=settings.steps, identities=len(groups),
+            model=str(out / GENERATOR), digest=digest, steps=settings.steps, identities=len(groups),
             photos=sum(map(len, groups)), pairs=batches.pairs, parameters=_size(trainer), seconds=seconds,
             images_per_second=trained * settings.batch / seconds if trained else 0.0, resumed_from=first, losses=logged,
         )  # fmt: skip
         if group.main:
-            reposer.save(out / MODEL)
+            reposer.save(out / GENERATOR)
             curves.write(out)
-            with atomic_path(out / CARD) as partial:
-                card = asdict(summary) | {"sha256": file_digest(out / MODEL)}
-                partial.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+            write_card(out, asdict(summary) | {"sha256": file_digest(out / GENERATOR)})
         return group.agree(summary)
 
 
@@ -254,11 +249,11 @@ class _Window:
 
 def _finished(out: Path, digest: str) -> TrainSummary | None:
     """The summary in `out`, when this very training is done and its model whole."""
+    card = read_card(out) or {}
     try:
-        card = json.loads((out / CARD).read_text(encoding="utf-8"))
-        whole = card.pop("sha256") == file_digest(out / MODEL)
-        summary = TrainSummary(**(card | {"seconds": 0.0, "model": str(out / MODEL)}))
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        whole = card.pop("sha256") == file_digest(out / GENERATOR)
+        summary = TrainSummary(**(card | {"seconds": 0.0, "model": str(out / GENERATOR)}))
+    except (FileNotFoundError, KeyError, TypeError):
         return None
     return summary if whole and summary.digest == digest else None
 

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.core.artifacts.loss_weights import read_weights
 from components.core.errors import InputError
-from components.core.judging.loss_weights import read_weights
 from components.core.record import tracking
 from components.core.record.recorder import Recorder
 from components.core.stores.storage import open_location

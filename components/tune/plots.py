@@ -11,6 +11,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from components.core.artifacts.study import FRONT, HISTORY, IMPORTANCE, PARALLEL
 from components.tune import study as studies
 
 if TYPE_CHECKING:
@@ -26,10 +27,10 @@ def draw(study: Study, rows: Sequence[TrialRow], winner: FrozenTrial, folder: Pa
     mpl.use("Agg")
     finished = [row for row in rows if row.score is not None]
     plots: dict[str, tuple[bool, Callable[[], Any]]] = {
-        "history.png": (True, lambda: _history(finished, winner)),
-        "front.png": (True, lambda: _front(finished, winner)),
-        "parallel.png": (len(finished) > 1, lambda: _parallel(study)),
-        "importance.png": (len(finished) > 3, lambda: _importance(study)),
+        HISTORY: (True, lambda: _history(finished, winner)),
+        FRONT: (True, lambda: _front(finished, winner)),
+        PARALLEL: (len(finished) > 1, lambda: _parallel(study)),
+        IMPORTANCE: (len(finished) > 3, lambda: _importance(study)),
     }
     return [name for name, (enough, plot) in plots.items() if enough and _save(plot, folder / name)]
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from optuna.study import Study
 
+from components.core.artifacts.study import read_study, write_study
 from components.core.atomic import atomic_folder
 from components.core.digest import json_digest
-from components.core.errors import DataError, InputError
 from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities
 from components.core.record import tracking
@@ -22,8 +21,6 @@ from components.tune.select import SelectSummary
 from components.tune.select import select as write_winner
 from components.tune.work import Worker, share_cores
 
-FORMAT = "photoshoot.study/1"
-CARD = "study.json"
 _NOT_THE_STUDY = {"enabled", "study", "trials", "workers", "device_hours", "warm_start", "heartbeat"}
 _NOT_THE_TRIAL = {"weights", "steps", "seed", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints",
                   "device"}
@@ -88,7 +85,7 @@ def prepare(people: Path, identities: Path, out: Path, training: TrainSettings, 
     recorder.params({"study": name})
     done = sum(any(map(studies.done, trials)) for trials in studies.slots(study).values())
     with atomic_folder(out) as folder:
-        (folder / CARD).write_text(json.dumps({"format": FORMAT, "study": name}) + "\n", encoding="utf-8")
+        write_study(folder, name)
     return PrepareSummary(name, settings.trials, done)
 
 
@@ -111,12 +108,5 @@ def select(card: Path, out: Path, settings: TuneSettings, recorder: Recorder) ->
 
 def _open(folder: Path, settings: TuneSettings | None = None) -> Study:
     """The study that `prepare` named in `folder`; for a worker with its settings."""
-    path = folder / CARD
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError("no study here", path=path, remedy="`photoshoot tune` makes one") from None
-    if card.get("format") != FORMAT:
-        raise DataError(f"format {card.get('format')}, expected {FORMAT}", path=path, remedy="tune again")
     heartbeat = settings.heartbeat if settings else None
-    return studies.load(card["study"], studies.storage(studies.studies_url(), heartbeat), settings)
+    return studies.load(read_study(folder), studies.storage(studies.studies_url(), heartbeat), settings)

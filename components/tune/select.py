@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,14 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from components.core.artifacts.loss_weights import TunedWeights, write_weights
+from components.core.artifacts.study import TABLE, write_trials
 from components.core.atomic import atomic_folder
-from components.core.judging.loss_weights import TunedWeights, write_weights
 from components.core.record.recorder import NoRecord, Recorder
 from components.core.settings import TuneSettings
 from components.tune import plots
 from components.tune import study as studies
 from components.tune.trials import TrialRow, score_of, table
-
-TABLE = "trials.json"
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,7 @@ def select(study: Study, out: Path, settings: TuneSettings, recorder: Recorder |
     with atomic_folder(out) as folder:
         write_weights(folder, TunedWeights(weights, study.study_name, winner.number, score_of(winner),
                                            str(winner.user_attrs.get(studies.RUN) or "")))
-        text = json.dumps([asdict(row) for row in rows], indent=1)
-        (folder / TABLE).write_text(text + "\n", encoding="utf-8")
+        write_trials(folder, [asdict(row) for row in rows])
         drawn = plots.draw(study, rows, winner, folder)
     summary = _summary(study, winner, rows, weights, drawn)
     recorder.headline({"tune/score": summary.score, **{f"tune/{key}": value for key, value in summary.parts.items()}})

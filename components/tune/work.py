@@ -17,6 +17,7 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from components.core import progress
+from components.core.artifacts.model import GENERATOR
 from components.core.errors import MachineError, PhotoshootError
 from components.core.networks.generator.reposer import Reposer
 from components.core.record.recorder import Recorder
@@ -142,7 +143,7 @@ class Worker:
         train(self._people, self._identities, folder / "model", training, state=folder / "state", recorder=recorder,
               look=look, look_every=every)
         if training.steps not in scores:  # it was finished by a worker that died before it could say so
-            look(training.steps, Reposer.load(folder / "model" / "generator.safetensors"))
+            look(training.steps, Reposer.load(folder / "model" / GENERATOR))
         final = scores[training.steps]
         for key, value in final.parts().items():
             trial.set_user_attr(key, value)

@@ -73,6 +73,7 @@ def markdown(found: dict[str, float]) -> str:
 
 def _shop(folder: Path) -> list[str]:
     """A home with a registered version of the default's size, and the options that shoot with it."""
+    from components.core.artifacts.model import GENERATOR
     from components.core.networks.generator.reposer import Generator, Reposer
     from components.core.presets import preset
     from components.core.settings import SynthesizeSettings
@@ -85,10 +86,10 @@ def _shop(folder: Path) -> list[str]:
     home = Home.at(folder / "home")
     synthesize(folder / "drawn", SynthesizeSettings(people=1, photos_per_person=2))
     network = Generator(settings.train, cut.resolution, cut.texel)
-    Reposer(network, settings.train, cut.resolution, cut.texel, "synthetic").save(folder / "generator.safetensors")
+    Reposer(network, settings.train, cut.resolution, cut.texel, "synthetic").save(folder / GENERATOR)
     registry = Registry(settings.register_.model_name, home.tracking_uri)
     with chdir(folder):  # where MLflow puts the files
-        registry.log(Files(folder / "generator.safetensors", cut.model_dump(mode="json"), {}, {}), None)
+        registry.log(Files(folder / GENERATOR, cut.model_dump(mode="json"), {}, {}), None)
     photo, other = sorted((folder / "drawn" / "photos").iterdir())
     maps = folder / "drawn" / "iuv"
     return ["--photo", str(photo), "--iuv", str(maps / f"{photo.stem}.png"), "--pose", str(maps / f"{other.stem}.png"),

@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from components.core.artifacts.photos import LABELS, SYNTHETIC
 from components.core.errors import PhotoshootError
-from components.core.pictures.folder import LABELS, looked_at
+from components.core.pictures.folder import looked_at
 from components.core.pictures.images import read_upright
 from components.core.pictures.iuv import read_iuv
 from components.core.stores.storage import Location, address, is_remote, open_location
-from components.preprocess.photos import SYNTHETIC, Photo, PhotoFolder
+from components.preprocess.photos import Photo, PhotoFolder
 from pipelines.doctor.checks import of_error
 from pipelines.doctor.finding import Finding, ok, problem, warning
 

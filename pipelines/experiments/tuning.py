@@ -14,6 +14,8 @@ from typing import Any
 
 from PIL import Image
 
+from components.core.artifacts.model import GENERATOR
+from components.core.artifacts.study import FRONT, HISTORY, TABLE
 from components.core.atomic import atomic_path
 from components.core.settings import Settings
 from pipelines.home.folder import Home
@@ -55,7 +57,7 @@ class Findings:
 def run(settings: Settings, home: Home) -> Findings:
     """Search, then train with the weights of the settings and with those found. What was done before is reused."""
     study = run_tuning(settings, None, home)
-    trials = json.loads((Path(study.folder) / "trials.json").read_text(encoding="utf-8"))
+    trials = json.loads((Path(study.folder) / TABLE).read_text(encoding="utf-8"))
     untuned = run_pipeline(settings, None, home)
     tuned = run_pipeline(with_weights_of(settings, home, study.study), None, home)
     first, second = (open_run(home, result.run_id, settings.register_.model_name).judged for result in (untuned, tuned))
@@ -70,13 +72,13 @@ def _tested(settings: Settings, home: Home, result: RunResult) -> dict[str, floa
 
     outputs = json.loads((home.root / "runs" / result.run_id / OUTPUTS_FILE).read_text(encoding="utf-8"))
     scorer = Scorer(Path(outputs["people"]), Path(outputs["identities"]), settings.tune, "test")
-    return scorer(Reposer.load(Path(outputs["model"]) / "generator.safetensors")).parts()
+    return scorer(Reposer.load(Path(outputs["model"]) / GENERATOR)).parts()
 
 
 def write(findings: Findings, out: Path) -> Path:
     """Write the page and its picture into a folder; the page's path."""
     out.mkdir(parents=True, exist_ok=True)
-    plots = [Image.open(Path(findings.study.folder) / name).convert("RGB") for name in ("history.png", "front.png")]
+    plots = [Image.open(Path(findings.study.folder) / name).convert("RGB") for name in (HISTORY, FRONT)]
     height = min(plot.height for plot in plots)
     plots = [plot.resize((plot.width * height // plot.height, height)) for plot in plots]
     sheet = Image.new("RGB", (sum(plot.width for plot in plots), height), "white")

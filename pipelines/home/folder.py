@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
 import secrets
@@ -12,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from components.core.errors import InputError, MachineError, machine_errors
 from components.core.record import step
@@ -129,14 +127,6 @@ class Home:
         with machine_errors(folder):
             folder.mkdir(parents=True)
         return folder
-
-    def run_result(self, run_id: str) -> dict[str, Any]:
-        """The result of an earlier run. Raises `InputError` when there is none."""
-        path = self.root / "runs" / run_id / "result.json"
-        if not path.is_file():
-            raise InputError(f"no finished run {run_id}", path=path.parent.parent,
-                             remedy="`photoshoot runs` lists them")
-        return dict(json.loads(path.read_text(encoding="utf-8")))
 
     @contextmanager
     def alive(self, folder: Path) -> Iterator[None]:

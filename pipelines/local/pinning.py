@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from components.core.artifacts.members import TABLE as MEMBERS
 from components.core.digest import file_digest
 from components.core.settings import Settings
 from components.core.settings.data import NETWORK_FILES
@@ -16,7 +17,7 @@ def pinned(settings: Settings) -> Settings:
     Names of networks and gs:// addresses stay: what lies at an address is taken to stay the same.
     """
     cluster, evaluate = settings.cluster, settings.evaluate
-    contents = [_content(cluster.overrides, ""), _content(cluster.previous, "members.parquet"),
+    contents = [_content(cluster.overrides, ""), _content(cluster.previous, MEMBERS),
                 _content(_network(cluster.embedder), "")]
     known = [content for content in contents if content]
     digest = hashlib.sha256(" ".join(known).encode()).hexdigest() if known else None

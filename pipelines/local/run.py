@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from components.core.artifacts.evaluation import METRICS, PAIRS, REPORT, SAMPLES, SHEET, read_metrics
+from components.core.artifacts.model import CURVES
 from components.core.atomic import atomic_folder, atomic_path
 from components.core.record import tracking
 from components.core.record.step import SUMMARY_FILE
@@ -16,11 +18,8 @@ from pipelines.containers.execution import Limits
 from pipelines.home.folder import Home
 from pipelines.local.execution import TRAINING, TUNING
 from pipelines.local.session import LocalRun, local_run
-from pipelines.results.files import EVIDENCE, EXAMPLE, REPORT, RESULT_FILE, SHEET, RunResult
+from pipelines.results.files import EVIDENCE, EXAMPLE, RESULT_FILE, RunResult
 from pipelines.steps import steps_of_run
-
-_EVIDENCE = ("metrics.json", "pairs.jsonl", "samples")
-_CURVES = "curves.json"
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def _result(run: LocalRun, artifacts: dict[str, Path]) -> RunResult:
         model_version=str(version["model_version"]),
         verdict=version["outcome"],
         verdict_summary=version["verdict"],
-        metrics=_read(evaluation / "metrics.json")["metrics"],
+        metrics=read_metrics(evaluation)["metrics"],
         people={"accepted": people["accepted"], "rejected": people["rejected"]},
         report=str(run.folder / REPORT),
         contact_sheet=str(run.folder / SHEET),
@@ -114,11 +113,11 @@ def _result(run: LocalRun, artifacts: dict[str, Path]) -> RunResult:
 def _keep_evidence(artifacts: dict[str, Path], folder: Path) -> None:
     """Copy what runs are compared by into the run's own folder: artifacts may be cleaned up with the cache."""
     with atomic_folder(folder / EVIDENCE) as kept:
-        for name in _EVIDENCE:
+        for name in (METRICS, PAIRS, SAMPLES):
             source = artifacts["evaluation"] / name
             (shutil.copytree if source.is_dir() else shutil.copyfile)(source, kept / name)
-        if (artifacts["model"] / _CURVES).is_file():  # a model that was trained elsewhere may have none
-            shutil.copyfile(artifacts["model"] / _CURVES, kept / _CURVES)
+        if (artifacts["model"] / CURVES).is_file():  # a model that was trained elsewhere may have none
+            shutil.copyfile(artifacts["model"] / CURVES, kept / CURVES)
 
 
 def _keep_example(artifacts: dict[str, Path], folder: Path) -> None:

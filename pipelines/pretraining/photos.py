@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from components.core.artifacts.photos import LABELS
 from components.core.errors import InputError
 from components.core.faces import recognition
-from components.core.pictures.folder import LABELS, PhotoFile, list_photos
+from components.core.pictures.folder import PhotoFile, list_photos
 from components.core.pictures.images import read_upright
 from components.core.pictures.iuv import person_box, read_iuv
 from components.core.pictures.labels import read_labels

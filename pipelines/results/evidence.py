@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from components.core.artifacts import evaluation as artifact
+from components.core.artifacts.model import read_curves
 from components.core.atomic import atomic_folder
 from components.core.errors import DataError, InputError
 from components.core.record import tracking
 from components.core.record.registry import Versions
-from components.evaluate.report.page import read_curves
-from components.evaluate.report.sheet import SAMPLES
 from pipelines.home.folder import Home
 from pipelines.results.differences import Judged
 from pipelines.results.files import EVIDENCE, RESULT_FILE, SETTINGS_FILE
@@ -43,13 +43,12 @@ class FinishedRun:
     @cached_property
     def judged(self) -> Judged:
         """Figures and pairs. Raises `DataError` for evidence that was cut short."""
-        path = self.folder / EVIDENCE / "metrics.json"
+        path = self.folder / EVIDENCE / artifact.METRICS
         if not path.is_file():  # a run of a version that did not keep them
             return Judged({}, self.result["metrics"], [])
         try:
             evaluation = json.loads(path.read_text(encoding="utf-8"))
-            lines = path.with_name("pairs.jsonl").read_text(encoding="utf-8").splitlines()
-            return Judged(evaluation, evaluation["metrics"], [json.loads(line) for line in lines])
+            return Judged(evaluation, evaluation["metrics"], artifact.read_pairs(path.parent))
         except (FileNotFoundError, ValueError, KeyError) as error:
             raise DataError(f"damaged evaluation: {error}", path=path, remedy="run again") from None
 
@@ -61,15 +60,12 @@ class FinishedRun:
     @property
     def samples(self) -> dict[str, Any]:
         """Content of samples.json: columns, gap, rows {file, caption, key}; no rows where none were kept."""
-        path = self.samples_folder / SAMPLES
-        if not path.is_file():
-            return {"columns": [], "gap": 0, "rows": []}
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return artifact.read_samples(self.folder / EVIDENCE)
 
     @property
     def samples_folder(self) -> Path:
         """Where the files of `samples` lie."""
-        return self.folder / EVIDENCE / "samples"
+        return self.folder / EVIDENCE / artifact.SAMPLES
 
 
 def open_run(home: Home, name: str, model_name: str) -> FinishedRun:

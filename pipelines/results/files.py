@@ -8,7 +8,6 @@ from typing import Any
 
 SETTINGS_FILE = "settings.yaml"
 RESULT_FILE = "result.json"
-REPORT, SHEET = "report.html", "contact_sheet.png"
 EXAMPLE = "example"
 """Folder of a run with a pair to try its version on: photo.png, iuv.png (the photo's pose map), pose.png."""
 EVIDENCE = "evaluation"

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.core.artifacts.model import GENERATOR
+from components.core.artifacts.version import PREPROCESS
 from components.core.errors import InputError
-from components.core.record.registry import GENERATOR, PREPROCESS, Versions
+from components.core.record.registry import Versions
 from components.core.settings import PreprocessSettings
 from pipelines.home.folder import Home
 

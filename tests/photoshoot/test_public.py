@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import photoshoot
-from components.core.record.registry import SERVING_FORMAT
+from components.core.artifacts.version import SERVING_FORMAT
 from photoshoot import version
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 CHAMPION, CHALLENGER = "champion", "challenger"
 LEDGER_SUFFIX = "-ledger"
 """The promotions of model ``name`` are kept under ``name-ledger``, which is no model."""
-GENERATOR, PREPROCESS, LINEAGE, EXAMPLE = "generator.safetensors", "preprocess.json", "lineage.json", "example"
-"""Files of a version: the network, how it cuts people out, what it was trained on, the pair it is tried on."""
-SERVING_FORMAT = "photoshoot.serving/1"
-"""What the code that is kept with a version asks `photoshoot.serving` for; also in the version's metadata."""
 
 _PAGE, _ARTIFACTS = 1000, "artifacts"
 

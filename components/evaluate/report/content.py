@@ -15,8 +15,6 @@ from components.evaluate.report import page as report
 from components.evaluate.report.recognition import recognise
 from components.evaluate.subject import Subject
 
-FORMAT = "photoshoot.evaluation/2"
-
 
 def compose(subject: Subject, evidence: Evidence) -> dict[str, Any]:
     """The content of metrics.json; pictures of memorisation are added when they are written."""
@@ -25,7 +23,6 @@ def compose(subject: Subject, evidence: Evidence) -> dict[str, Any]:
     halves = real_halves(reals, figures.space(instruments), least=settings.min_images, seed=settings.seed)
     behaved = bool(evidence.controls) and all(control["behaved"] for control in evidence.controls.values())
     content: dict[str, Any] = {
-        "format": FORMAT,
         "valid": behaved,
         "model": subject.card(),
         "people": {"digest": people.digest, "origin": people.origin, "accepted": len(people),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,10 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from components.core.artifacts.report import no_verdict
 from components.core.pictures.images import Pixels
 from components.evaluate.report import charts, sheet
 
-FILE = "report.html"
-CURVES = "curves.json"
-VERDICT = ("<!-- verdict -->", "<!-- /verdict -->")
-"""Between these two lies the report's verdict; registration puts the gate's there."""
 TEMPLATES = Path(__file__).parent
 
 
@@ -121,7 +117,7 @@ def render(evaluation: Mapping[str, Any], rows: Mapping[str, Sequence[sheet.Row]
         folder: Where the pictures lie that prove memorisation, by the paths in metrics.json.
     """
     return environment().get_template("template.html").render(
-        e=evaluation, columns=columns, verdict=VERDICT, painters=PAINTERS, cards=cards(evaluation),
+        e=evaluation, columns=columns, verdict=no_verdict(), painters=PAINTERS, cards=cards(evaluation),
         pictures={name: strips(rows.get(name, []), columns) for name in ("sheet", "best", "worst")},
         groups=[(title, lead, figure_rows(found), found["baselines"])
                 for title, lead, found in _groups(evaluation) if found["pairs"]],
@@ -141,15 +137,6 @@ def environment(*folders: Path) -> Environment:
     made = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     made.filters["figure"] = number
     return made
-
-
-def read_curves(model: Path) -> dict[str, Any] | None:
-    """The curves that a training left in its model folder; None where there are none (an older model)."""
-    try:
-        content = json.loads((model / CURVES).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    return content if isinstance(content, dict) and content.get("format") == "photoshoot.curves/1" else None
 
 
 def strips(rows: Sequence[sheet.Row], columns: Sequence[str]) -> list[Strip]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from components.core.artifacts.evaluation import MEMORISATION, SAMPLES, SHEET
 from components.core.pictures.backdrop import backdrop
 from components.core.pictures.images import Pixels, write_png
 from components.evaluate import figures
@@ -21,20 +22,19 @@ from components.evaluate.report import sheet
 from components.evaluate.subject import Subject
 
 COLUMNS = ("source", "target pose", "output", "plain warp", "truth")
-PROOF = "memorisation"
 _EXTREMES = 4
 
 
 def write_pictures(subject: Subject, evidence: Evidence, folder: Path) -> dict[str, list[sheet.Row]]:
     """Write the contact sheet and its rows one by one; return the rows for the report."""
     shown = _rows(subject, _shown(evidence, subject.settings.rows))
-    sheet.write_samples(folder / "samples", COLUMNS, shown)
+    sheet.write_samples(folder / SAMPLES, COLUMNS, shown)
     model = subject.card()
     subtitle = (f"held-out people ({subject.settings.split})  ·  generator {model['generator']}, "
                 f"{model['resolution']} px  ·  model {model['digest'][:12]}")
     picture = sheet.contact_sheet("Contact sheet", subtitle, COLUMNS, shown,
                                   "This split has no people:\nthere is nothing to show.")
-    write_png(folder / "contact_sheet.png", picture, compress_level=6)
+    write_png(folder / SHEET, picture, compress_level=6)
     judged = evidence.transfer if evidence.transfer.cases else evidence.groups["reconstruction"]
     order = figures.ranked(judged)
     best = [judged.cases[k] for k in order[:_EXTREMES]]
@@ -44,12 +44,12 @@ def write_pictures(subject: Subject, evidence: Evidence, folder: Path) -> dict[s
 
 def write_proof(subject: Subject, findings: dict[str, Finding], folder: Path) -> dict[str, list[dict[str, str]]]:
     """Write the worst cases of each test of memorisation as strips; of each test [{"file", "caption"}]."""
-    (folder / PROOF).mkdir()
+    (folder / MEMORISATION).mkdir()
     written: dict[str, list[dict[str, str]]] = {}
     for name, finding in findings.items():
         written[name] = []
         for number, (case, match) in enumerate(zip(finding.worst, finding.matches, strict=True), 1):
-            file = f"{PROOF}/{name}_{number}.png"
+            file = f"{MEMORISATION}/{name}_{number}.png"
             pictures, caption = _proof(subject, name, case, match)
             write_png(folder / file, sheet.strip(pictures))
             written[name].append({"file": file, "caption": caption})

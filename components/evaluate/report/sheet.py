@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import colorsys
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from components.core.artifacts import evaluation as artifact
 from components.core.pictures.images import Pixels, write_png
 
-SAMPLES = "samples.json"
 CELL = 192
 """Least side of a picture on the sheet in pixels; smaller crops are enlarged."""
 _GAP, _EDGE, _HEADER, _CAPTION = 6, 18, 44, 22
@@ -76,8 +75,7 @@ def write_samples(folder: Path, columns: Sequence[str], rows: Sequence[Row]) -> 
         file = folder / f"{number:02d}_{identity}.png"
         write_png(file, strip(row.pictures))
         listed.append({"file": file.name, "caption": row.caption, "key": row.key})
-    content = {"columns": list(columns), "gap": _GAP, "rows": listed}
-    (folder / SAMPLES).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    artifact.write_samples(folder, columns, _GAP, listed)
 
 
 def cells(picture: Image.Image, count: int, gap: int = _GAP) -> list[Image.Image]:

@@ -15,10 +15,11 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
+from components.core.artifacts.model import GENERATOR
 from components.core.errors import InputError
 from components.core.networks.generator.reposer import Reposer
 from components.core.people.dataset import PeopleDataset
-from components.core.people.identities import Identities
+from components.core.people.identities import TABLE, Identities
 from components.core.record.recorder import Recorder
 from components.core.settings import Generator, Settings, TrainSettings
 from components.evaluate.measuring import pairs
@@ -144,7 +145,7 @@ def made_people(people: Path | None, identities: Path | None, work: Path, settin
     from components.synthesize import synthesize
 
     photos, people, identities = work / "photos", work / "people", work / "identities"
-    if not (identities / "identities.parquet").is_file():
+    if not (identities / TABLE).is_file():
         synthesize(photos, settings.synthesize)
         preprocess(photos, people, settings.preprocess)
         cluster(people, identities, settings.cluster)
@@ -165,7 +166,7 @@ def run(people: Path, identities: Path, out: Path, settings: Settings, recorder:
         chosen = settings.train.model_copy(update={"generator": generator})
         folder = out / generator
         curves[generator] = _train(study, chosen, people, identities, folder, shown)
-        models[generator] = folder / "generator.safetensors"
+        models[generator] = folder / GENERATOR
     painters: list[Painter] = [CopyPainter(), MeanPainter(study.album, study.trained), NearestPainter(study.trained),
                                *BASELINES]
     for generator in generators:

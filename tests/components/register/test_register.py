@@ -13,6 +13,7 @@ import pytest
 from mlflow.models import Model
 from PIL import Image
 
+from components.core.artifacts.version import SERVING_FORMAT
 from components.core.digest import file_digest
 from components.core.errors import DataError, InputError, MachineError
 from components.core.judging.gate import CONTROLS, MEMORISATION
@@ -20,7 +21,6 @@ from components.core.networks.generator.reposer import Reposer
 from components.core.people.dataset import PeopleDataset
 from components.core.people.person import person_from_photo, pose_crop
 from components.core.pictures.images import decode_png, encode_png
-from components.core.record.registry import SERVING_FORMAT
 from components.core.settings import PreprocessSettings, RegisterSettings
 from components.core.shooting.shots import shoot
 from components.evaluate.challenge import challenge

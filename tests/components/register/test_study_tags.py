@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from components.core.artifacts.loss_weights import FILE, TunedWeights, read_weights, write_weights
 from components.core.errors import DataError, InputError
-from components.core.judging.loss_weights import FILE, TunedWeights, read_weights, write_weights
 from components.core.settings import LossWeights
 from components.register.run import study_tags
 

@@ -1,7 +1,9 @@
 import json
 from pathlib import Path
 
-from components.train.curves import FILE, FORMAT, Curves
+from components.core.artifacts.model import CURVES as FILE
+from components.core.artifacts.model import CURVES_FORMAT as FORMAT
+from components.train.curves import Curves
 
 
 def _written(curves: Curves, folder: Path) -> dict:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from components.core.judging.loss_weights import read_weights
+from components.core.artifacts.loss_weights import read_weights
 from components.core.settings import LossWeights, TrainSettings, TuneSettings
 from components.tune import prepare, select, work
 from components.tune import study as studies

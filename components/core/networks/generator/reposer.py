@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from components.core.artifacts.model import FORMAT, GENERATOR
 from components.core.atomic import atomic_path
 from components.core.errors import DataError, InputError
 from components.core.networks.generator.anet import ANet
@@ -39,7 +40,6 @@ from components.core.networks.generator.warp import (
 from components.core.networks.layers import grown, softened
 from components.core.settings import TrainSettings
 
-FORMAT = "photoshoot.model/3"
 Bytes = NDArray[np.uint8]
 
 _TOUCH, _MATTE, _LIGHT, _CRISP = 3, 1, 3, 1
@@ -310,7 +310,7 @@ def source_tensors(textures: Tensor, seen: Tensor, face: Photo, clothes: Photo) 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     if not path.is_file():
-        raise InputError("no model here", path=path, remedy="train one, or give the path of generator.safetensors")
+        raise InputError("no model here", path=path, remedy=f"train one, or give the path of {GENERATOR}")
     try:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from components.core.artifacts.files import read_json, write_json
 from components.core.atomic import atomic_path
-from components.core.errors import DataError, InputError
+from components.core.errors import DataError
 from components.core.settings import LossWeights
 
 FORMAT = "photoshoot.loss-weights/1"
@@ -33,19 +33,15 @@ class TunedWeights:
 def write_weights(folder: Path, found: TunedWeights) -> None:
     """Write ``loss_weights.json`` into a folder."""
     with atomic_path(folder / FILE) as partial:
-        partial.write_text(json.dumps({"format": FORMAT, **asdict(found)}, indent=1) + "\n", encoding="utf-8")
+        write_json(partial, {"format": FORMAT, **asdict(found)})
 
 
 def read_weights(folder: Path) -> TunedWeights:
-    """Read ``loss_weights.json``. Raises `InputError` when there is none, `DataError` for another format."""
+    """Read ``loss_weights.json``. Raises `InputError` when there is none, `DataError` for a torn file or another
+    format."""
     path = folder / FILE
+    content = read_json(path, FORMAT, "loss weights", "photoshoot tune")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        found = content.pop("format")
-        if found != FORMAT:
-            raise DataError(f"format {found}, expected {FORMAT}", path=path, remedy="tune again with this version")
-        return TunedWeights(**content)
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError("no loss weights here", path=path, remedy="`photoshoot tune` finds some") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return TunedWeights(**{key: value for key, value in content.items() if key != "format"})
+    except TypeError:
         raise DataError("damaged loss weights", path=path, remedy="tune again") from None

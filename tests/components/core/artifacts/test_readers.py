@@ -1,0 +1,85 @@
+"""What a writer of an artifact wrote its reader reads; what is missing, torn or of another format is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.core.artifacts import duel, evaluation, model, study, version
+from components.core.errors import DataError, InputError
+
+Case = tuple[Callable[[Path, Any], None], Callable[[Path], Any], Any, str]
+CASES: dict[str, Case] = {
+    "evaluation": (evaluation.write_metrics, evaluation.read_metrics, {"metrics": {}}, evaluation.METRICS),
+    "duel": (duel.write_duel, duel.read_duel, {"status": "none"}, duel.DUEL),
+    "study": (study.write_study, study.read_study, "weights-1", study.CARD),
+}
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
+def test_what_was_written_is_read(case: Case, tmp_path: Path) -> None:
+    write, read, content, _ = case
+    write(tmp_path, content)
+    found = read(tmp_path)
+    assert found == content or found.items() > content.items()
+
+
+def test_what_is_missing_torn_or_of_another_format_is_named(case: Case, tmp_path: Path) -> None:
+    write, read, content, name = case
+    with pytest.raises(InputError, match="no ") as missing:
+        read(tmp_path)
+    assert name in str(missing.value)
+    write(tmp_path, content)
+    whole = (tmp_path / name).read_text()
+    for harm in (whole[: len(whole) // 2], "[]", "7"):
+        (tmp_path / name).write_text(harm)
+        with pytest.raises(DataError, match=r"torn|format") as torn:
+            read(tmp_path)
+        assert name in str(torn.value)
+    (tmp_path / name).write_text(json.dumps(json.loads(whole) | {"format": "photoshoot.other/9"}))
+    with pytest.raises(DataError, match=r"photoshoot\.other/9, expected photoshoot"):
+        read(tmp_path)
+
+
+def test_figures_that_json_does_not_have_are_refused(tmp_path: Path) -> None:
+    for write in (evaluation.write_metrics, duel.write_duel):
+        with pytest.raises(ValueError, match="JSON"):
+            write(tmp_path, {"value": float("nan")})
+
+
+def test_pairs_are_lines(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no evaluation here"):
+        evaluation.read_pairs(tmp_path)
+    lines = [{"source": "a", "ssim": 0.5}, {"source": "b", "ssim": None}]
+    evaluation.write_pairs(tmp_path, lines)
+    assert evaluation.read_pairs(tmp_path) == lines
+    path = tmp_path / evaluation.PAIRS
+    path.write_text(path.read_text()[:-5])
+    with pytest.raises(DataError, match="torn evaluation"):
+        evaluation.read_pairs(tmp_path)
+
+
+def test_curves_and_card_of_a_model_that_has_none_or_torn_ones_are_none(tmp_path: Path) -> None:
+    for name, read in ((model.CURVES, model.read_curves), (model.CARD, model.read_card)):
+        assert read(tmp_path) is None
+        (tmp_path / name).write_text('{"format": "photo')
+        assert read(tmp_path) is None
+    model.write_curves(tmp_path, [10, 20], {"loss/l1": [0.5, None]})
+    assert model.read_curves(tmp_path) == {"format": model.CURVES_FORMAT, "steps": [10, 20],
+                                           "series": {"loss/l1": [0.5, None]}}
+
+
+def test_a_version_says_what_it_was_trained_on(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not say"):
+        version.trained_on(tmp_path)
+    files = version.write_files(tmp_path, {}, version.lineage("p", "i", {"b", "a"}), {"source_photo": b"png"})
+    assert set(files) == {"preprocess", "lineage", "example"} and version.trained_on(tmp_path) == {"a", "b"}
+    assert (Path(files["example"]) / "source_photo.png").read_bytes() == b"png"
