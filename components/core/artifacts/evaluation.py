@@ -45,7 +45,7 @@ def read_pairs(folder: Path) -> list[dict[str, Any]]:
     except (FileNotFoundError, NotADirectoryError):
         raise InputError("no evaluation here", path=path, remedy=f"make one with `{_COMMAND}`") from None
     except ValueError:
-        raise DataError("torn evaluation", path=path, remedy=f"`{_COMMAND}` again") from None
+        raise DataError("damaged evaluation", path=path, remedy=f"`{_COMMAND}` again") from None
 
 
 def write_samples(folder: Path, columns: Sequence[str], gap: int, rows: Sequence[Mapping[str, str]]) -> None:

@@ -25,7 +25,7 @@ def read_json(path: Path, expected: str, what: str, again: str) -> dict[str, Any
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"no {what} here", path=path, remedy=f"make one with `{again}`") from None
     except ValueError:
-        raise DataError(f"torn {what}", path=path, remedy=f"`{again}` again") from None
+        raise DataError(f"damaged {what}", path=path, remedy=f"`{again}` again") from None
     found = content.get("format") if isinstance(content, dict) else None
     if found != expected:
         raise DataError(f"format {found}, expected {expected}", path=path, remedy=f"`{again}` again with this version")

@@ -41,7 +41,7 @@ def test_what_is_missing_torn_or_of_another_format_is_named(case: Case, tmp_path
     whole = (tmp_path / name).read_text()
     for harm in (whole[: len(whole) // 2], "[]", "7"):
         (tmp_path / name).write_text(harm)
-        with pytest.raises(DataError, match=r"torn|format") as torn:
+        with pytest.raises(DataError, match=r"damaged|format") as torn:
             read(tmp_path)
         assert name in str(torn.value)
     (tmp_path / name).write_text(json.dumps(json.loads(whole) | {"format": "photoshoot.other/9"}))
@@ -63,7 +63,7 @@ def test_pairs_are_lines(tmp_path: Path) -> None:
     assert evaluation.read_pairs(tmp_path) == lines
     path = tmp_path / evaluation.PAIRS
     path.write_text(path.read_text()[:-5])
-    with pytest.raises(DataError, match="torn evaluation"):
+    with pytest.raises(DataError, match="damaged evaluation"):
         evaluation.read_pairs(tmp_path)
 
 
