@@ -34,9 +34,14 @@ SetOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object, last line of stdout.")]
 PhotosOption = Annotated[Path, typer.Option("--photos", help="Folder of photos, pose maps in iuv/ or beside them.")]
+SourceOption = Annotated[
+    Path | None,
+    typer.Option("--photos", help="Folder or gs:// prefix of photos with iuv/. Without it, synthetic people."),
+]
 PeopleOption = Annotated[Path, typer.Option("--people", help="People data set that `preprocess` wrote.")]
 IdentitiesOption = Annotated[Path, typer.Option("--identities", help="Identities that `cluster` wrote.")]
 ModelOption = Annotated[Path, typer.Option("--model", help="Model that `train` wrote.")]
+ModelNameOption = Annotated[str, typer.Option("--model-name", help="Name of the registered model.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder to write.")]
 
 DEFAULT_HOME = Path(".photoshoot")

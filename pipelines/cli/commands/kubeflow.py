@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from components.core.errors import PhotoshootError
+from components.core.stores.storage import address
 from pipelines.cli.app import JsonOption, PresetOption, SetOption, SettingsOption, app, settings_from, succeeded
 from pipelines.cli.ending import show_next
 from pipelines.cli.help import App
@@ -15,6 +17,7 @@ from pipelines.cli.options import (
     KUBEFLOW,
     ArgOption,
     AuthOption,
+    DetachOption,
     ExperimentOption,
     HostOption,
     NameOption,
@@ -33,6 +36,7 @@ from pipelines.cli.options import (
 from pipelines.display import PipelineDisplay, errors, table
 
 if TYPE_CHECKING:
+    from components.core.settings import Settings
     from pipelines.kubeflow.server import Server
     from pipelines.kubeflow.submit import Order
 
@@ -43,6 +47,16 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id or name of t
 
 schedules = App(help="Runs at fixed times.")
 app.add_typer(schedules, name="schedule", rich_help_panel=KUBEFLOW)
+
+
+def order_of(settings: Settings, photos: str | Path | None, profile: str, registry: str, name: str, experiment: str,
+             args: list[str] | None, root: str, upload: str) -> Order:
+    """What the options ask Kubeflow to run."""
+    from pipelines.kubeflow.submit import Order
+    from pipelines.placement import load_profile
+
+    return Order(settings, load_profile(profile), None if photos is None else address(photos), registry, name,
+                 experiment, pairs(args), root, upload)
 
 
 def run_on_kubeflow(server: Server, order: Order, as_json: bool, detach: bool, wait: str | None, poll: float) -> None:
@@ -148,7 +162,7 @@ def cancel(
 @app.command(rich_help_panel=KUBEFLOW)
 def retry(
     run: RunArgument,
-    detach: Annotated[bool, typer.Option("--detach", help="Do not follow the run.")] = False,
+    detach: DetachOption = False,
     wait: WaitOption = None,
     poll: PollOption = 5.0,
     patience: PatienceOption = FOLLOW_PATIENCE,
@@ -208,11 +222,10 @@ def schedule_add(
     as_json: JsonOption = False,
 ) -> None:
     """Run the pipeline of now, with these settings, at fixed times. A run that is still going delays the next."""
-    from pipelines.kubeflow.submit import Order, schedule
-    from pipelines.placement import load_profile
+    from pipelines.kubeflow.submit import schedule
 
-    order = Order(settings_from(preset_name, settings_file, changes), load_profile(profile), photos, registry, name,
-                  experiment, pairs(args), root, upload)
+    settings = settings_from(preset_name, settings_file, changes)
+    order = order_of(settings, photos, profile, registry, name, experiment, args, root, upload)
     found = schedule(connect(host, namespace, auth, _QUICK_PATIENCE), order, cron)
     if as_json:
         succeeded(schedule_id=found)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from components.core.errors import InputError
-from components.core.stores.storage import address, is_remote
+from components.core.stores.storage import is_remote
 from pipelines.cli.app import (
     DEFAULT_HOME,
     PIPELINE,
@@ -17,6 +17,7 @@ from pipelines.cli.app import (
     PresetOption,
     SetOption,
     SettingsOption,
+    SourceOption,
     app,
     settings_from,
 )
@@ -37,17 +38,17 @@ from pipelines.cli.options import (
     UploadOption,
     WaitOption,
     connect,
-    pairs,
 )
 from pipelines.display import errors, output
+
+if TYPE_CHECKING:
+    from components.core.settings import Settings
+    from pipelines.containers.execution import Limits
 
 
 @app.command(rich_help_panel=PIPELINE)
 def run(
-    photos: Annotated[
-        Path | None,
-        typer.Option("--photos", help="Folder or gs:// prefix of photos with iuv/. Without it, synthetic people."),
-    ] = None,
+    photos: SourceOption = None,
     preset_name: PresetOption = "demo",
     settings_file: SettingsOption = None,
     changes: SetOption = None,
@@ -79,32 +80,47 @@ def run(
     The same command again reuses every step whose code, settings and inputs are unchanged, and goes on with a
     training that was interrupted. On Kubeflow (--backend kubeflow) photos come from gs://.
     """
-    settings = settings_from(preset_name, settings_file, [*(changes or []), *(["tune.enabled=true"] if tune else [])])
-    if study:
-        from pipelines.home.folder import Home
-        from pipelines.results.studies import with_weights_of
-
-        settings = with_weights_of(settings, Home.at(home), study)
-    if backend == "kubeflow":
-        from pipelines.cli.commands.kubeflow import run_on_kubeflow
-        from pipelines.kubeflow.submit import Order
-        from pipelines.placement import load_profile
-
-        order = Order(settings, load_profile(profile), None if photos is None else address(photos), registry, name,
-                      experiment, pairs(args), root, upload)
-        run_on_kubeflow(connect(host, namespace, auth, patience), order, as_json, detach, wait, poll)
-        return
     if memory and backend != "containers":
         raise InputError("--memory applies to containers only", remedy="--backend containers --memory 8g")
-    if photos is not None and not is_remote(photos) and not photos.is_dir():
-        raise InputError("no such folder", path=photos, remedy="give --photos a folder of photos")
-    from pipelines.cli.ending import show_result
+    settings = settings_from(preset_name, settings_file, [*(changes or []), *(["tune.enabled=true"] if tune else [])])
+    if study:
+        settings = _with_weights_of(study, settings, home)
+    if backend == "kubeflow":
+        from pipelines.cli.commands.kubeflow import order_of, run_on_kubeflow
+
+        server = connect(host, namespace, auth, patience)
+        order = order_of(settings, photos, profile, registry, name, experiment, args, root, upload)
+        run_on_kubeflow(server, order, as_json, detach, wait, poll)
+    elif backend == "containers":
+        _run_in_containers(settings, photos, home, memory, as_json)
+    else:
+        _run_here(settings, photos, home, as_json)
+
+
+def _with_weights_of(study: str, settings: Settings, home: Path) -> Settings:
+    from pipelines.home.folder import Home
+    from pipelines.results.studies import with_weights_of
+
+    return with_weights_of(settings, Home.at(home), study)
+
+
+def _run_in_containers(settings: Settings, photos: Path | None, home: Path, memory: str, as_json: bool) -> None:
     from pipelines.containers.execution import Limits
+
+    _run_here(settings, photos, home, as_json, Limits(memory))
+
+
+def _run_here(
+    settings: Settings, photos: Path | None, home: Path, as_json: bool, limits: Limits | None = None
+) -> None:
+    """Run on this machine: each step in a container with `limits`, if there are any."""
+    from pipelines.cli.ending import show_result
     from pipelines.home.folder import Home
     from pipelines.local.run import run_pipeline
 
-    result = run_pipeline(settings, photos, Home.at(home), Limits(memory) if backend == "containers" else None)
-    show_result(result, settings, home, as_json)
+    if photos is not None and not is_remote(photos) and not photos.is_dir():
+        raise InputError("no such folder", path=photos, remedy="give --photos a folder of photos")
+    show_result(run_pipeline(settings, photos, Home.at(home), limits), settings, home, as_json)
 
 
 @app.command("compile", rich_help_panel=PIPELINE)

@@ -17,6 +17,7 @@ from pipelines.cli.app import (
     HomeOption,
     IdentitiesOption,
     JsonOption,
+    ModelNameOption,
     ModelOption,
     OutOption,
     PeopleOption,
@@ -33,7 +34,6 @@ from pipelines.display import errors, table
 if TYPE_CHECKING:
     from components.register.promotion import Move
 
-ModelNameOption = Annotated[str, typer.Option("--model-name", help="Name of the registered model.")]
 EvaluationOption = Annotated[Path, typer.Option("--evaluation", help="Evaluation that `evaluate` wrote.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Reason, kept in the ledger.")]
 

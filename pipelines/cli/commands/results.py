@@ -12,6 +12,7 @@ from pipelines.cli.app import (
     RESULTS,
     HomeOption,
     JsonOption,
+    ModelNameOption,
     OutOption,
     app,
     finish,
@@ -31,7 +32,7 @@ def shoot(
     ] = None,
     background: Annotated[Path | None, typer.Option("--background", help="Background picture.")] = None,
     version: Annotated[str, typer.Option("--version", help="Version number or alias.")] = "champion",
-    model_name: Annotated[str, typer.Option("--model-name")] = "photoshoot",
+    model_name: ModelNameOption = "photoshoot",
     home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
 ) -> None:
     """Paint a person in other poses with a registered version. Several photos of the person show more of them: what
@@ -54,7 +55,7 @@ def compare(
     ui_address: Annotated[
         str | None, typer.Option("--ui", help="Address of the MLflow UI for links.", metavar="URL")
     ] = None,
-    model_name: Annotated[str, typer.Option("--model-name")] = "photoshoot",
+    model_name: ModelNameOption = "photoshoot",
     home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
 ) -> None:
     """Put runs side by side: figures with 95 % intervals, what differs from the first run beyond noise, settings that

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +16,7 @@ from pipelines.cli.app import (
     PresetOption,
     SetOption,
     SettingsOption,
+    SourceOption,
     app,
     settings_from,
     succeeded,
@@ -26,9 +26,7 @@ from pipelines.display import errors, table
 
 @app.command(rich_help_panel=PIPELINE)
 def tune(
-    photos: Annotated[
-        Path | None, typer.Option("--photos", help="Folder or gs:// prefix of photos. Without it, synthetic people.")
-    ] = None,
+    photos: SourceOption = None,
     trials: Annotated[int | None, typer.Option("--trials", min=4, help="Trials in all (tune.trials).")] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Tasks that share them.")] = None,
     show: Annotated[bool, typer.Option("--dashboard", help="Open optuna-dashboard on the studies instead.")] = False,
