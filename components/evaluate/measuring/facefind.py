@@ -48,7 +48,7 @@ class Trial:
                 f"takes {_percent(self.mistakes)} of non-faces for faces")
         if -1 in sides:
             return f"{said}: it cannot be relied on"
-        return f"{said}: too few to tell whether it can be relied on ({RELIABLE:.0%} and {1 - RELIABLE:.0%} are asked)"
+        return f"{said}: too few to tell whether it can be relied on ({RELIABLE:.0%} and {1 - RELIABLE:.0%} are needed)"
 
     def lines(self) -> tuple[Line, Line]:
         """Both shares against what is asked."""
