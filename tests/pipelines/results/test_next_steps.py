@@ -98,12 +98,12 @@ def test_what_could_not_be_judged_does_not_read_as_failed(capsys: pytest.Capture
     show_result(untold, preset("smoke"), HOME, False)
     said = capsys.readouterr().out
     assert "gate           not judged, too little evidence on pairs\n" in said
-    assert "more people or photos can judge it" in said and "champion       none yet" in said
+    assert "bring more people or photos" in said and "champion       none yet" in said
     assert "NOT JUDGED too few" in said
     assert said.rstrip().splitlines()[-1].strip() == "photoshoot compare"
     show_result(replace(RESULT, champion="1"), preset("smoke"), HOME, False)
     said = capsys.readouterr().out
-    assert "failed 1 of 2" in said and "can judge it" not in said and "still version 1" in said
+    assert "failed 1 of 2" in said and "bring more people" not in said and "still version 1" in said
     show_result(untold, preset("smoke"), HOME, True)
     told = json.loads(capsys.readouterr().out)
     assert told["verdict"] == "not judged"
