@@ -39,7 +39,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Judgement:
     """All that was measured."""
 
     questions: Questions
@@ -59,7 +59,7 @@ class Evidence:
         return self.groups["transfer"]
 
 
-def judge(subject: Subject) -> Evidence:
+def judge(subject: Subject) -> Judgement:
     """Judge a subject."""
     album, settings = subject.album, subject.settings
     questions = pairs.choose(subject.people, subject.identities, settings.split, settings.pairs, settings.seed)
@@ -80,7 +80,7 @@ def judge(subject: Subject) -> Evidence:
     checked = {control.painter.name: judged(control, measured_control(subject, control, transfer.cases, warped,
                                                                       training, against), subject.gate)
                for control in controls(album, training.reals.indices.tolist())}
-    return Evidence(questions, against, groups, training, gaps, findings, checked)
+    return Judgement(questions, against, groups, training, gaps, findings, checked)
 
 
 def on_ground(subject: Ground, questions: Questions) -> tuple[Training, Against]:

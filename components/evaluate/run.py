@@ -13,15 +13,15 @@ from components.core.atomic import atomic_folder
 from components.core.errors import machine_errors
 from components.core.record.recorder import Recorder
 from components.core.settings import EvaluateSettings, GateSettings
-from components.evaluate.judge import Evidence, judge
+from components.evaluate.judge import Judgement, judge
 from components.evaluate.report import page as report
 from components.evaluate.report import sheet
 from components.evaluate.report.content import compose, pair_lines
 from components.evaluate.report.pictures import COLUMNS, write_pictures, write_proof
 from components.evaluate.subject import Subject, open_subject
 
-HEADLINE = ("perceptual", "over_warp", "ssim", "psnr", "face_similarity", "identity_recovered", "frechet", "kernel",
-            "frechet_ratio", "matte_iou")
+PARENT_METRICS = ("perceptual", "over_warp", "ssim", "psnr", "face_similarity", "identity_recovered", "frechet",
+                  "kernel", "frechet_ratio", "matte_iou")
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ def run(model: Path, people: Path, identities: Path, out: Path, settings: Evalua
         _write(subject, evidence, content, rows, folder)
     out = Path(out)
     _record(content, out, recorder)
-    headline = {name: content["metrics"][name] for name in HEADLINE}
+    headline = {name: content["metrics"][name] for name in PARENT_METRICS}
     return EvaluateSummary(headline, content["counts"], content["valid"], content["notes"], str(out / REPORT),
                            str(out / SHEET), round(time.monotonic() - started, 1))
 
 
-def _write(subject: Subject, evidence: Evidence, content: dict[str, Any], rows: dict[str, list[sheet.Row]],
+def _write(subject: Subject, evidence: Judgement, content: dict[str, Any], rows: dict[str, list[sheet.Row]],
            folder: Path) -> None:
     with machine_errors(folder):
         write_metrics(folder, content)
@@ -69,7 +69,7 @@ def _write(subject: Subject, evidence: Evidence, content: dict[str, Any], rows: 
 
 def _record(content: dict[str, Any], out: Path, recorder: Recorder) -> None:
     values = _values(content["metrics"])
-    recorder.headline({name: value for name, value in values.items() if name in HEADLINE})
+    recorder.headline({name: value for name, value in values.items() if name in PARENT_METRICS})
     every = {f"evaluate/{name}": value for name, value in values.items()}
     every |= {f"evaluate/{part}_error": value for part, found in content["parts"].items()
               for value in _values(found).values()}

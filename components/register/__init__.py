@@ -31,9 +31,9 @@ def register(model: Path, evaluation: Path, people: Path, identities: Path, out:
     about another model, `DataError` when the version does not work in a fresh process (no alias moves),
     `MachineError` when MLflow cannot be reached.
     """
-    from components.register.evidence import Evidence  # MLflow is imported here, not by everyone who reads
+    from components.register.evidence import VersionEvidence  # MLflow is imported here, not by everyone who reads
     from components.register.run import run  # the pipeline
 
-    evidence = Evidence.open(Path(model), Path(evaluation), Path(people), Path(identities),
+    evidence = VersionEvidence.open(Path(model), Path(evaluation), Path(people), Path(identities),
                              None if duel is None else Path(duel))
     return run(evidence, Path(out), settings, recorder or NoRecord(), tracking_uri)

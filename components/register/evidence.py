@@ -21,7 +21,7 @@ from components.register.registry import Files
 
 
 @dataclass(frozen=True)
-class Evidence:
+class VersionEvidence:
     """A model with its evaluation, the people it was made from, and its comparison with the champion, if one was
     made. All of one piece: made from each other."""
 
@@ -36,7 +36,7 @@ class Evidence:
     """Source and target of the evaluation's first pair."""
 
     @staticmethod
-    def open(model: Path, evaluation: Path, people: Path, identities: Path, duel: Path | None) -> Evidence:
+    def open(model: Path, evaluation: Path, people: Path, identities: Path, duel: Path | None) -> VersionEvidence:
         """Read and check. Raises `InputError` for what is missing or belongs to another model, `DataError` for torn
         files and other format versions."""
         generator, path = generator_of(model), evaluation / evaluations.METRICS
@@ -56,7 +56,7 @@ class Evidence:
             raise InputError("this comparison is of another model or evaluation", path=duel,
                              remedy="compare this one with `photoshoot challenge`")
         first = _first_pair(evaluation, dataset)
-        return Evidence(generator, evaluation, metrics, digest, dataset, owners, found, first)
+        return VersionEvidence(generator, evaluation, metrics, digest, dataset, owners, found, first)
 
     def digests(self, settings: RegisterSettings) -> dict[str, str]:
         """By what a version is known again: model, data, evaluation, thresholds."""

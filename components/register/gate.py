@@ -15,9 +15,9 @@ from typing import Any
 from components.core.judging.gate import Line, Verdict, controls, thresholds
 from components.core.settings import ChampionSettings, RegisterSettings
 
-__all__ = ["HEADLINE", "Line", "Verdict", "champion_lines", "verdict"]
+__all__ = ["CHAMPION_METRICS", "Line", "Verdict", "champion_lines", "verdict"]
 
-HEADLINE = ("perceptual", "ssim", "matte_iou", "pose", "face_similarity")
+CHAMPION_METRICS = ("perceptual", "ssim", "matte_iou", "pose", "face_similarity")
 """Figures of which a version must not have less than the champion."""
 
 
@@ -66,7 +66,7 @@ def _pairs(duel: Mapping[str, Any], settings: ChampionSettings) -> Line:
 
 def _headlines(duel: Mapping[str, Any], settings: ChampionSettings) -> Iterator[Line]:
     """The lower end of each gain's interval against minus the margin."""
-    for name in HEADLINE:
+    for name in CHAMPION_METRICS:
         gain = _gain(duel.get("figures"), name)
         bound, low = -float(getattr(settings, name)), _number(gain.get("low"))
         if low is None:

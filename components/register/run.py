@@ -21,7 +21,7 @@ from components.core.record.registry import CHALLENGER
 from components.core.settings import RegisterSettings
 from components.register import evidence as rests_on
 from components.register.card import model_card
-from components.register.evidence import Evidence
+from components.register.evidence import VersionEvidence
 from components.register.gate import Verdict, verdict
 from components.register.probe import run_probe
 from components.register.promotion import COMPARED, NOBODY, Overtaken, Standing, promote, standing
@@ -45,7 +45,7 @@ class RegisterSummary:
     champion: str | None
 
 
-def run(evidence: Evidence, out: Path, settings: RegisterSettings, recorder: Recorder,
+def run(evidence: VersionEvidence, out: Path, settings: RegisterSettings, recorder: Recorder,
         tracking_uri: str | None) -> RegisterSummary:
     """See `components.register.register`."""
     registry = Registry(settings.model_name, tracking_uri)
@@ -72,7 +72,7 @@ def run(evidence: Evidence, out: Path, settings: RegisterSettings, recorder: Rec
     return summary
 
 
-def _version(registry: Registry, evidence: Evidence, settings: RegisterSettings,
+def _version(registry: Registry, evidence: VersionEvidence, settings: RegisterSettings,
              recorder: Recorder) -> tuple[str, str]:
     """The version's number and run. Registering the same model on the same evidence again is no news: the version
     that says so is found, whatever champion it meets now."""
@@ -83,7 +83,7 @@ def _version(registry: Registry, evidence: Evidence, settings: RegisterSettings,
     return version, registry.get(version).run_id
 
 
-def _rival(registry: Registry, now: Standing, evidence: Evidence) -> str | None:
+def _rival(registry: Registry, now: Standing, evidence: VersionEvidence) -> str | None:
     """The champion that the model must stand against; None without one, or when it is this very model."""
     if now.champion is None:
         return None
@@ -91,7 +91,8 @@ def _rival(registry: Registry, now: Standing, evidence: Evidence) -> str | None:
     return None if same else now.champion
 
 
-def _promote(registry: Registry, version: str, now: Standing, evidence: Evidence, settings: RegisterSettings) -> None:
+def _promote(registry: Registry, version: str, now: Standing, evidence: VersionEvidence,
+             settings: RegisterSettings) -> None:
     """Make a version that passed champion, where the settings say so. It has just been tried."""
     wanted = {"never": False, "first": now.champion is None,
               "passed": now.champion is None or _rival(registry, now, evidence) is not None}
@@ -117,7 +118,7 @@ def study_tags(model: Path) -> dict[str, str]:
     return {"study": found.study, "study.trial": str(found.trial)}
 
 
-def _write(out: Path, summary: RegisterSummary, card: str, evidence: Evidence, tried: Pixels) -> None:
+def _write(out: Path, summary: RegisterSummary, card: str, evidence: VersionEvidence, tried: Pixels) -> None:
     report = (evidence.evaluation / REPORT).read_text(encoding="utf-8")
     with atomic_folder(out) as folder:
         write_verdict(folder, asdict(summary))

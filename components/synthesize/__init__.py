@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from components.synthesize.folder import SynthesisSummary, photos_of, synthesize
-    from components.synthesize.render import Photo, render_photo
+    from components.synthesize.render import Rendering, render_photo
 
-__all__ = ["Photo", "SynthesisSummary", "photos_of", "render_photo", "synthesize"]
+__all__ = ["Rendering", "SynthesisSummary", "photos_of", "render_photo", "synthesize"]
 
 
 def __getattr__(name: str) -> Any:

@@ -25,7 +25,7 @@ from components.core.settings import SynthesizeSettings
 from components.synthesize.detector import detect
 from components.synthesize.figure import build_figure
 from components.synthesize.identity import sample_person, stream
-from components.synthesize.render import Photo, render_photo, sample_shot, width_of
+from components.synthesize.render import Rendering, render_photo, sample_shot, width_of
 
 _JPEG_QUALITY = 95
 _PNG_EFFORT = 4
@@ -105,7 +105,7 @@ def _write_people(
     return [fact for person in done for fact in person]
 
 
-def photos_of(settings: SynthesizeSettings, index: int) -> Iterator[tuple[str, dict[str, Any], Photo]]:
+def photos_of(settings: SynthesizeSettings, index: int) -> Iterator[tuple[str, dict[str, Any], Rendering]]:
     """Stem, facts and photo of each picture of identity `index`, in memory. Pose maps are as `pose_noise` asks."""
     outfits = min(settings.outfits_per_person, settings.photos_per_person)
     person = sample_person(settings.seed, index, settings.outfits_per_person)
@@ -121,7 +121,7 @@ def photos_of(settings: SynthesizeSettings, index: int) -> Iterator[tuple[str, d
                 "photo": f"{stem}.jpg", "identity": f"person{index:05d}", "outfit": outfit, "yaw": round(photo.yaw, 2),
                 "back": back, "head_box": photo.head_box, "hair": person.hair.style, "glasses": person.face.glasses,
             }  # fmt: skip
-            yield stem, facts, Photo(photo.rgb, noisy, photo.matte, photo.head_box, photo.yaw, photo.back)
+            yield stem, facts, Rendering(photo.rgb, noisy, photo.matte, photo.head_box, photo.yaw, photo.back)
 
 
 def _write_person(draft: Path, settings: SynthesizeSettings, index: int) -> list[dict[str, Any]]:
@@ -137,7 +137,7 @@ def _write_person(draft: Path, settings: SynthesizeSettings, index: int) -> list
     return facts
 
 
-def encode_photo(photo: Photo) -> tuple[bytes, bytes, bytes]:
+def encode_photo(photo: Rendering) -> tuple[bytes, bytes, bytes]:
     """The photo as JPEG, its pose map and its matte as PNG."""
     _, rgb = cv2.imencode(".jpg", np.ascontiguousarray(photo.rgb[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     png = [cv2.IMWRITE_PNG_COMPRESSION, _PNG_EFFORT]

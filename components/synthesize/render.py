@@ -29,7 +29,7 @@ _FINER = 2
 
 
 @dataclass(frozen=True)
-class Photo:
+class Rendering:
     """`rgb` [H, W, 3]; `iuv` [H, W, 3] with I 0..24 and U, V 0..255; `matte` [H, W] 0..255, all uint8.
 
     `head_box` is (left, top, right, bottom) in pixels around parts 23 and 24, None where no head is seen;
@@ -74,7 +74,7 @@ def width_of(height: int) -> int:
     return round(height * 0.75)
 
 
-def render_photo(figure: Figure, shot: Shot) -> Photo:
+def render_photo(figure: Figure, shot: Shot) -> Rendering:
     """Take the photo."""
     height, width = shot.backdrop.shape[:2]
     fine_height, fine_width = height * _FINER, width * _FINER
@@ -95,7 +95,7 @@ def render_photo(figure: Figure, shot: Shot) -> Photo:
         rgb = rgb + _grain(shot.seed, height, width) * (shot.light.noise / 255)
     sample = mapped.reshape(fine_height, fine_width)[1::_FINER, 1::_FINER].ravel()
     iuv = _pose_map(figure, fragments, sample).reshape(height, width, 3)
-    return Photo(
+    return Rendering(
         rgb=_bytes(rgb),
         iuv=iuv,
         matte=np.maximum(_bytes(alpha), np.where(iuv[..., 0] > 0, 64, 0).astype(np.uint8)),

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from components.core.networks.generator.alignment import shows
-from components.core.networks.layers import grown
+from components.core.networks.layers import dilated
 from components.core.pictures.iuv import HEAD_PARTS
 
 
@@ -45,7 +45,7 @@ def emphasis(poses: Tensor, head: float) -> Tensor:
     poses uint8 [B, 3, S, S] -> [B, 1, S, S].
     """
     reach = max(poses.shape[-1] // 32, 1)
-    return 1 + (head - 1) * grown(shows(poses, HEAD_PARTS), reach)
+    return 1 + (head - 1) * dilated(shows(poses, HEAD_PARTS), reach)
 
 
 def detail(painted: Tensor, real: Tensor, weight: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ def _strengths(images: Tensor) -> Tensor:
 def perceptual(painted: Tensor, real: Tensor, matte: Tensor, distance: Distance) -> Tensor:
     """Mean distance between network features in and just around the person. Images [B, 3, S, S] over one background."""
     reach = max(painted.shape[-1] // 16, 1)
-    return distance(painted, real, grown(matte, reach)).mean()
+    return distance(painted, real, dilated(matte, reach)).mean()
 
 
 def face(painted: Tensor, real: Tensor, poses: Tensor, embedder: Embedder) -> Tensor:

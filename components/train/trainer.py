@@ -223,8 +223,8 @@ class Trainer:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
 
 
-def _adam(parameters: Iterable[nn.Parameter], rate: float, momentum: float) -> torch.optim.Optimizer:
-    return torch.optim.Adam(parameters, rate, (momentum, _SQUARES), eps=1e-8)
+def _adam(parameters: Iterable[nn.Parameter], rate: float, beta1: float) -> torch.optim.Optimizer:
+    return torch.optim.Adam(parameters, rate, (beta1, _SQUARES), eps=1e-8)
 
 
 class _Objective(nn.Module):

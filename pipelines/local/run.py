@@ -122,11 +122,11 @@ def _keep_evidence(artifacts: dict[str, Path], folder: Path) -> None:
 
 def _keep_example(artifacts: dict[str, Path], folder: Path) -> None:
     """Keep the pair that registration tried the version on: pictures for the first `photoshoot shoot`."""
-    from components.register.evidence import Evidence
+    from components.register.evidence import VersionEvidence
 
     model, evaluation, people, identities = (artifacts[name] for name in (
         "model", "evaluation", "people", "identities"))
-    pictures = Evidence.open(model, evaluation, people, identities, None).example()
+    pictures = VersionEvidence.open(model, evaluation, people, identities, None).example()
     with atomic_folder(folder / EXAMPLE) as kept:
         for name, column in (("photo", "source_photo"), ("iuv", "source_pose"), ("pose", "target_pose")):
             (kept / f"{name}.png").write_bytes(pictures[column])

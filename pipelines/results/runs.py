@@ -22,7 +22,7 @@ RUN_TAG, HOME_TAG = moved_home.RUN_TAG, moved_home.HOME_TAG
 ERROR_TAG = "photoshoot.error"
 PARENT_TAG = "mlflow.parentRunId"
 STATUSES = ("running", "succeeded", "failed", "killed")
-HEADLINE = {"identity_recovered": "identity", "perceptual": "perceptual", "ssim": "SSIM"}
+COLUMNS = {"identity_recovered": "identity", "perceptual": "perceptual", "ssim": "SSIM"}
 """Figures of the table and their heads there; --json has them all."""
 _NAMES = {"FINISHED": "succeeded", "FAILED": "failed", "KILLED": "killed", "RUNNING": "running",
           "SCHEDULED": "running"}

@@ -57,20 +57,20 @@ def softened(x: Tensor) -> Tensor:
     return (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]) / 4
 
 
-def grown(mask: Tensor, radius: int) -> Tensor:
+def dilated(mask: Tensor, radius: int) -> Tensor:
     """Largest value within `radius` pixels in x and y: [B, C, H, W] -> the same shape. One axis after the other.
 
     Windows double until they are 2 `radius` + 1 wide: a few maxima of two tensors, a tenth of a pooling's time.
     """
-    grown = F.pad(mask, (radius, radius, radius, radius), value=-math.inf)
+    dilated = F.pad(mask, (radius, radius, radius, radius), value=-math.inf)
     for axis in (-2, -1):
         reached, wanted = 1, 2 * radius + 1
         while reached < wanted:
             shift = min(reached, wanted - reached)
-            length = grown.shape[axis] - shift
-            grown = torch.maximum(grown.narrow(axis, 0, length), grown.narrow(axis, shift, length))
+            length = dilated.shape[axis] - shift
+            dilated = torch.maximum(dilated.narrow(axis, 0, length), dilated.narrow(axis, shift, length))
             reached += shift
-    return grown
+    return dilated
 
 
 class Linear(nn.Module):

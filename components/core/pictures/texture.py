@@ -276,8 +276,8 @@ def _closed(seen: Mask) -> Mask:
     """Morphological closing with a 3 x 3 square: fills holes and slits, leaves the outline where it is."""
     padded = np.pad(seen, ((0, 0), (1, 1), (1, 1)))
     rows = padded[:, :-2] | padded[:, 1:-1] | padded[:, 2:]
-    grown = rows[:, :, :-2] | rows[:, :, 1:-1] | rows[:, :, 2:]
-    padded = np.pad(grown, ((0, 0), (1, 1), (1, 1)), constant_values=True)
+    dilated = rows[:, :, :-2] | rows[:, :, 1:-1] | rows[:, :, 2:]
+    padded = np.pad(dilated, ((0, 0), (1, 1), (1, 1)), constant_values=True)
     rows = padded[:, :-2] & padded[:, 1:-1] & padded[:, 2:]
     return np.asarray(rows[:, :, :-2] & rows[:, :, 1:-1] & rows[:, :, 2:])
 

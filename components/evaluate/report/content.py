@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from components.evaluate import figures
-from components.evaluate.judge import Evidence, bounds
+from components.evaluate.judge import Judgement, bounds
 from components.evaluate.measuring.distances import real_halves
 from components.evaluate.measuring.identity import separation
 from components.evaluate.measuring.measure import Reals
@@ -16,7 +16,7 @@ from components.evaluate.report.recognition import recognise
 from components.evaluate.subject import Subject
 
 
-def compose(subject: Subject, evidence: Evidence) -> dict[str, Any]:
+def compose(subject: Subject, evidence: Judgement) -> dict[str, Any]:
     """The content of metrics.json; pictures of memorisation are added when they are written."""
     people, settings, transfer = subject.people, subject.settings, evidence.transfer
     reals, instruments = evidence.against.reals, subject.instruments
@@ -51,7 +51,7 @@ def compose(subject: Subject, evidence: Evidence) -> dict[str, Any]:
     return content
 
 
-def pair_lines(subject: Subject, evidence: Evidence) -> list[dict[str, Any]]:
+def pair_lines(subject: Subject, evidence: Judgement) -> list[dict[str, Any]]:
     """The model's figures of each case, for comparing two models pair by pair."""
     return [line for group in evidence.groups.values() for line in _group_lines(subject, group)]
 
@@ -71,7 +71,7 @@ def _plain(value: float) -> float | None:
     return round(float(value), 6) if value == value else None  # NaN is not equal to itself
 
 
-def _counts(evidence: Evidence) -> dict[str, int]:
+def _counts(evidence: Judgement) -> dict[str, int]:
     questions, transfer = evidence.questions, evidence.transfer
     judged = transfer.model.figures["face_similarity"].n
     return {

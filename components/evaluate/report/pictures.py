@@ -12,7 +12,7 @@ from components.core.artifacts.evaluation import MEMORISATION, SAMPLES, SHEET
 from components.core.pictures.backdrop import backdrop
 from components.core.pictures.images import Pixels, write_png
 from components.evaluate import figures
-from components.evaluate.judge import Evidence
+from components.evaluate.judge import Judgement
 from components.evaluate.measuring import pairs
 from components.evaluate.measuring.painters import WarpPainter, truth
 from components.evaluate.measuring.pairs import Case
@@ -25,7 +25,7 @@ COLUMNS = ("source", "target pose", "output", "plain warp", "truth")
 _EXTREMES = 4
 
 
-def write_pictures(subject: Subject, evidence: Evidence, folder: Path) -> dict[str, list[sheet.Row]]:
+def write_pictures(subject: Subject, evidence: Judgement, folder: Path) -> dict[str, list[sheet.Row]]:
     """Write the contact sheet and its rows one by one; return the rows for the report."""
     shown = _rows(subject, _shown(evidence, subject.settings.rows))
     sheet.write_samples(folder / SAMPLES, COLUMNS, shown)
@@ -70,7 +70,7 @@ def _proof(subject: Subject, name: str, case: Case, match: int) -> tuple[list[Pi
     return pictures, f"{ids[case.source]} in the pose of {ids[case.target]}: the output, and {ids[match]}, {what}"
 
 
-def _shown(evidence: Evidence, most: int) -> list[Case]:
+def _shown(evidence: Judgement, most: int) -> list[Case]:
     """The sheet's questions: as many people as possible, everything from the source where the clothes are the same;
     with pairs of fewer than four people, half of the rows are reconstructions of others, if there are any."""
     plain = {(case.source, case.target): case for case in evidence.groups["repose"].cases}

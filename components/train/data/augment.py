@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from components.core.networks.generator.reposer import source_tensors
-from components.core.networks.generator.warp import TILES, Photo, Source, mirrored, mirrored_poses
+from components.core.networks.generator.warp import TILES, Source, SourceView, mirrored, mirrored_poses
 from components.train.data.batches import Examples, evenly
 
 _PERMUTED = 0.2  # Share of examples whose colour channels change places.
@@ -47,7 +47,7 @@ class Batch(NamedTuple):
         return [self._part(rows) for rows in evenly(len(self.poses), count)]
 
     def _part(self, rows: slice) -> Batch:
-        face, clothes = (Photo(photo.images[rows], photo.mattes[rows], photo.poses[rows])
+        face, clothes = (SourceView(photo.images[rows], photo.mattes[rows], photo.poses[rows])
                          for photo in (self.source.face, self.source.clothes))
         source = Source(self.source.textures[rows], self.source.seen[rows], face, clothes)
         return Batch(source, self.poses[rows], self.photos[rows], self.mattes[rows], self.backgrounds[rows])
@@ -68,7 +68,7 @@ def prepare(examples: Examples, device: torch.device, *, augment: bool) -> Batch
         shown = torch.rand(batch, device=device) >= torch.where(leaks[:, 1], _NO_PHOTO_LEAK, _NO_PHOTO)
         source = Source(change(source.textures) * seen, seen, _recoloured(source.face, change, shown),
                         _recoloured(source.clothes, change, shown))
-        target = Photo(change(target.images), target.mattes, target.poses)
+        target = SourceView(change(target.images), target.mattes, target.poses)
     return Batch(source, target.poses, target.images, target.mattes, random_backgrounds(batch, side, device))
 
 
@@ -80,10 +80,10 @@ def random_backgrounds(batch: int, side: int, device: torch.device) -> Tensor:
     return F.interpolate(mixed, (side, side), mode="bilinear", align_corners=False)
 
 
-def _photo(shown: tuple[Tensor, Tensor, Tensor], device: torch.device) -> Photo:
+def _photo(shown: tuple[Tensor, Tensor, Tensor], device: torch.device) -> SourceView:
     photo, matte, poses = (plane.to(device, non_blocking=True) for plane in shown)
-    return Photo(photo.permute(0, 3, 1, 2).float() / 127.5 - 1, matte[:, None].float() / 255,
-                 poses.permute(0, 3, 1, 2))
+    return SourceView(photo.permute(0, 3, 1, 2).float() / 127.5 - 1, matte[:, None].float() / 255,
+                      poses.permute(0, 3, 1, 2))
 
 
 class _mirror:
@@ -97,10 +97,11 @@ class _mirror:
         textures, seen = (self._some(mirrored(tiles), tiles) for tiles in (source.textures, source.seen))
         return Source(textures, seen, self.photo(source.face), self.photo(source.clothes))
 
-    def photo(self, photo: Photo) -> Photo:
+    def photo(self, photo: SourceView) -> SourceView:
         """A photo with its matte and pose map."""
-        return Photo(self._some(photo.images.flip(-1), photo.images), self._some(photo.mattes.flip(-1), photo.mattes),
-                     self._some(mirrored_poses(photo.poses), photo.poses))
+        return SourceView(self._some(photo.images.flip(-1), photo.images),
+                          self._some(photo.mattes.flip(-1), photo.mattes),
+                          self._some(mirrored_poses(photo.poses), photo.poses))
 
     def _some(self, turned: Tensor, as_is: Tensor) -> Tensor:
         return torch.where(self._which.reshape(-1, *(1,) * (as_is.ndim - 1)), turned, as_is)
@@ -124,8 +125,8 @@ class _colour_change:
         return changed.clamp(-1, 1)
 
 
-def _recoloured(photo: Photo, change: _colour_change, shown: Tensor) -> Photo:
-    return Photo(change(photo.images), photo.mattes * shown[:, None, None, None], photo.poses)
+def _recoloured(photo: SourceView, change: _colour_change, shown: Tensor) -> SourceView:
+    return SourceView(change(photo.images), photo.mattes * shown[:, None, None, None], photo.poses)
 
 
 def _kept_texels(seen: Tensor, leaks: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ def runs(
     """
     from pipelines.home.folder import Home
     from pipelines.results.costs import money
-    from pipelines.results.runs import HEADLINE, STATUSES, list_runs
+    from pipelines.results.runs import COLUMNS, STATUSES, list_runs
     from pipelines.results.runs import as_json as plain
 
     if status is not None and status not in STATUSES:
@@ -66,11 +66,11 @@ def runs(
     if not rows:
         errors.print("no runs" if status is None else f"no runs that are {status}")
         return
-    table("Runs", ("run", "status", "time", "device time", "cost", *HEADLINE.values(), "version"), [
+    table("Runs", ("run", "status", "time", "device time", "cost", *COLUMNS.values(), "version"), [
         (row.run_id, row.status, _duration(row.seconds),
          ", ".join(f"{_duration(seconds)} {kind}" for kind, seconds in row.device_seconds.items()) or "-",
          "-" if row.cost is None else money(row.cost, row.currency),
-         *(f"{row.metrics[name]:.3f}" if name in row.metrics else "-" for name in HEADLINE),
+         *(f"{row.metrics[name]:.3f}" if name in row.metrics else "-" for name in COLUMNS),
          f"{row.version} {row.verdict}".strip() or "-")
         for row in rows
     ])

@@ -66,7 +66,7 @@ def regions(case: Case, source: Person, target: Person) -> Regions:
         atlas = texture.splice(atlas, (target.texture, target.seen))
     _, seen = atlas_of(case, source, target)
     body, matte = target.iuv[..., 0] > 0, target.matte / 255
-    shown, _ = texture.sample(np.repeat(_grown(seen)[..., None] * np.uint8(255), 3, -1), target.iuv)
+    shown, _ = texture.sample(np.repeat(_dilated(seen)[..., None] * np.uint8(255), 3, -1), target.iuv)
     box = np.zeros(body.shape)
     if (found := head_box(target.iuv)) is not None:
         box[found[1] : found[3], found[0] : found[2]] = 1
@@ -113,7 +113,7 @@ def _mean(values: Floats, weight: Floats) -> float:
     return float((values * weight).sum() / total) if total >= _FEWEST else float("nan")
 
 
-def _grown(seen: Mask) -> npt.NDArray[np.uint8]:
+def _dilated(seen: Mask) -> npt.NDArray[np.uint8]:
     """Seen texels [24, N, N] and those near them in the same tile."""
     near = max(seen.shape[1] // _NEAR, 1)
     padded = np.pad(seen, ((0, 0), (near, near), (near, near)))

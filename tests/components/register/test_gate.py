@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.core.settings import ChampionSettings, RegisterSettings
-from components.register.gate import HEADLINE, champion_lines, verdict
+from components.register.gate import CHAMPION_METRICS, champion_lines, verdict
 
 SETTINGS = ChampionSettings()
 
@@ -24,7 +24,7 @@ def gain(value: float, spread: float = 0.001, n: int = 100) -> dict[str, Any]:
 def duel(**changes: Any) -> dict[str, Any]:
     """A comparison with version 3 in which the new model is a little better in everything."""
     return {"status": "compared", "champion": {"version": "3"}, "pairs": 100,
-            "figures": {name: gain(0.005) for name in HEADLINE},
+            "figures": {name: gain(0.005) for name in CHAMPION_METRICS},
             "parts": {name: gain(0.002) for name in ("face", "hands", "upper_body", "lower_body")},
             "slices": {"view.front": gain(0.01, n=80), "view.back": gain(0.01, n=20)}, **changes}
 
@@ -38,7 +38,7 @@ def test_a_better_model_passes_each_line_of_the_comparison() -> None:
     lines = champion_lines(duel(), "3", SETTINGS)
     assert all(line.passed for line in lines)
     assert [line.name for line in lines] == [
-        "champion.pairs", *(f"champion.{name}" for name in HEADLINE),
+        "champion.pairs", *(f"champion.{name}" for name in CHAMPION_METRICS),
         *(f"champion.part.{name}" for name in ("face", "hands", "upper_body", "lower_body")),
         "champion.slice.view.front", "champion.slice.view.back"]
     assert "95 % interval 0.004 to 0.006, 100 pairs" in lines[1].reason and "version 3" in lines[0].reason
@@ -66,7 +66,7 @@ def test_a_refusal_passes_only_where_the_settings_say_so_and_no_other_lack_does(
     assert failed(None, settings=kind) == failed(duel(champion={"version": "2"}), settings=kind) == ["champion.pairs"]
 
 
-@given(st.sampled_from(HEADLINE), st.floats(-0.1, 0.1), st.floats(0, 0.1))
+@given(st.sampled_from(CHAMPION_METRICS), st.floats(-0.1, 0.1), st.floats(0, 0.1))
 def test_a_headline_fails_exactly_when_its_interval_reaches_below_the_margin(
         name: str, value: float, spread: float) -> None:
     found = duel()
@@ -99,7 +99,7 @@ def test_what_is_no_figure_fails(value: object) -> None:
 
 
 @pytest.mark.parametrize(("part", "names"), [
-    ("figures", [f"champion.{name}" for name in HEADLINE]), ("parts", ["champion.parts"]),
+    ("figures", [f"champion.{name}" for name in CHAMPION_METRICS]), ("parts", ["champion.parts"]),
     ("slices", ["champion.slices"]), ("pairs", ["champion.pairs"])])
 def test_what_is_missing_fails(part: str, names: list[str]) -> None:
     found = duel()

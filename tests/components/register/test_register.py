@@ -26,7 +26,7 @@ from components.core.shooting.shots import shoot
 from components.evaluate.challenge import challenge
 from components.register import register
 from components.register.card import model_card
-from components.register.evidence import Evidence
+from components.register.evidence import VersionEvidence
 from components.register.gate import verdict
 from components.register.probe import run_probe
 from components.register.promotion import standing
@@ -166,7 +166,7 @@ def test_the_model_takes_optional_columns_and_both_channel_orders(world, store: 
 def test_no_alias_moves_to_a_version_that_does_not_work(world, store: Store, tmp_path: Path,
                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("components.register.run.run_probe", run_probe)
-    monkeypatch.setattr(Evidence, "example", lambda _: {"source_photo": b"not a picture", "source_pose": b"x",
+    monkeypatch.setattr(VersionEvidence, "example", lambda _: {"source_photo": b"not a picture", "source_pose": b"x",
                                                         "target_pose": b"x"})
     with pytest.raises(DataError, match=r"does not work in a fresh process.*not a photo"):
         registered(world, store.believed, tmp_path / "bad", lenient(3), store.uri)

@@ -17,7 +17,7 @@ from components.core.settings import SynthesizeSettings
 from components.synthesize.figure import Figure, build_figure
 from components.synthesize.folder import SynthesisSummary, synthesize
 from components.synthesize.identity import sample_person
-from components.synthesize.render import Photo, Shot, render_photo
+from components.synthesize.render import Rendering, Shot, render_photo
 from components.synthesize.scene import FLAT
 
 
@@ -30,7 +30,7 @@ class Studio:
         return build_figure(sample_person(seed, index, 2), outfit)
 
     @staticmethod
-    def standing(figure: Figure, yaw: float, height: int = 256) -> Photo:
+    def standing(figure: Figure, yaw: float, height: int = 256) -> Rendering:
         """The whole figure upright with its arms hanging slightly out, turned by `yaw` degrees, unlit and noiseless."""
         local = np.tile(np.eye(3, dtype=np.float32), (len(BONES), 1, 1))
         for side, sign in (("l", 1.0), ("r", -1.0)):
@@ -49,7 +49,7 @@ class Studio:
         return SynthesizeSettings.model_validate(values | changes)
 
     @staticmethod
-    def unwrap(photo: Photo, side: int = 24) -> tuple[Floats, NDArray[np.bool_]]:
+    def unwrap(photo: Rendering, side: int = 24) -> tuple[Floats, NDArray[np.bool_]]:
         """Texture [24, side, side, 3] in 0..255 and which of its texels the photo shows, read pixel by pixel."""
         solid = (photo.matte == 255) & (photo.iuv[..., 0] > 0)
         part = photo.iuv[..., 0][solid].astype(int) - 1
@@ -68,13 +68,13 @@ def studio() -> type[Studio]:
 
 
 @pytest.fixture(scope="session")
-def front() -> Photo:
+def front() -> Rendering:
     """Somebody in trousers from the front."""
     return Studio.standing(Studio.figure(104, 1), 0.0)
 
 
 @pytest.fixture(scope="session")
-def back() -> Photo:
+def back() -> Rendering:
     """The same person from behind."""
     return Studio.standing(Studio.figure(104, 1), 180.0)
 

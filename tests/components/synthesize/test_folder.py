@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from components.core.artifacts.photos import SYNTHETIC_FORMAT as FORMAT
 from components.core.errors import InputError, MachineError
 from components.synthesize import folder as folders
 from components.synthesize.bench import bench
-from components.synthesize.folder import FORMAT, synthesize
+from components.synthesize.folder import synthesize
 
 
 def digests(folder: Path) -> dict[str, str]:

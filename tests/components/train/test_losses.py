@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from components.core.networks.generator.reposer import Generator, source_tensors
-from components.core.networks.generator.warp import Photo
+from components.core.networks.generator.warp import SourceView
 from components.core.settings import TrainSettings
 from components.train import losses
 
@@ -120,7 +120,7 @@ def test_the_face_loss_reaches_every_network(generator: str, monkeypatch: pytest
     poses[:, 0, 10:50, 20:44] = 23
     poses[:, 1, 10:50, 20:44] = torch.arange(24, dtype=torch.uint8) * 10
     poses[:, 2, 10:50, 20:44] = (torch.arange(40, dtype=torch.uint8) * 6).flip(0)[:, None]
-    photo = Photo(torch.rand(2, 3, 64, 64), torch.ones(2, 1, 64, 64), poses)
+    photo = SourceView(torch.rand(2, 3, 64, 64), torch.ones(2, 1, 64, 64), poses)
     seen = torch.rand(2, 24, 8, 8) < 0.5
     source = source_tensors(torch.randint(0, 256, (2, 24, 8, 8, 3), dtype=torch.uint8), seen, photo, photo)
     painting = network(source, poses)

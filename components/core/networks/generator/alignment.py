@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from components.core.networks.layers import grown
+from components.core.networks.layers import dilated
 from components.core.pictures.iuv import ARM_PARTS, HAND_PARTS, HEAD_PARTS
 
 _TORSO = (1, 2)
@@ -92,7 +92,7 @@ def agreement(moved: Tensor, poses: Tensor) -> Tensor:
     same = (one == other) * (1 - apart / _CHART_REACH).clamp(min=0)
     moved_arms, arms = (shows(pose, _ARMS) for pose in (moved, poses))
     reach = max(moved.shape[-1] // _RIM, 1)
-    void = (other == 0) * grown(moved_arms, reach) * (1 - grown(arms, reach)) + (one == 0) * arms
+    void = (other == 0) * dilated(moved_arms, reach) * (1 - dilated(arms, reach)) + (one == 0) * arms
     return torch.where((one > 0) ^ (other > 0), _EDGE, same) * (void == 0)
 
 

@@ -11,7 +11,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from components.core.networks.generator.warp import Photo, Source, apart_in_clothes, of_tiles, skin_beside, skin_colour
+from components.core.networks.generator.warp import (
+    Source,
+    SourceView,
+    apart_in_clothes,
+    of_tiles,
+    skin_beside,
+    skin_colour,
+)
 from components.core.pictures.iuv import BODY_PARTS
 
 _BODY = [part - 1 for part in BODY_PARTS]
@@ -29,7 +36,7 @@ def relit(source: Source) -> Source:
     factors = light_factors(source)[..., None, None]
     per_tile = 1 + of_tiles(_BODY, factors) * (factors[:, None] - 1)
     textures = ((source.textures + 1) * per_tile - 1) * source.seen
-    face = Photo((source.face.images + 1) * factors - 1, source.face.mattes, source.face.poses)
+    face = SourceView((source.face.images + 1) * factors - 1, source.face.mattes, source.face.poses)
     return Source(textures, source.seen, face, source.clothes)
 
 

@@ -28,8 +28,8 @@ from components.core.networks.generator.light import relit
 from components.core.networks.generator.pnet import LEVELS, PNet
 from components.core.networks.generator.warp import (
     Evidence,
-    Photo,
     Source,
+    SourceView,
     atlas_evidence,
     bare_skin,
     blended,
@@ -37,7 +37,7 @@ from components.core.networks.generator.warp import (
     head_evidence,
     skin_evidence,
 )  # fmt: skip
-from components.core.networks.layers import grown, softened
+from components.core.networks.layers import dilated, softened
 from components.core.settings import TrainSettings
 
 Bytes = NDArray[np.uint8]
@@ -139,7 +139,7 @@ def gather(source: Source, poses: Tensor) -> list[Evidence]:
 def _closed(mask: Tensor) -> Tensor:
     """Close gaps of a few pixels, as between a head's outline and the hair around it: [B, 1, S, S] in 0..1."""
     radius = max(mask.shape[-1] // 64, 1)
-    return -grown(-grown(mask, radius), radius)
+    return -dilated(-dilated(mask, radius), radius)
 
 
 def _soft_matte(logit: Tensor) -> Tensor:
@@ -262,13 +262,14 @@ class Reposer:
                                                      source.clothes_poses, part, len(source.textures[part]))
         return source_tensors(self._tensor(source.textures[part]), self._tensor(source.seen[part]), face, clothes)
 
-    def _photo(self, photos: Bytes | None, mattes: Bytes | None, poses: Bytes | None, part: slice, count: int) -> Photo:
+    def _photo(self, photos: Bytes | None, mattes: Bytes | None, poses: Bytes | None, part: slice,
+               count: int) -> SourceView:
         if photos is None or mattes is None or poses is None:
             side = self.resolution
             nothing = torch.zeros(count, 3, side, side, device=self.device)
-            return Photo(nothing, nothing[:, :1], nothing.to(torch.uint8))
-        return Photo(self._colours(photos[part]), self._tensor(mattes[part])[:, None].float() / 255,
-                     self._planes(poses[part]))
+            return SourceView(nothing, nothing[:, :1], nothing.to(torch.uint8))
+        return SourceView(self._colours(photos[part]), self._tensor(mattes[part])[:, None].float() / 255,
+                          self._planes(poses[part]))
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.array(array)).to(self.device)
@@ -301,7 +302,7 @@ class Reposer:
                                  remedy=f"preprocess with resolution {side} and texel {texel}")
 
 
-def source_tensors(textures: Tensor, seen: Tensor, face: Photo, clothes: Photo) -> Source:
+def source_tensors(textures: Tensor, seen: Tensor, face: SourceView, clothes: SourceView) -> Source:
     """A `Source` from atlas bytes uint8 [B, 24, N, N, 3] and seen bool [B, 24, N, N]."""
     mask = seen[:, :, None].float()
     colours = textures.permute(0, 1, 4, 2, 3).float() / 127.5 - 1

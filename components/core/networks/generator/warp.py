@@ -55,7 +55,7 @@ _LEAST_PIXELS = 12
 
 
 @dataclass(frozen=True)
-class Photo:
+class SourceView:
     """A photo of the person with what is known about it; a matte of zeros means that there is none."""
 
     images: Tensor
@@ -74,9 +74,9 @@ class Source:
     """Atlas tiles [B, 24, 3, N, N] in [-1, 1]; texel (y, x) is V = 1 - y/(N-1), U = x/(N-1)."""
     seen: Tensor
     """[B, 24, 1, N, N], 1 where the texel was seen."""
-    face: Photo
+    face: SourceView
     """The photo that face and hair come from."""
-    clothes: Photo
+    clothes: SourceView
     """The photo that the clothes come from."""
 
 
@@ -283,7 +283,7 @@ def atlas_evidence(textures: Tensor, seen: Tensor, skin: Skin, poses: Tensor) ->
     return Evidence(looked_up[:, :3], looked_up[:, 3:4], looked_up[:, 4:5])
 
 
-def aligned_photo(photo: Photo, poses: Tensor, source: Frame, target: Frame, *, reach: float | None = None,
+def aligned_photo(photo: SourceView, poses: Tensor, source: Frame, target: Frame, *, reach: float | None = None,
                   mirror: Tensor | None = None) -> Evidence:
     """Move the photo by the similarity (shift, turn, scale within 0.4..2.5) that carries one frame onto the other.
 
@@ -303,7 +303,7 @@ def aligned_photo(photo: Photo, poses: Tensor, source: Frame, target: Frame, *, 
     return Evidence(images, moved[:, 3:4] * agreement(charts, poses), moved[:, 4:5])
 
 
-def head_evidence(face: Photo, poses: Tensor) -> Evidence:
+def head_evidence(face: SourceView, poses: Tensor) -> Evidence:
     """The photo's head and hair where the target's head is; invalid where either shows no head.
 
     Where the heads are turned to different sides, what is beside the target's head comes from the other side of the
@@ -322,13 +322,13 @@ def clothes_evidence(source: Source, poses: Tensor) -> Evidence:
 
 
 @torch.no_grad()
-def wears_atlas(textures: Tensor, seen: Tensor, photo: Photo) -> Tensor:
+def wears_atlas(textures: Tensor, seen: Tensor, photo: SourceView) -> Tensor:
     """Does the photo show the clothes that the atlas holds? bool [B]; false where that cannot be told."""
     return apart_in_clothes(textures, seen, photo) < _SAME_CLOTHES
 
 
 @torch.no_grad()
-def apart_in_clothes(textures: Tensor, seen: Tensor, photo: Photo) -> Tensor:
+def apart_in_clothes(textures: Tensor, seen: Tensor, photo: SourceView) -> Tensor:
     """Median absolute difference between garment pixels of the photo and the texels seen for them: [B], NaN where
     fewer than a handful of pixels can be compared."""
     looked_up = sample_atlas(torch.cat((textures, seen), 2), photo.poses)

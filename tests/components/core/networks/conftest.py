@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from components.core.networks.generator.warp import Photo, Source
+from components.core.networks.generator.warp import Source, SourceView
 
 Figure = Callable[..., Tensor]
 
@@ -51,7 +51,7 @@ def source(figure: Figure) -> Callable[..., Source]:
         torch.manual_seed(0)
         poses = figure(side).repeat(batch, 1, 1, 1)
         mattes = (poses[:, :1] > 0).float()
-        photo = Photo(torch.rand(batch, 3, side, side) * 2 - 1, mattes, poses)
+        photo = SourceView(torch.rand(batch, 3, side, side) * 2 - 1, mattes, poses)
         return Source(torch.rand(batch, 24, 3, texel, texel) * 2 - 1, torch.ones(batch, 24, 1, texel, texel), photo,
                       photo)
 

@@ -15,8 +15,8 @@ from components.core.networks.layers import (
     StyledConv,
     activate,
     channels_at,
+    dilated,
     downsample,
-    grown,
     pixels_first,
     softened,
     upsample,
@@ -174,7 +174,7 @@ def test_channels_double_until_the_limit() -> None:
 def test_growing_is_the_largest_value_around(radius: int, height: int, width: int) -> None:
     mask = torch.randn(1, 2, height, width)
     pooled = F.max_pool2d(F.pad(mask, (radius,) * 4, value=-torch.inf), 2 * radius + 1, stride=1)
-    assert torch.equal(grown(mask, radius), pooled)
+    assert torch.equal(dilated(mask, radius), pooled)
 
 
 def test_softening_keeps_slopes_and_flattens_what_alternates() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from components.core.networks.generator import warp
 from components.core.networks.generator.alignment import agreement, torso_frame, turned_apart
-from components.core.networks.generator.warp import Photo, Source, mirrored_poses
+from components.core.networks.generator.warp import Source, SourceView, mirrored_poses
 from components.core.pictures import texture
 from components.core.pictures.iuv import HEAD_PARTS
 
@@ -106,7 +106,7 @@ def test_a_head_goes_where_the_target_has_it(figure: Figure, x: float, y: float,
     here = figure(64, shift=(x, y), head=head)
     red = torch.tensor([1.0, -1.0, -1.0])[:, None, None]
     mask = torch.isin(there[:, :1], torch.tensor(HEAD_PARTS)).float()
-    photo = Photo((red * mask).expand(1, 3, 64, 64), mask, there)
+    photo = SourceView((red * mask).expand(1, 3, 64, 64), mask, there)
     moved = warp.head_evidence(photo, here)
     wanted = torch.isin(here[:, :1], torch.tensor(HEAD_PARTS)).float()
     shown = (moved.images[:, :1] > 0.5).float()
@@ -116,7 +116,7 @@ def test_a_head_goes_where_the_target_has_it(figure: Figure, x: float, y: float,
 
 def test_the_identity_pose_moves_nothing(figure: Figure) -> None:
     poses = figure(64)
-    photo = Photo(torch.rand(1, 3, 64, 64) * 2 - 1, torch.ones(1, 1, 64, 64), poses)
+    photo = SourceView(torch.rand(1, 3, 64, 64) * 2 - 1, torch.ones(1, 1, 64, 64), poses)
     frame = torso_frame(poses)
     moved = warp.aligned_photo(photo, poses, frame, frame)
     assert torch.allclose(moved.images, photo.images, atol=1e-3)
@@ -125,7 +125,7 @@ def test_the_identity_pose_moves_nothing(figure: Figure) -> None:
 def test_a_turned_torso_turns_the_clothes(figure: Figure) -> None:
     upright = figure(64)
     lying = torch.rot90(upright, 1, (2, 3))
-    photo = Photo(torch.rand(1, 3, 64, 64) * 2 - 1, torch.ones(1, 1, 64, 64), upright)
+    photo = SourceView(torch.rand(1, 3, 64, 64) * 2 - 1, torch.ones(1, 1, 64, 64), upright)
     frames = (torso_frame(pose) for pose in (upright, lying))
     moved = warp.aligned_photo(photo, lying, *frames)
     assert torch.allclose(moved.images, torch.rot90(photo.images, 1, (2, 3)), atol=1e-3)
@@ -135,7 +135,7 @@ def test_a_face_is_no_evidence_for_the_back_of_a_head(figure: Figure) -> None:
     front = figure(64)
     behind = front.clone()
     behind[:, 1] = (255 - front[:, 1]) * (front[:, 0] > 0)  # the same outline, its charts from behind
-    photo = Photo(torch.ones(1, 3, 64, 64), torch.ones(1, 1, 64, 64), front)
+    photo = SourceView(torch.ones(1, 3, 64, 64), torch.ones(1, 1, 64, 64), front)
     head = torch.isin(front[:, :1], torch.tensor(HEAD_PARTS))
     beside = (front[:, :1] == 0)[..., 8:24, 15:49]
     for poses, wanted in ((front, 1.0), (behind, 0.5)):
@@ -158,7 +158,7 @@ def test_a_knot_of_hair_stands_out_behind_a_head_whichever_way_it_looks(figure: 
     knot = torch.zeros(1, 1, 64, 64)
     knot[..., 8:16, 40:46] = 1  # beside the head, right in the picture
     mattes = torch.maximum(knot, (left[:, :1] > 0).float())
-    photo = Photo(torch.where(knot > 0, 1.0, -1.0).expand(1, 3, 64, 64), mattes, left)
+    photo = SourceView(torch.where(knot > 0, 1.0, -1.0).expand(1, 3, 64, 64), mattes, left)
     for poses, wanted in ((left, knot), (right, knot.flip(-1)), (figure(64), knot)):
         moved = warp.head_evidence(photo, poses)
         beside = (moved.images[:, :1] > 0) & (moved.valid > 0.5)
@@ -170,7 +170,7 @@ def test_a_head_is_not_mirrored_on_the_body(figure: Figure) -> None:
     sides = torch.linspace(-1, 1, 64).expand(1, 3, 64, 64)
     head = (left[:, :1] == HEAD_PARTS[1]).expand_as(sides)
     for poses in (left, mirrored_poses(left)):
-        moved = warp.head_evidence(Photo(sides, torch.ones(1, 1, 64, 64), left), poses)
+        moved = warp.head_evidence(SourceView(sides, torch.ones(1, 1, 64, 64), left), poses)
         assert torch.allclose(moved.images[head], sides[head], atol=0.05)
 
 
@@ -209,8 +209,8 @@ def test_no_head_no_evidence(figure: Figure, source: Callable[..., Source]) -> N
     assert not moved.valid.any() and not moved.covered.any() and moved.images.isfinite().all()
 
 
-def _wearing(poses: Tensor, tiles: Tensor) -> Photo:
-    return Photo(warp.sample_atlas(tiles, poses), (poses[:, :1] > 0).float(), poses)
+def _wearing(poses: Tensor, tiles: Tensor) -> SourceView:
+    return SourceView(warp.sample_atlas(tiles, poses), (poses[:, :1] > 0).float(), poses)
 
 
 def test_clothes_are_believed_only_when_the_photo_shows_the_atlas(
