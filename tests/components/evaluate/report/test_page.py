@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from components.core.artifacts.evaluation import SAMPLES_CARD
-from components.core.artifacts.model import read_curves
+from components.core.artifacts.model import CURVES, read_curves
 from components.core.artifacts.report import no_verdict
 from components.evaluate.report import page as report
 from components.evaluate.report import sheet
@@ -89,7 +89,7 @@ def test_an_evaluation_that_is_not_valid_says_so_first(content: dict[str, Any]) 
 
 
 def test_curves_are_drawn_where_a_training_left_them(content: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / report.CURVES).write_text(json.dumps(_curves()))
+    (tmp_path / CURVES).write_text(json.dumps(_curves()))
     drawn = report.render(content, {"sheet": []}, ("a",), curves=read_curves(tmp_path))
     assert drawn.count('<svg class="chart"') == 2 and "Absolute difference: " in drawn
     assert "<svg" not in report.render(content, {"sheet": []}, ("a",), curves=read_curves(tmp_path / "none"))
