@@ -1,4 +1,4 @@
-"""`python -m components.pretrain`: train the networks that ship (called by `make weights`)."""
+"""`python -m pipelines.pretraining`: train the networks that ship (called by `make weights`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipelines.pretraining.pretrain import PretrainSettings, pretrain
 def main(arguments: list[str] | None = None) -> int:
     """Parse arguments, train, print the figures as one JSON object. Returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="python -m components.pretrain", description=pretrain.__doc__,
+    parser = argparse.ArgumentParser(prog="python -m pipelines.pretraining", description=pretrain.__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=Path, required=True, help="folder of people for the networks in the losses")
     parser.add_argument("--judge", type=Path, required=True, help="folder of other people, for the networks that judge")
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = PretrainSettings(**{field.name: getattr(given, field.name) for field in fields(PretrainSettings)})
         summary = pretrain(given.faces, given.judge, given.finder, given.held_out, given.out, settings, only=given.only,
-                           command=shlex.join(["python", "-m", "components.pretrain", *arguments]))
+                           command=shlex.join(["python", "-m", "pipelines.pretraining", *arguments]))
     except PhotoshootError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -113,7 +113,7 @@ def test_killed_at_any_time_the_same_goes_on(ending: signal.Signals, tmp_path: P
     code = (
         "import sys\nfrom pathlib import Path\n"
         "sys.path.insert(0, sys.argv[2])\n"
-        "import test_repeat\nfrom pipelines.experiments import repeat\n"
+        "import test_repeat\nfrom pipelines.experiments.repeat import runs as repeat\n"
         "repeat.seen_with = lambda environment: {}\n"
         "def command(job):\n"
         "    source = 'import sys, threading; from pipelines.cli import follower;'\n"

@@ -272,7 +272,7 @@ def test_an_unknown_run_or_one_of_somebody_else(photoshoot: Call, kfp: Any) -> N
     run_id = _running(kfp)
     kfp.runs[run_id]["pipeline_spec"] = {"root": {"dag": {"tasks": {"hello": {}}}}}
     code, _, err = photoshoot("follow", run_id)
-    assert code == 2 and "none of photoshoot's" in err
+    assert code == 2 and "was not made by photoshoot" in err
 
 
 def test_expired_tokens_are_read_again(photoshoot: Call, kfp: Any, tasks: Any, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_the_command_prints_one_line_for_a_folder_it_cannot_use(tmp_path: Path) 
     folders = (argument for name in ("faces", "judge", "finder", "held-out") for argument in (f"--{name}", tmp_path))
     there = [*folders, "--out", tmp_path / "out"]
     done = subprocess.run(
-        [sys.executable, "-m", "components.pretrain", *map(str, there)], capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "pipelines.pretraining", *map(str, there)], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and "no labels.csv" in done.stderr and str(tmp_path) in done.stderr
