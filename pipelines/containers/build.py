@@ -142,6 +142,7 @@ def _pip_of_this_machine(engine: Engine) -> Iterator[list[str]]:
         key, separator, value = line.partition("=")
         if separator and key.startswith(("global.", "install.", ":env:.")):
             values[key.rpartition(".")[2]] = str(ast.literal_eval(value))
+    values.pop("constraint", None)  # a file of this machine; the build has the repository's own
     options = []
     certificate = values.get("cert", "")
     if Path(certificate).is_file():
