@@ -227,7 +227,7 @@ def _steps_alive(home: Path) -> bool:
 KILLING = """
 import os, signal, sys
 from pathlib import Path
-from pipelines import moved_home
+from pipelines.home import moved as moved_home
 name, count, root = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
 owner = moved_home.Places if name == "moved" else moved_home
 plain, calls = getattr(owner, name), 0
