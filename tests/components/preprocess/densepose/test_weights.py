@@ -10,7 +10,7 @@ from servers import Handler, gcs_emulator, http_server, url_of
 
 from components.core.errors import DataError, InputError, MachineError, SettingsError
 from components.core.settings import DensePoseSettings
-from components.core.stores import known_weights
+from components.core.stores import fetching, known_weights
 from components.core.stores.storage import open_location
 from components.preprocess.densepose import weights as densepose_weights
 from components.preprocess.densepose.weights import weights_file
@@ -42,7 +42,7 @@ def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     """A web site that has one network's weights, under the name that their digest asks for."""
     monkeypatch.setenv("PHOTOSHOOT_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv(known_weights.PLACE, raising=False)
-    monkeypatch.setattr(known_weights.time, "sleep", lambda _: None)
+    monkeypatch.setattr(fetching.time, "sleep", lambda _: None)
     digits = hashlib.md5(_Site.content).hexdigest()[:6]
     monkeypatch.setitem(densepose_weights.PUBLISHED, "densepose_test", f"123/model_final_{digits}.pkl")
     monkeypatch.setitem(densepose_weights.PUBLISHED, "densepose_wrong", "123/model_final_000000.pkl")
