@@ -23,7 +23,7 @@ from components.core.errors import DataError, InputError, MachineError, Settings
 from components.core.stores.fetching import UnreachableError, alone, download, downloaded
 from components.core.stores.published import KNOWN as KNOWN
 from components.core.stores.published import KnownWeights as KnownWeights
-from components.core.stores.published import Wheel
+from components.core.stores.published import Wheel as Wheel
 from components.core.stores.storage import is_remote, open_location
 
 PLACE, CACHE = "PHOTOSHOOT_WEIGHTS", "PHOTOSHOOT_CACHE"
