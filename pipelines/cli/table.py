@@ -35,6 +35,8 @@ COMMANDS = {
     "settings": Listed(PIPELINE, "Print all settings as YAML, each with its meaning.", "pipeline"),
     "tune": Listed(PIPELINE, "Search for the loss weights that do best on validation people.", "tuning"),
     "doctor": Listed(PIPELINE, "Look for what would fail a run, in seconds and before anything costs money.", "doctor"),
+    "weights": Listed(PIPELINE, "List the networks that can be needed: for what, licence, size, where each is; `fetch` "
+                                "brings them.", "doctor"),
     "synthesize": Listed(STEP_BY_STEP, "Render photos of people who do not exist, with exact pose maps.", "steps"),
     "preprocess": Listed(STEP_BY_STEP, "Cut out every person: crop, pose map, matte, texture map.", "steps"),
     "cluster": Listed(STEP_BY_STEP, "Sort people into identities by their faces, and split the identities.", "steps"),

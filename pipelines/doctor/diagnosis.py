@@ -83,7 +83,7 @@ def _local(patient: Patient) -> list[Check]:
               machine.TORCH_S),
         Check("packages", partial(packages.packages, on_kubeflow=patient.on_kubeflow)),
         Check("shared memory", machine.shared_memory),
-        Check("weights by name", partial(weights.weights, settings)),
+        Check("weights by name", partial(weights.weights, settings, patient.photos is not None)),
         Check("MLflow", partial(stores.mlflow_store, home.tracking_uri, settings.experiment),
               f"is its server up, is {TRACKING_URI} right?"),
         Check("studies", partial(stores.studies, home.studies_url, settings.tune.enabled),

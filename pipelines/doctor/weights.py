@@ -5,69 +5,95 @@ from __future__ import annotations
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from components.core.digest import file_digest
+from components.core.errors import PhotoshootError
 from components.core.settings import Settings
-from components.core.stores.known_weights import CACHE, KNOWN, PLACE, KnownWeights
+from components.core.stores.known_weights import GROUPS, KNOWN, PLACE, KnownWeights, Wheel, found
+from components.core.stores.published import megabytes
 from components.core.stores.storage import is_remote, open_location
-from pipelines.doctor.finding import Finding, ok, problem
+from pipelines.doctor.finding import Finding, ok, problem, warning
 
 _ANSWER_S = 5.0
 INCEPTION = "inception-2015-12-05"
+_WITH_DETECTOR: Mapping[str, tuple[str, ...]] = {"sface": GROUPS["faces"]}
+"""Embedders that come with a detector of their own."""
 
 
-def wanted_weights(settings: Settings) -> list[str]:
-    """Names of published weights that the settings need."""
-    names = [name for name in (settings.cluster.embedder, settings.evaluate.embedder) if name in KNOWN]
+def wanted_weights(settings: Settings, photos: bool = False) -> list[str]:
+    """Names of published weights that the settings need; `photos`: for photos that were brought, not synthetic ones."""
+    names = list(GROUPS["landmarks"]) if photos and _from_landmarks(settings) else []
+    for name in (settings.cluster.embedder, settings.evaluate.embedder):
+        names += _WITH_DETECTOR.get(name, (name,))
     if settings.evaluate.features == "inception":
         names.append(INCEPTION)
     # A search tries weights above 0 whatever the settings say.
     weights, searched = settings.train.weights, settings.tune.enabled
     losses = {settings.train.perceptual: weights.perceptual, settings.train.face: weights.face}
-    names += [name for name, weight in losses.items() if name in KNOWN and (weight > 0 or searched)]
-    return list(dict.fromkeys(names))
+    names += [name for name, weight in losses.items() if weight > 0 or searched]
+    return [name for name in dict.fromkeys(names) if name in KNOWN]
 
 
-def weights(settings: Settings) -> list[Finding]:
+def weights(settings: Settings, photos: bool = False) -> list[Finding]:
     """Published weights by name, and networks that the settings name by file."""
-    return [*[_known(name) for name in wanted_weights(settings)], *_files(settings)]
+    absent: dict[Wheel | str, list[str]] = {}
+    seen: list[Finding] = []
+    for name in wanted_weights(settings, photos):
+        here = _here(name)
+        if here:
+            seen.append(here)
+        else:
+            absent.setdefault(KNOWN[name].wheel or name, []).append(name)
+    return [*seen, *[_absent(names) for names in absent.values()], *_files(settings)]
 
 
-def _known(name: str) -> Finding:
+def _from_landmarks(settings: Settings) -> bool:
+    return getattr(settings.preprocess, "pose_maps", "given") in ("auto", "landmarks")
+
+
+def _here(name: str) -> Finding | None:
+    """None: not here, and to be fetched."""
     what, known, place = f"weights {name}", KNOWN[name], os.environ.get(PLACE)
-    if place and not is_remote(place):
-        path = Path(place) / known.file
-        if not path.is_file():
-            return problem(what, f"no {path}", known.file, f"bring it from {known.url}, or unset {PLACE}")
-        return _digest(what, path, known)
-    cached = Path(os.environ.get(CACHE) or Path.home() / ".cache" / "photoshoot") / "weights" / known.file
-    if cached.is_file():
-        return _digest(what, cached, known)
+    try:
+        here = found(known)
+    except PhotoshootError as error:
+        return problem(what, f"{place} cannot be looked at ({error.problem})", known.file, error.remedy or "")
+    if here and here.kind != "bucket":
+        return _digest(what, Path(here.address), known)
+    if here:
+        return ok(what, f"at {place}", known.file)
     if place:
-        there = open_location(place).exists(known.file)
-        return (ok(what, f"at {place}", known.file) if there
-                else problem(what, f"not at {place}", known.file, f"upload it there from {known.url}"))
-    return _published(what, known)
+        return problem(what, f"not at {place}", known.file,
+                       f"photoshoot weights fetch {name} --to {place} brings it from {known.source}")
+    return None
 
 
 def _digest(what: str, path: Path, known: KnownWeights) -> Finding:
-    found = file_digest(path)
-    if found == known.sha256:
-        return ok(what, f"{path}, sha256 {found[:12]}", known.sha256[:12])
-    return problem(what, f"{path}: sha256 {found[:12]}", known.sha256[:12],
-                   f"remove it, and bring it again from {known.url}")
+    digest = file_digest(path)
+    if digest == known.sha256:
+        return ok(what, f"{path}, sha256 {digest[:12]}", known.sha256[:12])
+    return problem(what, f"{path}: sha256 {digest[:12]}", known.sha256[:12],
+                   f"remove it, and bring it again from {known.source}")
 
 
-def _published(what: str, known: KnownWeights) -> Finding:
+def _absent(names: list[str]) -> Finding:
+    """Of those that come in one wheel, or of one at an address."""
+    files = [KNOWN[name] for name in names]
+    what, command = f"weights {', '.join(names)}", f"photoshoot weights fetch {' '.join(names)}"
+    wanted = ", ".join(known.file for known in files)
+    wheel, url = files[0].wheel, files[0].url
+    if wheel:
+        return warning(what, f"not here yet ({megabytes(sum(known.size for known in files))} of the wheel {wheel}, "
+                             f"{megabytes(wheel.size)}); the step that needs them asks pip", wanted, command)
     try:
-        request = urllib.request.Request(known.url, method="HEAD")
-        with urllib.request.urlopen(request, timeout=_ANSWER_S):
-            return ok(what, "not here yet; the step that needs them can fetch them", known.file)
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_ANSWER_S):
+            return warning(what, f"not here yet ({megabytes(files[0].size)}); the step that needs them fetches them",
+                           wanted, command)
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        return problem(what, f"not here, and {known.url} cannot be reached ({error})", known.file,
-                       f"put {known.file} into a folder and name that in {PLACE}")
+        return problem(what, f"not here, and {url} cannot be reached ({error})", wanted,
+                       f"{command} where there is a connection, or put the file into a folder and name that in {PLACE}")
 
 
 def _files(settings: Settings) -> Iterator[Finding]:

