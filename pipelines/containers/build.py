@@ -14,6 +14,7 @@ import argparse
 import ast
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -27,13 +28,16 @@ from urllib.parse import urlsplit
 from components.core.errors import InputError, MachineError, PhotoshootError
 from pipelines.containers.engines import Engine, find_engine
 from pipelines.containers.images import (
+    DOCKERFILE,
     ENVIRONMENT,
     LOCAL,
     code_digest,
     images,
     read_lock,
+    recipe,
     recipe_digest,
     repository,
+    target,
     write_lock,
 )
 from pipelines.steps import STEP_IMAGE, STEPS
@@ -56,7 +60,7 @@ class Build:
     base_image: str = BASE_IMAGE
     pip_args: str = ""
     arguments: Mapping[str, str] = field(default_factory=dict)
-    """Build arguments of single Dockerfiles, such as DENSEPOSE=0."""
+    """Build arguments of single images, such as DENSEPOSE=0."""
 
     def variant(self, base: str) -> str:
         """Digest (16 hex digits); `base` is the base image's own digest."""
@@ -115,17 +119,18 @@ def push_images(engine: Engine, registry: str) -> dict[str, dict[str, str]]:
 
 
 def _build(engine: Engine, name: str, tags: Sequence[str], known: Mapping[str, str], options: Sequence[str]) -> None:
-    dockerfile = repository() / "images" / name / "Dockerfile"
+    dockerfile = repository() / DOCKERFILE
     if not dockerfile.is_file():
         raise InputError("no Dockerfile", path=dockerfile, remedy="build in a checkout of the repository")
-    # An argument that the Dockerfile does not declare would be complained about.
-    text = dockerfile.read_text(encoding="utf-8")
-    arguments = [f"--build-arg={key}={value}" for key, value in known.items() if f"ARG {key}" in text]
+    # An argument that the image's stages do not declare would be complained about.
+    text, known = recipe(name), {**known, "IMAGE": name}
+    arguments = [f"--build-arg={key}={value}" for key, value in known.items()
+                 if re.search(rf"^ARG {key}\b", text, re.MULTILINE)]
     _say(f"building {', '.join(tags)}")
     started = time.monotonic()
     try:
         engine.run("build", *options, *arguments, *[f"--tag={tag}" for tag in tags], f"--file={dockerfile}",
-                   str(repository()), shown=True)
+                   f"--target={target(name)}", str(repository()), shown=True)
     except MachineError as error:
         raise MachineError(f"image {name} does not build: the output above says why", path=dockerfile,
                            remedy=_REMEDIES.get(name, "the same command again goes on")) from error

@@ -25,12 +25,15 @@ from pipelines.steps import STEP_IMAGE, STEP_PACKAGES, STEP_ROOMS, STEPS
 LOCAL = "localhost"
 """Registry part of the names of images that were built here."""
 ENVIRONMENT = "environment"
-"""Folder of the image that the others start from."""
+"""The image that the others start from."""
+DOCKERFILE = "images/Dockerfile"
+"""All recipes, by stage; below the repository."""
 LOCK = "PHOTOSHOOT_IMAGES"
 """Environment variable: another lock file than ``images.lock.json`` beside the code."""
 LOCK_FORMAT = "photoshoot.images/1"
 _EXTRAS, _OWN = re.compile(r'"\.\[([\w,-]+)\]"'), re.compile(r"^photoshoot\[([\w,-]+)\]")
-"""Extras of this package, as a Dockerfile installs them and as another extra names them."""
+"""Extras of this package, as the Dockerfile installs them and as another extra names them."""
+_STAGE, _STARTS_FROM = re.compile(r"^(?=FROM )", re.MULTILINE), re.compile(r"(?:^FROM |,from=)([\w-]+)", re.MULTILINE)
 
 
 def images(registry: str = "") -> dict[str, str]:
@@ -67,18 +70,33 @@ def code_digest(step: str) -> str:
 
 
 def recipe_digest(image: str) -> str:
-    """Digest (16 hex digits) of an image's Dockerfile, its environment's, the pinned versions and the requirements.
+    """Digest (16 hex digits) of an image's recipe, its environment's, the pinned versions and the requirements.
 
     The package alone, without the repository around it, has no recipes: then it is always the same.
     """
-    recipe, extras = hashlib.sha256(), set[str]()
-    for name in dict.fromkeys((ENVIRONMENT, image)):
-        dockerfile = _content(repository() / "images" / name / "Dockerfile")
-        recipe.update(dockerfile + b"\0")
-        extras.update(*(names.split(",") for names in _EXTRAS.findall(dockerfile.decode())))
-    recipe.update(_content(repository() / "constraints.txt") + b"\0")
-    recipe.update(json.dumps(_requirements(extras), sort_keys=True).encode())
-    return recipe.hexdigest()[:16]
+    text = "\0".join(recipe(name) for name in dict.fromkeys((ENVIRONMENT, image)))
+    extras = {name for names in _EXTRAS.findall(text) for name in names.split(",")}
+    whole = hashlib.sha256(text.encode() + b"\0" + _content(repository() / "constraints.txt") + b"\0")
+    whole.update(json.dumps(_requirements(extras), sort_keys=True).encode())
+    return whole.hexdigest()[:16]
+
+
+def recipe(image: str) -> str:
+    """The part of images/Dockerfile that an image is made of: what precedes the stages, and the stages it reaches."""
+    heading, *blocks = _STAGE.split(_content(repository() / DOCKERFILE).decode())
+    stages = {block.split(maxsplit=4)[3]: block.replace("${IMAGE}", image) for block in blocks}
+    reached, waiting = set[str](), [target(image)]
+    while waiting:
+        name = waiting.pop()
+        if name in stages and name not in reached:
+            reached.add(name)
+            waiting += _STARTS_FROM.findall(stages[name])
+    return heading + "".join(block for name, block in stages.items() if name in reached)
+
+
+def target(image: str) -> str:
+    """The stage of images/Dockerfile that ends as the image."""
+    return ENVIRONMENT if image == ENVIRONMENT else "image"
 
 
 def _requirements(extras: set[str]) -> dict[str, list[str]]:

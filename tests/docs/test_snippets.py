@@ -17,7 +17,7 @@ from components.core.settings import PreprocessSettings, SynthesizeSettings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 VERSION = REPOSITORY / "tests" / "fixtures" / "version-ce91e44" / "version"
-PLACES = ("*.md", "docs/**/*.md", "charts/*/README.md", "images/*/README.md", "components/core/data/README.md")
+PLACES = ("*.md", "docs/**/*.md", "charts/*/README.md", "images/README.md", "components/core/data/README.md")
 PAGES = sorted(path.relative_to(REPOSITORY).as_posix() for place in PLACES for path in REPOSITORY.glob(place))
 RUN = [page for page in PAGES if any(fence.runs and fence.language in (*snippets.SHELL, *snippets.PYTHON)
                                      for fence in snippets.fences((REPOSITORY / page).read_text()))]

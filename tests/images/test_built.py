@@ -116,10 +116,11 @@ def test_the_recipe_belongs_to_the_name(tmp_path: Path, monkeypatch: pytest.Monk
         (tmp_path / path).write_text(text.replace(old, new))
         return {step for step, name in names().items() if name != before[step]}
 
-    assert changed("images/train/README.md", "train", "training") == set()
-    assert changed("images/train/Dockerfile", "ARG PIP_ARGS", "ARG X\nARG PIP_ARGS") == {
+    assert changed("images/README.md", "train", "training") == set()
+    assert changed("images/Dockerfile", "AS train-packages", "AS train-packages\nARG X") == {
         step for step, image in STEP_IMAGE.items() if image == "train"}
-    assert changed("images/environment/Dockerfile", "PYTHONUNBUFFERED=1", "PYTHONUNBUFFERED=x") == set(STEPS)
+    assert changed("images/Dockerfile", "AS densepose", "AS densepose\nARG X") == {"preprocess"}
+    assert changed("images/Dockerfile", "PYTHONUNBUFFERED=1", "PYTHONUNBUFFERED=x") == set(STEPS)
     assert changed("constraints.txt", "torch==", "torch===") == set(STEPS)
     assert changed("pyproject.toml", "line-length = 120", "line-length = 121") == set()
     assert changed("pyproject.toml", "playwright>=1.50", "playwright>=1.51") == set(), "no image installs it"

@@ -16,45 +16,47 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pipelines.containers.build import VARIANT
-from pipelines.containers.images import ENVIRONMENT
+from pipelines.containers.images import DOCKERFILE, ENVIRONMENT, recipe
 from pipelines.steps import STEP_IMAGE, STEP_ROOMS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IMAGES = REPOSITORY / "images"
-NAMES = sorted(folder.name for folder in IMAGES.iterdir() if folder.is_dir())
-STEP_IMAGES = sorted(set(NAMES) - {ENVIRONMENT})
+STEP_IMAGES = sorted(re.findall(r"^FROM packages AS (\w+)-packages$", (REPOSITORY / DOCKERFILE).read_text(), re.M))
+NAMES = [ENVIRONMENT, *STEP_IMAGES]
 
 every_image = pytest.mark.parametrize("name", NAMES)
 every_step_image = pytest.mark.parametrize("name", STEP_IMAGES)
 
 
 def instructions(name: str) -> list[str]:
-    """The Dockerfile's instructions, one string each, continuation lines joined and comments dropped."""
-    text = (IMAGES / name / "Dockerfile").read_text()
-    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    """The instructions that make the image, one string each, continuation lines joined and comments dropped."""
+    lines = [line for line in recipe(name).splitlines() if line.strip() and not line.lstrip().startswith("#")]
     return re.sub(r"\\\n\s*", "", "\n".join(lines)).splitlines()
 
 
 def stages(name: str) -> list[list[str]]:
-    """Instructions by stage; what stands before the first FROM comes first."""
-    parts: list[list[str]] = [[]]
+    """Instructions by stage; what stands before the first FROM comes first, and last what is shipped: the last stage
+    with those that it continues."""
+    parts: dict[str, list[str]] = {"": []}
     for line in instructions(name):
         if line.startswith("FROM "):
-            parts.append([])
-        parts[-1].append(line)
-    return parts
+            _, source, _, stage = line.split()
+            parts[stage] = parts.pop(source, [line])
+        else:
+            parts[next(reversed(parts))].append(line)
+    return list(parts.values())
 
 
-@every_image
-def test_hadolint_is_silent(name: str) -> None:
+def test_hadolint_is_silent() -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
-    result = subprocess.run([hadolint, IMAGES / name / "Dockerfile"], capture_output=True, text=True, check=False)
+    result = subprocess.run([hadolint, REPOSITORY / DOCKERFILE], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (0, ""), result.stdout + result.stderr
 
 
 @every_image
 def test_says_its_purpose(name: str) -> None:
-    assert len((IMAGES / name / "README.md").read_text().split()) > 8
+    _, _, section = (IMAGES / "README.md").read_text().partition(f"\n## {name}\n")
+    assert len(section.partition("\n## ")[0].split()) > 8
 
 
 def test_every_step_has_an_image() -> None:
@@ -63,11 +65,12 @@ def test_every_step_has_an_image() -> None:
 
 @every_image
 def test_base_can_be_chosen_and_does_not_move(name: str) -> None:
-    (argument,), *rest = stages(name)
+    arguments, *rest = stages(name)
+    base = "BASE_IMAGE" if name == ENVIRONMENT else "ENVIRONMENT"
     default = r"BASE_IMAGE=[a-z]+:3\.11[-.\w]*" if name == ENVIRONMENT else r"ENVIRONMENT=localhost/photoshoot-\w+:\w+"
-    assert re.fullmatch(f"ARG {default}", argument)
-    own = {stage[0].split()[-1] for stage in rest if " AS " in stage[0]}
-    assert {stage[0].split()[1] for stage in rest} - own == {"${" + argument.split()[1].split("=")[0] + "}"}
+    assert any(re.fullmatch(f"ARG {default}", argument) for argument in arguments)
+    own = {stage[0].split()[-1] for stage in rest}
+    assert {stage[0].split()[1] for stage in rest} - own == {"${" + base + "}"}
     assert "latest" not in " ".join(instructions(name))
 
 
@@ -99,7 +102,7 @@ def test_no_build_tools_in_what_is_shipped(name: str) -> None:
 
 @every_step_image
 def test_labels(name: str) -> None:
-    (labels,) = [line for line in stages(name)[-1] if line.startswith("LABEL ")]
+    labels = " ".join(line for line in stages(name)[-1] if line.startswith("LABEL "))
     for key in ("title", "description", "licenses", "version", "revision", "base.name", "base.digest"):
         assert f"org.opencontainers.image.{key}=" in labels
     assert f'title="photoshoot-{name}"' in labels
