@@ -61,12 +61,13 @@ def networks() -> list[Network]:
 
 
 def chosen(names: Iterable[str]) -> dict[str, KnownWeights]:
-    """The published networks of these names, or names of groups (`GROUPS`), each once.
+    """The published networks of these names, or names of groups (`GROUPS`), each once; one text may hold several with
+    commas, as arguments of builds do.
 
     Raises `SettingsError` for an unknown name; it names the nearest.
     """
     published = dict(_published())
-    asked = [one for name in names for one in GROUPS.get(name, (name,))]
+    asked = [one for text in names for name in text.split(",") for one in GROUPS.get(name, (name,))]
     for name in asked:
         if name not in published:
             near = difflib.get_close_matches(name, [*published, *GROUPS], n=1)

