@@ -13,7 +13,7 @@ from components.core.networks.generator.reposer import Generator, Reposer, Sourc
 from components.core.settings import EvaluateSettings, TrainSettings
 from components.evaluate.measuring import quality
 from components.evaluate.measuring.measure import BATCH, Instruments, compare
-from components.evaluate.measuring.painters import Painted
+from components.evaluate.measuring.methods import Rendered
 
 _ROUNDS = 3
 
@@ -39,8 +39,8 @@ def bench(resolution: int = 128, texel: int = 32) -> dict[str, float]:
         source = SourceBatch(textures, textures[..., 0] > 99, images, mattes, poses)
         instruments = Instruments(EvaluateSettings(), "synthetic")
         paint = _milliseconds(lambda: reposer.repose(source, poses, truths))
-        painted, real = Painted(images, mattes, poses), Painted(truths, mattes, poses)
-        measure = _milliseconds(lambda: compare(painted, real, instruments, range(BATCH)))
+        rendered, real = Rendered(images, mattes, poses), Rendered(truths, mattes, poses)
+        measure = _milliseconds(lambda: compare(rendered, real, instruments, range(BATCH)))
         kernel = _milliseconds(lambda: quality.ssim(images, truths, mattes))
     finally:
         torch.set_num_threads(threads)

@@ -38,7 +38,7 @@ from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.identity import similarities
 from components.evaluate.measuring.intervals import Resampler
 from components.evaluate.measuring.measure import Instruments, measure, measure_reals
-from components.evaluate.measuring.painters import ModelPainter
+from components.evaluate.measuring.methods import ModelMethod
 from components.evaluate.measuring.pairs import Case
 from components.evaluate.measuring.parts import PARTS
 from components.evaluate.measuring.quality import Floats
@@ -194,7 +194,7 @@ def _measure(champion: Reposer, questions: _Questions, asked: Sequence[Line]) ->
     album, instruments = Album(people), Instruments(questions.settings, people.origin)
     cases = [Case(people.index(line["source"]), people.index(line["target"]), line["identity"], "transfer")
              for line in asked]
-    measured = measure(album, cases, ModelPainter(champion), instruments, "the champion")
+    measured = measure(album, cases, ModelMethod(champion), instruments, "the champion")
     members = questions.identities.members(people, questions.settings.split)
     shown = {case.identity for case in cases}
     reals = measure_reals(album, {name: group for name, group in members.items() if name in shown}, instruments)

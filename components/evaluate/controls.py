@@ -1,4 +1,4 @@
-"""Painters whose verdict is known beforehand. An evaluation that judges one of them wrongly judges nobody.
+"""Controls: methods whose verdict is known beforehand. An evaluation that judges one of them wrongly judges nobody.
 
 - **copy_cat** returns the training photo that is nearest by pose and appearance to what was asked for, its person cut
   out: it looks perfect and knows nothing. Must fail, by `identity_capture` and `neighbour_test` at least, and by
@@ -23,7 +23,7 @@ from components.core.judging.gate import Line, Outcome, Verdict, thresholds
 from components.core.people.dataset import Person
 from components.core.settings import GateSettings
 from components.evaluate.measuring.album import Album
-from components.evaluate.measuring.painters import Painted, Painter, truth
+from components.evaluate.measuring.methods import Method, Rendered, truth
 from components.evaluate.measuring.pairs import Case
 from components.evaluate.measuring.quality import Images, over
 
@@ -58,8 +58,8 @@ class Memory:
         return self._found[key]
 
 
-class ByTarget(Painter, Protocol):
-    """A painter whose answer depends on two photos alone: the target, and the one it has `shown` for it."""
+class ByTarget(Method, Protocol):
+    """A method whose answer depends on two photos alone: the target, and the one it has `shown` for it."""
 
     def shown(self, target: int) -> int:
         """Data set index of the photo that the answer is made of, besides the target's own."""
@@ -77,7 +77,7 @@ class CopyCat:
         """The nearest training photo."""
         return self._memory.nearest(target, by_appearance=True)
 
-    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
         copied = [self.shown(case.target) for case in cases]
         return truth(people, [Case(index, index, "", "reconstruction") for index in copied], background)
 
@@ -94,10 +94,10 @@ class BakedBackground:
         """The training photo nearest by pose, before whose background the person is set."""
         return self._memory.nearest(target, by_appearance=False)
 
-    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
         real = truth(people, cases, background)
         rooms = np.stack([people[self.shown(case.target)].photo for case in cases])
-        return Painted(over(real.images, real.mattes, rooms), real.mattes, real.poses)
+        return Rendered(over(real.images, real.mattes, rooms), real.mattes, real.poses)
 
 
 class RealPhotos:
@@ -109,15 +109,15 @@ class RealPhotos:
         """The target itself."""
         return target
 
-    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
         return truth(people, cases, background)
 
 
 @dataclass(frozen=True)
 class Control:
-    """A painter, and what the gate must say about it: `expected` "passed", or "failed" by `lines` at least."""
+    """A method, and what the gate must say about it: `expected` "passed", or "failed" by `lines` at least."""
 
-    painter: ByTarget
+    method: ByTarget
     expected: Outcome
     lines: tuple[str, ...] = ()
 

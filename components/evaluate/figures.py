@@ -1,4 +1,4 @@
-"""From measurements to figures: one group of questions, three painters, the same figures for each."""
+"""From measurements to figures: one group of questions, three methods, the same figures for each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from components.evaluate.measuring.facefind import Trial
 from components.evaluate.measuring.identity import Similarities, identity_figures, similarities
 from components.evaluate.measuring.intervals import Figure, Resampler, difference, missing, side_of
 from components.evaluate.measuring.measure import Instruments, Measured, Reals, measure
-from components.evaluate.measuring.painters import CopyPainter, ModelPainter, Painter, WarpPainter
+from components.evaluate.measuring.methods import Method, ModelMethod, SourceCopy, TextureWarp
 from components.evaluate.measuring.pairs import Case
 from components.evaluate.measuring.parts import PARTS
 from components.evaluate.measuring.quality import Floats
@@ -47,7 +47,7 @@ class Against:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one painter's answers to a group measured, and their faces against the real ones."""
+    """What one method's answers to a group measured, and their faces against the real ones."""
 
     measured: Measured
     faces: Similarities
@@ -88,29 +88,29 @@ class Group:
                 "baselines": baselines}
 
 
-def group(kind: str, people: Album, cases: Sequence[Case], model: ModelPainter, against: Against,
+def group(kind: str, people: Album, cases: Sequence[Case], model: ModelMethod, against: Against,
           asked: Group | None = None) -> Group:
     """Ask the model and both baselines a group of questions. Distances between sets only for "transfer": the other
     groups are its parts, or people without a pair. `asked` is a group with the same pairs among its own, from which
     the copy of the source is taken: it does not depend on the question."""
-    painters: list[Painter] = [model, WarpPainter()]
+    methods: list[Method] = [model, TextureWarp()]
     if kind != "reconstruction":
-        painters.append(CopyPainter())  # a photo copied into its own pose is the truth itself
+        methods.append(SourceCopy())  # a photo copied into its own pose is the truth itself
     answers: dict[str, Answer] = {}
-    for painter in painters:
-        if asked and painter.name == CopyPainter.name:
-            measured = asked.answers[painter.name].measured.take(asked.where(cases))
+    for method in methods:
+        if asked and method.name == SourceCopy.name:
+            measured = asked.answers[method.name].measured.take(asked.where(cases))
         else:
-            label = f"{kind}: {painter.name.replace('_', ' ')}"
-            measured = measure(people, cases, painter, against.instruments, label)
-        answers[painter.name] = answer(kind, cases, measured, against)
+            label = f"{kind}: {method.name.replace('_', ' ')}"
+            measured = measure(people, cases, method, against.instruments, label)
+        answers[method.name] = answer(kind, cases, measured, against)
         if kind == "transfer":
             settings = against.settings
-            answers[painter.name].figures.update(set_distances(
+            answers[method.name].figures.update(set_distances(
                 cases, measured, against.reals, space(against.instruments), least=settings.min_images,
                 draws=settings.bootstrap, seed=settings.seed))
     found = Group(kind, list(cases), answers)
-    warped = answers[WarpPainter.name].measured.perceptual
+    warped = answers[TextureWarp.name].measured.perceptual
     found.model.figures["over_warp"] = over_warp(kind, cases, found.model.measured, warped, against)
     return found
 

@@ -18,7 +18,7 @@ from components.evaluate.measuring.facefind import Trial
 from components.evaluate.measuring.identity import similarities
 from components.evaluate.measuring.intervals import Figure
 from components.evaluate.measuring.measure import Measured, Reals, measure
-from components.evaluate.measuring.painters import Painter, WarpPainter
+from components.evaluate.measuring.methods import Method, TextureWarp
 from components.evaluate.measuring.pairs import Case, Questions
 from components.evaluate.measuring.quality import Floats
 from components.evaluate.memorisation.neighbours import identity_capture, neighbour_test
@@ -66,18 +66,18 @@ def judge(subject: Subject) -> Judgement:
     training, against = on_ground(subject, questions)
 
     def ask(kind: pairs.Kind, cases: list[Case], asked: Group | None = None) -> Group:
-        return figures.group(kind, album, cases, subject.painter, against, asked)
+        return figures.group(kind, album, cases, subject.method, against, asked)
 
     transfer = ask("transfer", questions.transfer)
     groups = {"transfer": transfer, "repose": ask("repose", pairs.reposes(album, questions.transfer), transfer),
               "reconstruction": ask("reconstruction", questions.reconstruction)}
-    trained = measure(album, training.cases, subject.painter, subject.instruments, "training people")
+    trained = measure(album, training.cases, subject.method, subject.instruments, "training people")
     gaps = figures.gaps(transfer, (training.cases, trained, similarities(training.cases, trained, training.reals)),
                         settings)
-    findings = _findings(subject, subject.painter, transfer.cases, transfer.model.measured, trained.l1, training,
+    findings = _findings(subject, subject.method, transfer.cases, transfer.model.measured, trained.l1, training,
                          against)
-    warped = transfer.answers[WarpPainter.name].measured.perceptual
-    checked = {control.painter.name: judged(control, measured_control(subject, control, transfer.cases, warped,
+    warped = transfer.answers[TextureWarp.name].measured.perceptual
+    checked = {control.method.name: judged(control, measured_control(subject, control, transfer.cases, warped,
                                                                       training, against), subject.gate)
                for control in controls(album, training.reals.indices.tolist())}
     return Judgement(questions, against, groups, training, gaps, findings, checked)
@@ -102,13 +102,13 @@ def _training(subject: Ground, held_out_pairs: int) -> Training:
     return Training(chosen.transfer, reals, asked)
 
 
-def _findings(subject: Ground, painter: Painter, cases: Sequence[Case], measured: Measured, errors: Floats,
+def _findings(subject: Ground, method: Method, cases: Sequence[Case], measured: Measured, errors: Floats,
               training: Training, against: Against) -> dict[str, Finding]:
-    """The five tests of one painter, from its answers to held-out `cases` and its `errors` on the training cases."""
+    """The five tests of one method, from its answers to held-out `cases` and its `errors` on the training cases."""
     settings, reals = subject.settings, against.reals
-    name = painter.name.replace("_", " ")
-    own = subject.measurer.look(painter, training.probes.own, f"own background: {name}")
-    swapped = subject.measurer.look(painter, training.probes.swapped, f"swapped texture: {name}")
+    name = method.name.replace("_", " ")
+    own = subject.measurer.look(method, training.probes.own, f"own background: {name}")
+    swapped = subject.measurer.look(method, training.probes.swapped, f"swapped texture: {name}")
     return {
         "background_retrieval": retrieval(own, training.probes, settings),
         "counterfactual_swap": retrieval(swapped, training.probes, settings),
@@ -123,15 +123,15 @@ def measured_control(subject: Ground, control: Control, cases: Sequence[Case], w
                      against: Against) -> dict[str, Any]:
     """One control through the same measurement as the model: what of metrics.json the thresholds ask for. `warped` are
     the perceptual distances of a plain warp's answers."""
-    painter = control.painter
-    label = f"control: {painter.name.replace('_', ' ')}"
-    measured = subject.measurer.answers(cases, painter, label)
-    errors = subject.measurer.errors(training.cases, painter, f"{label}, training")
+    method = control.method
+    label = f"control: {method.name.replace('_', ' ')}"
+    measured = subject.measurer.answers(cases, method, label)
+    errors = subject.measurer.errors(training.cases, method, f"{label}, training")
     answer = figures.answer("transfer", cases, measured, against)
     answer.figures["over_warp"] = figures.over_warp("transfer", cases, measured, warped, against)
     apart = {"frechet_ratio": ratio(cases, measured.features, against.reals, subject.settings.seed)}
     answer.figures.update(figures.space(subject.instruments).mark(apart))
-    findings = _findings(subject, painter, cases, measured, errors, training, against)
+    findings = _findings(subject, method, cases, measured, errors, training, against)
     return {
         "counts": {"pairs": len(cases)}, "parts": answer.parts_json(),
         "metrics": {name: figure.to_json() for name, figure in answer.figures.items()},

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.measure import Instruments, Measured, Reals, masked_errors, measure_by_target
-from components.evaluate.measuring.painters import Painter
+from components.evaluate.measuring.methods import Method
 from components.evaluate.measuring.pairs import Case
 from components.evaluate.measuring.quality import Floats
 from components.evaluate.measuring.reference import reference
@@ -28,14 +28,14 @@ class Measurer:
         """All photos of some identities."""
         return reference(self.album, members, self.instruments, label, self._cache)
 
-    def answers(self, cases: Sequence[Case], painter: Painter, label: str) -> Measured:
-        """Answers of a painter that depend on the target alone."""
-        return measure_by_target(self.album, cases, painter, self.instruments, label)
+    def answers(self, cases: Sequence[Case], method: Method, label: str) -> Measured:
+        """Answers of a method that depend on the target alone."""
+        return measure_by_target(self.album, cases, method, self.instruments, label)
 
-    def errors(self, cases: Sequence[Case], painter: Painter, label: str) -> Floats:
-        """`Measured.l1` of a painter's answers."""
-        return masked_errors(self.album, cases, painter, label)
+    def errors(self, cases: Sequence[Case], method: Method, label: str) -> Floats:
+        """`Measured.l1` of a method's answers."""
+        return masked_errors(self.album, cases, method, label)
 
-    def look(self, painter: Painter, cases: Sequence[Case], label: str) -> Seen:
-        """What a painter puts around the people of some cases."""
-        return look(self.album, painter, cases, label)
+    def look(self, method: Method, cases: Sequence[Case], label: str) -> Seen:
+        """What a method puts around the people of some cases."""
+        return look(self.album, method, cases, label)

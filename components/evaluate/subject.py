@@ -18,7 +18,7 @@ from components.core.settings import EvaluateSettings, GateSettings
 from components.evaluate.measurer import Measurer
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.measure import Instruments
-from components.evaluate.measuring.painters import ModelPainter
+from components.evaluate.measuring.methods import ModelMethod
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Subject(Ground):
     reposer: Reposer
 
     @property
-    def painter(self) -> ModelPainter:
-        """The model as a painter."""
-        return ModelPainter(self.reposer)
+    def method(self) -> ModelMethod:
+        """The model as a method."""
+        return ModelMethod(self.reposer)
 
     def card(self) -> dict[str, Any]:
         """What metrics.json says of the model."""

@@ -29,7 +29,7 @@ from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.identity import identity_figures, similarities
 from components.evaluate.measuring.intervals import Resampler
 from components.evaluate.measuring.measure import Instruments, Measured, measure, measure_reals
-from components.evaluate.measuring.painters import ModelPainter, WarpPainter
+from components.evaluate.measuring.methods import ModelMethod, TextureWarp
 from components.evaluate.measuring.quality import frechet
 
 Floats = npt.NDArray[np.float64]
@@ -75,7 +75,7 @@ class Scorer:
         self._resampler = Resampler([case.identity for case in self._cases], 100, settings.seed)
         count = min(len(self._cases), len(self._reals.features))
         self._axes = _principal(self._reals.features, min(max(count // _PER_COMPONENT, 1), _MOST_COMPONENTS))
-        self._plain = self._distance(self._measure(WarpPainter(), "plain warp"))
+        self._plain = self._distance(self._measure(TextureWarp(), "plain warp"))
 
     @property
     def facts(self) -> dict[str, int]:
@@ -85,7 +85,7 @@ class Scorer:
 
     def __call__(self, reposer: Reposer) -> Score:
         """Score a model."""
-        measured = self._measure(ModelPainter(reposer), "score")
+        measured = self._measure(ModelMethod(reposer), "score")
         identity = identity_figures(similarities(self._cases, measured, self._reals), self._resampler
                                     )["identity_recovered"]
         if identity.value is None:
@@ -94,8 +94,8 @@ class Scorer:
         distance = self._distance(measured) / self._plain
         return Score(identity.value - distance, identity.value, distance, float(np.nanmean(measured.perceptual)))
 
-    def _measure(self, painter: ModelPainter | WarpPainter, label: str) -> Measured:
-        return measure(self._album, self._cases, painter, self._instruments, label)
+    def _measure(self, method: ModelMethod | TextureWarp, label: str) -> Measured:
+        return measure(self._album, self._cases, method, self._instruments, label)
 
     def _distance(self, measured: Measured) -> float:
         return frechet(measured.features @ self._axes, self._reals.features @ self._axes)

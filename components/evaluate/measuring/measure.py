@@ -18,7 +18,7 @@ from components.core.settings import EvaluateSettings
 from components.evaluate.measuring import quality
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.finder import KINDS, FaceFinder
-from components.evaluate.measuring.painters import Painted, Painter, truth
+from components.evaluate.measuring.methods import Method, Rendered, truth
 from components.evaluate.measuring.pairs import Case, batches
 from components.evaluate.measuring.parts import PARTS, part_errors
 from components.evaluate.measuring.quality import PLAIN, Floats, Images
@@ -97,52 +97,52 @@ class Reals:
         return np.asarray([at[index] for index in indices], np.intp)
 
 
-def measure(people: Album, cases: Sequence[Case], painter: Painter, instruments: Instruments,
+def measure(people: Album, cases: Sequence[Case], method: Method, instruments: Instruments,
             label: str) -> Measured:
-    """Have `painter` answer the cases over a plain background and compare each answer with its truth."""
+    """Have `method` answer the cases over a plain background and compare each answer with its truth."""
     parts: list[Measured] = []
     # In the order of their targets: a batch has few truths, and each is looked at once.
     order = sorted(range(len(cases)), key=lambda k: cases[k].target)
     with progress.task(label, len(cases)) as shown:
         for batch in batches([cases[k] for k in order], BATCH):
-            painted, real = painter.paint(people, batch, PLAIN), truth(people, batch, PLAIN)
-            parts.append(compare(painted, real, instruments, [case.target for case in batch]))
+            rendered, real = method.render(people, batch, PLAIN), truth(people, batch, PLAIN)
+            parts.append(compare(rendered, real, instruments, [case.target for case in batch]))
             shown.advance(len(batch))
     found: dict[str, Any] = {field.name: np.concatenate([getattr(part, field.name) for part in parts]) if parts
                              else _nothing(field.name, instruments) for field in fields(Measured)}
     return Measured(**found).take(np.argsort(order, kind="stable").tolist())
 
 
-def measure_by_target(people: Album, cases: Sequence[Case], painter: Painter, instruments: Instruments,
+def measure_by_target(people: Album, cases: Sequence[Case], method: Method, instruments: Instruments,
                       label: str) -> Measured:
-    """`measure` for a painter whose answer depends on the target alone: each target is painted and measured once."""
+    """`measure` for a method whose answer depends on the target alone: each target is painted and measured once."""
     first = {case.target: k for k, case in reversed(list(enumerate(cases)))}
     targets = sorted(first)
-    found = measure(people, [cases[first[target]] for target in targets], painter, instruments, label)
+    found = measure(people, [cases[first[target]] for target in targets], method, instruments, label)
     at = {target: row for row, target in enumerate(targets)}
     return found.take([at[case.target] for case in cases])
 
 
-def masked_errors(people: Album, cases: Sequence[Case], painter: Painter, label: str) -> Floats:
+def masked_errors(people: Album, cases: Sequence[Case], method: Method, label: str) -> Floats:
     """`Measured.l1` alone: no network looks at the answers."""
     parts: list[Floats] = [np.zeros(0)]
     with progress.task(label, len(cases)) as shown:
         for batch in batches(cases, BATCH):
-            painted, real = painter.paint(people, batch, PLAIN), truth(people, batch, PLAIN)
-            parts.append(quality.absolute(painted.images, real.images, real.mattes))
+            rendered, real = method.render(people, batch, PLAIN), truth(people, batch, PLAIN)
+            parts.append(quality.absolute(rendered.images, real.images, real.mattes))
             shown.advance(len(batch))
     return np.concatenate(parts)
 
 
-def compare(painted: Painted, real: Painted, instruments: Instruments, targets: Sequence[int]) -> Measured:
+def compare(rendered: Rendered, real: Rendered, instruments: Instruments, targets: Sequence[int]) -> Measured:
     """Measure one batch of pictures against their truths; equal `targets` have equal truths."""
-    images, truths, mattes = painted.images, real.images, real.mattes
+    images, truths, mattes = rendered.images, real.images, real.mattes
     tensor = quality.to_torch(images)
-    features, faces, valid, scores = _look(tensor, painted.poses, instruments)
+    features, faces, valid, scores = _look(tensor, rendered.poses, instruments)
     return Measured(
         quality.absolute(images, truths, mattes), quality.psnr(images, truths, mattes),
         quality.ssim(images, truths, mattes), _perceptual(images, truths, mattes, instruments, targets),
-        quality.matte_iou(painted.mattes, mattes), _posed(tensor, real.poses, instruments),
+        quality.matte_iou(rendered.mattes, mattes), _posed(tensor, real.poses, instruments),
         part_errors(images, truths, real.poses), features, faces, valid, scores)
 
 

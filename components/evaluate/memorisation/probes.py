@@ -30,7 +30,7 @@ from components.core.settings import EvaluateSettings
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.intervals import Figure, Resampler, around, missing
 from components.evaluate.measuring.measure import BATCH
-from components.evaluate.measuring.painters import Painter
+from components.evaluate.measuring.methods import Method
 from components.evaluate.measuring.pairs import Case, batches
 from components.evaluate.measuring.quality import PLAIN, Floats
 from components.evaluate.memorisation import backgrounds
@@ -108,22 +108,22 @@ def probes(people: PeopleDataset, album: Album, identities: Identities, settings
 
 @dataclass(frozen=True)
 class Seen:
-    """What a painter put around the people of some cases: in the picture, and in the layer before the background."""
+    """What a method put around the people of some cases: in the picture, and in the layer before the background."""
 
     cases: list[Case]
     picture: Views
     layer: Views
 
 
-def look(people: Album, painter: Painter, cases: Sequence[Case], label: str) -> Seen:
-    """Have `painter` answer `cases` over a plain background and look outside the target's silhouette."""
+def look(people: Album, method: Method, cases: Sequence[Case], label: str) -> Seen:
+    """Have `method` answer `cases` over a plain background and look outside the target's silhouette."""
     found: dict[str, list[Views]] = {"picture": [], "layer": []}
     with progress.task(label, len(cases)) as shown:
         for batch in batches(cases, BATCH):
-            painted = painter.paint(people, batch, PLAIN)
+            rendered = method.render(people, batch, PLAIN)
             clear = np.stack([backgrounds.surroundings(people[case.target]) for case in batch])
-            found["picture"].append(backgrounds.views(painted.images, clear))
-            found["layer"].append(backgrounds.views(painted.layer if painted.layer is not None else painted.images,
+            found["picture"].append(backgrounds.views(rendered.images, clear))
+            found["layer"].append(backgrounds.views(rendered.layer if rendered.layer is not None else rendered.images,
                                                     clear))
             shown.advance(len(batch))
     joined = {name: Views(np.concatenate([part.colours for part in parts]),

@@ -80,7 +80,7 @@ METRICS = (
            "best", 2, "lower"),
     Metric("kernel", "Kernel distance", "KID; unbiased, 0 at best, can be below", 5, "lower"),
 )
-PAINTERS = {"model": "Model", "texture_warp": "Plain warp", "copy_source": "Copy of the source"}
+METHODS = {"model": "Model", "texture_warp": "Plain warp", "copy_source": "Copy of the source"}
 PARTS = {"face": "Face", "hands": "Hands", "upper_body": "Upper body", "lower_body": "Lower body"}
 MEMORISATION = {
     "background_retrieval": "Does the photo's own background come back?",
@@ -100,8 +100,9 @@ CONTROLS = {
     "baked_background": ("Baked-in background", "paints the training photo's room, must fail"),
 }
 LOSSES = {
-    "l1": "Absolute difference", "perceptual": "Perceptual", "face": "Face", "matte": "Matte", "gan": "GAN, painter",
-    "patch": "Patch, painter", "discriminator": "GAN, judge", "patch_discriminator": "Patch, judge", "r1": "R1 penalty",
+    "l1": "Absolute difference", "perceptual": "Perceptual", "face": "Face", "matte": "Matte", "gan": "GAN, generator",
+    "patch": "Patch, generator", "discriminator": "GAN, discriminator",
+    "patch_discriminator": "Patch, discriminator", "r1": "R1 penalty",
 }
 
 
@@ -117,7 +118,7 @@ def render(evaluation: Mapping[str, Any], rows: Mapping[str, Sequence[sheet.Row]
         folder: Where the pictures lie that prove memorisation, by the paths in metrics.json.
     """
     return environment().get_template("template.html").render(
-        e=evaluation, columns=columns, verdict=no_verdict(), painters=PAINTERS, cards=cards(evaluation),
+        e=evaluation, columns=columns, verdict=no_verdict(), methods=METHODS, cards=cards(evaluation),
         pictures={name: strips(rows.get(name, []), columns) for name in ("sheet", "best", "worst")},
         groups=[(title, lead, figure_rows(found), found["baselines"])
                 for title, lead, found in _groups(evaluation) if found["pairs"]],
@@ -171,7 +172,7 @@ def curve_charts(curves: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Any
 
 
 def figure_rows(group: Mapping[str, Any]) -> list[tuple[Metric, dict[str, Mapping[str, Any]]]]:
-    """Of each metric the group has: the figure of every painter that has one."""
+    """Of each metric the group has: the figure of every method that has one."""
     every = {"model": group["metrics"], **group["baselines"]}
     return [(metric, {name: found[metric.key] for name, found in every.items() if metric.key in found})
             for metric in METRICS if metric.key in group["metrics"]]
@@ -212,21 +213,21 @@ def _groups(evaluation: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, 
 
 
 def _parts(evaluation: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Error of each body part by painter, with places for a dot plot."""
+    """Error of each body part by method, with places for a dot plot."""
     found = evaluation.get("parts")
     if not found:
         return None
-    rows = [(PARTS.get(name, name), painters) for name, painters in part_figures(evaluation).items()]
+    rows = [(PARTS.get(name, name), methods) for name, methods in part_figures(evaluation).items()]
     placed, ticks = charts.dots([figures for _, figures in rows])
     return {"rows": [(name, figures, dots) for (name, figures), dots in zip(rows, placed, strict=True)],
-            "ticks": ticks, "painters": list(rows[0][1]) if rows else []}
+            "ticks": ticks, "methods": list(rows[0][1]) if rows else []}
 
 
 def part_figures(evaluation: Mapping[str, Any]) -> dict[str, dict[str, Mapping[str, Any]]]:
-    """Body part -> painter -> figure of its absolute difference."""
+    """Body part -> method -> figure of its absolute difference."""
     every = {"model": evaluation.get("parts") or {},
              **{name: found.get("parts") or {} for name, found in evaluation["baselines"].items()}}
-    return {part: {painter: found[part]["l1"] for painter, found in every.items() if part in found}
+    return {part: {method: found[part]["l1"] for method, found in every.items() if part in found}
             for part in every["model"]}
 
 

@@ -14,7 +14,7 @@ from components.core.pictures.images import Pixels, write_png
 from components.evaluate import figures
 from components.evaluate.judge import Judgement
 from components.evaluate.measuring import pairs
-from components.evaluate.measuring.painters import WarpPainter, truth
+from components.evaluate.measuring.methods import TextureWarp, truth
 from components.evaluate.measuring.pairs import Case
 from components.evaluate.measuring.quality import PLAIN
 from components.evaluate.memorisation.probes import Finding
@@ -58,14 +58,14 @@ def write_proof(subject: Subject, findings: dict[str, Finding], folder: Path) ->
 
 def _proof(subject: Subject, name: str, case: Case, match: int) -> tuple[list[Pixels], str]:
     people, ids = subject.album, subject.people.ids
-    painted = subject.painter.paint(people, [case], PLAIN)
-    layer = painted.layer if painted.layer is not None else painted.images
+    rendered = subject.method.render(people, [case], PLAIN)
+    layer = rendered.layer if rendered.layer is not None else rendered.images
     if name in ("background_retrieval", "counterfactual_swap"):
-        pictures = [people[case.target].photo, people[case.source].photo, painted.images[0], layer[0],
+        pictures = [people[case.target].photo, people[case.source].photo, rendered.images[0], layer[0],
                     people[match].photo]
         return pictures, (f"pose of {ids[case.target]}, texture of {ids[case.source]}: the picture, the layer before "
                           f"the background came in, and {ids[match]}, whose background it resembles most")
-    pictures = [people[case.source].photo, people[case.target].photo, painted.images[0], people[match].photo]
+    pictures = [people[case.source].photo, people[case.target].photo, rendered.images[0], people[match].photo]
     what = "whose face is nearest" if name == "identity_capture" else "the nearest training photo"
     return pictures, f"{ids[case.source]} in the pose of {ids[case.target]}: the output, and {ids[match]}, {what}"
 
@@ -87,11 +87,11 @@ def _rows(subject: Subject, cases: Sequence[Case]) -> list[sheet.Row]:
     people, wall = subject.album, backdrop(subject.people.resolution)
     rows = []
     for batch in pairs.batches(cases, 16):
-        painted, warped, real = (answer(people, batch, wall)
-                                 for answer in (subject.painter.paint, WarpPainter().paint, truth))
+        rendered, warped, real = (answer(people, batch, wall)
+                                  for answer in (subject.method.render, TextureWarp().render, truth))
         for k, case in enumerate(batch):
             pictures: list[Any] = [people[case.source].photo, sheet.colour_pose(people[case.target].iuv),
-                                   painted.images[k], warped.images[k], real.images[k]]
+                                   rendered.images[k], warped.images[k], real.images[k]]
             rows.append(sheet.Row([np.asarray(one) for one in pictures], _caption(subject, case), _key(subject, case)))
     return rows
 

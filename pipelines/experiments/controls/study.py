@@ -34,7 +34,7 @@ from components.evaluate.measurer import Measurer
 from components.evaluate.measuring import pairs
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.measure import Instruments, Measured, Reals, measure
-from components.evaluate.measuring.painters import Painter, WarpPainter
+from components.evaluate.measuring.methods import Method, TextureWarp
 from components.evaluate.measuring.pairs import Case
 from components.evaluate.measuring.quality import Floats
 from components.evaluate.memorisation.backgrounds import Views
@@ -77,51 +77,51 @@ class Remembering(Measurer):
                 if field.name != "identities"}
         return Reals(identities=[name for _, name in owners], **some)
 
-    def answers(self, cases: Sequence[Case], painter: Painter, label: str) -> Measured:
+    def answers(self, cases: Sequence[Case], method: Method, label: str) -> Measured:
         """As `Measurer.answers`; each once."""
-        new = self._new(cases, painter, self._answers)
-        found = super().answers(new, painter, label) if new else None
+        new = self._new(cases, method, self._answers)
+        found = super().answers(new, method, label) if new else None
         for row, case in enumerate(new):
             assert found is not None
-            self._answers[_key(painter, case)] = found.take([row])
-        parts = [self._answers[_key(painter, case)] for case in cases]
+            self._answers[_key(method, case)] = found.take([row])
+        parts = [self._answers[_key(method, case)] for case in cases]
         return Measured(**{field.name: np.concatenate([getattr(part, field.name) for part in parts])
                            for field in fields(Measured)})
 
-    def errors(self, cases: Sequence[Case], painter: Painter, label: str) -> Floats:
+    def errors(self, cases: Sequence[Case], method: Method, label: str) -> Floats:
         """As `Measurer.errors`; each once."""
-        new = self._new(cases, painter, self._errors)
-        values = super().errors(new, painter, label)
-        self._errors |= {_key(painter, case): float(value) for case, value in zip(new, values, strict=True)}
-        return np.asarray([self._errors[_key(painter, case)] for case in cases], np.float64)
+        new = self._new(cases, method, self._errors)
+        values = super().errors(new, method, label)
+        self._errors |= {_key(method, case): float(value) for case, value in zip(new, values, strict=True)}
+        return np.asarray([self._errors[_key(method, case)] for case in cases], np.float64)
 
-    def look(self, painter: Painter, cases: Sequence[Case], label: str) -> Seen:
+    def look(self, method: Method, cases: Sequence[Case], label: str) -> Seen:
         """As `Measurer.look`; each once."""
-        new = self._new(cases, painter, self._seen)
+        new = self._new(cases, method, self._seen)
         if new:
-            seen = super().look(painter, new, label)
-            self._seen |= {_key(painter, case): Seen([case], seen.picture.take([row]), seen.layer.take([row]))
+            seen = super().look(method, new, label)
+            self._seen |= {_key(method, case): Seen([case], seen.picture.take([row]), seen.layer.take([row]))
                            for row, case in enumerate(new)}
-        parts = [self._seen[_key(painter, case)] for case in cases]
+        parts = [self._seen[_key(method, case)] for case in cases]
         return Seen(list(cases), _joined([part.picture for part in parts]), _joined([part.layer for part in parts]))
 
     def warped(self, cases: Sequence[Case]) -> Floats:
         """Perceptual distances of a plain warp's answers; each once."""
         new = [case for case in cases if (case.source, case.target) not in self._warped]
         if new:
-            found = measure(self.album, new, WarpPainter(), self.instruments, "plain warp").perceptual
+            found = measure(self.album, new, TextureWarp(), self.instruments, "plain warp").perceptual
             self._warped |= {(case.source, case.target): float(value)
                              for case, value in zip(new, found, strict=True)}
         return np.asarray([self._warped[case.source, case.target] for case in cases], np.float64)
 
     @staticmethod
-    def _new(cases: Sequence[Case], painter: Painter, known: Mapping[tuple[str, int, int], Any]) -> list[Case]:
-        first = {_key(painter, case): case for case in cases}
+    def _new(cases: Sequence[Case], method: Method, known: Mapping[tuple[str, int, int], Any]) -> list[Case]:
+        first = {_key(method, case): case for case in cases}
         return [case for key, case in first.items() if key not in known]
 
 
-def _key(painter: Painter, case: Case) -> tuple[str, int, int]:
-    return painter.name, case.target, cast(ByTarget, painter).shown(case.target)
+def _key(method: Method, case: Case) -> tuple[str, int, int]:
+    return method.name, case.target, cast(ByTarget, method).shown(case.target)
 
 
 def _joined(parts: Sequence[Views]) -> Views:
@@ -201,7 +201,7 @@ def _judged(ground: Ground, people: str, draw: int) -> list[Outcome]:
         measured = measured_control(ground, control, questions.transfer, warped, training, against)
         verdict = Verdict.of(thresholds(measured, ground.gate))
         said = verdict_on(control, verdict)
-        found.append(Outcome(control.painter.name, people, draw, said["verdict"], said["behaved"],
+        found.append(Outcome(control.method.name, people, draw, said["verdict"], said["behaved"],
                              said.get("reason", ""), [_plain(line) for line in verdict.lines]))
     trial = against.trial
     found.append(Outcome("the finder of faces", people, draw, "failed" if trial.reason else "passed", not trial.reason,

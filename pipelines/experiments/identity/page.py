@@ -11,7 +11,7 @@ from components.core.atomic import atomic_path
 from components.core.networks.generator.reposer import Reposer
 from components.core.settings import TrainSettings
 from components.evaluate.measuring.intervals import Figure
-from components.evaluate.measuring.painters import ModelPainter, Painter, truth
+from components.evaluate.measuring.methods import Method, ModelMethod, truth
 from components.evaluate.measuring.pairs import spread
 from components.evaluate.measuring.quality import PLAIN
 from components.evaluate.report.sheet import Row as SheetRow
@@ -132,8 +132,8 @@ def _times(findings: Findings) -> list[str]:
 
 def _sheet(findings: Findings, study: Study) -> Image.Image:
     cases = spread(study.cases["transfer"], _ROWS)
-    painters: list[Painter] = [BASELINES[0], *(ModelPainter(Reposer.load(path)) for path in findings.models.values())]
-    answers = [painter.paint(study.album, cases, PLAIN).images for painter in painters]
+    methods: list[Method] = [BASELINES[0], *(ModelMethod(Reposer.load(path)) for path in findings.models.values())]
+    answers = [method.render(study.album, cases, PLAIN).images for method in methods]
     real = truth(study.album, cases, PLAIN).images
     rows = [SheetRow([study.album[case.source].photo, colour_pose(study.album[case.target].iuv),
                       *(answer[k] for answer in answers), real[k]], f"{case.identity}: held out, never trained on")

@@ -1,7 +1,7 @@
 """Where a picture is right: the head, texels that the source never showed, what lies outside the pose map.
 
 Whole-person figures hide what a re-posing network is for. Each region is cut out by the target's pose map and matte,
-the same for every painter, and measured over the plain background.
+the same for every method, and measured over the plain background.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from components.core.people.dataset import Person
 from components.core.pictures import texture
 from components.core.pictures.iuv import HEAD_PARTS
 from components.evaluate.measuring.album import Album
-from components.evaluate.measuring.painters import Painter, atlas_of, truth
+from components.evaluate.measuring.methods import Method, atlas_of, truth
 from components.evaluate.measuring.pairs import Case, batches
 from components.evaluate.measuring.quality import PLAIN, Images
 
@@ -74,13 +74,13 @@ def regions(case: Case, source: Person, target: Person) -> Regions:
                    unseen=(body & (shown[..., 0] < 128)) * matte, outside=~body * matte)
 
 
-def measure_regions(people: Album, cases: Sequence[Case], painter: Painter) -> Regional:
-    """Have `painter` answer the cases and measure each region of each answer."""
+def measure_regions(people: Album, cases: Sequence[Case], method: Method) -> Regional:
+    """Have `method` answer the cases and measure each region of each answer."""
     rows: list[tuple[float, ...]] = []
     for part in batches(cases, _BATCH):
-        painted, real = painter.paint(people, part, PLAIN), truth(people, part, PLAIN)
+        rendered, real = method.render(people, part, PLAIN), truth(people, part, PLAIN)
         rows += [_figures(regions(case, people[case.source], people[case.target]), mine, true)
-                 for case, mine, true in zip(part, painted.images, real.images, strict=True)]
+                 for case, mine, true in zip(part, rendered.images, real.images, strict=True)]
     columns = np.asarray(rows, np.float64).reshape(len(rows), 6).T
     return Regional(*columns)
 

@@ -1,6 +1,6 @@
 """``photoshoot experiment identity``: does the face survive, and what does the network add to plain warping?
 
-Trains `paper` and `warp`, or one of them, with an equal number of steps on the same people and asks them, and painters
+Trains `paper` and `warp`, or one of them, with an equal number of steps on the same people and asks them, and methods
 without a network, about people of the test split. Faces are judged by an embedder that was in nobody's loss.
 """
 
@@ -27,17 +27,17 @@ from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.identity import identity_figures, similarities
 from components.evaluate.measuring.intervals import Figure, Resampler
 from components.evaluate.measuring.measure import Instruments, Measured, Reals, measure, measure_reals
-from components.evaluate.measuring.painters import CopyPainter, ModelPainter, Painter, WarpPainter
+from components.evaluate.measuring.methods import Method, ModelMethod, SourceCopy, TextureWarp
 from components.evaluate.measuring.pairs import Case, Questions
 from components.train import train
 from components.train.place import training_digest
 from pipelines.experiments.identity.curve import Curve
-from pipelines.experiments.identity.painters import MeanPainter, MirroredHeadPainter, NearestPainter, SourcesPainter
+from pipelines.experiments.identity.methods import MeanPhoto, MirroredHeadWarp, NearestPhoto, SeveralSources
 from pipelines.experiments.identity.regions import FIGURES, Regional, measure_regions
 
 GENERATORS: tuple[Generator, ...] = get_args(Generator)
 SOURCES = (1, 2, 4)
-BASELINES: tuple[Painter, ...] = (MirroredHeadPainter(), WarpPainter())
+BASELINES: tuple[Method, ...] = (MirroredHeadWarp(), TextureWarp())
 """Warping without a network: as plain as can be, and with every unseen texel guessed from the seen ones."""
 LEVELS = (1.0, 0.85, 0.75)
 """Perceptual distances to reach, as multiples of plain warping's on the same questions."""
@@ -46,7 +46,7 @@ _LOOKS, _LOOKED_AT = 12, 48
 
 @dataclass(frozen=True)
 class Row:
-    """One painter's figures."""
+    """One method's figures."""
 
     name: str
     figures: dict[str, Figure]
@@ -77,7 +77,7 @@ class Findings:
 
 
 class Study:
-    """People, questions and judges, the same for all painters."""
+    """People, questions and judges, the same for all methods."""
 
     def __init__(self, people: Path, identities: Path, settings: Settings) -> None:
         self.settings = settings
@@ -96,16 +96,16 @@ class Study:
 
         self._without: dict[tuple[Case, ...], dict[str, Regional]] = {}
 
-    def row(self, painter: Painter, cases: Sequence[Case], label: str) -> Row:
-        """A painter's figures on some questions, and against the baselines on the same."""
-        measured = measure(self.album, cases, painter, self.instruments, label)
-        regional = measure_regions(self.album, cases, painter)
+    def row(self, method: Method, cases: Sequence[Case], label: str) -> Row:
+        """A method's figures on some questions, and against the baselines on the same."""
+        measured = measure(self.album, cases, method, self.instruments, label)
+        regional = measure_regions(self.album, cases, method)
         resampler = Resampler([case.identity for case in cases], self.settings.evaluate.bootstrap,
                               self.settings.evaluate.seed)
         figures = _figures(cases, measured, regional, self.reals, resampler)
         for name, baseline in self._baselines(tuple(cases)).items():
             figures |= {f"{name}/{key}": figure for key, figure in _against(regional, baseline, resampler).items()}
-        return Row(painter.name, figures)
+        return Row(method.name, figures)
 
     def _baselines(self, cases: tuple[Case, ...]) -> dict[str, Regional]:
         if cases not in self._without:
@@ -167,13 +167,13 @@ def run(people: Path, identities: Path, out: Path, settings: Settings, recorder:
         folder = out / generator
         curves[generator] = _train(study, chosen, people, identities, folder, shown)
         models[generator] = folder / GENERATOR
-    painters: list[Painter] = [CopyPainter(), MeanPainter(study.album, study.trained), NearestPainter(study.trained),
+    methods: list[Method] = [SourceCopy(), MeanPhoto(study.album, study.trained), NearestPhoto(study.trained),
                                *BASELINES]
     for generator in generators:
-        painter = ModelPainter(Reposer.load(models[generator]))
-        painter.name = generator
-        painters.append(painter)
-    rows = {kind: [study.row(painter, cases, f"{kind}: {painter.name}") for painter in painters]
+        method = ModelMethod(Reposer.load(models[generator]))
+        method.name = generator
+        methods.append(method)
+    rows = {kind: [study.row(method, cases, f"{kind}: {method.name}") for method in methods]
             for kind, cases in study.cases.items() if cases}
     plain = measure(study.album, shown, BASELINES[0], study.instruments, "plain warp")
     asked, sources = _sources(study, models["warp"]) if "warp" in models else (0, [])
@@ -197,7 +197,7 @@ def _train(study: Study, settings: TrainSettings, people: Path, identities: Path
         nonlocal since
         before = curve.before(step)
         seconds = (before[-1][1] if before else 0.0) + time.monotonic() - since
-        found = measure(study.album, shown, ModelPainter(reposer), study.instruments, f"step {step}")
+        found = measure(study.album, shown, ModelMethod(reposer), study.instruments, f"step {step}")
         curve.add(step, seconds, float(np.nanmean(found.perceptual)))
         since = time.monotonic()
 
@@ -213,7 +213,7 @@ def _sources(study: Study, model: Path) -> tuple[int, list[Row]]:
     if not cases:
         return 0, []
     reposer = Reposer.load(model)
-    rows = [study.row(SourcesPainter(count, members, network), cases, f"{count} photos")
+    rows = [study.row(SeveralSources(count, members, network), cases, f"{count} photos")
             for network in (None, reposer) for count in SOURCES]
     return len(cases), rows
 

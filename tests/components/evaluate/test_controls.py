@@ -1,4 +1,4 @@
-"""The copy-cat and the baked-background painter against the real gate, and the real photos that must pass it."""
+"""The copy-cat and the baked-background method against the real gate, and the real photos that must pass it."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from components.core.settings import EvaluateSettings, GateSettings, SynthesizeS
 from components.evaluate import evaluate
 from components.evaluate.controls import BakedBackground, Control, CopyCat, Memory, verdict_on
 from components.evaluate.measuring.album import Album
-from components.evaluate.measuring.painters import truth
+from components.evaluate.measuring.methods import truth
 from components.evaluate.measuring.pairs import Case
 
 SETTINGS = EvaluateSettings.model_validate({"pairs": 32, "min_images": 16, "rows": 2, "bootstrap": 100, "probes": 16,
@@ -109,10 +109,10 @@ def test_the_copy_cat_gives_a_training_photo_back_and_knows_its_own(halves: Path
     assert all(memory.nearest(int(index), by_appearance=True) == index for index in training)
     pairs = ((held[0], held[1]), (training[0], training[1]))
     asked = [Case(int(source), int(target), "a", "transfer") for source, target in pairs]
-    copied = CopyCat(memory).paint(album, asked, 128)
+    copied = CopyCat(memory).render(album, asked, 128)
     assert np.array_equal(copied.images[1], truth(album, asked, 128).images[1])
     assert any(np.array_equal(copied.poses[0], album[int(index)].iuv) for index in training)
-    baked = BakedBackground(memory).paint(album, asked[1:], 128)
+    baked = BakedBackground(memory).render(album, asked[1:], 128)
     outside = baked.mattes[0] == 0
     assert np.array_equal(baked.images[0][outside], album[int(training[1])].photo[outside])
 
@@ -128,7 +128,7 @@ def test_failing_for_want_of_data_is_not_failing_for_the_right_reason() -> None:
     for amiss in (line("training_gap", None, False), line("training_gap", 0.5, True)):
         wrong = verdict_on(control, Verdict.of([amiss, line("ssim", 0.1, False)]))
         assert wrong["verdict"] == "failed" and wrong["behaved"] is False and "training_gap" in wrong["reason"]
-    real = Control(control.painter, "passed")
+    real = Control(control.method, "passed")
     assert verdict_on(real, Verdict.of([line("ssim", None, False)]))["reason"] == "ssim: no figure, too few"
 
 

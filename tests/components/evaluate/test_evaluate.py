@@ -16,7 +16,7 @@ from components.evaluate import evaluate
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.identity import similarities
 from components.evaluate.measuring.measure import Instruments, judge_name, measure, measure_reals
-from components.evaluate.measuring.painters import CopyPainter, ModelPainter, Painted, WarpPainter, truth
+from components.evaluate.measuring.methods import ModelMethod, Rendered, SourceCopy, TextureWarp, truth
 from components.evaluate.measuring.pairs import Case, choose
 from components.evaluate.measuring.quality import over
 
@@ -30,7 +30,7 @@ def asked(world):
     return Album(people), questions, Instruments(SETTINGS, "synthetic")
 
 
-class TruthPainter:
+class TruthMethod:
     """Always right, except for the `frame` of background that it paints over whatever it was given."""
 
     name = "truth"
@@ -38,29 +38,29 @@ class TruthPainter:
     def __init__(self, invents: bool = False) -> None:
         self._invents = invents
 
-    def paint(self, people, cases, background):
+    def render(self, people, cases, background):
         real = truth(people, cases, background)
         if not self._invents:
             return real
         room = np.random.default_rng(0).integers(0, 256, real.images.shape, dtype=np.uint8)
-        return Painted(over(real.images, real.mattes, room), real.mattes, real.poses)
+        return Rendered(over(real.images, real.mattes, room), real.mattes, real.poses)
 
 
 def test_the_truth_scores_perfectly_and_a_stranger_does_not(asked) -> None:
     album, questions, instruments = asked
     reals = measure_reals(album, questions.members, instruments)
-    found = measure(album, questions.transfer, TruthPainter(), instruments, "truth")
+    found = measure(album, questions.transfer, TruthMethod(), instruments, "truth")
     assert found.l1 == pytest.approx(0, abs=1e-9) and found.ssim == pytest.approx(1, abs=1e-9)
     assert found.perceptual == pytest.approx(0, abs=1e-6) and (found.matte_iou == 1).all()
     faces = similarities(questions.transfer, found, reals)
     assert np.nanmin(faces.output) == pytest.approx(1, abs=1e-5)
-    copied = measure(album, questions.transfer, CopyPainter(), instruments, "copy")
+    copied = measure(album, questions.transfer, SourceCopy(), instruments, "copy")
     assert copied.perceptual.mean() > 0.05 and copied.ssim.mean() < 0.9
 
 
 def test_an_invented_background_is_no_help_inside_the_person(asked) -> None:
     album, questions, instruments = asked
-    honest, inventor = (measure(album, questions.transfer, TruthPainter(invents), instruments, "truth")
+    honest, inventor = (measure(album, questions.transfer, TruthMethod(invents), instruments, "truth")
                         for invents in (False, True))
     assert np.abs(honest.l1 - inventor.l1).max() < 0.01  # soft edges only
     assert (inventor.perceptual >= honest.perceptual).all()
@@ -69,7 +69,7 @@ def test_an_invented_background_is_no_help_inside_the_person(asked) -> None:
 def test_every_question_is_asked_with_its_own_texture(asked, world) -> None:
     album, questions, _ = asked
     case = questions.transfer[0]
-    spliced, plain = (WarpPainter().paint(album, [Case(case.source, case.target, case.identity, kind)], 0).images[0]
+    spliced, plain = (TextureWarp().render(album, [Case(case.source, case.target, case.identity, kind)], 0).images[0]
                       for kind in ("transfer", "repose"))
     target = album[case.target]
     head = np.isin(target.iuv[..., 0], (23, 24))
@@ -79,8 +79,8 @@ def test_every_question_is_asked_with_its_own_texture(asked, world) -> None:
 
 def test_the_model_paints_over_the_background_it_is_given(asked, world) -> None:
     album, questions, _ = asked
-    painter = ModelPainter(Reposer.load(world.model / "generator.safetensors"))
-    dark, light = (painter.paint(album, questions.transfer[:3], grey) for grey in (0, 255))
+    method = ModelMethod(Reposer.load(world.model / "generator.safetensors"))
+    dark, light = (method.render(album, questions.transfer[:3], grey) for grey in (0, 255))
     assert np.array_equal(dark.mattes, light.mattes)
     solid, empty = dark.mattes == 255, dark.mattes == 0
     assert np.array_equal(dark.images[solid], light.images[solid])

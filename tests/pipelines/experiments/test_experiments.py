@@ -1,4 +1,4 @@
-"""The experiment's own measures, painters and page; the trainings it compares are tested where they are."""
+"""The experiment's own measures, methods and page; the trainings it compares are tested where they are."""
 
 import dataclasses
 from pathlib import Path
@@ -13,11 +13,11 @@ from components.core.pictures.texture import unwrap
 from components.core.presets import preset
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.intervals import Figure, missing
-from components.evaluate.measuring.painters import CopyPainter, Painted, WarpPainter, truth
+from components.evaluate.measuring.methods import Rendered, SourceCopy, TextureWarp, truth
 from components.evaluate.measuring.pairs import Case, Questions
 from pipelines.experiments.identity import page
 from pipelines.experiments.identity.curve import Curve
-from pipelines.experiments.identity.painters import MeanPainter, MirroredHeadPainter, NearestPainter, SourcesPainter
+from pipelines.experiments.identity.methods import MeanPhoto, MirroredHeadWarp, NearestPhoto, SeveralSources
 from pipelines.experiments.identity.regions import measure_regions, regions, sharpness
 from pipelines.experiments.identity.study import BASELINES, Findings, Row, made_people
 
@@ -78,9 +78,9 @@ def test_the_truth_has_no_error_and_a_copy_has_one_where_it_is_wrong() -> None:
     perfect = measure_regions(people, [case], cast(Any, Truth()))
     assert perfect.head_psnr[0] == pytest.approx(50) and perfect.outside_l1[0] == 0
     assert perfect.sharpness[0] == pytest.approx(perfect.true_sharpness[0])
-    copied = measure_regions(people, [case], CopyPainter())
+    copied = measure_regions(people, [case], SourceCopy())
     assert copied.head_psnr[0] > 40  # the same head
-    warped = measure_regions(people, [case], WarpPainter())
+    warped = measure_regions(people, [case], TextureWarp())
     assert warped.outside_l1[0] > 0.05  # hair: nothing of it is in the atlas
     assert np.isnan(warped.unseen_l1[0])  # everything was seen
 
@@ -98,23 +98,23 @@ def test_blur_lowers_sharpness() -> None:
 def test_the_copy_cat_answers_with_a_photo_it_was_trained_on() -> None:
     people = album(somebody("a", 180, 90), somebody("b", 178, 92, 4), somebody("c", 60, 200), somebody("d", 60, 200, 4))
     trained = [np.asarray([1]), np.asarray([2, 3])]
-    answer = NearestPainter(trained).paint(people, [Case(0, 0, "p", "repose")], 128)
+    answer = NearestPhoto(trained).render(people, [Case(0, 0, "p", "repose")], 128)
     assert np.array_equal(answer.poses[0], people[1].iuv)
-    dark = NearestPainter(trained).paint(people, [Case(2, 3, "p", "repose")], 128)
+    dark = NearestPhoto(trained).render(people, [Case(2, 3, "p", "repose")], 128)
     assert np.array_equal(dark.poses[0], people[3].iuv)  # of the right person the photo in the asked pose
 
 
 def test_the_mean_is_the_same_whoever_is_asked_for() -> None:
     people = album(somebody("a", 200, 100), somebody("b", 100, 100))
-    mean = MeanPainter(people, [np.asarray([0]), np.asarray([1])])
-    one, other = mean.paint(people, [Case(0, 1, "p", "repose"), Case(1, 0, "q", "repose")], 128).images
+    mean = MeanPhoto(people, [np.asarray([0]), np.asarray([1])])
+    one, other = mean.render(people, [Case(0, 1, "p", "repose"), Case(1, 0, "q", "repose")], 128).images
     assert np.array_equal(one, other)
     assert abs(int(one[15, 30, 0]) - int(people[0].photo[15, 30, 0]) // 2 - int(people[1].photo[15, 30, 0]) // 2) <= 2
 
 
 def test_plain_warping_mirrors_heads_and_leaves_the_rest_at_the_mean() -> None:
     half, whole = somebody("a", 180, 90, columns=slice(0, 32)), somebody("b", 180, 90)
-    image = MirroredHeadPainter().paint(album(half, whole), [Case(0, 1, "p", "repose")], 0).images[0].astype(int)
+    image = MirroredHeadWarp().render(album(half, whole), [Case(0, 1, "p", "repose")], 0).images[0].astype(int)
     mean = half.texture[half.seen].mean()
     assert abs(image[8:22, 34:42].mean() - 195) < 20  # the head's other half, brightness 180 to 210
     assert np.abs(image[30:56, 38:46] - mean).max() <= 1  # the shirt's other half: nothing but the mean
@@ -125,9 +125,9 @@ def test_more_photos_show_more_and_never_the_answer() -> None:
     people = album(somebody("a", 180, 90, columns=slice(0, 30)), somebody("b", 180, 90, columns=slice(30, 64)),
                    somebody("c", 180, 90))
     case, members = Case(0, 2, "p", "repose"), [np.arange(3)]
-    assert [SourcesPainter(count, members, None).sources(case) for count in (1, 2, 4)] == [[0], [0, 1], [0, 1]]
-    one, two = (SourcesPainter(count, members, None).paint(people, [case], 0) for count in (1, 2))
-    assert isinstance(two, Painted)
+    assert [SeveralSources(count, members, None).sources(case) for count in (1, 2, 4)] == [[0], [0, 1], [0, 1]]
+    one, two = (SeveralSources(count, members, None).render(people, [case], 0) for count in (1, 2))
+    assert isinstance(two, Rendered)
     assert np.abs(two.images.astype(int) - truth(people, [case], 0).images).mean() <= np.abs(
         one.images.astype(int) - truth(people, [case], 0).images).mean()
 

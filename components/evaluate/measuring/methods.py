@@ -1,7 +1,7 @@
-"""Who answers the questions: the model, and two that need no network and show what the network adds.
+"""The methods that are compared: the model, and two baselines that need no network and show what the network adds.
 
-A painter takes cases and a background and returns pictures. Baselines, and the controls of `controls.py`, are measured
-by the same code as the model because they are painters too.
+A method takes pairs and a background and returns pictures. The controls of `controls.py` are methods too, so everything
+is measured by the same code as the model.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Painted:
+class Rendered:
     """Pictures [B, S, S, 3] over the background asked for, their mattes [B, S, S], the pose maps [B, S, S, 3] that say
     where in them the face is, and, of a generator, the layers [B, S, S, 3] painted before the background came in."""
 
@@ -37,16 +37,16 @@ class Painted:
     layer: Images | None = None
 
 
-class Painter(Protocol):
+class Method(Protocol):
     """Answers cases of one data set."""
 
     name: str
 
-    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
         """Paint the cases over `background`: a grey level or uint8 [S, S, 3]."""
 
 
-class ModelPainter:
+class ModelMethod:
     """The trained generator."""
 
     name = "model"
@@ -54,7 +54,7 @@ class ModelPainter:
     def __init__(self, reposer: Reposer) -> None:
         self._reposer = reposer
 
-    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
         sources, targets = _people(people, cases)
         textures, seen = _textures(cases, sources, targets)
         poses = np.stack([person.iuv for person in targets])
@@ -67,44 +67,44 @@ class ModelPainter:
             output = self._reposer.repose(batch, poses, np.ascontiguousarray(backgrounds))
         finally:
             hook.remove()
-        return Painted(output.images, output.mattes, poses, np.concatenate(layers))
+        return Rendered(output.images, output.mattes, poses, np.concatenate(layers))
 
 
-class WarpPainter:
+class TextureWarp:
     """The texture map looked up through the target pose, texels nobody saw from the mirrored part: no network."""
 
     name = "texture_warp"
 
-    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
         sources, targets = _people(people, cases)
         textures, seen = _textures(cases, sources, targets)
         poses = np.stack([person.iuv for person in targets])
         return looked_up([texture.complete(*atlas)[0] for atlas in zip(textures, seen, strict=True)], poses, background)
 
 
-def looked_up(atlases: Sequence[Images], poses: Images, background: Images | int) -> Painted:
+def looked_up(atlases: Sequence[Images], poses: Images, background: Images | int) -> Rendered:
     """Atlases [24, N, N, 3] seen through pose maps [B, S, S, 3], and nothing but the body."""
     found = [texture.sample(*each) for each in zip(atlases, poses, strict=True)]
     mattes = np.stack([valid for _, valid in found]).astype(np.uint8) * 255
-    return Painted(over(np.stack([image for image, _ in found]), mattes, background), mattes, poses)
+    return Rendered(over(np.stack([image for image, _ in found]), mattes, background), mattes, poses)
 
 
-class CopyPainter:
+class SourceCopy:
     """The source photo as it is, in its own pose."""
 
     name = "copy_source"
 
-    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
         sources, _ = _people(people, cases)
         photos, mattes, poses = stacked(sources)
-        return Painted(over(photos, mattes, background), mattes, poses)
+        return Rendered(over(photos, mattes, background), mattes, poses)
 
 
-def truth(people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+def truth(people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
     """What the camera saw: the target photo's person over the background."""
     _, targets = _people(people, cases)
     photos, mattes, poses = stacked(targets)
-    return Painted(over(photos, mattes, background), mattes, poses)
+    return Rendered(over(photos, mattes, background), mattes, poses)
 
 
 def _bytes(colours: Tensor) -> Images:

@@ -1,4 +1,4 @@
-"""Painters that an experiment compares beside those of the evaluation: a copy-cat, an average, several photos."""
+"""Methods that an experiment compares beside those of the evaluation: a copy-cat, an average, several photos."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from components.core.people.sources import merged, stacked
 from components.core.pictures import texture
 from components.core.pictures.iuv import HEAD_PARTS
 from components.evaluate.measuring.album import Album
-from components.evaluate.measuring.painters import Painted, atlas_of, looked_up
+from components.evaluate.measuring.methods import Rendered, atlas_of, looked_up
 from components.evaluate.measuring.pairs import Case
 from components.evaluate.measuring.quality import Images, over
 
 _EVERY = 4  # Of pixels, where poses are compared.
 
 
-class NearestPainter:
+class NearestPhoto:
     """What a model that only remembers would do: the photo, of all trained on, in the most alike clothes and pose.
 
     Of the training people the one whose texture differs least from the source's where both are seen; of that
@@ -32,10 +32,10 @@ class NearestPainter:
     def __init__(self, trained: Sequence[npt.NDArray[np.int64]]) -> None:
         self._trained = [[int(index) for index in group] for group in trained]
 
-    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
         chosen = [self._nearest(people, people[case.source], people[case.target].iuv) for case in cases]
         photos, mattes, poses = stacked(chosen)
-        return Painted(over(photos, mattes, background), mattes, poses)
+        return Rendered(over(photos, mattes, background), mattes, poses)
 
     def _nearest(self, people: Album, source: Person, pose: Images) -> Person:
         group = min(self._trained, key=lambda members: min(_apart(source, people[index]) for index in members))
@@ -51,7 +51,7 @@ def _apart(one: Person, other: Person) -> float:
     return float(np.abs(one.texture[both].astype(np.int16) - other.texture[both]).mean())
 
 
-class MeanPainter:
+class MeanPhoto:
     """The mean of all training photos, whoever is asked for."""
 
     name = "mean_image"
@@ -62,19 +62,19 @@ class MeanPainter:
         weighted = np.mean([person.photo * (person.matte[..., None] / 255) for person in everybody], axis=0)
         self._photo = np.rint(weighted / np.maximum(self._matte / 255, 1e-3)[..., None]).clip(0, 255).astype(np.uint8)
 
-    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
         poses = np.stack([people[case.target].iuv for case in cases])
         mattes = np.repeat(np.rint(self._matte).astype(np.uint8)[None], len(cases), 0)
-        return Painted(over(np.repeat(self._photo[None], len(cases), 0), mattes, background), mattes, poses)
+        return Rendered(over(np.repeat(self._photo[None], len(cases), 0), mattes, background), mattes, poses)
 
 
-class MirroredHeadPainter:
+class MirroredHeadWarp:
     """Plain warping with mirrored heads: the texture map looked up through the target pose, unseen texels of the head
-    from its other half, all others the mean of what was seen. `WarpPainter` guesses the rest better."""
+    from its other half, all others the mean of what was seen. `TextureWarp` guesses the rest better."""
 
     name = "plain_warp"
 
-    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
         poses = np.stack([people[case.target].iuv for case in cases])
         atlases = [_heads_mirrored(*atlas_of(case, people[case.source], people[case.target])) for case in cases]
         return looked_up(atlases, poses, background)
@@ -89,7 +89,7 @@ def _heads_mirrored(colours: Images, seen: npt.NDArray[np.bool_]) -> Images:
     return np.where((seen | take)[..., None], filled, np.rint(mean).astype(np.uint8))
 
 
-class SourcesPainter:
+class SeveralSources:
     """The face from `count` photos of the person: the case's source first, then others, never the target.
 
     With a `Reposer` the model paints; without one the merged texture is looked up (`texture.complete`).
@@ -105,7 +105,7 @@ class SourcesPainter:
         rest = [index for index in self._group[case.source] if index not in (case.source, case.target)]
         return [case.source, *rest][: self._count]
 
-    def paint(self, people: Album, cases: Sequence[Case], background: Images | int) -> Painted:
+    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
         targets = [people[case.target] for case in cases]
         sources = [[people[index] for index in self.sources(case)] for case in cases]
         found = [merged(faces, target.iuv, [target] if case.kind == "transfer" else None)
@@ -118,4 +118,4 @@ class SourcesPainter:
                             *stacked(views))
         backgrounds = np.ascontiguousarray(np.broadcast_to(np.asarray(background, np.uint8), poses.shape))
         output = self._reposer.repose(batch, poses, backgrounds)
-        return Painted(output.images, output.mattes, poses)
+        return Rendered(output.images, output.mattes, poses)
