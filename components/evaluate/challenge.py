@@ -1,6 +1,6 @@
-"""The new model against the champion: both asked the very same questions, compared pair by pair.
+"""The new model against the champion: both evaluated on the very same pairs, and compared pair by pair.
 
-The questions are those of the new model's evaluation (its pairs.jsonl); the champion comes from the registry and
+The pairs are those of the new model's evaluation (its pairs.jsonl); the champion comes from the registry and
 answers them today, judged by today's networks. Figures measured on other data or by other networks are never compared.
 
 A champion that was trained on somebody it is asked about would be flattered. Its version keeps digests of the photos
@@ -39,7 +39,7 @@ from components.evaluate.measuring.identity import similarities
 from components.evaluate.measuring.intervals import Resampler
 from components.evaluate.measuring.measure import Instruments, measure, measure_reals
 from components.evaluate.measuring.methods import ModelMethod
-from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.pairs import EvaluationPair
 from components.evaluate.measuring.parts import PARTS
 from components.evaluate.measuring.quality import Floats
 
@@ -66,7 +66,7 @@ class ChallengeSummary:
 
 
 @dataclass(frozen=True)
-class _Questions:
+class _Challenger:
     """What the new model was asked, and its answers; `metrics` is its evaluation."""
 
     people: PeopleDataset
@@ -76,7 +76,7 @@ class _Questions:
     digest: str
 
     @staticmethod
-    def open(model: Path, people: Path, identities: Path, evaluation: Path) -> _Questions:
+    def open(model: Path, people: Path, identities: Path, evaluation: Path) -> _Challenger:
         path, metrics = evaluation / METRICS, read_metrics(evaluation)
         lines = read_pairs(evaluation)
         try:
@@ -90,7 +90,7 @@ class _Questions:
             if was != now:
                 raise InputError(f"this evaluation is of another {name}", path=path,
                                  remedy=f"give the {name} it was made with")
-        return _Questions(dataset, owners, metrics, [line for line in lines if line["kind"] == "transfer"],
+        return _Challenger(dataset, owners, metrics, [line for line in lines if line["kind"] == "transfer"],
                           file_digest(path))
 
     @property
@@ -115,14 +115,14 @@ def challenge(model: Path, people: Path, identities: Path, evaluation: Path, out
     comparison says so, and the gate decides.
     """
     started = time.monotonic()
-    questions = _Questions.open(Path(model), Path(people), Path(identities), Path(evaluation))
+    challenger = _Challenger.open(Path(model), Path(people), Path(identities), Path(evaluation))
     versions = Versions(settings.model_name, tracking_uri)
     number = versions.aliased(CHAMPION)
     champion = None if number is None else versions.get(number)
-    content, answers, reused = _compare(questions, versions, champion, settings, state)
+    content, answers, reused = _compare(challenger, versions, champion, settings, state)
     header = {
-        "model_name": settings.model_name, "model": questions.metrics["model"]["digest"],
-        "evaluation": questions.digest,
+        "model_name": settings.model_name, "model": challenger.metrics["model"]["digest"],
+        "evaluation": challenger.digest,
         "champion": champion and {"version": champion.number, "digest": champion.tags.get("digest.model", "")},
     }
     with atomic_folder(out) as folder:
@@ -135,28 +135,28 @@ def challenge(model: Path, people: Path, identities: Path, evaluation: Path, out
                             content["pairs"], gains, reused, round(time.monotonic() - started, 1))
 
 
-def _compare(questions: _Questions, versions: Versions, champion: Version | None, settings: RegisterSettings,
+def _compare(challenger: _Challenger, versions: Versions, champion: Version | None, settings: RegisterSettings,
              state: Path | None) -> tuple[dict[str, Any], list[Line], bool]:
     """What duel.json says, the champion's answers, and whether they were measured before."""
     if champion is None:
         return _nothing("none", "there is no champion yet"), [], False
-    if champion.tags.get("digest.model") == questions.metrics["model"]["digest"]:
+    if champion.tags.get("digest.model") == challenger.metrics["model"]["digest"]:
         return _nothing("same", f"the champion, version {champion.number}, is this very model"), [], False
     try:
         with versions.files(champion) as folder:
-            seen = _seen(trained_on(folder), questions)
-            asked = questions.without(seen)
-            left_out = {"identities": len(seen), "pairs": len(questions.lines) - len(asked)}
+            seen = _seen(trained_on(folder), challenger)
+            asked = challenger.without(seen)
+            left_out = {"identities": len(seen), "pairs": len(challenger.lines) - len(asked)}
             if len(asked) < settings.champion.min_pairs:
                 why = (f", {left_out['pairs']} more show {len(seen)} people whom the champion was trained on"
                        if seen else "")
                 raise DataError(f"only {len(asked)} pairs to compare on{why}")
-            answers, reused = _answers(folder / GENERATOR, questions, asked, state)
+            answers, reused = _answers(folder / GENERATOR, challenger, asked, state)
     except PhotoshootError as error:
         return _nothing("refused", f"version {champion.number} cannot be compared with: {error.problem}"), [], False
     content = {"status": "compared", "reason": "", "pairs": len(asked),
                "identities": len({line["identity"] for line in asked}), "left_out": left_out,
-               **compare_lines(asked, answers, questions.settings)}
+               **compare_lines(asked, answers, challenger.settings)}
     return content, answers, reused
 
 
@@ -164,42 +164,42 @@ def _nothing(status: str, reason: str) -> dict[str, Any]:
     return {"status": status, "reason": reason, "pairs": 0}
 
 
-def _seen(trained: set[str], questions: _Questions) -> set[str]:
+def _seen(trained: set[str], challenger: _Challenger) -> set[str]:
     """Held-out identities with a photo that the champion was trained on."""
-    digests = questions.people.column("photo_digest")
-    members = questions.identities.members(questions.people, questions.settings.split)
+    digests = challenger.people.column("photo_digest")
+    members = challenger.identities.members(challenger.people, challenger.settings.split)
     return {name for name, group in members.items() if any(digests[int(index)] in trained for index in group)}
 
 
-def _answers(generator: Path, questions: _Questions, asked: Sequence[Line],
+def _answers(generator: Path, challenger: _Challenger, asked: Sequence[Line],
              state: Path | None) -> tuple[list[Line], bool]:
     """The champion's line for each of the lines asked; measured once for one champion, evaluation and code."""
-    key = json.dumps([file_digest(generator), questions.digest, code_digest("core", "evaluate"),
+    key = json.dumps([file_digest(generator), challenger.digest, code_digest("core", "evaluate"),
                       [[line["source"], line["target"]] for line in asked]])
     kept = state and state / "duels" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.jsonl"
     if kept and kept.is_file():
         return read_lines(kept), True
-    lines = _measure(Reposer.load(generator), questions, asked)
+    lines = _measure(Reposer.load(generator), challenger, asked)
     if kept:
         with atomic_path(kept) as partial:
             write_lines(partial, lines)
     return lines, False
 
 
-def _measure(champion: Reposer, questions: _Questions, asked: Sequence[Line]) -> list[Line]:
-    people = questions.people
+def _measure(champion: Reposer, challenger: _Challenger, asked: Sequence[Line]) -> list[Line]:
+    people = challenger.people
     if (people.resolution, people.texel) != (champion.resolution, champion.texel):
         raise DataError(f"it is for {champion.resolution} px and texture tiles of {champion.texel}, these people have "
                         f"{people.resolution} px and {people.texel}")
-    album, instruments = Album(people), Instruments(questions.settings, people.origin)
-    cases = [Case(people.index(line["source"]), people.index(line["target"]), line["identity"], "transfer")
+    album, instruments = Album(people), Instruments(challenger.settings, people.origin)
+    pairs = [EvaluationPair(people.index(line["source"]), people.index(line["target"]), line["identity"], "transfer")
              for line in asked]
-    measured = measure(album, cases, ModelMethod(champion), instruments, "the champion")
-    members = questions.identities.members(people, questions.settings.split)
-    shown = {case.identity for case in cases}
+    measured = measure(album, pairs, ModelMethod(champion), instruments, "the champion")
+    members = challenger.identities.members(people, challenger.settings.split)
+    shown = {pair.identity for pair in pairs}
     reals = measure_reals(album, {name: group for name, group in members.items() if name in shown}, instruments)
     values = {name: getattr(measured, name) for name in GAINS if name != "face_similarity"}
-    values["face_similarity"] = similarities(cases, measured, reals).output
+    values["face_similarity"] = similarities(pairs, measured, reals).output
     return [{**{key: line[key] for key in ("kind", "identity", "source", "target")},
              **{name: _plain(value[k]) for name, value in values.items()},
              "parts": {name: _plain(measured.parts[k, column]) for column, name in enumerate(PARTS)}}
@@ -207,13 +207,13 @@ def _measure(champion: Reposer, questions: _Questions, asked: Sequence[Line]) ->
 
 
 def compare_lines(challenger: Sequence[Line], champion: Sequence[Line], settings: EvaluateSettings) -> dict[str, Any]:
-    """Paired figures of two models' lines about the same cases: `figures`, `parts` and `slices`, each
+    """Paired figures of two models' lines about the same pairs: `figures`, `parts` and `slices`, each
     {champion, challenger, gain} by name, the gain with its interval by whole identities.
 
-    Raises `DataError` when the lines are not about the same cases.
+    Raises `DataError` when the lines are not about the same pairs.
     """
-    cases = [[(line["source"], line["target"]) for line in lines] for lines in (challenger, champion)]
-    if cases[0] != cases[1]:
+    pairs = [[(line["source"], line["target"]) for line in lines] for lines in (challenger, champion)]
+    if pairs[0] != pairs[1]:
         raise DataError("the two models were not asked the same")
 
     def paired(new: Floats, old: Floats, sign: int, rows: Sequence[int] | None = None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from components.core.people.dataset import Person
 from components.core.settings import GateSettings
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.methods import Method, Rendered, truth
-from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.pairs import EvaluationPair
 from components.evaluate.measuring.quality import Images, over
 
 _SIDE, _TEXELS = 32, 4
@@ -77,9 +77,9 @@ class CopyCat:
         """The nearest training photo."""
         return self._memory.nearest(target, by_appearance=True)
 
-    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
-        copied = [self.shown(case.target) for case in cases]
-        return truth(people, [Case(index, index, "", "reconstruction") for index in copied], background)
+    def render(self, people: Album, pairs: Sequence[EvaluationPair], background: Images | int) -> Rendered:
+        copied = [self.shown(pair.target) for pair in pairs]
+        return truth(people, [EvaluationPair(index, index, "", "reconstruction") for index in copied], background)
 
 
 class BakedBackground:
@@ -94,9 +94,9 @@ class BakedBackground:
         """The training photo nearest by pose, before whose background the person is set."""
         return self._memory.nearest(target, by_appearance=False)
 
-    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
-        real = truth(people, cases, background)
-        rooms = np.stack([people[self.shown(case.target)].photo for case in cases])
+    def render(self, people: Album, pairs: Sequence[EvaluationPair], background: Images | int) -> Rendered:
+        real = truth(people, pairs, background)
+        rooms = np.stack([people[self.shown(pair.target)].photo for pair in pairs])
         return Rendered(over(real.images, real.mattes, rooms), real.mattes, real.poses)
 
 
@@ -109,8 +109,8 @@ class RealPhotos:
         """The target itself."""
         return target
 
-    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
-        return truth(people, cases, background)
+    def render(self, people: Album, pairs: Sequence[EvaluationPair], background: Images | int) -> Rendered:
+        return truth(people, pairs, background)
 
 
 @dataclass(frozen=True)

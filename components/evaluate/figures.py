@@ -1,4 +1,4 @@
-"""From measurements to figures: one group of questions, three methods, the same figures for each."""
+"""From measurements to figures: one group of pairs, three methods, the same figures for each."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from components.evaluate.measuring.identity import Similarities, identity_figure
 from components.evaluate.measuring.intervals import Figure, Resampler, difference, missing, side_of
 from components.evaluate.measuring.measure import Instruments, Measured, Reals, measure
 from components.evaluate.measuring.methods import Method, ModelMethod, SourceCopy, TextureWarp
-from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.pairs import EvaluationPair
 from components.evaluate.measuring.parts import PARTS
 from components.evaluate.measuring.quality import Floats
 
-PER_CASE = ("ssim", "psnr", "l1", "perceptual", "matte_iou", "pose")
-NO_CASES = {
+PER_PAIR = ("ssim", "psnr", "l1", "perceptual", "matte_iou", "pose")
+NO_PAIRS = {
     "transfer": "no held-out person has two photos",
     "repose": "no two held-out photos of a person show the same clothes",
     "reconstruction": "no held-out person has a single photo",
@@ -40,9 +40,9 @@ class Against:
     instruments: Instruments
     settings: EvaluateSettings
 
-    def resampler(self, cases: Sequence[Case]) -> Resampler:
-        """Resamples of some cases by identity."""
-        return Resampler([case.identity for case in cases], self.settings.bootstrap, self.settings.seed)
+    def resampler(self, pairs: Sequence[EvaluationPair]) -> Resampler:
+        """Resamples of some pairs by identity."""
+        return Resampler([pair.identity for pair in pairs], self.settings.bootstrap, self.settings.seed)
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Group:
-    """A group of questions of one kind with everybody's answers; `answers` has "model" and the baselines by name."""
+    """A group of pairs of one kind with everybody's answers; `answers` has "model" and the baselines by name."""
 
     kind: str
-    cases: list[Case]
+    pairs: list[EvaluationPair]
     answers: dict[str, Answer]
 
     @property
@@ -73,10 +73,10 @@ class Group:
         """The model's answers."""
         return self.answers["model"]
 
-    def where(self, cases: Sequence[Case]) -> list[int]:
-        """Positions in this group of the pairs of `cases`."""
-        at = {(case.source, case.target): k for k, case in enumerate(self.cases)}
-        return [at[case.source, case.target] for case in cases]
+    def where(self, pairs: Sequence[EvaluationPair]) -> list[int]:
+        """Positions in this group of the pairs of `pairs`."""
+        at = {(pair.source, pair.target): k for k, pair in enumerate(self.pairs)}
+        return [at[pair.source, pair.target] for pair in pairs]
 
     def to_json(self) -> dict[str, object]:
         """Pairs, the model's metrics and the baselines' in plain values."""
@@ -84,54 +84,55 @@ class Group:
                    for name, answer in self.answers.items()}
         baselines = {name: {**found, "parts": self.answers[name].parts_json()}
                      for name, found in figures.items() if name != "model"}
-        return {"pairs": len(self.cases), "metrics": figures["model"], "parts": self.model.parts_json(),
+        return {"pairs": len(self.pairs), "metrics": figures["model"], "parts": self.model.parts_json(),
                 "baselines": baselines}
 
 
-def group(kind: str, people: Album, cases: Sequence[Case], model: ModelMethod, against: Against,
+def group(kind: str, people: Album, pairs: Sequence[EvaluationPair], model: ModelMethod, against: Against,
           asked: Group | None = None) -> Group:
-    """Ask the model and both baselines a group of questions. Distances between sets only for "transfer": the other
+    """Ask the model and both baselines a group of pairs. Distances between sets only for "transfer": the other
     groups are its parts, or people without a pair. `asked` is a group with the same pairs among its own, from which
-    the copy of the source is taken: it does not depend on the question."""
+    the copy of the source is taken: it does not depend on the kind."""
     methods: list[Method] = [model, TextureWarp()]
     if kind != "reconstruction":
         methods.append(SourceCopy())  # a photo copied into its own pose is the truth itself
     answers: dict[str, Answer] = {}
     for method in methods:
         if asked and method.name == SourceCopy.name:
-            measured = asked.answers[method.name].measured.take(asked.where(cases))
+            measured = asked.answers[method.name].measured.take(asked.where(pairs))
         else:
             label = f"{kind}: {method.name.replace('_', ' ')}"
-            measured = measure(people, cases, method, against.instruments, label)
-        answers[method.name] = answer(kind, cases, measured, against)
+            measured = measure(people, pairs, method, against.instruments, label)
+        answers[method.name] = answer(kind, pairs, measured, against)
         if kind == "transfer":
             settings = against.settings
             answers[method.name].figures.update(set_distances(
-                cases, measured, against.reals, space(against.instruments), least=settings.min_images,
+                pairs, measured, against.reals, space(against.instruments), least=settings.min_images,
                 draws=settings.bootstrap, seed=settings.seed))
-    found = Group(kind, list(cases), answers)
+    found = Group(kind, list(pairs), answers)
     warped = answers[TextureWarp.name].measured.perceptual
-    found.model.figures["over_warp"] = over_warp(kind, cases, found.model.measured, warped, against)
+    found.model.figures["over_warp"] = over_warp(kind, pairs, found.model.measured, warped, against)
     return found
 
 
-def answer(kind: str, cases: Sequence[Case], measured: Measured, against: Against) -> Answer:
-    """The figures of answers to `cases` by themselves, whoever gave them."""
-    resampler = against.resampler(cases)
-    faces = similarities(cases, measured, against.reals)
-    figures = {name: resampler.mean(getattr(measured, name), nobody=NO_CASES[kind]) for name in PER_CASE}
+def answer(kind: str, pairs: Sequence[EvaluationPair], measured: Measured, against: Against) -> Answer:
+    """The figures of answers to `pairs` by themselves, whoever gave them."""
+    resampler = against.resampler(pairs)
+    faces = similarities(pairs, measured, against.reals)
+    figures = {name: resampler.mean(getattr(measured, name), nobody=NO_PAIRS[kind]) for name in PER_PAIR}
     named = identity_figures(faces, resampler)
     figures |= {"face_similarity": named["face_similarity"]} if kind == "reconstruction" else named
-    figures["face_found"] = against.trial.share(cases, measured, against.reals, resampler)
-    figures |= _pose_figures(cases, measured, against, resampler)
+    figures["face_found"] = against.trial.share(pairs, measured, against.reals, resampler)
+    figures |= _pose_figures(pairs, measured, against, resampler)
     errors = {name: resampler.mean(measured.parts[:, column], nobody=f"no target photo shows the {name}")
               for column, name in enumerate(PARTS)}
     return Answer(measured, faces, figures, errors)
 
 
-def over_warp(kind: str, cases: Sequence[Case], measured: Measured, warped: Floats, against: Against) -> Figure:
-    """Perceptual distance of answers to some questions as a multiple of the plain warp's, `warped`."""
-    return against.resampler(cases).ratio(measured.perceptual, warped, nobody=NO_CASES[kind])
+def over_warp(kind: str, pairs: Sequence[EvaluationPair], measured: Measured, warped: Floats,
+              against: Against) -> Figure:
+    """Perceptual distance of answers to some pairs as a multiple of the plain warp's, `warped`."""
+    return against.resampler(pairs).ratio(measured.perceptual, warped, nobody=NO_PAIRS[kind])
 
 
 def space(instruments: Instruments) -> Space:
@@ -139,13 +140,13 @@ def space(instruments: Instruments) -> Space:
     return Space(instruments.features.name, instruments.features.kernel_scale)
 
 
-def _pose_figures(cases: Sequence[Case], measured: Measured, against: Against,
+def _pose_figures(pairs: Sequence[EvaluationPair], measured: Measured, against: Against,
                   resampler: Resampler) -> dict[str, Figure]:
     """`pose`, the agreement itself, and `pose_fidelity`, as a share of what the real photos reach with the same reader;
     neither where the reader cannot read the real photos."""
-    if not cases:
+    if not pairs:
         return {"pose_fidelity": missing("there are no pairs")}
-    real = against.reals.pose[against.reals.rows([case.target for case in cases])]
+    real = against.reals.pose[against.reals.rows([pair.target for pair in pairs])]
     agreed = resampler.mean(real)
     if (side := side_of(agreed, READABLE)) < 1:
         said = (f"real ones agree with their own pose maps by {agreed.value:.2f} ({agreed.low:.2f} to "
@@ -157,17 +158,17 @@ def _pose_figures(cases: Sequence[Case], measured: Measured, against: Against,
     return {"pose_fidelity": resampler.ratio(measured.pose, real)}
 
 
-def gaps(held_out: Group, trained: tuple[Sequence[Case], Measured, Similarities],
+def gaps(held_out: Group, trained: tuple[Sequence[EvaluationPair], Measured, Similarities],
          settings: EvaluateSettings) -> dict[str, dict[str, Figure]]:
-    """A first look at memorisation: the same questions about people of the training split.
+    """A first look at memorisation: the same for pairs of the training split.
 
     For the masked difference and the face similarity: the figure on training people, on held-out people, and the gap
     (held-out minus training for the difference, training minus held-out for the similarity: above 0 is better on
     people it was trained on).
     """
-    cases, measured, faces = trained
-    inside = Resampler([case.identity for case in cases], settings.bootstrap, settings.seed)
-    outside = Resampler([case.identity for case in held_out.cases], settings.bootstrap, settings.seed)
+    pairs, measured, faces = trained
+    inside = Resampler([pair.identity for pair in pairs], settings.bootstrap, settings.seed)
+    outside = Resampler([pair.identity for pair in held_out.pairs], settings.bootstrap, settings.seed)
     nobody = "needs pairs of training and of held-out people"
 
     def three(train: Floats, held: Floats, sign: int) -> dict[str, Figure]:
@@ -178,9 +179,9 @@ def gaps(held_out: Group, trained: tuple[Sequence[Case], Measured, Similarities]
             "face_similarity": three(faces.output, held_out.model.faces.output, -1)}
 
 
-def by_identity(questions: Group) -> list[dict[str, object]]:
+def by_identity(group: Group) -> list[dict[str, object]]:
     """The model's mean figures for each identity of a group, worst perceptual distance first."""
-    answer, names = questions.model, np.asarray([case.identity for case in questions.cases])
+    answer, names = group.model, np.asarray([pair.identity for pair in group.pairs])
     rows: list[dict[str, object]] = []
     for name in sorted(set(names.tolist())):
         mine = names == name
@@ -193,9 +194,9 @@ def by_identity(questions: Group) -> list[dict[str, object]]:
     return sorted(rows, key=lambda row: (-float(str(row["perceptual"] or 0)), str(row["identity"])))
 
 
-def ranked(questions: Group) -> list[int]:
-    """Cases of a group from the model's best to its worst answer, by perceptual distance."""
-    distances = questions.model.measured.perceptual
+def ranked(group: Group) -> list[int]:
+    """Pairs of a group from the model's best to its worst answer, by perceptual distance."""
+    distances = group.model.measured.perceptual
     return [int(k) for k in np.argsort(distances, kind="stable") if np.isfinite(distances[k])]
 
 

@@ -12,14 +12,13 @@ from components.core.judging import gate
 from components.evaluate import figures
 from components.evaluate.controls import Control, controls, judged
 from components.evaluate.figures import Against, Group
-from components.evaluate.measuring import pairs
 from components.evaluate.measuring.distances import ratio
 from components.evaluate.measuring.facefind import Trial
 from components.evaluate.measuring.identity import similarities
 from components.evaluate.measuring.intervals import Figure
 from components.evaluate.measuring.measure import Measured, Reals, measure
 from components.evaluate.measuring.methods import Method, TextureWarp
-from components.evaluate.measuring.pairs import Case, Questions
+from components.evaluate.measuring.pairs import EvaluationPair, Kind, PairSet, choose, reposes
 from components.evaluate.measuring.quality import Floats
 from components.evaluate.memorisation.neighbours import identity_capture, neighbour_test
 from components.evaluate.memorisation.probes import Finding, Probes, probes, retrieval, training_gap
@@ -33,7 +32,7 @@ GAP_PAIRS = 96
 class Training:
     """What is asked and known about people that the model was trained on."""
 
-    cases: list[Case]
+    pairs: list[EvaluationPair]
     reals: Reals
     probes: Probes
 
@@ -42,7 +41,7 @@ class Training:
 class Judgement:
     """All that was measured."""
 
-    questions: Questions
+    pair_set: PairSet
     against: Against
     groups: dict[str, Group]
     """"transfer", "repose", "reconstruction"."""
@@ -62,49 +61,49 @@ class Judgement:
 def judge(subject: Subject) -> Judgement:
     """Judge a subject."""
     album, settings = subject.album, subject.settings
-    questions = pairs.choose(subject.people, subject.identities, settings.split, settings.pairs, settings.seed)
-    training, against = on_ground(subject, questions)
+    pair_set = choose(subject.people, subject.identities, settings.split, settings.pairs, settings.seed)
+    training, against = on_ground(subject, pair_set)
 
-    def ask(kind: pairs.Kind, cases: list[Case], asked: Group | None = None) -> Group:
-        return figures.group(kind, album, cases, subject.method, against, asked)
+    def ask(kind: Kind, pairs: list[EvaluationPair], asked: Group | None = None) -> Group:
+        return figures.group(kind, album, pairs, subject.method, against, asked)
 
-    transfer = ask("transfer", questions.transfer)
-    groups = {"transfer": transfer, "repose": ask("repose", pairs.reposes(album, questions.transfer), transfer),
-              "reconstruction": ask("reconstruction", questions.reconstruction)}
-    trained = measure(album, training.cases, subject.method, subject.instruments, "training people")
-    gaps = figures.gaps(transfer, (training.cases, trained, similarities(training.cases, trained, training.reals)),
+    transfer = ask("transfer", pair_set.transfer)
+    groups = {"transfer": transfer, "repose": ask("repose", reposes(album, pair_set.transfer), transfer),
+              "reconstruction": ask("reconstruction", pair_set.reconstruction)}
+    trained = measure(album, training.pairs, subject.method, subject.instruments, "training people")
+    gaps = figures.gaps(transfer, (training.pairs, trained, similarities(training.pairs, trained, training.reals)),
                         settings)
-    findings = _findings(subject, subject.method, transfer.cases, transfer.model.measured, trained.l1, training,
+    findings = _findings(subject, subject.method, transfer.pairs, transfer.model.measured, trained.l1, training,
                          against)
     warped = transfer.answers[TextureWarp.name].measured.perceptual
-    checked = {control.method.name: judged(control, measured_control(subject, control, transfer.cases, warped,
+    checked = {control.method.name: judged(control, measured_control(subject, control, transfer.pairs, warped,
                                                                       training, against), subject.gate)
                for control in controls(album, training.reals.indices.tolist())}
-    return Judgement(questions, against, groups, training, gaps, findings, checked)
+    return Judgement(pair_set, against, groups, training, gaps, findings, checked)
 
 
-def on_ground(subject: Ground, questions: Questions) -> tuple[Training, Against]:
-    """What is known about training people, and what answers to the questions are held against."""
-    training = _training(subject, len(questions.transfer))
-    reals = subject.measurer.reals(questions.members, "held-out photos")
+def on_ground(subject: Ground, pair_set: PairSet) -> tuple[Training, Against]:
+    """What is known about training people, and what answers to the pairs are held against."""
+    training = _training(subject, len(pair_set.transfer))
+    reals = subject.measurer.reals(pair_set.members, "held-out photos")
     trial = Trial((training.reals, reals), subject.settings.seed)
     return training, Against(reals, trial, subject.instruments, subject.settings)
 
 
 def _training(subject: Ground, held_out_pairs: int) -> Training:
     people, settings = subject.album, subject.settings
-    chosen = pairs.choose(subject.people, subject.identities, "train", min(GAP_PAIRS, held_out_pairs), settings.seed)
+    chosen = choose(subject.people, subject.identities, "train", min(GAP_PAIRS, held_out_pairs), settings.seed)
     asked = probes(subject.people, people, subject.identities, settings)
-    ends = {index for case in (*chosen.transfer, *asked.own, *asked.swapped) for index in (case.source, case.target)}
+    ends = {index for pair in (*chosen.transfer, *asked.own, *asked.swapped) for index in (pair.source, pair.target)}
     photos = set(subject.training_photos(ends))
     members = {name: group[np.isin(group, list(photos))] for name, group in chosen.members.items()}
     reals = subject.measurer.reals(members, "training photos")
     return Training(chosen.transfer, reals, asked)
 
 
-def _findings(subject: Ground, method: Method, cases: Sequence[Case], measured: Measured, errors: Floats,
+def _findings(subject: Ground, method: Method, pairs: Sequence[EvaluationPair], measured: Measured, errors: Floats,
               training: Training, against: Against) -> dict[str, Finding]:
-    """The five tests of one method, from its answers to held-out `cases` and its `errors` on the training cases."""
+    """The five tests of one method, from its answers to held-out `pairs` and its `errors` on the training pairs."""
     settings, reals = subject.settings, against.reals
     name = method.name.replace("_", " ")
     own = subject.measurer.look(method, training.probes.own, f"own background: {name}")
@@ -112,28 +111,28 @@ def _findings(subject: Ground, method: Method, cases: Sequence[Case], measured: 
     return {
         "background_retrieval": retrieval(own, training.probes, settings),
         "counterfactual_swap": retrieval(swapped, training.probes, settings),
-        "training_gap": training_gap((against.resampler(cases), measured.l1),
-                                     (against.resampler(training.cases), errors)),
-        "identity_capture": identity_capture(cases, measured, reals, training.reals, settings),
-        "neighbour_test": neighbour_test(cases, measured, reals, training.reals, settings),
+        "training_gap": training_gap((against.resampler(pairs), measured.l1),
+                                     (against.resampler(training.pairs), errors)),
+        "identity_capture": identity_capture(pairs, measured, reals, training.reals, settings),
+        "neighbour_test": neighbour_test(pairs, measured, reals, training.reals, settings),
     }
 
 
-def measured_control(subject: Ground, control: Control, cases: Sequence[Case], warped: Floats, training: Training,
-                     against: Against) -> dict[str, Any]:
+def measured_control(subject: Ground, control: Control, pairs: Sequence[EvaluationPair], warped: Floats,
+                     training: Training, against: Against) -> dict[str, Any]:
     """One control through the same measurement as the model: what of metrics.json the thresholds ask for. `warped` are
     the perceptual distances of a plain warp's answers."""
     method = control.method
     label = f"control: {method.name.replace('_', ' ')}"
-    measured = subject.measurer.answers(cases, method, label)
-    errors = subject.measurer.errors(training.cases, method, f"{label}, training")
-    answer = figures.answer("transfer", cases, measured, against)
-    answer.figures["over_warp"] = figures.over_warp("transfer", cases, measured, warped, against)
-    apart = {"frechet_ratio": ratio(cases, measured.features, against.reals, subject.settings.seed)}
+    measured = subject.measurer.answers(pairs, method, label)
+    errors = subject.measurer.errors(training.pairs, method, f"{label}, training")
+    answer = figures.answer("transfer", pairs, measured, against)
+    answer.figures["over_warp"] = figures.over_warp("transfer", pairs, measured, warped, against)
+    apart = {"frechet_ratio": ratio(pairs, measured.features, against.reals, subject.settings.seed)}
     answer.figures.update(figures.space(subject.instruments).mark(apart))
-    findings = _findings(subject, method, cases, measured, errors, training, against)
+    findings = _findings(subject, method, pairs, measured, errors, training, against)
     return {
-        "counts": {"pairs": len(cases)}, "parts": answer.parts_json(),
+        "counts": {"pairs": len(pairs)}, "parts": answer.parts_json(),
         "metrics": {name: figure.to_json() for name, figure in answer.figures.items()},
         "memorisation": {name: finding.figure.to_json() for name, finding in findings.items()},
     }

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.measure import Instruments, Measured, Reals, masked_errors, measure_by_target
 from components.evaluate.measuring.methods import Method
-from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.pairs import EvaluationPair
 from components.evaluate.measuring.quality import Floats
 from components.evaluate.measuring.reference import reference
 from components.evaluate.memorisation.probes import Seen, look
@@ -28,14 +28,14 @@ class Measurer:
         """All photos of some identities."""
         return reference(self.album, members, self.instruments, label, self._cache)
 
-    def answers(self, cases: Sequence[Case], method: Method, label: str) -> Measured:
+    def answers(self, pairs: Sequence[EvaluationPair], method: Method, label: str) -> Measured:
         """Answers of a method that depend on the target alone."""
-        return measure_by_target(self.album, cases, method, self.instruments, label)
+        return measure_by_target(self.album, pairs, method, self.instruments, label)
 
-    def errors(self, cases: Sequence[Case], method: Method, label: str) -> Floats:
+    def errors(self, pairs: Sequence[EvaluationPair], method: Method, label: str) -> Floats:
         """`Measured.l1` of a method's answers."""
-        return masked_errors(self.album, cases, method, label)
+        return masked_errors(self.album, pairs, method, label)
 
-    def look(self, method: Method, cases: Sequence[Case], label: str) -> Seen:
-        """What a method puts around the people of some cases."""
-        return look(self.album, method, cases, label)
+    def look(self, method: Method, pairs: Sequence[EvaluationPair], label: str) -> Seen:
+        """What a method puts around the people of some pairs."""
+        return look(self.album, method, pairs, label)

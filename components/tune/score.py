@@ -24,12 +24,12 @@ from components.core.networks.generator.reposer import Reposer
 from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities
 from components.core.settings import EvaluateSettings, TuneSettings
-from components.evaluate.measuring import pairs
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.identity import identity_figures, similarities
 from components.evaluate.measuring.intervals import Resampler
 from components.evaluate.measuring.measure import Instruments, Measured, measure, measure_reals
 from components.evaluate.measuring.methods import ModelMethod, TextureWarp
+from components.evaluate.measuring.pairs import choose
 from components.evaluate.measuring.quality import frechet
 
 Floats = npt.NDArray[np.float64]
@@ -65,28 +65,28 @@ class Scorer:
         dataset = PeopleDataset.open(people)
         self._album = Album(dataset)
         judge = EvaluateSettings(split=split, pairs=settings.pairs, seed=settings.seed)
-        questions = pairs.choose(dataset, Identities.open(identities), split, settings.pairs, settings.seed)
-        self._cases = questions.transfer
-        if len(self._cases) < 8:
-            raise DataError(f"the {split} people have {len(self._cases)} pairs: too few to score a trial",
+        pair_set = choose(dataset, Identities.open(identities), split, settings.pairs, settings.seed)
+        self._pairs = pair_set.transfer
+        if len(self._pairs) < 8:
+            raise DataError(f"the {split} people have {len(self._pairs)} pairs: too few to score a trial",
                             path=identities, remedy=f"raise cluster.{split}, or bring more photos per person")
         self._instruments = Instruments(judge, dataset.origin)
-        self._reals = measure_reals(self._album, questions.members, self._instruments)
-        self._resampler = Resampler([case.identity for case in self._cases], 100, settings.seed)
-        count = min(len(self._cases), len(self._reals.features))
+        self._reals = measure_reals(self._album, pair_set.members, self._instruments)
+        self._resampler = Resampler([pair.identity for pair in self._pairs], 100, settings.seed)
+        count = min(len(self._pairs), len(self._reals.features))
         self._axes = _principal(self._reals.features, min(max(count // _PER_COMPONENT, 1), _MOST_COMPONENTS))
         self._plain = self._distance(self._measure(TextureWarp(), "plain warp"))
 
     @property
     def facts(self) -> dict[str, int]:
         """What the score is taken from."""
-        return {"pairs": len(self._cases), "people": len({case.identity for case in self._cases}),
+        return {"pairs": len(self._pairs), "people": len({pair.identity for pair in self._pairs}),
                 "frechet_components": self._axes.shape[1]}
 
     def __call__(self, reposer: Reposer) -> Score:
         """Score a model."""
         measured = self._measure(ModelMethod(reposer), "score")
-        identity = identity_figures(similarities(self._cases, measured, self._reals), self._resampler
+        identity = identity_figures(similarities(self._pairs, measured, self._reals), self._resampler
                                     )["identity_recovered"]
         if identity.value is None:
             raise DataError(f"identity cannot be scored on the validation people: {identity.reason}",
@@ -95,7 +95,7 @@ class Scorer:
         return Score(identity.value - distance, identity.value, distance, float(np.nanmean(measured.perceptual)))
 
     def _measure(self, method: ModelMethod | TextureWarp, label: str) -> Measured:
-        return measure(self._album, self._cases, method, self._instruments, label)
+        return measure(self._album, self._pairs, method, self._instruments, label)
 
     def _distance(self, measured: Measured) -> float:
         return frechet(measured.features @ self._axes, self._reals.features @ self._axes)

@@ -1,6 +1,6 @@
 """Is one run better than another, beyond noise? Figures of two evaluations held against each other.
 
-Where both answered the same questions about the same people, pair by pair: the mean difference with its bootstrap
+Where both were evaluated on the same pairs of the same people, pair by pair: the mean difference with its bootstrap
 interval, whole people resampled. Otherwise by their intervals: apart or not. Figures of different networks are not
 compared at all.
 """
@@ -151,10 +151,10 @@ def _paired(name: str, run: Judged, other: Judged) -> Figure | None:
 
 def _mean_difference(run: Judged, other: Judged, value: Callable[[Mapping[str, Any]], float | None]) -> Figure | None:
     """Mean over the pairs that both answered of `value` in the one minus `value` in the other; None without such."""
-    theirs = {_question(line): value(line) for line in other.pairs if line["kind"] == "transfer"}
+    theirs = {_pair_key(line): value(line) for line in other.pairs if line["kind"] == "transfer"}
     found: list[tuple[str, float]] = []
     for line in run.pairs:
-        mine, his = value(line), theirs.get(_question(line))
+        mine, his = value(line), theirs.get(_pair_key(line))
         if line["kind"] == "transfer" and mine is not None and his is not None:
             found.append((str(line["identity"]), float(mine) - float(his)))
     if len(found) < 2:
@@ -172,7 +172,7 @@ def _people(run: Judged) -> int:
     return len({line["identity"] for line in run.pairs if line["kind"] == "transfer"})
 
 
-def _question(line: Mapping[str, Any]) -> tuple[str, str]:
+def _pair_key(line: Mapping[str, Any]) -> tuple[str, str]:
     return str(line["source"]), str(line["target"])
 
 

@@ -55,7 +55,7 @@ def write_page(comparison: Comparison, runs: Sequence[FinishedRun], path: Path) 
 
 
 def sheets(runs: Sequence[FinishedRun], labels: Sequence[str]) -> list[Sheet]:
-    """The rows that all runs have, side by side; rows of runs that answered other questions stand by themselves."""
+    """The rows that all runs have, side by side; rows of runs evaluated on other pairs stand by themselves."""
     kept = [{row["key"]: row for row in run.samples["rows"] if row["key"]} for run in runs]
     shared = [key for key in kept[0] if all(key in rows for rows in kept)] if all(kept) else []
     if shared:

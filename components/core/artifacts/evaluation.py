@@ -18,7 +18,7 @@ SHEET = "contact_sheet.png"
 SAMPLES, SAMPLES_CARD = "samples", "samples.json"
 """Folder with the sheet's rows as strips, and in it the file that says what they show."""
 MEMORISATION = "memorisation"
-"""Folder with the worst cases of the tests of memorisation as strips."""
+"""Folder with the worst pairs of the tests of memorisation as strips."""
 _COMMAND = "photoshoot evaluate"
 
 

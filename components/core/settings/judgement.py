@@ -84,7 +84,7 @@ class GateSettings(Section):
 
 
 class ChampionSettings(Section):
-    """What a version must keep of what the champion reaches, both asked the same questions.
+    """What a version must keep of what the champion reaches, both evaluated on the same pairs.
 
     A gain is the new model's figure minus the champion's, turned so that above 0 is better. Of each headline gain
     the lower end of its 95 % interval must stay above minus the margin: no worse, as far as these pairs can tell.

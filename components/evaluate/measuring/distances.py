@@ -19,7 +19,7 @@ import numpy as np
 
 from components.evaluate.measuring.intervals import Figure, Resampler, around, missing
 from components.evaluate.measuring.measure import Measured, Reals
-from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.pairs import EvaluationPair
 from components.evaluate.measuring.quality import Floats, KernelDistance, frechet
 
 HALVES = 20
@@ -42,8 +42,8 @@ class Space:
         return {name: replace(figure, features=self.name) for name, figure in figures.items()}
 
 
-def set_distances(cases: Sequence[Case], measured: Measured, reals: Reals, space: Space, *, least: int, draws: int,
-                  seed: int) -> dict[str, Figure]:
+def set_distances(pairs: Sequence[EvaluationPair], measured: Measured, reals: Reals, space: Space, *, least: int,
+                  draws: int, seed: int) -> dict[str, Figure]:
     """Fréchet distance, kernel distance, Fréchet ratio of the answers; null where there are fewer than `least`
     images on either side, or, for the Fréchet distance, no more images than dimensions."""
     outputs, real = measured.features, reals.features
@@ -52,7 +52,7 @@ def set_distances(cases: Sequence[Case], measured: Measured, reals: Reals, space
     if fewest < least:
         reason = f"{len(outputs)} outputs and {len(real)} real photos, evaluate.min_images asks for {least} of each"
         return space.mark(dict.fromkeys(names, missing(reason, fewest)))
-    weights = Resampler([*(case.identity for case in cases), *reals.identities], draws, seed)
+    weights = Resampler([*(pair.identity for pair in pairs), *reals.identities], draws, seed)
     drawn = weights.weights()
     w_out, w_real = drawn[:, : len(outputs)], drawn[:, len(outputs) :]
     kernel = _kernel_distance(outputs, real, space)
@@ -64,14 +64,14 @@ def set_distances(cases: Sequence[Case], measured: Measured, reals: Reals, space
         resampled = [frechet(outputs, real, a, b) for a, b in
                      zip(w_out[enough][:_FRECHET_DRAWS], w_real[enough][:_FRECHET_DRAWS], strict=True)]
         figures["frechet"] = _centred(frechet(outputs, real), np.asarray(resampled), fewest, weights.by)
-    figures["frechet_ratio"] = ratio(cases, outputs, reals, seed)
+    figures["frechet_ratio"] = ratio(pairs, outputs, reals, seed)
     return space.mark({name: figures[name] for name in names})
 
 
-def ratio(cases: Sequence[Case], outputs: Floats, reals: Reals, seed: int) -> Figure:
-    """The Fréchet ratio (see above) over the real photos that are some case's target."""
+def ratio(pairs: Sequence[EvaluationPair], outputs: Floats, reals: Reals, seed: int) -> Figure:
+    """The Fréchet ratio (see above) over the real photos that are some pair's target."""
     answers: dict[int, list[int]] = {}
-    for k, row in enumerate(reals.rows([case.target for case in cases])):
+    for k, row in enumerate(reals.rows([pair.target for pair in pairs])):
         answers.setdefault(int(row), []).append(k)
     photos = np.asarray(sorted(answers), np.intp)
     if len(photos) < 2 * _LEAST_DRAWN:

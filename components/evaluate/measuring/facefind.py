@@ -15,7 +15,7 @@ import numpy as np
 from components.core.judging.gate import Line, requirement
 from components.evaluate.measuring.intervals import Figure, Resampler, missing, side_of
 from components.evaluate.measuring.measure import Measured, Reals
-from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.pairs import EvaluationPair
 
 RELIABLE = 0.85
 """Least share of real faces that must be found, and of non-faces that must not."""
@@ -55,11 +55,11 @@ class Trial:
         return (requirement("faces found", self.finds.to_json(), RELIABLE, ">="),
                 requirement("non-faces taken for one", self.mistakes.to_json(), round(1 - RELIABLE, 6), "<="))
 
-    def share(self, cases: Sequence[Case], measured: Measured, reals: Reals, resampler: Resampler) -> Figure:
+    def share(self, pairs: Sequence[EvaluationPair], measured: Measured, reals: Reals, resampler: Resampler) -> Figure:
         """Share of the outputs, where the real photo in that pose shows a face, in which one is found."""
-        if self.reason or not cases:
+        if self.reason or not pairs:
             return missing(self.reason or "there are no pairs")
-        shown = reals.face_valid[reals.rows([case.target for case in cases])]
+        shown = reals.face_valid[reals.rows([pair.target for pair in pairs])]
         found = (np.nan_to_num(measured.face_score, nan=-1.0) > 0).astype(np.float64)
         return resampler.share(np.where(shown, found, np.nan), nobody="no target photo shows a face large enough")
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from components.evaluate.measuring.intervals import Figure, Resampler, missing, side_of
 from components.evaluate.measuring.measure import Measured, Reals
-from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.pairs import EvaluationPair
 from components.evaluate.measuring.quality import Floats
 
 LEAST_GAP = 0.05
@@ -30,20 +30,20 @@ NO_FACE = "no pair shows the face in both photos, large enough to judge"
 
 @dataclass(frozen=True)
 class Similarities:
-    """Per case: cosines of output, another photo of the person, and strangers with the target's face, or NaN."""
+    """Per pair: cosines of output, another photo of the person, and strangers with the target's face, or NaN."""
 
     output: Floats
     another: Floats
     stranger: Floats
 
 
-def similarities(cases: Sequence[Case], measured: Measured, reals: Reals) -> Similarities:
-    """Compare the faces of answered cases with the real ones."""
-    count = len(cases)
+def similarities(pairs: Sequence[EvaluationPair], measured: Measured, reals: Reals) -> Similarities:
+    """Compare the faces of answered pairs with the real ones."""
+    count = len(pairs)
     output, another, stranger = (np.full(count, np.nan) for _ in range(3))
     if not count:
         return Similarities(output, another, stranger)
-    sources, targets = reals.rows([case.source for case in cases]), reals.rows([case.target for case in cases])
+    sources, targets = reals.rows([pair.source for pair in pairs]), reals.rows([pair.target for pair in pairs])
     valid = measured.face_valid & reals.face_valid[sources] & reals.face_valid[targets]
     names = np.asarray(reals.identities)
     cosines = reals.faces @ reals.faces.T

@@ -1,4 +1,4 @@
-"""Measure pictures once, keep the numbers: per case, per real photo. No picture outlives its batch."""
+"""Measure pictures once, keep the numbers: per pair, per real photo. No picture outlives its batch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from components.evaluate.measuring import quality
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.finder import KINDS, FaceFinder
 from components.evaluate.measuring.methods import Method, Rendered, truth
-from components.evaluate.measuring.pairs import Case, batches
+from components.evaluate.measuring.pairs import EvaluationPair, batches
 from components.evaluate.measuring.parts import PARTS, part_errors
 from components.evaluate.measuring.quality import PLAIN, Floats, Images
 
@@ -50,7 +50,7 @@ def judge_name(settings: EvaluateSettings, origin: str) -> str:
 
 @dataclass(frozen=True)
 class Measured:
-    """Figures of n answered cases, in the order of the cases; NaN where there is nothing to measure."""
+    """Figures of n answered pairs, in the order of the pairs; NaN where there is nothing to measure."""
 
     l1: Floats
     psnr: Floats
@@ -70,7 +70,7 @@ class Measured:
     """Above 0 where the finder sees a face; NaN where `face_valid` is false."""
 
     def take(self, which: Sequence[int]) -> Measured:
-        """The figures of some of the cases."""
+        """The figures of some of the pairs."""
         rows = np.asarray(which, np.intp)
         return Measured(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
@@ -97,37 +97,37 @@ class Reals:
         return np.asarray([at[index] for index in indices], np.intp)
 
 
-def measure(people: Album, cases: Sequence[Case], method: Method, instruments: Instruments,
+def measure(people: Album, pairs: Sequence[EvaluationPair], method: Method, instruments: Instruments,
             label: str) -> Measured:
-    """Have `method` answer the cases over a plain background and compare each answer with its truth."""
+    """Have `method` answer the pairs over a plain background and compare each answer with its truth."""
     parts: list[Measured] = []
     # In the order of their targets: a batch has few truths, and each is looked at once.
-    order = sorted(range(len(cases)), key=lambda k: cases[k].target)
-    with progress.task(label, len(cases)) as shown:
-        for batch in batches([cases[k] for k in order], BATCH):
+    order = sorted(range(len(pairs)), key=lambda k: pairs[k].target)
+    with progress.task(label, len(pairs)) as shown:
+        for batch in batches([pairs[k] for k in order], BATCH):
             rendered, real = method.render(people, batch, PLAIN), truth(people, batch, PLAIN)
-            parts.append(compare(rendered, real, instruments, [case.target for case in batch]))
+            parts.append(compare(rendered, real, instruments, [pair.target for pair in batch]))
             shown.advance(len(batch))
     found: dict[str, Any] = {field.name: np.concatenate([getattr(part, field.name) for part in parts]) if parts
                              else _nothing(field.name, instruments) for field in fields(Measured)}
     return Measured(**found).take(np.argsort(order, kind="stable").tolist())
 
 
-def measure_by_target(people: Album, cases: Sequence[Case], method: Method, instruments: Instruments,
+def measure_by_target(people: Album, pairs: Sequence[EvaluationPair], method: Method, instruments: Instruments,
                       label: str) -> Measured:
     """`measure` for a method whose answer depends on the target alone: each target is painted and measured once."""
-    first = {case.target: k for k, case in reversed(list(enumerate(cases)))}
+    first = {pair.target: k for k, pair in reversed(list(enumerate(pairs)))}
     targets = sorted(first)
-    found = measure(people, [cases[first[target]] for target in targets], method, instruments, label)
+    found = measure(people, [pairs[first[target]] for target in targets], method, instruments, label)
     at = {target: row for row, target in enumerate(targets)}
-    return found.take([at[case.target] for case in cases])
+    return found.take([at[pair.target] for pair in pairs])
 
 
-def masked_errors(people: Album, cases: Sequence[Case], method: Method, label: str) -> Floats:
+def masked_errors(people: Album, pairs: Sequence[EvaluationPair], method: Method, label: str) -> Floats:
     """`Measured.l1` alone: no network looks at the answers."""
     parts: list[Floats] = [np.zeros(0)]
-    with progress.task(label, len(cases)) as shown:
-        for batch in batches(cases, BATCH):
+    with progress.task(label, len(pairs)) as shown:
+        for batch in batches(pairs, BATCH):
             rendered, real = method.render(people, batch, PLAIN), truth(people, batch, PLAIN)
             parts.append(quality.absolute(rendered.images, real.images, real.mattes))
             shown.advance(len(batch))
@@ -150,10 +150,10 @@ def measure_reals(people: Album, members: Mapping[str, npt.NDArray[np.int64]],
                   instruments: Instruments, label: str = "real photos") -> Reals:
     """Features, faces and poses of all photos of some identities."""
     owners = [(int(index), name) for name, group in members.items() for index in group]
-    cases = [Case(index, index, name, "reconstruction") for index, name in owners]
+    pairs = [EvaluationPair(index, index, name, "reconstruction") for index, name in owners]
     columns: list[list[npt.NDArray[Any]]] = [[] for _ in _OF_REALS]
-    with progress.task(label, len(cases)) as shown:
-        for batch in batches(cases, BATCH):
+    with progress.task(label, len(pairs)) as shown:
+        for batch in batches(pairs, BATCH):
             real = truth(people, batch, PLAIN)
             tensor = quality.to_torch(real.images)
             looked = (*_look(tensor, real.poses, instruments), _posed(tensor, real.poses, instruments),

@@ -20,7 +20,7 @@ from components.core.people.dataset import Person
 from components.core.people.sources import stacked
 from components.core.pictures import texture
 from components.evaluate.measuring.album import Album
-from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.pairs import EvaluationPair
 from components.evaluate.measuring.quality import Images, over
 
 Bools = npt.NDArray[np.bool_]
@@ -38,12 +38,12 @@ class Rendered:
 
 
 class Method(Protocol):
-    """Answers cases of one data set."""
+    """Answers pairs of one data set."""
 
     name: str
 
-    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
-        """Paint the cases over `background`: a grey level or uint8 [S, S, 3]."""
+    def render(self, people: Album, pairs: Sequence[EvaluationPair], background: Images | int) -> Rendered:
+        """Paint the pairs over `background`: a grey level or uint8 [S, S, 3]."""
 
 
 class ModelMethod:
@@ -54,9 +54,9 @@ class ModelMethod:
     def __init__(self, reposer: Reposer) -> None:
         self._reposer = reposer
 
-    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
-        sources, targets = _people(people, cases)
-        textures, seen = _textures(cases, sources, targets)
+    def render(self, people: Album, pairs: Sequence[EvaluationPair], background: Images | int) -> Rendered:
+        sources, targets = _people(people, pairs)
+        textures, seen = _textures(pairs, sources, targets)
         poses = np.stack([person.iuv for person in targets])
         batch = SourceBatch(textures, seen, *stacked(sources))
         backgrounds = np.broadcast_to(np.asarray(background, np.uint8), poses.shape)
@@ -75,9 +75,9 @@ class TextureWarp:
 
     name = "texture_warp"
 
-    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
-        sources, targets = _people(people, cases)
-        textures, seen = _textures(cases, sources, targets)
+    def render(self, people: Album, pairs: Sequence[EvaluationPair], background: Images | int) -> Rendered:
+        sources, targets = _people(people, pairs)
+        textures, seen = _textures(pairs, sources, targets)
         poses = np.stack([person.iuv for person in targets])
         return looked_up([texture.complete(*atlas)[0] for atlas in zip(textures, seen, strict=True)], poses, background)
 
@@ -94,15 +94,15 @@ class SourceCopy:
 
     name = "copy_source"
 
-    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
-        sources, _ = _people(people, cases)
+    def render(self, people: Album, pairs: Sequence[EvaluationPair], background: Images | int) -> Rendered:
+        sources, _ = _people(people, pairs)
         photos, mattes, poses = stacked(sources)
         return Rendered(over(photos, mattes, background), mattes, poses)
 
 
-def truth(people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
+def truth(people: Album, pairs: Sequence[EvaluationPair], background: Images | int) -> Rendered:
     """What the camera saw: the target photo's person over the background."""
-    _, targets = _people(people, cases)
+    _, targets = _people(people, pairs)
     photos, mattes, poses = stacked(targets)
     return Rendered(over(photos, mattes, background), mattes, poses)
 
@@ -113,16 +113,17 @@ def _bytes(colours: Tensor) -> Images:
     return np.asarray(picture.permute(0, 2, 3, 1).cpu().numpy(), np.uint8)
 
 
-def _people(people: Album, cases: Sequence[Case]) -> tuple[list[Person], list[Person]]:
-    return [people[case.source] for case in cases], [people[case.target] for case in cases]
+def _people(people: Album, pairs: Sequence[EvaluationPair]) -> tuple[list[Person], list[Person]]:
+    return [people[pair.source] for pair in pairs], [people[pair.target] for pair in pairs]
 
 
-def atlas_of(case: Case, source: Person, target: Person) -> tuple[Images, Bools]:
-    """What there is to answer a case with: texture [24, N, N, 3] and what of it was seen [24, N, N]."""
+def atlas_of(pair: EvaluationPair, source: Person, target: Person) -> tuple[Images, Bools]:
+    """What there is to answer a pair with: texture [24, N, N, 3] and what of it was seen [24, N, N]."""
     atlas = (source.texture, source.seen)
-    return texture.splice(atlas, (target.texture, target.seen)) if case.kind == "transfer" else atlas
+    return texture.splice(atlas, (target.texture, target.seen)) if pair.kind == "transfer" else atlas
 
 
-def _textures(cases: Sequence[Case], sources: Sequence[Person], targets: Sequence[Person]) -> tuple[Images, Bools]:
-    found = [atlas_of(*each) for each in zip(cases, sources, targets, strict=True)]
+def _textures(pairs: Sequence[EvaluationPair], sources: Sequence[Person],
+              targets: Sequence[Person]) -> tuple[Images, Bools]:
+    found = [atlas_of(*each) for each in zip(pairs, sources, targets, strict=True)]
     return np.stack([atlas for atlas, _ in found]), np.stack([seen for _, seen in found])

@@ -1,6 +1,6 @@
 """Which pictures a model is asked for: fixed ordered pairs of held-out people, the same in every run.
 
-Three kinds of question, told apart because their answers are worth different things:
+Three kinds, told apart because their answers are worth different things:
 
 - **transfer**: the face of photo i in the clothes of photo j, in the pose of j. Photo j is the exact truth, whatever
   its owner wore for photo i. The clothes' texture comes from the truth itself, so figures on clothes say how well
@@ -33,8 +33,8 @@ _MIN_OVERLAP = 0.02
 
 
 @dataclass(frozen=True)
-class Case:
-    """One question: data set indices of source and target, whose they are, and what kind of question it is."""
+class EvaluationPair:
+    """Data set indices of source and target, whose they are, and the kind."""
 
     source: int
     target: int
@@ -43,28 +43,28 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Questions:
-    """All questions about one split."""
+class PairSet:
+    """All pairs of one split."""
 
-    transfer: list[Case]
-    reconstruction: list[Case]
+    transfer: list[EvaluationPair]
+    reconstruction: list[EvaluationPair]
     possible: int
     """Ordered pairs that the split has; `transfer` are those chosen."""
     members: dict[str, npt.NDArray[np.int64]]
     """Identity -> indices of its photos in the data set."""
 
 
-def choose(people: PeopleDataset, identities: Identities, split: Split, most: int, seed: int) -> Questions:
+def choose(people: PeopleDataset, identities: Identities, split: Split, most: int, seed: int) -> PairSet:
     """Choose at most `most` ordered pairs and one-photo people of a split; same seed, same choice, same order."""
     members = identities.members(people, split)
     owner = {int(index): name for name, group in members.items() for index in group}
-    pairs = Pairs(members.values())
+    possible = Pairs(members.values())
     order = np.random.default_rng(seed)
-    chosen = order.permutation(len(pairs))[:most]
-    transfer = [Case(i, j, owner[i], "transfer") for i, j in (pairs[int(k)] for k in chosen)]
+    chosen = order.permutation(len(possible))[:most]
+    transfer = [EvaluationPair(i, j, owner[i], "transfer") for i, j in (possible[int(k)] for k in chosen)]
     alone = order.permutation(singles(members.values()))[:most]
-    reconstruction = [Case(int(index), int(index), owner[int(index)], "reconstruction") for index in alone]
-    return Questions(transfer, reconstruction, len(pairs), members)
+    reconstruction = [EvaluationPair(int(index), int(index), owner[int(index)], "reconstruction") for index in alone]
+    return PairSet(transfer, reconstruction, len(possible), members)
 
 
 def same_clothes(first: Person, second: Person) -> bool:
@@ -80,18 +80,18 @@ def same_clothes(first: Person, second: Person) -> bool:
     return float(apart.mean()) < SAME_CLOTHES
 
 
-def reposes(people: Album, transfer: Sequence[Case]) -> list[Case]:
+def reposes(people: Album, transfer: Sequence[EvaluationPair]) -> list[EvaluationPair]:
     """The pairs of `transfer` whose photos show the same clothes, asked as plain re-posing."""
-    return [Case(case.source, case.target, case.identity, "repose") for case in transfer
-            if same_clothes(people[case.source], people[case.target])]
+    return [EvaluationPair(pair.source, pair.target, pair.identity, "repose") for pair in transfer
+            if same_clothes(people[pair.source], people[pair.target])]
 
 
-def spread(cases: Iterable[Case], most: int) -> list[Case]:
-    """Up to `most` cases that show as many people as possible: one of each identity, then a second of each, ..."""
-    queues: dict[str, list[Case]] = {}
-    for case in cases:
-        queues.setdefault(case.identity, []).append(case)
-    picked: list[Case] = []
+def spread(pairs: Iterable[EvaluationPair], most: int) -> list[EvaluationPair]:
+    """Up to `most` pairs that show as many people as possible: one of each identity, then a second of each, ..."""
+    queues: dict[str, list[EvaluationPair]] = {}
+    for pair in pairs:
+        queues.setdefault(pair.identity, []).append(pair)
+    picked: list[EvaluationPair] = []
     depth = 0
     while len(picked) < most and any(len(queue) > depth for queue in queues.values()):
         picked += [queue[depth] for queue in queues.values() if len(queue) > depth]
@@ -99,7 +99,7 @@ def spread(cases: Iterable[Case], most: int) -> list[Case]:
     return picked[:most]
 
 
-def batches(cases: Sequence[Case], size: int) -> Iterator[list[Case]]:
-    """Cases in slices of at most `size`."""
-    for start in range(0, len(cases), size):
-        yield list(cases[start : start + size])
+def batches(pairs: Sequence[EvaluationPair], size: int) -> Iterator[list[EvaluationPair]]:
+    """Pairs in slices of at most `size`."""
+    for start in range(0, len(pairs), size):
+        yield list(pairs[start : start + size])

@@ -1,9 +1,9 @@
-"""Where it goes wrong: the error of each body part, and what kind of question each case is.
+"""Where it goes wrong: the error of each body part, and the slices that each pair belongs to.
 
 Part errors are mean absolute differences of colours, 0..1, on the pixels that the target's pose map gives to the part.
 The face counts where the target shows it (a head from behind has none).
 
-Slices tell cases apart by what can be read from the data: `view` of the target (front, side, back), `clothes` (same or
+Slices tell pairs apart by what can be read from the data: `view` of the target (front, side, back), `clothes` (same or
 other than in the source), and whether arms and legs are bare there: a lower arm or leg is bare when its colour is the
 person's skin colour.
 """
@@ -20,7 +20,7 @@ from components.core.faces.head import face_seen
 from components.core.people.dataset import Person
 from components.core.pictures.iuv import ARM_PARTS, HAND_PARTS, HEAD_PARTS
 from components.evaluate.measuring.album import Album
-from components.evaluate.measuring.pairs import Case, same_clothes
+from components.evaluate.measuring.pairs import EvaluationPair, same_clothes
 from components.evaluate.measuring.quality import Floats, Images
 
 PARTS: dict[str, tuple[int, ...]] = {
@@ -51,9 +51,9 @@ def part_errors(images: Images, truths: Images, poses: Images) -> Floats:
     return errors
 
 
-def slices(people: Album, cases: Sequence[Case]) -> list[dict[str, str]]:
-    """Of each case: view, clothes, arms, legs (see above)."""
-    return [_slices(people[case.source], people[case.target]) for case in cases]
+def slices(people: Album, pairs: Sequence[EvaluationPair]) -> list[dict[str, str]]:
+    """Of each pair: view, clothes, arms, legs (see above)."""
+    return [_slices(people[pair.source], people[pair.target]) for pair in pairs]
 
 
 def _slices(source: Person, target: Person) -> dict[str, str]:

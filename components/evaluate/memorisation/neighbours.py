@@ -9,7 +9,7 @@ import numpy as np
 from components.core.settings import EvaluateSettings
 from components.evaluate.measuring.intervals import Resampler, around, missing
 from components.evaluate.measuring.measure import Measured, Reals
-from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.pairs import EvaluationPair
 from components.evaluate.measuring.quality import Floats
 from components.evaluate.memorisation.probes import Finding
 
@@ -19,21 +19,21 @@ _PER_CELL = 20
 _MOST_CELLS = 10
 
 
-def identity_capture(cases: Sequence[Case], measured: Measured, reals: Reals, training: Reals,
+def identity_capture(pairs: Sequence[EvaluationPair], measured: Measured, reals: Reals, training: Reals,
                      settings: EvaluateSettings) -> Finding:
     """Is the output's nearest face, among the source's and all training people's, a training person's?
 
-    The value is that rate less the same rate of the real held-out photos in the same pose, over the cases whose output,
+    The value is that rate less the same rate of the real held-out photos in the same pose, over the pairs whose output,
     source and target show the face: 0 for a model that captures no more than chance and the judge's own errors do.
     """
-    sources, targets = (reals.rows([getattr(case, end) for case in cases]) for end in ("source", "target"))
+    sources, targets = (reals.rows([getattr(pair, end) for pair in pairs]) for end in ("source", "target"))
     known = training.faces[training.face_valid]
     shown = reals.face_valid[sources] & reals.face_valid[targets]
     usable = np.flatnonzero(measured.face_valid & shown)
     if len(usable) < LEAST_FACES or not len(known):
         return Finding(missing(f"{len(usable)} outputs and {len(known)} training photos show a face large enough to "
                                f"judge, {LEAST_FACES} and 1 are needed", len(usable)))
-    captured, chance, nearest = (np.full(len(cases), np.nan) for _ in range(3))
+    captured, chance, nearest = (np.full(len(pairs), np.nan) for _ in range(3))
     rows = np.flatnonzero(training.face_valid)
     for k in usable:
         own = reals.faces[sources[k]]
@@ -41,14 +41,14 @@ def identity_capture(cases: Sequence[Case], measured: Measured, reals: Reals, tr
         captured[k] = float(ours.max() > measured.faces[k] @ own)
         chance[k] = float(real.max() > reals.faces[targets[k]] @ own)
         nearest[k] = rows[int(ours.argmax())]
-    resampler = Resampler([case.identity for case in cases], settings.bootstrap, settings.seed)
+    resampler = Resampler([pair.identity for pair in pairs], settings.bootstrap, settings.seed)
     details = {"outputs": resampler.mean(captured), "real_photos": resampler.mean(chance)}
     worst = [int(k) for k in usable if captured[k] > 0][:3]
-    return Finding(resampler.mean(captured - chance), details, [cases[k] for k in worst],
+    return Finding(resampler.mean(captured - chance), details, [pairs[k] for k in worst],
                    [int(training.indices[int(nearest[k])]) for k in worst])
 
 
-def neighbour_test(cases: Sequence[Case], measured: Measured, reals: Reals, training: Reals,
+def neighbour_test(pairs: Sequence[EvaluationPair], measured: Measured, reals: Reals, training: Reals,
                    settings: EvaluateSettings) -> Finding:
     """C_T of Meehan, Chaudhuri, Dasgupta 2020 (arXiv 2004.05675, section 3): the Mann-Whitney statistic, as a z-score,
     of distances to the nearest training photo, of outputs against held-out real photos, averaged over cells.
@@ -56,8 +56,8 @@ def neighbour_test(cases: Sequence[Case], measured: Measured, reals: Reals, trai
     One output for each held-out photo, its answer in that photo's pose, so that both sides show the same poses.
     """
     answer: dict[int, int] = {}
-    for k, case in enumerate(cases):
-        answer.setdefault(case.target, k)
+    for k, pair in enumerate(pairs):
+        answer.setdefault(pair.target, k)
     chosen, targets = list(answer.values()), reals.rows(list(answer))
     if len(chosen) < LEAST_OUTPUTS or len(training.features) < LEAST_OUTPUTS:
         return Finding(missing(f"{len(chosen)} outputs and {len(training.features)} training photos, "
@@ -67,12 +67,12 @@ def neighbour_test(cases: Sequence[Case], measured: Measured, reals: Reals, trai
     near_real, _ = _nearest(real, training.features)
     cells_out, cells_real = _cells(training.features, (outputs, real), len(chosen), settings.seed)
     value = copying(near_out, near_real, cells_out, cells_real)
-    draws = Resampler([cases[k].identity for k in chosen], min(settings.bootstrap, 200), settings.seed)
+    draws = Resampler([pairs[k].identity for k in chosen], min(settings.bootstrap, 200), settings.seed)
     drawn = [copying(near_out[rows], near_real[rows], cells_out[rows], cells_real[rows])
              for rows in (np.repeat(np.arange(len(chosen)), times.astype(int)) for times in draws.weights())]
     closest = [int(k) for k in np.argsort(near_out - near_real, kind="stable")[:3]]
     return Finding(around(value, [one for one in drawn if np.isfinite(one)], len(chosen), draws.by), {},
-                   [cases[chosen[k]] for k in closest], [int(training.indices[at[k]]) for k in closest])
+                   [pairs[chosen[k]] for k in closest], [int(training.indices[at[k]]) for k in closest])
 
 
 def copying(outputs: Floats, reals: Floats, output_cells: np.ndarray, real_cells: np.ndarray) -> float:

@@ -31,7 +31,7 @@ from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.intervals import Figure, Resampler, around, missing
 from components.evaluate.measuring.measure import BATCH
 from components.evaluate.measuring.methods import Method
-from components.evaluate.measuring.pairs import Case, batches
+from components.evaluate.measuring.pairs import EvaluationPair, batches
 from components.evaluate.measuring.quality import PLAIN, Floats
 from components.evaluate.memorisation import backgrounds
 from components.evaluate.memorisation.backgrounds import Array, Views
@@ -56,22 +56,22 @@ _ROUNDING = 1 / 510
 
 @dataclass(frozen=True)
 class Finding:
-    """One test: its figure, more figures beneath it, and its worst cases as (score, rows of pictures to show)."""
+    """One test: its figure, more figures beneath it, and its worst pairs as (score, rows of pictures to show)."""
 
     figure: Figure
     details: dict[str, Figure] = field(default_factory=dict)
-    worst: list[Case] = field(default_factory=list)
+    worst: list[EvaluationPair] = field(default_factory=list)
     matches: list[int] = field(default_factory=list)
-    """Of each worst case, the data set index of the photo that it gives back."""
+    """Of each worst pair, the data set index of the photo that it gives back."""
 
 
 @dataclass(frozen=True)
 class Probes:
-    """Questions about training photos, and the real backgrounds that their answers are compared with."""
+    """Pairs of training photos, and the real backgrounds that their answers are compared with."""
 
-    own: list[Case]
+    own: list[EvaluationPair]
     """A photo in its own pose with its own texture."""
-    swapped: list[Case]
+    swapped: list[EvaluationPair]
     """Another person's texture and photos (source) in a photo's pose (target)."""
     bank: list[int]
     """Data set indices of the backgrounds; training photos first."""
@@ -79,7 +79,7 @@ class Probes:
     """Whose photos they are; photos that nobody trains on each have an owner of their own."""
     known: Views
     alike: Array
-    """[m, n] differences in grey levels of the first m backgrounds, those of the questions, from all of them."""
+    """[m, n] differences in grey levels of the first m backgrounds, those of the pairs, from all of them."""
     distractors: int
     seed: int
 
@@ -91,14 +91,14 @@ def probes(people: PeopleDataset, album: Album, identities: Identities, settings
     owner = {int(index): name for name, group in members.items() for index in group}
     training = [int(index) for index in draw.permutation(sorted(owner))]
     asked = training[: settings.probes]
-    own = [Case(index, index, owner[index], "reconstruction") for index in asked]
+    own = [EvaluationPair(index, index, owner[index], "reconstruction") for index in asked]
     swapped = []
     for target in asked:
         strangers = [index for index in training if owner[index] != owner[target]]
         if strangers:
-            swapped.append(Case(int(draw.choice(strangers)), target, owner[target], "repose"))
+            swapped.append(EvaluationPair(int(draw.choice(strangers)), target, owner[target], "repose"))
     rest = [int(index) for index in draw.permutation(len(people)) if int(index) not in owner]
-    first = list(dict.fromkeys([*asked, *(case.source for case in swapped)]))
+    first = list(dict.fromkeys([*asked, *(pair.source for pair in swapped)]))
     bank = list(dict.fromkeys([*first, *training, *rest]))[: len(first) + _MORE_BACKGROUNDS]
     known = backgrounds.photographed(album, bank)
     alike = backgrounds.apart(known.take(range(len(first))), known)
@@ -108,20 +108,20 @@ def probes(people: PeopleDataset, album: Album, identities: Identities, settings
 
 @dataclass(frozen=True)
 class Seen:
-    """What a method put around the people of some cases: in the picture, and in the layer before the background."""
+    """What a method put around the people of some pairs: in the picture, and in the layer before the background."""
 
-    cases: list[Case]
+    pairs: list[EvaluationPair]
     picture: Views
     layer: Views
 
 
-def look(people: Album, method: Method, cases: Sequence[Case], label: str) -> Seen:
-    """Have `method` answer `cases` over a plain background and look outside the target's silhouette."""
+def look(people: Album, method: Method, pairs: Sequence[EvaluationPair], label: str) -> Seen:
+    """Have `method` answer `pairs` over a plain background and look outside the target's silhouette."""
     found: dict[str, list[Views]] = {"picture": [], "layer": []}
-    with progress.task(label, len(cases)) as shown:
-        for batch in batches(cases, BATCH):
+    with progress.task(label, len(pairs)) as shown:
+        for batch in batches(pairs, BATCH):
             rendered = method.render(people, batch, PLAIN)
-            clear = np.stack([backgrounds.surroundings(people[case.target]) for case in batch])
+            clear = np.stack([backgrounds.surroundings(people[pair.target]) for pair in batch])
             found["picture"].append(backgrounds.views(rendered.images, clear))
             found["layer"].append(backgrounds.views(rendered.layer if rendered.layer is not None else rendered.images,
                                                     clear))
@@ -129,34 +129,34 @@ def look(people: Album, method: Method, cases: Sequence[Case], label: str) -> Se
     joined = {name: Views(np.concatenate([part.colours for part in parts]),
                           np.concatenate([part.clear for part in parts])) if parts
               else backgrounds.photographed(people, []) for name, parts in found.items()}
-    return Seen(list(cases), joined["picture"], joined["layer"])
+    return Seen(list(pairs), joined["picture"], joined["layer"])
 
 
 def retrieval(seen: Seen, asked: Probes, settings: EvaluateSettings) -> Finding:
-    """Tests (a), where cases are `asked.own`, and (b), where they are `asked.swapped`."""
-    if len(seen.cases) < LEAST_PROBES:
-        return Finding(missing(f"only {len(seen.cases)} training photos can be asked, {LEAST_PROBES} are needed",
-                               len(seen.cases)))
-    resampler = Resampler([case.identity for case in seen.cases], settings.bootstrap, settings.seed)
-    ranked = {name: _ranked(getattr(seen, name), seen.cases, asked) for name in ("picture", "layer")}
+    """Tests (a), where pairs are `asked.own`, and (b), where they are `asked.swapped`."""
+    if len(seen.pairs) < LEAST_PROBES:
+        return Finding(missing(f"only {len(seen.pairs)} training photos can be asked, {LEAST_PROBES} are needed",
+                               len(seen.pairs)))
+    resampler = Resampler([pair.identity for pair in seen.pairs], settings.bootstrap, settings.seed)
+    ranked = {name: _ranked(getattr(seen, name), seen.pairs, asked) for name in ("picture", "layer")}
     if np.isfinite(ranked["picture"][0]).sum() < LEAST_PROBES:
         return _against_the_given(seen, asked, resampler)
     details = {name: resampler.mean(first) for name, (first, _) in ranked.items()}
     counted = max(ranked, key=lambda name: float(np.nanmean(ranked[name][0])))
     first, best = ranked[counted]
     order = [int(k) for k in np.argsort(-np.nan_to_num(first, nan=-1.0), kind="stable")[:3]]
-    return Finding(details[counted], details, [seen.cases[k] for k in order], [int(best[k]) for k in order])
+    return Finding(details[counted], details, [seen.pairs[k] for k in order], [int(best[k]) for k in order])
 
 
-def _ranked(views: Views, cases: Sequence[Case], asked: Probes) -> tuple[Floats, np.ndarray]:
-    """Of each case: what share of the first place its own photos' backgrounds take beyond chance (NaN without enough
+def _ranked(views: Views, pairs: Sequence[EvaluationPair], asked: Probes) -> tuple[Floats, np.ndarray]:
+    """Of each pair: what share of the first place its own photos' backgrounds take beyond chance (NaN without enough
     others), and the data set index of the background that it resembles most."""
     at = {index: row for row, index in enumerate(asked.bank)}
     cosines, owners = backgrounds.likeness(views, asked.known), np.asarray(asked.owners)
-    first, best = np.full(len(cases), np.nan), np.zeros(len(cases), np.int64)
+    first, best = np.full(len(pairs), np.nan), np.zeros(len(pairs), np.int64)
     draw = np.random.default_rng(asked.seed)
-    for k, case in enumerate(cases):
-        own = list(dict.fromkeys([at[case.target], at[case.source]]))
+    for k, pair in enumerate(pairs):
+        own = list(dict.fromkeys([at[pair.target], at[pair.source]]))
         # Neither the same background elsewhere nor another photo of the same person, who may stand in the same room.
         distinct = np.asarray((asked.alike[own] > backgrounds.ALIKE).all(axis=0) & ~np.isin(owners, owners[own]))
         others = draw.permutation(np.flatnonzero(distinct))[: asked.distractors + 1 - len(own)]
@@ -174,20 +174,20 @@ def _against_the_given(seen: Seen, asked: Probes, resampler: Resampler) -> Findi
     at = {index: row for row, index in enumerate(asked.bank)}
     grey = Views(np.full_like(asked.known.colours[:1], PLAIN), np.ones_like(asked.known.clear[:1]))
     nearer, best = [], []
-    for k, case in enumerate(seen.cases):
+    for k, pair in enumerate(seen.pairs):
         mine = seen.picture.take([k])
-        photos = [case.target, case.source]
+        photos = [pair.target, pair.source]
         distances = [float(backgrounds.apart(mine, asked.known.take([at[index]]))[0, 0]) for index in photos]
         given = float(backgrounds.apart(mine, grey)[0, 0])
         nearer.append(float(min(distances) < given) if np.isfinite(given) else np.nan)
         best.append(photos[int(np.argmin(distances))])
     figure = resampler.mean(nearer, nobody="no picture shows anything around the person")
     order = [int(k) for k in np.argsort(-np.nan_to_num(np.asarray(nearer), nan=-1.0), kind="stable")[:3]]
-    return Finding(figure, {"against_the_given": figure}, [seen.cases[k] for k in order], [best[k] for k in order])
+    return Finding(figure, {"against_the_given": figure}, [seen.pairs[k] for k in order], [best[k] for k in order])
 
 
 def training_gap(held: tuple[Resampler, Floats], trained: tuple[Resampler, Floats]) -> Finding:
-    """Test (c), from the errors of held-out and of training cases."""
+    """Test (c), from the errors of held-out and of training pairs."""
     means, draws, counts = [], [], []
     for shift, (resampler, values) in enumerate((held, trained)):
         valid = np.isfinite(values)

@@ -43,28 +43,28 @@ def compose(subject: Subject, evidence: Judgement) -> dict[str, Any]:
         "controls_behaved": behaved,
         "training_gap": {name: {part: figure.to_json() for part, figure in three.items()}
                          for name, three in evidence.gaps.items()},
-        "recognition": recognise(transfer.cases, transfer.model.measured, reals,
-                                 evidence.against.resampler(transfer.cases)).to_json(),
-        "by_identity": figures.by_identity(transfer if transfer.cases else evidence.groups["reconstruction"]),
+        "recognition": recognise(transfer.pairs, transfer.model.measured, reals,
+                                 evidence.against.resampler(transfer.pairs)).to_json(),
+        "by_identity": figures.by_identity(transfer if transfer.pairs else evidence.groups["reconstruction"]),
     }
     content["notes"] = _notes(content)
     return content
 
 
 def pair_lines(subject: Subject, evidence: Judgement) -> list[dict[str, Any]]:
-    """The model's figures of each case, for comparing two models pair by pair."""
+    """The model's figures of each pair, for comparing two models pair by pair."""
     return [line for group in evidence.groups.values() for line in _group_lines(subject, group)]
 
 
 def _group_lines(subject: Subject, group: figures.Group) -> list[dict[str, Any]]:
     measured, faces, ids = group.model.measured, group.model.faces, subject.people.ids
-    values = {name: getattr(measured, name) for name in figures.PER_CASE} | {"face_similarity": faces.output}
-    kinds = slices(subject.album, group.cases)
-    return [{"kind": case.kind, "identity": case.identity, "source": ids[case.source], "target": ids[case.target],
+    values = {name: getattr(measured, name) for name in figures.PER_PAIR} | {"face_similarity": faces.output}
+    kinds = slices(subject.album, group.pairs)
+    return [{"kind": pair.kind, "identity": pair.identity, "source": ids[pair.source], "target": ids[pair.target],
              **{name: _plain(value[k]) for name, value in values.items()},
              "parts": {name: _plain(measured.parts[k, column]) for column, name in enumerate(PARTS)},
              "slices": kinds[k]}
-            for k, case in enumerate(group.cases)]
+            for k, pair in enumerate(group.pairs)]
 
 
 def _plain(value: float) -> float | None:
@@ -72,13 +72,13 @@ def _plain(value: float) -> float | None:
 
 
 def _counts(evidence: Judgement) -> dict[str, int]:
-    questions, transfer = evidence.questions, evidence.transfer
+    pair_set, transfer = evidence.pair_set, evidence.transfer
     judged = transfer.model.figures["face_similarity"].n
     return {
-        "identities": len(questions.members), "photos": len(evidence.against.reals.indices),
-        "possible_pairs": questions.possible, "pairs": len(questions.transfer),
-        "repose_pairs": len(evidence.groups["repose"].cases), "one_photo_people": len(questions.reconstruction),
-        "faces_judged": judged, "faces_left_out": len(questions.transfer) - judged,
+        "identities": len(pair_set.members), "photos": len(evidence.against.reals.indices),
+        "possible_pairs": pair_set.possible, "pairs": len(pair_set.transfer),
+        "repose_pairs": len(evidence.groups["repose"].pairs), "one_photo_people": len(pair_set.reconstruction),
+        "faces_judged": judged, "faces_left_out": len(pair_set.transfer) - judged,
         "training_photos": len(evidence.training.reals.indices), "probes": len(evidence.training.probes.own),
     }
 

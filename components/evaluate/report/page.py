@@ -208,7 +208,7 @@ def _groups(evaluation: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, 
         ("Re-posed in own clothes", f"the {evaluation['repose']['pairs']} of these pairs whose photos show the same "
          "clothes: everything comes from the source photo.", evaluation["repose"]),
         ("Reconstruction", f"{evaluation['reconstruction']['pairs']} held-out people with a single photo, in their own "
-         "pose: the easiest question, never mixed with the others.", evaluation["reconstruction"]),
+         "pose: the easiest task, never mixed with the others.", evaluation["reconstruction"]),
     ]
 
 

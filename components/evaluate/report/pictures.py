@@ -1,4 +1,4 @@
-"""The pictures of an evaluation: the contact sheet, best and worst cases, and the proof of memorisation."""
+"""The pictures of an evaluation: the contact sheet, best and worst pairs, and the proof of memorisation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from components.core.pictures.backdrop import backdrop
 from components.core.pictures.images import Pixels, write_png
 from components.evaluate import figures
 from components.evaluate.judge import Judgement
-from components.evaluate.measuring import pairs
 from components.evaluate.measuring.methods import TextureWarp, truth
-from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.pairs import EvaluationPair, batches, spread
 from components.evaluate.measuring.quality import PLAIN
 from components.evaluate.memorisation.probes import Finding
 from components.evaluate.report import sheet
@@ -35,73 +34,73 @@ def write_pictures(subject: Subject, evidence: Judgement, folder: Path) -> dict[
     picture = sheet.contact_sheet("Contact sheet", subtitle, COLUMNS, shown,
                                   "This split has no people:\nthere is nothing to show.")
     write_png(folder / SHEET, picture, compress_level=6)
-    judged = evidence.transfer if evidence.transfer.cases else evidence.groups["reconstruction"]
+    judged = evidence.transfer if evidence.transfer.pairs else evidence.groups["reconstruction"]
     order = figures.ranked(judged)
-    best = [judged.cases[k] for k in order[:_EXTREMES]]
-    worst = [judged.cases[k] for k in order[::-1][: min(_EXTREMES, len(order) - len(best))]]
+    best = [judged.pairs[k] for k in order[:_EXTREMES]]
+    worst = [judged.pairs[k] for k in order[::-1][: min(_EXTREMES, len(order) - len(best))]]
     return {"sheet": shown, "best": _rows(subject, best), "worst": _rows(subject, worst)}
 
 
 def write_proof(subject: Subject, findings: dict[str, Finding], folder: Path) -> dict[str, list[dict[str, str]]]:
-    """Write the worst cases of each test of memorisation as strips; of each test [{"file", "caption"}]."""
+    """Write the worst pairs of each test of memorisation as strips; of each test [{"file", "caption"}]."""
     (folder / MEMORISATION).mkdir()
     written: dict[str, list[dict[str, str]]] = {}
     for name, finding in findings.items():
         written[name] = []
-        for number, (case, match) in enumerate(zip(finding.worst, finding.matches, strict=True), 1):
+        for number, (pair, match) in enumerate(zip(finding.worst, finding.matches, strict=True), 1):
             file = f"{MEMORISATION}/{name}_{number}.png"
-            pictures, caption = _proof(subject, name, case, match)
+            pictures, caption = _proof(subject, name, pair, match)
             write_png(folder / file, sheet.strip(pictures))
             written[name].append({"file": file, "caption": caption})
     return written
 
 
-def _proof(subject: Subject, name: str, case: Case, match: int) -> tuple[list[Pixels], str]:
+def _proof(subject: Subject, name: str, pair: EvaluationPair, match: int) -> tuple[list[Pixels], str]:
     people, ids = subject.album, subject.people.ids
-    rendered = subject.method.render(people, [case], PLAIN)
+    rendered = subject.method.render(people, [pair], PLAIN)
     layer = rendered.layer if rendered.layer is not None else rendered.images
     if name in ("background_retrieval", "counterfactual_swap"):
-        pictures = [people[case.target].photo, people[case.source].photo, rendered.images[0], layer[0],
+        pictures = [people[pair.target].photo, people[pair.source].photo, rendered.images[0], layer[0],
                     people[match].photo]
-        return pictures, (f"pose of {ids[case.target]}, texture of {ids[case.source]}: the picture, the layer before "
+        return pictures, (f"pose of {ids[pair.target]}, texture of {ids[pair.source]}: the picture, the layer before "
                           f"the background came in, and {ids[match]}, whose background it resembles most")
-    pictures = [people[case.source].photo, people[case.target].photo, rendered.images[0], people[match].photo]
+    pictures = [people[pair.source].photo, people[pair.target].photo, rendered.images[0], people[match].photo]
     what = "whose face is nearest" if name == "identity_capture" else "the nearest training photo"
-    return pictures, f"{ids[case.source]} in the pose of {ids[case.target]}: the output, and {ids[match]}, {what}"
+    return pictures, f"{ids[pair.source]} in the pose of {ids[pair.target]}: the output, and {ids[match]}, {what}"
 
 
-def _shown(evidence: Judgement, most: int) -> list[Case]:
-    """The sheet's questions: as many people as possible, everything from the source where the clothes are the same;
+def _shown(evidence: Judgement, most: int) -> list[EvaluationPair]:
+    """The sheet's pairs: as many people as possible, everything from the source where the clothes are the same;
     with pairs of fewer than four people, half of the rows are reconstructions of others, if there are any."""
-    plain = {(case.source, case.target): case for case in evidence.groups["repose"].cases}
-    alone = evidence.groups["reconstruction"].cases
-    few = len({case.identity for case in evidence.transfer.cases}) < 4
+    plain = {(pair.source, pair.target): pair for pair in evidence.groups["repose"].pairs}
+    alone = evidence.groups["reconstruction"].pairs
+    few = len({pair.identity for pair in evidence.transfer.pairs}) < 4
     reserved = min(len(alone), max(most // 2, 1)) if few else 0
-    posed = pairs.spread(evidence.transfer.cases, max(most - reserved, 0))
-    return ([plain.get((case.source, case.target), case) for case in posed]
-            + (pairs.spread(alone, most - len(posed)) if few else []))
+    posed = spread(evidence.transfer.pairs, max(most - reserved, 0))
+    return ([plain.get((pair.source, pair.target), pair) for pair in posed]
+            + (spread(alone, most - len(posed)) if few else []))
 
 
-def _rows(subject: Subject, cases: Sequence[Case]) -> list[sheet.Row]:
-    """A row of pictures for each case: COLUMNS, over a studio backdrop where the background is ours to choose."""
+def _rows(subject: Subject, pairs: Sequence[EvaluationPair]) -> list[sheet.Row]:
+    """A row of pictures for each pair: COLUMNS, over a studio backdrop where the background is ours to choose."""
     people, wall = subject.album, backdrop(subject.people.resolution)
     rows = []
-    for batch in pairs.batches(cases, 16):
+    for batch in batches(pairs, 16):
         rendered, warped, real = (answer(people, batch, wall)
                                   for answer in (subject.method.render, TextureWarp().render, truth))
-        for k, case in enumerate(batch):
-            pictures: list[Any] = [people[case.source].photo, sheet.colour_pose(people[case.target].iuv),
+        for k, pair in enumerate(batch):
+            pictures: list[Any] = [people[pair.source].photo, sheet.colour_pose(people[pair.target].iuv),
                                    rendered.images[k], warped.images[k], real.images[k]]
-            rows.append(sheet.Row([np.asarray(one) for one in pictures], _caption(subject, case), _key(subject, case)))
+            rows.append(sheet.Row([np.asarray(one) for one in pictures], _caption(subject, pair), _key(subject, pair)))
     return rows
 
 
-def _key(subject: Subject, case: Case) -> str:
-    return f"{case.kind}/{subject.people.ids[case.source]}/{subject.people.ids[case.target]}"
+def _key(subject: Subject, pair: EvaluationPair) -> str:
+    return f"{pair.kind}/{subject.people.ids[pair.source]}/{subject.people.ids[pair.target]}"
 
 
-def _caption(subject: Subject, case: Case) -> str:
-    source, target = subject.people.ids[case.source], subject.people.ids[case.target]
-    return {"transfer": f"{case.identity}: {source} in pose and clothes of {target}",
-            "repose": f"{case.identity}: {source} in pose of {target}, own clothes",
-            "reconstruction": f"{case.identity}: {source} in its own pose (reconstruction: one photo only)"}[case.kind]
+def _caption(subject: Subject, pair: EvaluationPair) -> str:
+    source, target = subject.people.ids[pair.source], subject.people.ids[pair.target]
+    return {"transfer": f"{pair.identity}: {source} in pose and clothes of {target}",
+            "repose": f"{pair.identity}: {source} in pose of {target}, own clothes",
+            "reconstruction": f"{pair.identity}: {source} in its own pose (reconstruction: one photo only)"}[pair.kind]

@@ -16,7 +16,7 @@ import numpy as np
 from components.evaluate.measuring.identity import NO_FACE
 from components.evaluate.measuring.intervals import Figure, Resampler, missing
 from components.evaluate.measuring.measure import Measured, Reals
-from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.pairs import EvaluationPair
 
 MOST_SHOWN = 16
 """People in the matrix: more cannot be read; figures are of all."""
@@ -39,26 +39,26 @@ class Recognition:
                 "chance": self.chance, "left_out": self.left_out}
 
 
-def recognise(cases: Sequence[Case], measured: Measured, reals: Reals, resampler: Resampler) -> Recognition:
-    """Compare the outputs of `cases` with all real people of `reals`; `resampler` is that of the cases."""
+def recognise(pairs: Sequence[EvaluationPair], measured: Measured, reals: Reals, resampler: Resampler) -> Recognition:
+    """Compare the outputs of `pairs` with all real people of `reals`; `resampler` is that of the pairs."""
     names = sorted(set(reals.identities))
-    if not len(cases):
+    if not len(pairs):
         return Recognition([], [], missing("no held-out person has two photos"), None, 0)
     cosines = measured.faces @ reals.faces.T
     owners = np.asarray(reals.identities)
     usable = np.broadcast_to(reals.face_valid, cosines.shape).copy()
-    usable[np.arange(len(cases)), reals.rows([case.source for case in cases])] = False
+    usable[np.arange(len(pairs)), reals.rows([pair.source for pair in pairs])] = False
     belongs = np.stack([owners == name for name in names], axis=1).astype(float)
     counts = usable.astype(float) @ belongs
     sums = np.where(usable, cosines, 0.0) @ belongs
-    likeness = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)  # [cases, people]
-    own = np.asarray([names.index(case.identity) for case in cases])
-    mine = likeness[np.arange(len(cases)), own]
+    likeness = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)  # [pairs, people]
+    own = np.asarray([names.index(pair.identity) for pair in pairs])
+    mine = likeness[np.arange(len(pairs)), own]
     valid = measured.face_valid & np.isfinite(mine) & (np.isfinite(likeness).sum(axis=1) > 1)
     best = np.nanmax(np.where(np.isfinite(likeness), likeness, -2.0), axis=1)
     hits = np.where(valid, (mine >= best).astype(float), np.nan)
     figure = resampler.mean(hits, nobody=NO_FACE)
-    asked = [name for name in names if any(case.identity == name for case in cases)]
+    asked = [name for name in names if any(pair.identity == name for pair in pairs)]
     shown = asked[:MOST_SHOWN]
     columns = [names.index(name) for name in shown]
     matrix = [[_mean(likeness[(own == names.index(name)) & measured.face_valid, column]) for column in columns]

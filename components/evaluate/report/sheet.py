@@ -27,7 +27,7 @@ _LEFT_PARTS = (4, 5, 8, 10, 12, 14, 15, 17, 19, 21, 24)
 class Row:
     """One row of the sheet: pictures [S, S, 3], as many as there are columns, and a caption under them.
 
-    `key` names the question (kind, source, target), so that rows of two runs can be laid side by side.
+    `key` names the pair (kind, source, target), so that rows of two runs can be laid side by side.
     """
 
     pictures: list[Pixels]

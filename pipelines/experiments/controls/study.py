@@ -31,11 +31,10 @@ from components.core.settings import Settings
 from components.evaluate.controls import ByTarget, controls, verdict_on
 from components.evaluate.judge import measured_control, on_ground
 from components.evaluate.measurer import Measurer
-from components.evaluate.measuring import pairs
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.measure import Instruments, Measured, Reals, measure
 from components.evaluate.measuring.methods import Method, TextureWarp
-from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.pairs import EvaluationPair, choose
 from components.evaluate.measuring.quality import Floats
 from components.evaluate.memorisation.backgrounds import Views
 from components.evaluate.memorisation.probes import Seen
@@ -77,51 +76,52 @@ class Remembering(Measurer):
                 if field.name != "identities"}
         return Reals(identities=[name for _, name in owners], **some)
 
-    def answers(self, cases: Sequence[Case], method: Method, label: str) -> Measured:
+    def answers(self, pairs: Sequence[EvaluationPair], method: Method, label: str) -> Measured:
         """As `Measurer.answers`; each once."""
-        new = self._new(cases, method, self._answers)
+        new = self._new(pairs, method, self._answers)
         found = super().answers(new, method, label) if new else None
-        for row, case in enumerate(new):
+        for row, pair in enumerate(new):
             assert found is not None
-            self._answers[_key(method, case)] = found.take([row])
-        parts = [self._answers[_key(method, case)] for case in cases]
+            self._answers[_key(method, pair)] = found.take([row])
+        parts = [self._answers[_key(method, pair)] for pair in pairs]
         return Measured(**{field.name: np.concatenate([getattr(part, field.name) for part in parts])
                            for field in fields(Measured)})
 
-    def errors(self, cases: Sequence[Case], method: Method, label: str) -> Floats:
+    def errors(self, pairs: Sequence[EvaluationPair], method: Method, label: str) -> Floats:
         """As `Measurer.errors`; each once."""
-        new = self._new(cases, method, self._errors)
+        new = self._new(pairs, method, self._errors)
         values = super().errors(new, method, label)
-        self._errors |= {_key(method, case): float(value) for case, value in zip(new, values, strict=True)}
-        return np.asarray([self._errors[_key(method, case)] for case in cases], np.float64)
+        self._errors |= {_key(method, pair): float(value) for pair, value in zip(new, values, strict=True)}
+        return np.asarray([self._errors[_key(method, pair)] for pair in pairs], np.float64)
 
-    def look(self, method: Method, cases: Sequence[Case], label: str) -> Seen:
+    def look(self, method: Method, pairs: Sequence[EvaluationPair], label: str) -> Seen:
         """As `Measurer.look`; each once."""
-        new = self._new(cases, method, self._seen)
+        new = self._new(pairs, method, self._seen)
         if new:
             seen = super().look(method, new, label)
-            self._seen |= {_key(method, case): Seen([case], seen.picture.take([row]), seen.layer.take([row]))
-                           for row, case in enumerate(new)}
-        parts = [self._seen[_key(method, case)] for case in cases]
-        return Seen(list(cases), _joined([part.picture for part in parts]), _joined([part.layer for part in parts]))
+            self._seen |= {_key(method, pair): Seen([pair], seen.picture.take([row]), seen.layer.take([row]))
+                           for row, pair in enumerate(new)}
+        parts = [self._seen[_key(method, pair)] for pair in pairs]
+        return Seen(list(pairs), _joined([part.picture for part in parts]), _joined([part.layer for part in parts]))
 
-    def warped(self, cases: Sequence[Case]) -> Floats:
+    def warped(self, pairs: Sequence[EvaluationPair]) -> Floats:
         """Perceptual distances of a plain warp's answers; each once."""
-        new = [case for case in cases if (case.source, case.target) not in self._warped]
+        new = [pair for pair in pairs if (pair.source, pair.target) not in self._warped]
         if new:
             found = measure(self.album, new, TextureWarp(), self.instruments, "plain warp").perceptual
-            self._warped |= {(case.source, case.target): float(value)
-                             for case, value in zip(new, found, strict=True)}
-        return np.asarray([self._warped[case.source, case.target] for case in cases], np.float64)
+            self._warped |= {(pair.source, pair.target): float(value)
+                             for pair, value in zip(new, found, strict=True)}
+        return np.asarray([self._warped[pair.source, pair.target] for pair in pairs], np.float64)
 
     @staticmethod
-    def _new(cases: Sequence[Case], method: Method, known: Mapping[tuple[str, int, int], Any]) -> list[Case]:
-        first = {_key(method, case): case for case in cases}
-        return [case for key, case in first.items() if key not in known]
+    def _new(pairs: Sequence[EvaluationPair], method: Method,
+             known: Mapping[tuple[str, int, int], Any]) -> list[EvaluationPair]:
+        first = {_key(method, pair): pair for pair in pairs}
+        return [pair for key, pair in first.items() if key not in known]
 
 
-def _key(method: Method, case: Case) -> tuple[str, int, int]:
-    return method.name, case.target, cast(ByTarget, method).shown(case.target)
+def _key(method: Method, pair: EvaluationPair) -> tuple[str, int, int]:
+    return method.name, pair.target, cast(ByTarget, method).shown(pair.target)
 
 
 def _joined(parts: Sequence[Views]) -> Views:
@@ -193,12 +193,12 @@ def dealt(identities: Identities, draw: int) -> Identities:
 
 def _judged(ground: Ground, people: str, draw: int) -> list[Outcome]:
     settings, measurer = ground.settings, cast(Remembering, ground.measurer)
-    questions = pairs.choose(ground.people, ground.identities, settings.split, settings.pairs, settings.seed)
-    training, against = on_ground(ground, questions)
-    warped = measurer.warped(questions.transfer)
+    pair_set = choose(ground.people, ground.identities, settings.split, settings.pairs, settings.seed)
+    training, against = on_ground(ground, pair_set)
+    warped = measurer.warped(pair_set.transfer)
     found = []
     for control in controls(ground.album, training.reals.indices.tolist()):
-        measured = measured_control(ground, control, questions.transfer, warped, training, against)
+        measured = measured_control(ground, control, pair_set.transfer, warped, training, against)
         verdict = Verdict.of(thresholds(measured, ground.gate))
         said = verdict_on(control, verdict)
         found.append(Outcome(control.method.name, people, draw, said["verdict"], said["behaved"],

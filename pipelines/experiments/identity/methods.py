@@ -14,7 +14,7 @@ from components.core.pictures import texture
 from components.core.pictures.iuv import HEAD_PARTS
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.methods import Rendered, atlas_of, looked_up
-from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.pairs import EvaluationPair
 from components.evaluate.measuring.quality import Images, over
 
 _EVERY = 4  # Of pixels, where poses are compared.
@@ -32,8 +32,8 @@ class NearestPhoto:
     def __init__(self, trained: Sequence[npt.NDArray[np.int64]]) -> None:
         self._trained = [[int(index) for index in group] for group in trained]
 
-    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
-        chosen = [self._nearest(people, people[case.source], people[case.target].iuv) for case in cases]
+    def render(self, people: Album, pairs: Sequence[EvaluationPair], background: Images | int) -> Rendered:
+        chosen = [self._nearest(people, people[pair.source], people[pair.target].iuv) for pair in pairs]
         photos, mattes, poses = stacked(chosen)
         return Rendered(over(photos, mattes, background), mattes, poses)
 
@@ -62,10 +62,10 @@ class MeanPhoto:
         weighted = np.mean([person.photo * (person.matte[..., None] / 255) for person in everybody], axis=0)
         self._photo = np.rint(weighted / np.maximum(self._matte / 255, 1e-3)[..., None]).clip(0, 255).astype(np.uint8)
 
-    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
-        poses = np.stack([people[case.target].iuv for case in cases])
-        mattes = np.repeat(np.rint(self._matte).astype(np.uint8)[None], len(cases), 0)
-        return Rendered(over(np.repeat(self._photo[None], len(cases), 0), mattes, background), mattes, poses)
+    def render(self, people: Album, pairs: Sequence[EvaluationPair], background: Images | int) -> Rendered:
+        poses = np.stack([people[pair.target].iuv for pair in pairs])
+        mattes = np.repeat(np.rint(self._matte).astype(np.uint8)[None], len(pairs), 0)
+        return Rendered(over(np.repeat(self._photo[None], len(pairs), 0), mattes, background), mattes, poses)
 
 
 class MirroredHeadWarp:
@@ -74,9 +74,9 @@ class MirroredHeadWarp:
 
     name = "plain_warp"
 
-    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
-        poses = np.stack([people[case.target].iuv for case in cases])
-        atlases = [_heads_mirrored(*atlas_of(case, people[case.source], people[case.target])) for case in cases]
+    def render(self, people: Album, pairs: Sequence[EvaluationPair], background: Images | int) -> Rendered:
+        poses = np.stack([people[pair.target].iuv for pair in pairs])
+        atlases = [_heads_mirrored(*atlas_of(pair, people[pair.source], people[pair.target])) for pair in pairs]
         return looked_up(atlases, poses, background)
 
 
@@ -90,7 +90,7 @@ def _heads_mirrored(colours: Images, seen: npt.NDArray[np.bool_]) -> Images:
 
 
 class SeveralSources:
-    """The face from `count` photos of the person: the case's source first, then others, never the target.
+    """The face from `count` photos of the person: the pair's source first, then others, never the target.
 
     With a `Reposer` the model paints; without one the merged texture is looked up (`texture.complete`).
     """
@@ -100,16 +100,16 @@ class SeveralSources:
         self._count, self._reposer = count, reposer
         self._group = {int(index): [int(other) for other in group] for group in members for index in group}
 
-    def sources(self, case: Case) -> list[int]:
-        """Data set indices of the photos for `case`."""
-        rest = [index for index in self._group[case.source] if index not in (case.source, case.target)]
-        return [case.source, *rest][: self._count]
+    def sources(self, pair: EvaluationPair) -> list[int]:
+        """Data set indices of the photos for `pair`."""
+        rest = [index for index in self._group[pair.source] if index not in (pair.source, pair.target)]
+        return [pair.source, *rest][: self._count]
 
-    def render(self, people: Album, cases: Sequence[Case], background: Images | int) -> Rendered:
-        targets = [people[case.target] for case in cases]
-        sources = [[people[index] for index in self.sources(case)] for case in cases]
-        found = [merged(faces, target.iuv, [target] if case.kind == "transfer" else None)
-                 for case, faces, target in zip(cases, sources, targets, strict=True)]
+    def render(self, people: Album, pairs: Sequence[EvaluationPair], background: Images | int) -> Rendered:
+        targets = [people[pair.target] for pair in pairs]
+        sources = [[people[index] for index in self.sources(pair)] for pair in pairs]
+        found = [merged(faces, target.iuv, [target] if pair.kind == "transfer" else None)
+                 for pair, faces, target in zip(pairs, sources, targets, strict=True)]
         poses = np.stack([target.iuv for target in targets])
         if self._reposer is None:
             return looked_up([texture.complete(one.texture, one.seen)[0] for one in found], poses, background)

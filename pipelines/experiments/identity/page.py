@@ -65,12 +65,12 @@ def markdown(findings: Findings) -> str:
         "absolute Laplacian inside the head.", "",
     ]
     for kind, rows in findings.rows.items():
-        lines += [f"## {_KINDS[kind]} ({findings.counts[kind]} questions)", "", *_table(rows, _COLUMNS), ""]
+        lines += [f"## {_KINDS[kind]} ({findings.counts[kind]} pairs)", "", *_table(rows, _COLUMNS), ""]
         for name, what in _BASELINES.items():
-            lines += [f"Against {what}, question by question:", "", *_table(rows, _against(name)), ""]
+            lines += [f"Against {what}, pair by pair:", "", *_table(rows, _against(name)), ""]
     lines += ["## Time to quality", "", *_times(findings), ""]
     if findings.sources:
-        lines += [f"## Several photos of the person ({findings.sources_asked} questions)", "",
+        lines += [f"## Several photos of the person ({findings.sources_asked} pairs)", "",
                   "Texture maps merged by visibility, the photo with the best view of the head beside them. The second "
                   "table compares with plain warping of one photo.", "", *_table(findings.sources, _COLUMNS), "",
                   *_table(findings.sources, _against(BASELINES[0].name)), ""]
@@ -117,7 +117,7 @@ def _cell(figure: Figure, digits: int) -> str:
 
 def _times(findings: Findings) -> list[str]:
     plain = findings.plain_distance
-    lines = [f"Seconds of training until the perceptual distance on fixed held-out questions falls to a multiple of "
+    lines = [f"Seconds of training until the perceptual distance on fixed held-out pairs falls to a multiple of "
              f"plain warping's ({plain:.3f}).", "",
              "| | " + " | ".join(f"{level:g} x" for level in LEVELS) + " | at the end | seconds in all |",
              "|" + "---|" * (len(LEVELS) + 3)]
@@ -131,13 +131,13 @@ def _times(findings: Findings) -> list[str]:
 
 
 def _sheet(findings: Findings, study: Study) -> Image.Image:
-    cases = spread(study.cases["transfer"], _ROWS)
+    pairs = spread(study.pairs["transfer"], _ROWS)
     methods: list[Method] = [BASELINES[0], *(ModelMethod(Reposer.load(path)) for path in findings.models.values())]
-    answers = [method.render(study.album, cases, PLAIN).images for method in methods]
-    real = truth(study.album, cases, PLAIN).images
-    rows = [SheetRow([study.album[case.source].photo, colour_pose(study.album[case.target].iuv),
-                      *(answer[k] for answer in answers), real[k]], f"{case.identity}: held out, never trained on")
-            for k, case in enumerate(cases)]
+    answers = [method.render(study.album, pairs, PLAIN).images for method in methods]
+    real = truth(study.album, pairs, PLAIN).images
+    rows = [SheetRow([study.album[pair.source].photo, colour_pose(study.album[pair.target].iuv),
+                      *(answer[k] for answer in answers), real[k]], f"{pair.identity}: held out, never trained on")
+            for k, pair in enumerate(pairs)]
     columns = ("source", "target pose", "plain warp", *findings.models, "truth")
     return Image.fromarray(contact_sheet("Identity", "face and hands of the source, clothes of the target", columns,
                                          rows))

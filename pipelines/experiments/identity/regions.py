@@ -18,7 +18,7 @@ from components.core.pictures import texture
 from components.core.pictures.iuv import HEAD_PARTS
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.methods import Method, atlas_of, truth
-from components.evaluate.measuring.pairs import Case, batches
+from components.evaluate.measuring.pairs import EvaluationPair, batches
 from components.evaluate.measuring.quality import PLAIN, Images
 
 Floats = npt.NDArray[np.float64]
@@ -47,7 +47,7 @@ class Regions:
 
 @dataclass(frozen=True)
 class Regional:
-    """Figures per case, NaN where a region is too small: see `FIGURES`. Sharpness is a ratio of two sums."""
+    """Figures per pair, NaN where a region is too small: see `FIGURES`. Sharpness is a ratio of two sums."""
 
     head_psnr: Floats
     head_box_psnr: Floats
@@ -59,12 +59,12 @@ class Regional:
     """The same of the real photo."""
 
 
-def regions(case: Case, source: Person, target: Person) -> Regions:
-    """The regions of an answer to `case`."""
+def regions(pair: EvaluationPair, source: Person, target: Person) -> Regions:
+    """The regions of an answer to `pair`."""
     atlas = (source.texture, source.seen)
-    if case.kind == "transfer":
+    if pair.kind == "transfer":
         atlas = texture.splice(atlas, (target.texture, target.seen))
-    _, seen = atlas_of(case, source, target)
+    _, seen = atlas_of(pair, source, target)
     body, matte = target.iuv[..., 0] > 0, target.matte / 255
     shown, _ = texture.sample(np.repeat(_dilated(seen)[..., None] * np.uint8(255), 3, -1), target.iuv)
     box = np.zeros(body.shape)
@@ -74,13 +74,13 @@ def regions(case: Case, source: Person, target: Person) -> Regions:
                    unseen=(body & (shown[..., 0] < 128)) * matte, outside=~body * matte)
 
 
-def measure_regions(people: Album, cases: Sequence[Case], method: Method) -> Regional:
-    """Have `method` answer the cases and measure each region of each answer."""
+def measure_regions(people: Album, pairs: Sequence[EvaluationPair], method: Method) -> Regional:
+    """Have `method` answer the pairs and measure each region of each answer."""
     rows: list[tuple[float, ...]] = []
-    for part in batches(cases, _BATCH):
+    for part in batches(pairs, _BATCH):
         rendered, real = method.render(people, part, PLAIN), truth(people, part, PLAIN)
-        rows += [_figures(regions(case, people[case.source], people[case.target]), mine, true)
-                 for case, mine, true in zip(part, rendered.images, real.images, strict=True)]
+        rows += [_figures(regions(pair, people[pair.source], people[pair.target]), mine, true)
+                 for pair, mine, true in zip(part, rendered.images, real.images, strict=True)]
     columns = np.asarray(rows, np.float64).reshape(len(rows), 6).T
     return Regional(*columns)
 

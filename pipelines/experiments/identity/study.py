@@ -22,13 +22,12 @@ from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import TABLE, Identities
 from components.core.record.recorder import Recorder
 from components.core.settings import Generator, Settings, TrainSettings
-from components.evaluate.measuring import pairs
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.identity import identity_figures, similarities
 from components.evaluate.measuring.intervals import Figure, Resampler
 from components.evaluate.measuring.measure import Instruments, Measured, Reals, measure, measure_reals
 from components.evaluate.measuring.methods import Method, ModelMethod, SourceCopy, TextureWarp
-from components.evaluate.measuring.pairs import Case, Questions
+from components.evaluate.measuring.pairs import EvaluationPair, PairSet, choose, reposes
 from components.train import train
 from components.train.place import training_digest
 from pipelines.experiments.identity.curve import Curve
@@ -40,7 +39,7 @@ SOURCES = (1, 2, 4)
 BASELINES: tuple[Method, ...] = (MirroredHeadWarp(), TextureWarp())
 """Warping without a network: as plain as can be, and with every unseen texel guessed from the seen ones."""
 LEVELS = (1.0, 0.85, 0.75)
-"""Perceptual distances to reach, as multiples of plain warping's on the same questions."""
+"""Perceptual distances to reach, as multiples of plain warping's on the same pairs."""
 _LOOKS, _LOOKED_AT = 12, 48
 
 
@@ -51,7 +50,7 @@ class Row:
     name: str
     figures: dict[str, Figure]
     """identity_recovered, face_similarity, head_psnr, head_box_psnr, unseen_l1, outside_l1, sharpness, perceptual,
-    ssim; and on the same questions against `BASELINES`: head_gain (dB), head_box_gain, unseen_ratio, outside_ratio
+    ssim; and on the same pairs against `BASELINES`: head_gain (dB), head_box_gain, unseen_ratio, outside_ratio
     with the baseline's name and a slash before them."""
 
 
@@ -63,59 +62,59 @@ class Findings:
     people: int
     held_out: int
     rows: dict[str, list[Row]]
-    """By kind of question: "transfer", "repose"."""
+    """By kind of pair: "transfer", "repose"."""
     counts: dict[str, int]
-    """Questions by kind."""
+    """Pairs by kind."""
     curves: dict[Generator, Curve]
     plain_distance: float
-    """Plain warping's perceptual distance on the questions of the curves."""
+    """Plain warping's perceptual distance on the pairs of the curves."""
     sources: list[Row]
     sources_asked: int
     judge: str
     models: dict[Generator, Path]
-    questions: Questions
+    pair_set: PairSet
 
 
 class Study:
-    """People, questions and judges, the same for all methods."""
+    """People, pairs and judges, the same for all methods."""
 
     def __init__(self, people: Path, identities: Path, settings: Settings) -> None:
         self.settings = settings
         self.dataset, self.identities = PeopleDataset.open(people), Identities.open(identities)
         self.album = Album(self.dataset)
-        self.questions = pairs.choose(self.dataset, self.identities, "test", settings.evaluate.pairs,
-                                      settings.evaluate.seed)
-        if not self.questions.transfer:
+        self.pair_set = choose(self.dataset, self.identities, "test", settings.evaluate.pairs,
+                               settings.evaluate.seed)
+        if not self.pair_set.transfer:
             raise InputError("no held-out person has two photos", path=identities,
                              remedy="bring more photos of each person, or raise cluster.test")
-        self.cases: dict[str, list[Case]] = {"transfer": self.questions.transfer,
-                                             "repose": pairs.reposes(self.album, self.questions.transfer)}
+        self.pairs: dict[str, list[EvaluationPair]] = {
+            "transfer": self.pair_set.transfer, "repose": reposes(self.album, self.pair_set.transfer)}
         self.instruments = Instruments(settings.evaluate, self.dataset.origin)
-        self.reals = measure_reals(self.album, self.questions.members, self.instruments)
+        self.reals = measure_reals(self.album, self.pair_set.members, self.instruments)
         self.trained = list(self.identities.members(self.dataset, "train").values())
 
-        self._without: dict[tuple[Case, ...], dict[str, Regional]] = {}
+        self._without: dict[tuple[EvaluationPair, ...], dict[str, Regional]] = {}
 
-    def row(self, method: Method, cases: Sequence[Case], label: str) -> Row:
-        """A method's figures on some questions, and against the baselines on the same."""
-        measured = measure(self.album, cases, method, self.instruments, label)
-        regional = measure_regions(self.album, cases, method)
-        resampler = Resampler([case.identity for case in cases], self.settings.evaluate.bootstrap,
+    def row(self, method: Method, pairs: Sequence[EvaluationPair], label: str) -> Row:
+        """A method's figures on some pairs, and against the baselines on the same."""
+        measured = measure(self.album, pairs, method, self.instruments, label)
+        regional = measure_regions(self.album, pairs, method)
+        resampler = Resampler([pair.identity for pair in pairs], self.settings.evaluate.bootstrap,
                               self.settings.evaluate.seed)
-        figures = _figures(cases, measured, regional, self.reals, resampler)
-        for name, baseline in self._baselines(tuple(cases)).items():
+        figures = _figures(pairs, measured, regional, self.reals, resampler)
+        for name, baseline in self._baselines(tuple(pairs)).items():
             figures |= {f"{name}/{key}": figure for key, figure in _against(regional, baseline, resampler).items()}
         return Row(method.name, figures)
 
-    def _baselines(self, cases: tuple[Case, ...]) -> dict[str, Regional]:
-        if cases not in self._without:
-            self._without[cases] = {one.name: measure_regions(self.album, cases, one) for one in BASELINES}
-        return self._without[cases]
+    def _baselines(self, pairs: tuple[EvaluationPair, ...]) -> dict[str, Regional]:
+        if pairs not in self._without:
+            self._without[pairs] = {one.name: measure_regions(self.album, pairs, one) for one in BASELINES}
+        return self._without[pairs]
 
 
-def _figures(cases: Sequence[Case], measured: Measured, regional: Regional, reals: Reals,
+def _figures(pairs: Sequence[EvaluationPair], measured: Measured, regional: Regional, reals: Reals,
              resampler: Resampler) -> dict[str, Figure]:
-    faces = identity_figures(similarities(cases, measured, reals), resampler)
+    faces = identity_figures(similarities(pairs, measured, reals), resampler)
     figures = {name: faces[name] for name in ("identity_recovered", "face_similarity")}
     figures |= {name: resampler.mean(getattr(regional, name)) for name in FIGURES}
     figures["sharpness"] = resampler.ratio(regional.sharpness, regional.true_sharpness)
@@ -160,7 +159,7 @@ def run(people: Path, identities: Path, out: Path, settings: Settings, recorder:
     reading the data raise.
     """
     study = Study(people, identities, settings)
-    shown = study.cases["transfer"][:_LOOKED_AT]
+    shown = study.pairs["transfer"][:_LOOKED_AT]
     curves, models = {}, {}
     for generator in generators:
         chosen = settings.train.model_copy(update={"generator": generator})
@@ -173,20 +172,20 @@ def run(people: Path, identities: Path, out: Path, settings: Settings, recorder:
         method = ModelMethod(Reposer.load(models[generator]))
         method.name = generator
         methods.append(method)
-    rows = {kind: [study.row(method, cases, f"{kind}: {method.name}") for method in methods]
-            for kind, cases in study.cases.items() if cases}
+    rows = {kind: [study.row(method, pairs, f"{kind}: {method.name}") for method in methods]
+            for kind, pairs in study.pairs.items() if pairs}
     plain = measure(study.album, shown, BASELINES[0], study.instruments, "plain warp")
     asked, sources = _sources(study, models["warp"]) if "warp" in models else (0, [])
     findings = Findings(
-        settings, len(study.dataset), len(study.questions.members), rows,
-        {kind: len(cases) for kind, cases in study.cases.items()}, curves, float(np.nanmean(plain.perceptual)),
-        sources, asked, study.instruments.embedder.name, models, study.questions)
+        settings, len(study.dataset), len(study.pair_set.members), rows,
+        {kind: len(pairs) for kind, pairs in study.pairs.items()}, curves, float(np.nanmean(plain.perceptual)),
+        sources, asked, study.instruments.embedder.name, models, study.pair_set)
     _record(findings, recorder)
     return findings
 
 
 def _train(study: Study, settings: TrainSettings, people: Path, identities: Path, folder: Path,
-           shown: Sequence[Case]) -> Curve:
+           shown: Sequence[EvaluationPair]) -> Curve:
     """A training that is looked at; neither the time for looking is counted nor, after an interruption, what came
     after the last look."""
     digest = training_digest(settings, study.dataset.digest, study.identities.digest)
@@ -206,16 +205,16 @@ def _train(study: Study, settings: TrainSettings, people: Path, identities: Path
 
 
 def _sources(study: Study, model: Path) -> tuple[int, list[Row]]:
-    """The same questions with 1, 2 and 4 photos of the person, where there are so many besides the target."""
-    members: list[npt.NDArray[np.int64]] = list(study.questions.members.values())
-    many = {name for name, group in study.questions.members.items() if len(group) > max(SOURCES)}
-    cases = [case for case in study.cases["transfer"] if case.identity in many]
-    if not cases:
+    """The same pairs with 1, 2 and 4 photos of the person, where there are so many besides the target."""
+    members: list[npt.NDArray[np.int64]] = list(study.pair_set.members.values())
+    many = {name for name, group in study.pair_set.members.items() if len(group) > max(SOURCES)}
+    pairs = [pair for pair in study.pairs["transfer"] if pair.identity in many]
+    if not pairs:
         return 0, []
     reposer = Reposer.load(model)
-    rows = [study.row(SeveralSources(count, members, network), cases, f"{count} photos")
+    rows = [study.row(SeveralSources(count, members, network), pairs, f"{count} photos")
             for network in (None, reposer) for count in SOURCES]
-    return len(cases), rows
+    return len(pairs), rows
 
 
 def _record(findings: Findings, recorder: Recorder) -> None:

@@ -1,4 +1,4 @@
-"""The comparison with the champion: the same questions, fresh answers, nobody it was trained on."""
+"""The comparison with the champion: the same pairs, fresh answers, nobody it was trained on."""
 
 import json
 from collections.abc import Callable

@@ -15,7 +15,7 @@ from components.evaluate import evaluate
 from components.evaluate.controls import BakedBackground, Control, CopyCat, Memory, verdict_on
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.methods import truth
-from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.pairs import EvaluationPair
 
 SETTINGS = EvaluateSettings.model_validate({"pairs": 32, "min_images": 16, "rows": 2, "bootstrap": 100, "probes": 16,
                                             "distractors": 9})
@@ -78,7 +78,7 @@ def test_the_proof_lies_where_it_is_said_to_lie(judgement: dict, halves: Path) -
         f"memorisation/{path.name}" for path in (halves / "out" / "memorisation").iterdir())
 
 
-def test_every_case_says_what_kind_it_is_and_where_it_went_wrong(halves: Path, judgement: dict) -> None:
+def test_every_pair_says_what_kind_it_is_and_where_it_went_wrong(halves: Path, judgement: dict) -> None:
     lines = [json.loads(line) for line in (halves / "out" / "pairs.jsonl").read_text().splitlines()]
     for line in lines:
         assert set(line["slices"]) == {"view", "clothes", "arms", "legs"}
@@ -107,8 +107,8 @@ def test_the_copy_cat_gives_a_training_photo_back_and_knows_its_own(halves: Path
     held = np.concatenate(list(identities.members(people, "test").values()))
     album, memory = Album(people), Memory(Album(people), training.tolist())
     assert all(memory.nearest(int(index), by_appearance=True) == index for index in training)
-    pairs = ((held[0], held[1]), (training[0], training[1]))
-    asked = [Case(int(source), int(target), "a", "transfer") for source, target in pairs]
+    indices = ((held[0], held[1]), (training[0], training[1]))
+    asked = [EvaluationPair(int(source), int(target), "a", "transfer") for source, target in indices]
     copied = CopyCat(memory).render(album, asked, 128)
     assert np.array_equal(copied.images[1], truth(album, asked, 128).images[1])
     assert any(np.array_equal(copied.poses[0], album[int(index)].iuv) for index in training)

@@ -1,6 +1,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.identity import similarities
 from components.evaluate.measuring.measure import Instruments, judge_name, measure, measure_reals
 from components.evaluate.measuring.methods import ModelMethod, Rendered, SourceCopy, TextureWarp, truth
-from components.evaluate.measuring.pairs import Case, choose
+from components.evaluate.measuring.pairs import choose
 from components.evaluate.measuring.quality import over
 
 SETTINGS = EvaluateSettings.model_validate({"pairs": 24, "min_images": 12, "rows": 4, "bootstrap": 100})
@@ -26,8 +27,8 @@ SETTINGS = EvaluateSettings.model_validate({"pairs": 24, "min_images": 12, "rows
 @pytest.fixture(scope="module")
 def asked(world):
     people, identities = PeopleDataset.open(world.people), Identities.open(world.identities)
-    questions = choose(people, identities, "test", 12, 0)
-    return Album(people), questions, Instruments(SETTINGS, "synthetic")
+    pair_set = choose(people, identities, "test", 12, 0)
+    return Album(people), pair_set, Instruments(SETTINGS, "synthetic")
 
 
 class TruthMethod:
@@ -38,8 +39,8 @@ class TruthMethod:
     def __init__(self, invents: bool = False) -> None:
         self._invents = invents
 
-    def render(self, people, cases, background):
-        real = truth(people, cases, background)
+    def render(self, people, pairs, background):
+        real = truth(people, pairs, background)
         if not self._invents:
             return real
         room = np.random.default_rng(0).integers(0, 256, real.images.shape, dtype=np.uint8)
@@ -47,40 +48,40 @@ class TruthMethod:
 
 
 def test_the_truth_scores_perfectly_and_a_stranger_does_not(asked) -> None:
-    album, questions, instruments = asked
-    reals = measure_reals(album, questions.members, instruments)
-    found = measure(album, questions.transfer, TruthMethod(), instruments, "truth")
+    album, pair_set, instruments = asked
+    reals = measure_reals(album, pair_set.members, instruments)
+    found = measure(album, pair_set.transfer, TruthMethod(), instruments, "truth")
     assert found.l1 == pytest.approx(0, abs=1e-9) and found.ssim == pytest.approx(1, abs=1e-9)
     assert found.perceptual == pytest.approx(0, abs=1e-6) and (found.matte_iou == 1).all()
-    faces = similarities(questions.transfer, found, reals)
+    faces = similarities(pair_set.transfer, found, reals)
     assert np.nanmin(faces.output) == pytest.approx(1, abs=1e-5)
-    copied = measure(album, questions.transfer, SourceCopy(), instruments, "copy")
+    copied = measure(album, pair_set.transfer, SourceCopy(), instruments, "copy")
     assert copied.perceptual.mean() > 0.05 and copied.ssim.mean() < 0.9
 
 
 def test_an_invented_background_is_no_help_inside_the_person(asked) -> None:
-    album, questions, instruments = asked
-    honest, inventor = (measure(album, questions.transfer, TruthMethod(invents), instruments, "truth")
+    album, pair_set, instruments = asked
+    honest, inventor = (measure(album, pair_set.transfer, TruthMethod(invents), instruments, "truth")
                         for invents in (False, True))
     assert np.abs(honest.l1 - inventor.l1).max() < 0.01  # soft edges only
     assert (inventor.perceptual >= honest.perceptual).all()
 
 
-def test_every_question_is_asked_with_its_own_texture(asked, world) -> None:
-    album, questions, _ = asked
-    case = questions.transfer[0]
-    spliced, plain = (TextureWarp().render(album, [Case(case.source, case.target, case.identity, kind)], 0).images[0]
+def test_every_pair_is_rendered_with_its_own_texture(asked, world) -> None:
+    album, pair_set, _ = asked
+    pair = pair_set.transfer[0]
+    spliced, plain = (TextureWarp().render(album, [replace(pair, kind=kind)], 0).images[0]
                       for kind in ("transfer", "repose"))
-    target = album[case.target]
+    target = album[pair.target]
     head = np.isin(target.iuv[..., 0], (23, 24))
     assert np.array_equal(spliced[head], plain[head])
     assert not np.array_equal(spliced, plain)
 
 
 def test_the_model_paints_over_the_background_it_is_given(asked, world) -> None:
-    album, questions, _ = asked
+    album, pair_set, _ = asked
     method = ModelMethod(Reposer.load(world.model / "generator.safetensors"))
-    dark, light = (method.render(album, questions.transfer[:3], grey) for grey in (0, 255))
+    dark, light = (method.render(album, pair_set.transfer[:3], grey) for grey in (0, 255))
     assert np.array_equal(dark.mattes, light.mattes)
     solid, empty = dark.mattes == 255, dark.mattes == 0
     assert np.array_equal(dark.images[solid], light.images[solid])

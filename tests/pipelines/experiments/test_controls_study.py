@@ -16,9 +16,9 @@ from components.core.settings import PreprocessSettings, Settings, SynthesizeSet
 from components.evaluate.controls import controls
 from components.evaluate.judge import measured_control, on_ground
 from components.evaluate.measurer import Measurer
-from components.evaluate.measuring import pairs
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.measure import Instruments
+from components.evaluate.measuring.pairs import choose
 from components.evaluate.subject import Ground
 from components.preprocess import preprocess
 from components.synthesize import synthesize
@@ -85,10 +85,10 @@ def test_what_is_remembered_is_what_would_be_measured(world: World) -> None:
     answers = []
     for measurer in (remembering, remembering, Measurer(album, instruments, None)):  # the second time from memory
         ground = Ground(people, owners, measurer, chosen.evaluate, chosen.register_.gate)
-        questions = pairs.choose(people, owners, "test", 16, 0)
-        training, against = on_ground(ground, questions)
-        warped = np.ones(len(questions.transfer))
-        answers.append([measured_control(ground, control, questions.transfer, warped, training, against)
+        pair_set = choose(people, owners, "test", 16, 0)
+        training, against = on_ground(ground, pair_set)
+        warped = np.ones(len(pair_set.transfer))
+        answers.append([measured_control(ground, control, pair_set.transfer, warped, training, against)
                         for control in controls(album, training.reals.indices.tolist())])
     first, again, anew = answers
     assert first == again

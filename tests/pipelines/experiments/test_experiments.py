@@ -14,7 +14,7 @@ from components.core.presets import preset
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.intervals import Figure, missing
 from components.evaluate.measuring.methods import Rendered, SourceCopy, TextureWarp, truth
-from components.evaluate.measuring.pairs import Case, Questions
+from components.evaluate.measuring.pairs import EvaluationPair, PairSet
 from pipelines.experiments.identity import page
 from pipelines.experiments.identity.curve import Curve
 from pipelines.experiments.identity.methods import MeanPhoto, MirroredHeadWarp, NearestPhoto, SeveralSources
@@ -60,27 +60,27 @@ def album(*people: Person) -> Album:
 def test_each_region_is_where_it_says() -> None:
     half = somebody("a", 180, 90, columns=slice(0, 32))
     whole = somebody("b", 180, 90)
-    found = regions(Case(0, 1, "p", "repose"), half, whole)
+    found = regions(EvaluationPair(0, 1, "p", "repose"), half, whole)
     assert (found.head > 0).sum() == 18 * 24 and found.head_box.sum() == 18 * 24
     assert (found.outside > 0).sum() == 18 * 6 and not (found.outside * (whole.iuv[..., 0] > 0)).any()
     assert found.unseen[:, 36:][whole.iuv[:, 36:, 0] > 0].mean() > 0.9 and not found.unseen[:, :30].any()
-    dressed = regions(Case(0, 1, "p", "transfer"), half, whole)
+    dressed = regions(EvaluationPair(0, 1, "p", "transfer"), half, whole)
     assert not dressed.unseen[26:].any() and dressed.unseen[:24].any()  # the clothes are the target's own
 
 
 def test_the_truth_has_no_error_and_a_copy_has_one_where_it_is_wrong() -> None:
-    people, case = album(somebody("a", 180, 90), somebody("b", 180, 140)), Case(0, 1, "p", "transfer")
+    people, pair = album(somebody("a", 180, 90), somebody("b", 180, 140)), EvaluationPair(0, 1, "p", "transfer")
 
     class Truth:
         name = "truth"
         paint = staticmethod(truth)
 
-    perfect = measure_regions(people, [case], cast(Any, Truth()))
+    perfect = measure_regions(people, [pair], cast(Any, Truth()))
     assert perfect.head_psnr[0] == pytest.approx(50) and perfect.outside_l1[0] == 0
     assert perfect.sharpness[0] == pytest.approx(perfect.true_sharpness[0])
-    copied = measure_regions(people, [case], SourceCopy())
+    copied = measure_regions(people, [pair], SourceCopy())
     assert copied.head_psnr[0] > 40  # the same head
-    warped = measure_regions(people, [case], TextureWarp())
+    warped = measure_regions(people, [pair], TextureWarp())
     assert warped.outside_l1[0] > 0.05  # hair: nothing of it is in the atlas
     assert np.isnan(warped.unseen_l1[0])  # everything was seen
 
@@ -98,23 +98,25 @@ def test_blur_lowers_sharpness() -> None:
 def test_the_copy_cat_answers_with_a_photo_it_was_trained_on() -> None:
     people = album(somebody("a", 180, 90), somebody("b", 178, 92, 4), somebody("c", 60, 200), somebody("d", 60, 200, 4))
     trained = [np.asarray([1]), np.asarray([2, 3])]
-    answer = NearestPhoto(trained).render(people, [Case(0, 0, "p", "repose")], 128)
+    answer = NearestPhoto(trained).render(people, [EvaluationPair(0, 0, "p", "repose")], 128)
     assert np.array_equal(answer.poses[0], people[1].iuv)
-    dark = NearestPhoto(trained).render(people, [Case(2, 3, "p", "repose")], 128)
+    dark = NearestPhoto(trained).render(people, [EvaluationPair(2, 3, "p", "repose")], 128)
     assert np.array_equal(dark.poses[0], people[3].iuv)  # of the right person the photo in the asked pose
 
 
 def test_the_mean_is_the_same_whoever_is_asked_for() -> None:
     people = album(somebody("a", 200, 100), somebody("b", 100, 100))
     mean = MeanPhoto(people, [np.asarray([0]), np.asarray([1])])
-    one, other = mean.render(people, [Case(0, 1, "p", "repose"), Case(1, 0, "q", "repose")], 128).images
+    pairs = [EvaluationPair(0, 1, "p", "repose"), EvaluationPair(1, 0, "q", "repose")]
+    one, other = mean.render(people, pairs, 128).images
     assert np.array_equal(one, other)
     assert abs(int(one[15, 30, 0]) - int(people[0].photo[15, 30, 0]) // 2 - int(people[1].photo[15, 30, 0]) // 2) <= 2
 
 
 def test_plain_warping_mirrors_heads_and_leaves_the_rest_at_the_mean() -> None:
     half, whole = somebody("a", 180, 90, columns=slice(0, 32)), somebody("b", 180, 90)
-    image = MirroredHeadWarp().render(album(half, whole), [Case(0, 1, "p", "repose")], 0).images[0].astype(int)
+    pair = EvaluationPair(0, 1, "p", "repose")
+    image = MirroredHeadWarp().render(album(half, whole), [pair], 0).images[0].astype(int)
     mean = half.texture[half.seen].mean()
     assert abs(image[8:22, 34:42].mean() - 195) < 20  # the head's other half, brightness 180 to 210
     assert np.abs(image[30:56, 38:46] - mean).max() <= 1  # the shirt's other half: nothing but the mean
@@ -124,12 +126,12 @@ def test_plain_warping_mirrors_heads_and_leaves_the_rest_at_the_mean() -> None:
 def test_more_photos_show_more_and_never_the_answer() -> None:
     people = album(somebody("a", 180, 90, columns=slice(0, 30)), somebody("b", 180, 90, columns=slice(30, 64)),
                    somebody("c", 180, 90))
-    case, members = Case(0, 2, "p", "repose"), [np.arange(3)]
-    assert [SeveralSources(count, members, None).sources(case) for count in (1, 2, 4)] == [[0], [0, 1], [0, 1]]
-    one, two = (SeveralSources(count, members, None).render(people, [case], 0) for count in (1, 2))
+    pair, members = EvaluationPair(0, 2, "p", "repose"), [np.arange(3)]
+    assert [SeveralSources(count, members, None).sources(pair) for count in (1, 2, 4)] == [[0], [0, 1], [0, 1]]
+    one, two = (SeveralSources(count, members, None).render(people, [pair], 0) for count in (1, 2))
     assert isinstance(two, Rendered)
-    assert np.abs(two.images.astype(int) - truth(people, [case], 0).images).mean() <= np.abs(
-        one.images.astype(int) - truth(people, [case], 0).images).mean()
+    assert np.abs(two.images.astype(int) - truth(people, [pair], 0).images).mean() <= np.abs(
+        one.images.astype(int) - truth(people, [pair], 0).images).mean()
 
 
 def test_a_curve_knows_when_a_distance_was_reached() -> None:
@@ -163,7 +165,7 @@ def test_the_page_says_what_was_found_and_what_was_not(tmp_path: Any) -> None:
     findings = Findings(
         preset("demo"), 30, 4, {"transfer": [row, dataclasses.replace(row, name="warp")]}, {"transfer": 9}, curves, 0.1,
         [dataclasses.replace(row, name="model_2")], 5, "builtin-judge",
-        {"paper": tmp_path, "warp": tmp_path}, Questions([], [], 0, {}))  # fmt: skip
+        {"paper": tmp_path, "warp": tmp_path}, PairSet([], [], 0, {}))  # fmt: skip
     text = page.markdown(findings)
     assert "| texture warp | 0.50 [0.25, 0.75] |" in text and "| – |" in text
     assert "| warp | 3 | 3 | not reached | 0.080 | 12 |" in text and "| paper | not reached |" in text
@@ -173,7 +175,7 @@ def test_the_page_says_what_was_found_and_what_was_not(tmp_path: Any) -> None:
                                 models={"warp": tmp_path})
     assert "`warp`: 600 steps of 8 pairs, width 16, a GAN from 50% of them on" in page.markdown(later)
     assert "--preset demo --generator warp`" in page.markdown(later) and "--preset demo`" in text
-    assert "Several photos of the person (5 questions)" in text and "`builtin-judge`" in text
+    assert "Several photos of the person (5 pairs)" in text and "`builtin-judge`" in text
 
 
 def test_people_and_identities_go_together(tmp_path: Any) -> None:

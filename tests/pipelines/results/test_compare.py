@@ -163,7 +163,7 @@ def test_a_browser_shows_the_same_rows_side_by_side(home: Home, tmp_path: Path, 
     assert seen.page.locator(".chart").count() == 1
 
 
-def test_pictures_of_other_questions_stand_by_themselves(home: Home) -> None:
+def test_pictures_of_other_pairs_stand_by_themselves(home: Home) -> None:
     _, runs = compare_runs(home, ["run-a", "run-c"])
     found = sheets(runs, ["run 1", "run 2"])
     assert [one.marked for one in found] == [["run 1"], ["run 2"]]

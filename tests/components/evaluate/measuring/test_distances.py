@@ -3,7 +3,7 @@ import pytest
 
 from components.evaluate.measuring.distances import Space, ratio, real_halves, set_distances
 from components.evaluate.measuring.measure import Measured, Reals
-from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.pairs import EvaluationPair
 
 DIM, PEOPLE, PHOTOS = 6, 10, 5
 SPACE = Space("six", DIM**0.5)
@@ -15,14 +15,14 @@ def reals(count: int = PEOPLE * PHOTOS) -> Reals:
                  np.ones(count, bool), np.ones(count), np.ones(count), np.zeros((count, 5)))
 
 
-def cases(count: int = PEOPLE * PHOTOS) -> list[Case]:
+def pairs(count: int = PEOPLE * PHOTOS) -> list[EvaluationPair]:
     """Two sources for each target."""
-    return [Case(100 + PHOTOS * (j // PHOTOS) + (j + step) % PHOTOS, 100 + j, f"p{j // PHOTOS}", "transfer")
+    return [EvaluationPair(100 + PHOTOS * (j // PHOTOS) + (j + step) % PHOTOS, 100 + j, f"p{j // PHOTOS}", "transfer")
             for j in range(count) for step in (1, 2)]
 
 
-def answers(asked: list[Case], known: Reals, noise: float = 0.0, shift: float = 0.0) -> Measured:
-    features = known.features[known.rows([case.target for case in asked])]
+def answers(asked: list[EvaluationPair], known: Reals, noise: float = 0.0, shift: float = 0.0) -> Measured:
+    features = known.features[known.rows([pair.target for pair in asked])]
     features = features + shift + noise * np.random.default_rng(1).normal(size=features.shape)
     nothing = np.zeros(len(asked))
     return Measured(*[nothing] * 6, np.zeros((len(asked), 4)), features, np.zeros((len(asked), 2)),
@@ -31,12 +31,12 @@ def answers(asked: list[Case], known: Reals, noise: float = 0.0, shift: float = 
 
 def test_the_ratio_is_one_for_perfect_answers_whatever_the_number_of_photos() -> None:
     for count in (20, 50):
-        known, asked = reals(count), cases(count)
+        known, asked = reals(count), pairs(count)
         assert ratio(asked, answers(asked, known).features, known, 0).value == pytest.approx(1)
 
 
 def test_the_ratio_grows_with_what_is_wrong() -> None:
-    known, asked = reals(), cases()
+    known, asked = reals(), pairs()
     values = [ratio(asked, answers(asked, known, shift=shift).features, known, 0).value for shift in (0, 0.3, 1, 3)]
     assert values == sorted(values) and values[-1] > 10
     # All answers the same: a collapsed model is far off though each answer is near the middle.
@@ -45,7 +45,7 @@ def test_the_ratio_grows_with_what_is_wrong() -> None:
 
 
 def test_figures_come_with_intervals_around_them() -> None:
-    known, asked = reals(), cases()
+    known, asked = reals(), pairs()
     found = set_distances(asked, answers(asked, known, noise=0.5), known, SPACE, least=20, draws=100, seed=0)
     for name in ("frechet", "kernel", "frechet_ratio"):
         assert found[name].low <= found[name].value <= found[name].high
@@ -55,10 +55,10 @@ def test_figures_come_with_intervals_around_them() -> None:
 
 
 def test_too_few_images_give_a_reason_instead_of_a_number() -> None:
-    known, asked = reals(), cases()
+    known, asked = reals(), pairs()
     few = set_distances(asked, answers(asked, known), known, SPACE, least=51, draws=100, seed=0)
     assert all(figure.value is None and "asks for 51" in figure.reason for figure in few.values())
-    known, asked = reals(DIM), cases(DIM)
+    known, asked = reals(DIM), pairs(DIM)
     few = set_distances(asked, answers(asked, known), known, SPACE, least=2, draws=100, seed=0)
     assert few["frechet"].value is None and "covariance" in few["frechet"].reason
     assert few["kernel"].value is not None

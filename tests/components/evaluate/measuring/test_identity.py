@@ -4,7 +4,7 @@ import pytest
 from components.evaluate.measuring.identity import identity_figures, separation, similarities
 from components.evaluate.measuring.intervals import Resampler
 from components.evaluate.measuring.measure import Measured, Reals
-from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.pairs import EvaluationPair
 
 PHOTOS = 3
 
@@ -30,22 +30,22 @@ def measured(faces: np.ndarray, valid: np.ndarray | None = None) -> Measured:
                     np.ones(count, bool) if valid is None else valid, nothing)
 
 
-def cases(people: int) -> list[Case]:
-    return [Case(PHOTOS * p + i, PHOTOS * p + j, f"p{p}", "transfer")
+def pairs(people: int) -> list[EvaluationPair]:
+    return [EvaluationPair(PHOTOS * p + i, PHOTOS * p + j, f"p{p}", "transfer")
             for p in range(people) for i in range(PHOTOS) for j in range(PHOTOS) if i != j]
 
 
-def figures(asked: list[Case], output: np.ndarray, known: Reals, valid: np.ndarray | None = None):
+def figures(asked: list[EvaluationPair], output: np.ndarray, known: Reals, valid: np.ndarray | None = None):
     found = similarities(asked, measured(output, valid), known)
-    return identity_figures(found, Resampler([case.identity for case in asked], 200, 0))
+    return identity_figures(found, Resampler([pair.identity for pair in asked], 200, 0))
 
 
 def test_identity_recovered_is_one_for_another_photo_of_the_person_and_nothing_for_a_stranger() -> None:
-    faces, asked = embeddings(8), cases(8)
+    faces, asked = embeddings(8), pairs(8)
     known = reals(faces)
-    another = figures(asked, faces[[case.source for case in asked]], known)
-    strangers = figures(asked, faces[[(case.target + 4 * PHOTOS) % len(faces) for case in asked]], known)
-    exact = figures(asked, faces[[case.target for case in asked]], known)
+    another = figures(asked, faces[[pair.source for pair in asked]], known)
+    strangers = figures(asked, faces[[(pair.target + 4 * PHOTOS) % len(faces) for pair in asked]], known)
+    exact = figures(asked, faces[[pair.target for pair in asked]], known)
     assert another["identity_recovered"].value == pytest.approx(1, abs=1e-9)
     assert strangers["identity_recovered"].value == pytest.approx(0, abs=0.2)
     assert exact["face_similarity"].value == pytest.approx(1)
@@ -55,20 +55,20 @@ def test_identity_recovered_is_one_for_another_photo_of_the_person_and_nothing_f
 
 
 def test_a_face_that_is_not_seen_is_left_out_on_any_side() -> None:
-    faces, asked = embeddings(6), cases(6)
+    faces, asked = embeddings(6), pairs(6)
     hidden = np.ones(len(faces), bool)
     hidden[0] = False  # source or target of four of p0's six pairs
     painted = np.ones(len(asked), bool)
     painted[-1] = False
-    output = faces[[case.target for case in asked]]
+    output = faces[[pair.target for pair in asked]]
     whole = figures(asked, output, reals(faces))["face_similarity"]
     fewer = figures(asked, output, reals(faces, hidden), painted)["face_similarity"]
     assert (whole.n, fewer.n) == (len(asked), len(asked) - 5)
 
 
 def test_without_a_second_person_there_is_no_share_but_a_similarity() -> None:
-    faces, asked = embeddings(1), cases(1)
-    found = figures(asked, faces[[case.target for case in asked]], reals(faces))
+    faces, asked = embeddings(1), pairs(1)
+    found = figures(asked, faces[[pair.target for pair in asked]], reals(faces))
     assert found["face_similarity"].value == pytest.approx(1)
     assert found["identity_recovered"].value is None and "second person" in found["identity_recovered"].reason
     assert found["stranger_similarity"].value is None
@@ -78,13 +78,13 @@ def test_a_judge_who_cannot_tell_people_apart_gives_no_share() -> None:
     random = np.random.default_rng(0)
     faces = 10 + 0.1 * random.normal(size=(18, 32))
     faces /= np.linalg.norm(faces, axis=1, keepdims=True)
-    found = figures(cases(6), faces[[case.target for case in cases(6)]], reals(faces))
+    found = figures(pairs(6), faces[[pair.target for pair in pairs(6)]], reals(faces))
     assert found["identity_recovered"].value is None and "cannot tell" in found["identity_recovered"].reason
     assert separation(reals(faces)).value == pytest.approx(0.5, abs=0.2)
 
 
 def test_no_faces_no_figures() -> None:
-    faces, asked = embeddings(6), cases(6)
+    faces, asked = embeddings(6), pairs(6)
     found = figures(asked, faces[: len(asked)] if len(faces) >= len(asked) else np.tile(faces, (2, 1))[: len(asked)],
                     reals(faces, np.zeros(len(faces), bool)))
     assert all(figure.value is None and figure.reason for figure in found.values())

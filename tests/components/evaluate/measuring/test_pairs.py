@@ -5,7 +5,15 @@ import numpy as np
 from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities
 from components.evaluate.measuring.album import Album
-from components.evaluate.measuring.pairs import SAME_CLOTHES, Case, batches, choose, reposes, same_clothes, spread
+from components.evaluate.measuring.pairs import (
+    SAME_CLOTHES,
+    EvaluationPair,
+    batches,
+    choose,
+    reposes,
+    same_clothes,
+    spread,
+)
 
 
 def test_pairs_are_fixed_ordered_and_held_out(world) -> None:
@@ -15,12 +23,12 @@ def test_pairs_are_fixed_ordered_and_held_out(world) -> None:
     assert first.transfer == again.transfer
     assert first.transfer != other.transfer
     assert len(first.transfer) == 10 and len(every.transfer) == every.possible > 10
-    assert len({(case.source, case.target) for case in every.transfer}) == every.possible
-    for case in every.transfer:
-        assert case.source != case.target
-        owner = identities.of(people.ids[case.source])
-        assert owner == identities.of(people.ids[case.target]) == case.identity
-        assert identities.row(people.ids[case.source]).split == "test"
+    assert len({(pair.source, pair.target) for pair in every.transfer}) == every.possible
+    for pair in every.transfer:
+        assert pair.source != pair.target
+        owner = identities.of(people.ids[pair.source])
+        assert owner == identities.of(people.ids[pair.target]) == pair.identity
+        assert identities.row(people.ids[pair.source]).split == "test"
 
 
 def test_a_person_with_one_photo_is_reconstructed_never_re_posed(world) -> None:
@@ -29,8 +37,8 @@ def test_a_person_with_one_photo_is_reconstructed_never_re_posed(world) -> None:
     alone = Identities([replace(row, identity=None, split=None) if people.ids.index(row.person_id) in group[1:] else row
                         for row in identities.rows.values()], identities.people_digest, {})
     found = choose(people, alone, "test", 100, 0)
-    assert Case(int(group[0]), int(group[0]), name, "reconstruction") in found.reconstruction
-    assert name not in {case.identity for case in found.transfer}
+    assert EvaluationPair(int(group[0]), int(group[0]), name, "reconstruction") in found.reconstruction
+    assert name not in {pair.identity for pair in found.transfer}
 
 
 def test_the_same_clothes_are_told_by_their_texture(world) -> None:
@@ -43,16 +51,16 @@ def test_the_same_clothes_are_told_by_their_texture(world) -> None:
     assert not same_clothes(person, replace(person, seen=np.zeros_like(person.seen)))
 
 
-def test_re_posing_is_asked_where_the_clothes_are_the_same(world) -> None:
+def test_re_posing_is_evaluated_where_the_clothes_are_the_same(world) -> None:
     people = PeopleDataset.open(world.people)
     album = Album(people)
-    asked = reposes(album, [Case(0, 0, "a", "transfer"), Case(0, len(people) - 1, "a", "transfer")])
-    assert Case(0, 0, "a", "repose") in asked
-    assert all(same_clothes(album[case.source], album[case.target]) for case in asked)
+    asked = reposes(album, [EvaluationPair(0, 0, "a", "transfer"), EvaluationPair(0, len(people) - 1, "a", "transfer")])
+    assert EvaluationPair(0, 0, "a", "repose") in asked
+    assert all(same_clothes(album[pair.source], album[pair.target]) for pair in asked)
 
 
 def test_a_choice_shows_as_many_people_as_it_can() -> None:
-    cases = [Case(k, k + 1, name, "transfer") for k, name in enumerate("aaabbc")]
-    assert [case.identity for case in spread(cases, 4)] == ["a", "b", "c", "a"]
-    assert spread(cases, 100) and len(spread(cases, 100)) == 6 and spread([], 3) == []
-    assert [len(batch) for batch in batches(cases, 4)] == [4, 2]
+    pairs = [EvaluationPair(k, k + 1, name, "transfer") for k, name in enumerate("aaabbc")]
+    assert [pair.identity for pair in spread(pairs, 4)] == ["a", "b", "c", "a"]
+    assert spread(pairs, 100) and len(spread(pairs, 100)) == 6 and spread([], 3) == []
+    assert [len(batch) for batch in batches(pairs, 4)] == [4, 2]

@@ -15,7 +15,7 @@ from components.evaluate.measuring.facefind import Trial
 from components.evaluate.measuring.finder import KINDS, FaceFinder
 from components.evaluate.measuring.intervals import Resampler
 from components.evaluate.measuring.measure import Instruments, Measured, Reals, measure_reals
-from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.pairs import EvaluationPair
 from components.evaluate.measuring.parts import PARTS, limb, part_errors
 
 
@@ -95,10 +95,10 @@ def answered(scores: np.ndarray) -> Measured:
 def test_faces_are_found_where_there_are_faces() -> None:
     held = photos(39, 40)
     trial = Trial((photos(158, 160, "t"), held), 0)
-    cases = [Case((k + 1) % 40, k, f"p{k // 4}", "transfer") for k in range(40)]
-    resampler = Resampler([case.identity for case in cases], 100, 0)
+    pairs = [EvaluationPair((k + 1) % 40, k, f"p{k // 4}", "transfer") for k in range(40)]
+    resampler = Resampler([pair.identity for pair in pairs], 100, 0)
     assert trial.reason == "" and trial.finds.low > 0.95 and trial.mistakes.high < 0.1
-    found = trial.share(cases, answered(np.where(np.arange(40) < 30, 2.0, np.nan)), held, resampler)
+    found = trial.share(pairs, answered(np.where(np.arange(40) < 30, 2.0, np.nan)), held, resampler)
     assert found.value == 0.75 and found.low < 0.7 and found.high > 0.8  # no face to look at is none found
 
 
@@ -111,8 +111,8 @@ def test_a_finder_is_believed_by_its_interval(finds: int, taken: int, count: int
     held = photos(finds, count, taken=taken)
     trial = Trial((held,), 0)
     assert re.search(says, trial.reason)
-    case = Case(1, 0, "p0", "transfer")
-    figure = trial.share([case], answered(np.ones(1)), held, Resampler(["p0"], 100, 0))
+    pair = EvaluationPair(1, 0, "p0", "transfer")
+    figure = trial.share([pair], answered(np.ones(1)), held, Resampler(["p0"], 100, 0))
     assert (figure.value is None) == bool(trial.reason) and figure.reason == trial.reason
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from components.core.settings import EvaluateSettings
 from components.evaluate.measuring.intervals import Resampler
 from components.evaluate.measuring.measure import Measured, Reals
-from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.pairs import EvaluationPair
 from components.evaluate.memorisation import backgrounds
 from components.evaluate.memorisation.backgrounds import GRID, Views
 from components.evaluate.memorisation.neighbours import copying, identity_capture, neighbour_test
@@ -28,8 +28,8 @@ def rooms(count: int, seed: int = 0) -> Views:
 
 
 def probed(known: Views, asked: int = ASKED, distractors: int = 99) -> Probes:
-    own = [Case(k, k, f"p{k // 3}", "reconstruction") for k in range(asked)]
-    swapped = [Case((k + 3) % asked, k, f"p{k // 3}", "repose") for k in range(asked)]
+    own = [EvaluationPair(k, k, f"p{k // 3}", "reconstruction") for k in range(asked)]
+    swapped = [EvaluationPair((k + 3) % asked, k, f"p{k // 3}", "repose") for k in range(asked)]
     alike = backgrounds.apart(known.take(range(asked)), known)
     owners = [f"p{k // 3}" for k in range(len(known))]
     return Probes(own, swapped, list(range(len(known))), owners, known, alike, distractors, 0)
@@ -65,7 +65,7 @@ def test_a_memory_under_the_matte_is_found_in_the_layer() -> None:
     grey, own = painted(known, list(range(ASKED)), 0), painted(known, list(range(ASKED)), 0.5)
     found = retrieval(Seen(asked.own, grey, own), asked, SETTINGS)
     assert found.figure.value == pytest.approx(1) and found.details["picture"].value == pytest.approx(0, abs=1e-9)
-    assert all(case.target == match for case, match in zip(found.worst, found.matches, strict=True))
+    assert all(pair.target == match for pair, match in zip(found.worst, found.matches, strict=True))
 
 
 def test_somebody_elses_background_is_no_memory_and_what_all_share_counts_nothing() -> None:
@@ -81,7 +81,7 @@ def test_somebody_elses_background_is_no_memory_and_what_all_share_counts_nothin
 def test_a_swap_gives_away_whose_background_comes_back(end: str) -> None:
     known = rooms(COUNT)
     asked = probed(known)
-    back = painted(known, [getattr(case, end) for case in asked.swapped], 0.4, noise=10)
+    back = painted(known, [getattr(pair, end) for pair in asked.swapped], 0.4, noise=10)
     assert retrieval(Seen(asked.swapped, back, back), asked, SETTINGS).figure.value > 0.9
 
 
@@ -137,12 +137,12 @@ def test_copies_of_training_photos_lie_too_near_and_fresh_ones_do_not() -> None:
     random = np.random.default_rng(0)
     training, held = random.normal(size=(120, 5)), random.normal(size=(60, 5))
     known, trained = reals(held, held, 1000), reals(training, training, prefix="t")
-    cases = [Case(1000 + (k + 1) % 60, 1000 + k, f"p{k // 4}", "transfer") for k in range(60)]
-    fresh = neighbour_test(cases, answers(random.normal(size=(60, 5)), held), known, trained, SETTINGS)
-    copied = neighbour_test(cases, answers(training[:60] + 0.01, held), known, trained, SETTINGS)
+    pairs = [EvaluationPair(1000 + (k + 1) % 60, 1000 + k, f"p{k // 4}", "transfer") for k in range(60)]
+    fresh = neighbour_test(pairs, answers(random.normal(size=(60, 5)), held), known, trained, SETTINGS)
+    copied = neighbour_test(pairs, answers(training[:60] + 0.01, held), known, trained, SETTINGS)
     assert abs(fresh.figure.value) < 2.5 and fresh.figure.low <= fresh.figure.value <= fresh.figure.high
     assert copied.figure.value < -4 and copied.matches[0] in range(120)
-    assert neighbour_test(cases[:5], answers(held[:5], held[:5]), known, trained, SETTINGS).figure.value is None
+    assert neighbour_test(pairs[:5], answers(held[:5], held[:5]), known, trained, SETTINGS).figure.value is None
 
 
 def test_the_statistic_is_mann_whitneys() -> None:
@@ -160,9 +160,9 @@ def test_a_training_persons_face_is_caught_and_the_judges_own_errors_are_not_cou
     centres, trained = unit(random.normal(size=(10, 16))), unit(random.normal(size=(30, 16)))
     faces = unit(np.repeat(centres, 4, axis=0) + 0.1 * random.normal(size=(40, 16)))
     known, training = reals(faces, faces, 1000), reals(trained, trained, prefix="t")
-    cases = [Case(1000 + 4 * (k // 4) + (k + 1) % 4, 1000 + k, f"p{k // 4}", "transfer") for k in range(40)]
-    honest = identity_capture(cases, answers(faces, faces), known, training, SETTINGS)
-    stolen = identity_capture(cases, answers(faces, unit(trained[:1].repeat(40, axis=0))), known, training, SETTINGS)
+    pairs = [EvaluationPair(1000 + 4 * (k // 4) + (k + 1) % 4, 1000 + k, f"p{k // 4}", "transfer") for k in range(40)]
+    honest = identity_capture(pairs, answers(faces, faces), known, training, SETTINGS)
+    stolen = identity_capture(pairs, answers(faces, unit(trained[:1].repeat(40, axis=0))), known, training, SETTINGS)
     assert honest.figure.value == 0 and stolen.figure.value == pytest.approx(1)
     assert set(stolen.matches) == {0}
     assert identity_capture([], answers(faces[:0], faces[:0]), known, training, SETTINGS).figure.value is None

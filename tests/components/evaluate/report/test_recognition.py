@@ -3,7 +3,7 @@ import pytest
 
 from components.evaluate.measuring.intervals import Resampler
 from components.evaluate.measuring.measure import Measured, Reals
-from components.evaluate.measuring.pairs import Case
+from components.evaluate.measuring.pairs import EvaluationPair
 from components.evaluate.report.recognition import recognise
 
 PEOPLE, PHOTOS = 4, 3
@@ -18,8 +18,9 @@ def _world():
     fields = {field: None for field in Reals.__dataclass_fields__}
     reals = Reals(**{**fields, "indices": np.arange(len(faces)), "identities": names, "features": faces,
                      "faces": faces, "face_valid": np.ones(len(faces), bool)})
-    cases = [Case(k, (k // PHOTOS) * PHOTOS + (k + 1) % PHOTOS, names[k], "transfer") for k in range(len(faces))]
-    return reals, cases
+    pairs = [EvaluationPair(k, (k // PHOTOS) * PHOTOS + (k + 1) % PHOTOS, names[k], "transfer")
+             for k in range(len(faces))]
+    return reals, pairs
 
 
 def _measured(faces, valid=None) -> Measured:
@@ -29,14 +30,14 @@ def _measured(faces, valid=None) -> Measured:
 
 
 def _asked(faces, valid=None):
-    reals, cases = _world()
-    resampler = Resampler([case.identity for case in cases], 100, 0)
-    return recognise(cases, _measured(faces, valid), reals, resampler)
+    reals, pairs = _world()
+    resampler = Resampler([pair.identity for pair in pairs], 100, 0)
+    return recognise(pairs, _measured(faces, valid), reals, resampler)
 
 
 def test_the_right_face_is_recognised() -> None:
-    reals, cases = _world()
-    found = _asked(reals.faces[[case.target for case in cases]])
+    reals, pairs = _world()
+    found = _asked(reals.faces[[pair.target for pair in pairs]])
     assert found.recognised.value == 1 and found.chance == pytest.approx(1 / PEOPLE)
     matrix = np.asarray(found.matrix)
     assert (matrix.argmax(axis=1) == np.arange(PEOPLE)).all() and matrix.diagonal().min() > 0.9
@@ -50,21 +51,21 @@ def test_somebody_elses_face_is_not_and_the_matrix_shows_whose_it_is() -> None:
 
 def test_copying_the_source_photo_is_no_help() -> None:
     """An output that is like the source photo only, and like nobody otherwise, is not recognised by it."""
-    reals, cases = _world()
-    odd = np.zeros((len(cases), 8))
+    reals, pairs = _world()
+    odd = np.zeros((len(pairs), 8))
     odd[:, 7] = 1
-    reals.faces[[case.source for case in cases[:1]]] = odd[0]
-    resampler = Resampler([case.identity for case in cases[:1]], 100, 0)
-    found = recognise(cases[:1], _measured(odd[:1]), reals, resampler)
+    reals.faces[[pair.source for pair in pairs[:1]]] = odd[0]
+    resampler = Resampler([pair.identity for pair in pairs[:1]], 100, 0)
+    found = recognise(pairs[:1], _measured(odd[:1]), reals, resampler)
     assert found.matrix[0][0] < 0.5
 
 
 def test_outputs_without_a_face_are_left_out() -> None:
-    reals, cases = _world()
-    valid = np.arange(len(cases)) % 2 == 0
-    found = _asked(reals.faces[[case.target for case in cases]], valid)
+    reals, pairs = _world()
+    valid = np.arange(len(pairs)) % 2 == 0
+    found = _asked(reals.faces[[pair.target for pair in pairs]], valid)
     assert found.recognised.n == valid.sum()
-    nobody = _asked(reals.faces, np.zeros(len(cases), bool))
+    nobody = _asked(reals.faces, np.zeros(len(pairs), bool))
     assert nobody.recognised.value is None and nobody.recognised.reason and nobody.chance is None
 
 
