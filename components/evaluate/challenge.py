@@ -1,7 +1,7 @@
 """The new model against the champion: both evaluated on the very same pairs, and compared pair by pair.
 
-The pairs are those of the new model's evaluation (its pairs.jsonl); the champion comes from the registry and
-answers them today, judged by today's networks. Figures measured on other data or by other networks are never compared.
+The pairs are those of the new model's evaluation (its pairs.jsonl); the champion comes from the registry and is
+evaluated on them today, with today's networks. Figures measured on other data or by other networks are never compared.
 
 A champion that was trained on somebody it is asked about would be flattered. Its version keeps digests of the photos
 it was trained on; people with such a photo are left out, and when too few remain the comparison is refused. That
@@ -67,7 +67,7 @@ class ChallengeSummary:
 
 @dataclass(frozen=True)
 class _Challenger:
-    """What the new model was asked, and its answers; `metrics` is its evaluation."""
+    """The new model's evaluation: `metrics` of the whole and `lines` of its pairs."""
 
     people: PeopleDataset
     identities: Identities
@@ -108,7 +108,7 @@ def challenge(model: Path, people: Path, identities: Path, evaluation: Path, out
               state: Path | None = None) -> ChallengeSummary:
     """Compare the model folder `model` with the champion of `settings.model_name` on the pairs of its `evaluation`.
 
-    Writes `duel.json` (format "photoshoot.duel/1") and `champion_pairs.jsonl` into `out`. The champion's answers are
+    Writes `duel.json` (format "photoshoot.duel/1") and `champion_pairs.jsonl` into `out`. The champion's lines are
     kept in `state`, if given, and not measured twice. `tracking_uri` is the registry's (default:
     ``MLFLOW_TRACKING_URI``). Raises `InputError` for missing folders or an evaluation of something else,
     `MachineError` when the registry cannot be reached. A champion that cannot be compared with is no error: the
@@ -119,7 +119,7 @@ def challenge(model: Path, people: Path, identities: Path, evaluation: Path, out
     versions = Versions(settings.model_name, tracking_uri)
     number = versions.aliased(CHAMPION)
     champion = None if number is None else versions.get(number)
-    content, answers, reused = _compare(challenger, versions, champion, settings, state)
+    content, lines, reused = _compare(challenger, versions, champion, settings, state)
     header = {
         "model_name": settings.model_name, "model": challenger.metrics["model"]["digest"],
         "evaluation": challenger.digest,
@@ -127,7 +127,7 @@ def challenge(model: Path, people: Path, identities: Path, evaluation: Path, out
     }
     with atomic_folder(out) as folder:
         write_duel(folder, {**header, **content})
-        write_answers(folder, answers)
+        write_answers(folder, lines)
     gains = {name: figure["gain"] for name, figure in content.get("figures", {}).items()}
     (recorder or NoRecord()).metrics({f"challenge/gain/{name}": gain["value"] for name, gain in gains.items()
                                       if gain["value"] is not None} | {"challenge/pairs": float(content["pairs"])})
@@ -137,7 +137,7 @@ def challenge(model: Path, people: Path, identities: Path, evaluation: Path, out
 
 def _compare(challenger: _Challenger, versions: Versions, champion: Version | None, settings: RegisterSettings,
              state: Path | None) -> tuple[dict[str, Any], list[Line], bool]:
-    """What duel.json says, the champion's answers, and whether they were measured before."""
+    """What duel.json says, the champion's lines, and whether they were measured before."""
     if champion is None:
         return _nothing("none", "there is no champion yet"), [], False
     if champion.tags.get("digest.model") == challenger.metrics["model"]["digest"]:
@@ -151,13 +151,13 @@ def _compare(challenger: _Challenger, versions: Versions, champion: Version | No
                 why = (f", {left_out['pairs']} more show {len(seen)} people whom the champion was trained on"
                        if seen else "")
                 raise DataError(f"only {len(asked)} pairs to compare on{why}")
-            answers, reused = _answers(folder / GENERATOR, challenger, asked, state)
+            lines, reused = _champion_lines(folder / GENERATOR, challenger, asked, state)
     except PhotoshootError as error:
         return _nothing("refused", f"version {champion.number} cannot be compared with: {error.problem}"), [], False
     content = {"status": "compared", "reason": "", "pairs": len(asked),
                "identities": len({line["identity"] for line in asked}), "left_out": left_out,
-               **compare_lines(asked, answers, challenger.settings)}
-    return content, answers, reused
+               **compare_lines(asked, lines, challenger.settings)}
+    return content, lines, reused
 
 
 def _nothing(status: str, reason: str) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def _seen(trained: set[str], challenger: _Challenger) -> set[str]:
     return {name for name, group in members.items() if any(digests[int(index)] in trained for index in group)}
 
 
-def _answers(generator: Path, challenger: _Challenger, asked: Sequence[Line],
+def _champion_lines(generator: Path, challenger: _Challenger, asked: Sequence[Line],
              state: Path | None) -> tuple[list[Line], bool]:
     """The champion's line for each of the lines asked; measured once for one champion, evaluation and code."""
     key = json.dumps([file_digest(generator), challenger.digest, code_digest("core", "evaluate"),

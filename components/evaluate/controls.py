@@ -3,11 +3,11 @@
 - **copy_cat** returns the training photo that is nearest by pose and appearance to what was asked for, its person cut
   out: it looks perfect and knows nothing. Must fail, by `identity_capture` and `neighbour_test` at least, and by
   `training_gap`: on training people it is exact.
-- **baked_background** answers with the true photo's person, before the background of the training photo that is nearest
+- **baked_background** returns the true photo's person, before the background of the training photo that is nearest
   by pose instead of the one it was given. Must fail, by `background_retrieval` at least.
-- **real_photos** answers with the true photo itself. Must pass.
+- **real_photos** returns the true photo itself. Must pass.
 
-All three answer by the target alone, so each target is measured once.
+All three go by the target alone, so each target is measured once.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ class Memory:
 
 
 class ByTarget(Method, Protocol):
-    """A method whose answer depends on two photos alone: the target, and the one it has `shown` for it."""
+    """A method whose output depends on two photos alone: the target, and the one it has `shown` for it."""
 
     def shown(self, target: int) -> int:
-        """Data set index of the photo that the answer is made of, besides the target's own."""
+        """Data set index of the photo that the output is made of, besides the target's own."""
 
 
 class CopyCat:

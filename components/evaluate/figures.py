@@ -32,7 +32,7 @@ between what it reaches on held-out synthetic photos and what the pose map of an
 
 @dataclass(frozen=True)
 class Against:
-    """What answers are held against: the split's real photos, the finder of faces, how figures are made."""
+    """What outputs are held against: the split's real photos, the finder of faces, how figures are made."""
 
     reals: Reals
     trial: Trial
@@ -46,8 +46,8 @@ class Against:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What one method's answers to a group measured, and their faces against the real ones."""
+class Outputs:
+    """What one method's outputs for a group measured, and their faces against the real ones."""
 
     measured: Measured
     faces: Similarities
@@ -62,16 +62,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Group:
-    """A group of pairs of one kind with everybody's answers; `answers` has "model" and the baselines by name."""
+    """A group of pairs of one kind with everybody's outputs; `outputs` has "model" and the baselines by name."""
 
     kind: str
     pairs: list[EvaluationPair]
-    answers: dict[str, Answer]
+    outputs: dict[str, Outputs]
 
     @property
-    def model(self) -> Answer:
-        """The model's answers."""
-        return self.answers["model"]
+    def model(self) -> Outputs:
+        """The model's outputs."""
+        return self.outputs["model"]
 
     def where(self, pairs: Sequence[EvaluationPair]) -> list[int]:
         """Positions in this group of the pairs of `pairs`."""
@@ -80,9 +80,9 @@ class Group:
 
     def to_json(self) -> dict[str, object]:
         """Pairs, the model's metrics and the baselines' in plain values."""
-        figures = {name: {key: figure.to_json() for key, figure in answer.figures.items()}
-                   for name, answer in self.answers.items()}
-        baselines = {name: {**found, "parts": self.answers[name].parts_json()}
+        figures = {name: {key: figure.to_json() for key, figure in outputs.figures.items()}
+                   for name, outputs in self.outputs.items()}
+        baselines = {name: {**found, "parts": self.outputs[name].parts_json()}
                      for name, found in figures.items() if name != "model"}
         return {"pairs": len(self.pairs), "metrics": figures["model"], "parts": self.model.parts_json(),
                 "baselines": baselines}
@@ -96,27 +96,27 @@ def group(kind: str, people: Album, pairs: Sequence[EvaluationPair], model: Mode
     methods: list[Method] = [model, TextureWarp()]
     if kind != "reconstruction":
         methods.append(SourceCopy())  # a photo copied into its own pose is the truth itself
-    answers: dict[str, Answer] = {}
+    outputs: dict[str, Outputs] = {}
     for method in methods:
         if asked and method.name == SourceCopy.name:
-            measured = asked.answers[method.name].measured.take(asked.where(pairs))
+            measured = asked.outputs[method.name].measured.take(asked.where(pairs))
         else:
             label = f"{kind}: {method.name.replace('_', ' ')}"
             measured = measure(people, pairs, method, against.instruments, label)
-        answers[method.name] = answer(kind, pairs, measured, against)
+        outputs[method.name] = measured_outputs(kind, pairs, measured, against)
         if kind == "transfer":
             settings = against.settings
-            answers[method.name].figures.update(set_distances(
+            outputs[method.name].figures.update(set_distances(
                 pairs, measured, against.reals, space(against.instruments), least=settings.min_images,
                 draws=settings.bootstrap, seed=settings.seed))
-    found = Group(kind, list(pairs), answers)
-    warped = answers[TextureWarp.name].measured.perceptual
+    found = Group(kind, list(pairs), outputs)
+    warped = outputs[TextureWarp.name].measured.perceptual
     found.model.figures["over_warp"] = over_warp(kind, pairs, found.model.measured, warped, against)
     return found
 
 
-def answer(kind: str, pairs: Sequence[EvaluationPair], measured: Measured, against: Against) -> Answer:
-    """The figures of answers to `pairs` by themselves, whoever gave them."""
+def measured_outputs(kind: str, pairs: Sequence[EvaluationPair], measured: Measured, against: Against) -> Outputs:
+    """The figures of outputs for `pairs` by themselves, whoever made them."""
     resampler = against.resampler(pairs)
     faces = similarities(pairs, measured, against.reals)
     figures = {name: resampler.mean(getattr(measured, name), nobody=NO_PAIRS[kind]) for name in PER_PAIR}
@@ -126,12 +126,12 @@ def answer(kind: str, pairs: Sequence[EvaluationPair], measured: Measured, again
     figures |= _pose_figures(pairs, measured, against, resampler)
     errors = {name: resampler.mean(measured.parts[:, column], nobody=f"no target photo shows the {name}")
               for column, name in enumerate(PARTS)}
-    return Answer(measured, faces, figures, errors)
+    return Outputs(measured, faces, figures, errors)
 
 
 def over_warp(kind: str, pairs: Sequence[EvaluationPair], measured: Measured, warped: Floats,
               against: Against) -> Figure:
-    """Perceptual distance of answers to some pairs as a multiple of the plain warp's, `warped`."""
+    """Perceptual distance of outputs for some pairs as a multiple of the plain warp's, `warped`."""
     return against.resampler(pairs).ratio(measured.perceptual, warped, nobody=NO_PAIRS[kind])
 
 
@@ -181,21 +181,21 @@ def gaps(held_out: Group, trained: tuple[Sequence[EvaluationPair], Measured, Sim
 
 def by_identity(group: Group) -> list[dict[str, object]]:
     """The model's mean figures for each identity of a group, worst perceptual distance first."""
-    answer, names = group.model, np.asarray([pair.identity for pair in group.pairs])
+    outputs, names = group.model, np.asarray([pair.identity for pair in group.pairs])
     rows: list[dict[str, object]] = []
     for name in sorted(set(names.tolist())):
         mine = names == name
         row: dict[str, object] = {"identity": name, "pairs": int(mine.sum())}
         for key in ("perceptual", "ssim", "psnr", "matte_iou"):
-            row[key] = _mean(getattr(answer.measured, key)[mine])
-        row["face_similarity"] = _mean(answer.faces.output[mine])
-        row["another_photo_similarity"] = _mean(answer.faces.another[mine])
+            row[key] = _mean(getattr(outputs.measured, key)[mine])
+        row["face_similarity"] = _mean(outputs.faces.output[mine])
+        row["another_photo_similarity"] = _mean(outputs.faces.another[mine])
         rows.append(row)
     return sorted(rows, key=lambda row: (-float(str(row["perceptual"] or 0)), str(row["identity"])))
 
 
 def ranked(group: Group) -> list[int]:
-    """Pairs of a group from the model's best to its worst answer, by perceptual distance."""
+    """Pairs of a group from the model's best to its worst output, by perceptual distance."""
     distances = group.model.measured.perceptual
     return [int(k) for k in np.argsort(distances, kind="stable") if np.isfinite(distances[k])]
 

@@ -75,7 +75,7 @@ def judge(subject: Subject) -> Judgement:
                         settings)
     findings = _findings(subject, subject.method, transfer.pairs, transfer.model.measured, trained.l1, training,
                          against)
-    warped = transfer.answers[TextureWarp.name].measured.perceptual
+    warped = transfer.outputs[TextureWarp.name].measured.perceptual
     checked = {control.method.name: judged(control, measured_control(subject, control, transfer.pairs, warped,
                                                                       training, against), subject.gate)
                for control in controls(album, training.reals.indices.tolist())}
@@ -83,7 +83,7 @@ def judge(subject: Subject) -> Judgement:
 
 
 def on_ground(subject: Ground, pair_set: PairSet) -> tuple[Training, Against]:
-    """What is known about training people, and what answers to the pairs are held against."""
+    """What is known about training people, and what outputs for the pairs are held against."""
     training = _training(subject, len(pair_set.transfer))
     reals = subject.measurer.reals(pair_set.members, "held-out photos")
     trial = Trial((training.reals, reals), subject.settings.seed)
@@ -103,7 +103,7 @@ def _training(subject: Ground, held_out_pairs: int) -> Training:
 
 def _findings(subject: Ground, method: Method, pairs: Sequence[EvaluationPair], measured: Measured, errors: Floats,
               training: Training, against: Against) -> dict[str, Finding]:
-    """The five tests of one method, from its answers to held-out `pairs` and its `errors` on the training pairs."""
+    """The five tests of one method, from its outputs for held-out `pairs` and its `errors` on the training pairs."""
     settings, reals = subject.settings, against.reals
     name = method.name.replace("_", " ")
     own = subject.measurer.look(method, training.probes.own, f"own background: {name}")
@@ -121,19 +121,19 @@ def _findings(subject: Ground, method: Method, pairs: Sequence[EvaluationPair], 
 def measured_control(subject: Ground, control: Control, pairs: Sequence[EvaluationPair], warped: Floats,
                      training: Training, against: Against) -> dict[str, Any]:
     """One control through the same measurement as the model: what of metrics.json the thresholds ask for. `warped` are
-    the perceptual distances of a plain warp's answers."""
+    the perceptual distances of a texture warp's outputs."""
     method = control.method
     label = f"control: {method.name.replace('_', ' ')}"
-    measured = subject.measurer.answers(pairs, method, label)
+    measured = subject.measurer.outputs(pairs, method, label)
     errors = subject.measurer.errors(training.pairs, method, f"{label}, training")
-    answer = figures.answer("transfer", pairs, measured, against)
-    answer.figures["over_warp"] = figures.over_warp("transfer", pairs, measured, warped, against)
+    outputs = figures.measured_outputs("transfer", pairs, measured, against)
+    outputs.figures["over_warp"] = figures.over_warp("transfer", pairs, measured, warped, against)
     apart = {"frechet_ratio": ratio(pairs, measured.features, against.reals, subject.settings.seed)}
-    answer.figures.update(figures.space(subject.instruments).mark(apart))
+    outputs.figures.update(figures.space(subject.instruments).mark(apart))
     findings = _findings(subject, method, pairs, measured, errors, training, against)
     return {
-        "counts": {"pairs": len(pairs)}, "parts": answer.parts_json(),
-        "metrics": {name: figure.to_json() for name, figure in answer.figures.items()},
+        "counts": {"pairs": len(pairs)}, "parts": outputs.parts_json(),
+        "metrics": {name: figure.to_json() for name, figure in outputs.figures.items()},
         "memorisation": {name: finding.figure.to_json() for name, finding in findings.items()},
     }
 

@@ -28,12 +28,12 @@ class Measurer:
         """All photos of some identities."""
         return reference(self.album, members, self.instruments, label, self._cache)
 
-    def answers(self, pairs: Sequence[EvaluationPair], method: Method, label: str) -> Measured:
-        """Answers of a method that depend on the target alone."""
+    def outputs(self, pairs: Sequence[EvaluationPair], method: Method, label: str) -> Measured:
+        """Outputs of a method that depend on the target alone."""
         return measure_by_target(self.album, pairs, method, self.instruments, label)
 
     def errors(self, pairs: Sequence[EvaluationPair], method: Method, label: str) -> Floats:
-        """`Measured.l1` of a method's answers."""
+        """`Measured.l1` of a method's outputs."""
         return masked_errors(self.album, pairs, method, label)
 
     def look(self, method: Method, pairs: Sequence[EvaluationPair], label: str) -> Seen:

@@ -1,4 +1,4 @@
-"""The page of compared runs: one HTML file, the same contact sheet's rows with each run's answer beside the others."""
+"""The page of compared runs: one HTML file, the same contact sheet's rows with each run's output beside the others."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _side_by_side(key: str, columns: Sequence[str], runs: Sequence[FinishedRun],
     cells = [_cells(run, rows[key]) for run, rows in zip(runs, kept, strict=True)]
     caption = kept[0][key]["caption"]
     found = {name: cells[0][name] for name in (*_BEFORE, *_AFTER)}
-    found |= {label: answer[_OUTPUT] for label, answer in zip(labels, cells, strict=True)}
+    found |= {label: row[_OUTPUT] for label, row in zip(labels, cells, strict=True)}
     return report.Strip(tuple(report.encode(found[name], f"{name} of {caption}") for name in columns), caption)
 
 

@@ -1,1 +1,1 @@
-"""What is asked, who answers, and what is measured."""
+"""What pairs, which methods, and how they are measured."""

@@ -5,9 +5,9 @@ A Fréchet distance of few images is biased upward, so its plain value says litt
 - an interval from resampled identities, moved so that its middle is the value (resampling with repetition makes the
   distance larger by itself);
 - the distance between two halves of the real photos;
-- `frechet_ratio`, where the bias cancels: split the real photos into halves A and B, put the model's answers in the
+- `frechet_ratio`, where the bias cancels: split the real photos into halves A and B, put the model's outputs in the
   place of B (one for each photo of B, in its pose), and divide the distance from A by that of the real B from A.
-  1: answers are as near to A as real photos are. The mean over random halves.
+  1: outputs are as near to A as real photos are. The mean over random halves.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Space:
 
 def set_distances(pairs: Sequence[EvaluationPair], measured: Measured, reals: Reals, space: Space, *, least: int,
                   draws: int, seed: int) -> dict[str, Figure]:
-    """Fréchet distance, kernel distance, Fréchet ratio of the answers; null where there are fewer than `least`
+    """Fréchet distance, kernel distance, Fréchet ratio of the outputs; null where there are fewer than `least`
     images on either side, or, for the Fréchet distance, no more images than dimensions."""
     outputs, real = measured.features, reals.features
     fewest, dim = min(len(outputs), len(real)), real.shape[1]
@@ -70,17 +70,17 @@ def set_distances(pairs: Sequence[EvaluationPair], measured: Measured, reals: Re
 
 def ratio(pairs: Sequence[EvaluationPair], outputs: Floats, reals: Reals, seed: int) -> Figure:
     """The Fréchet ratio (see above) over the real photos that are some pair's target."""
-    answers: dict[int, list[int]] = {}
+    of_photo: dict[int, list[int]] = {}
     for k, row in enumerate(reals.rows([pair.target for pair in pairs])):
-        answers.setdefault(int(row), []).append(k)
-    photos = np.asarray(sorted(answers), np.intp)
+        of_photo.setdefault(int(row), []).append(k)
+    photos = np.asarray(sorted(of_photo), np.intp)
     if len(photos) < 2 * _LEAST_DRAWN:
         return missing(f"only {len(photos)} photos are a target: too few to halve", len(photos))
     random, over, under = np.random.default_rng(seed), [], []
     for _ in range(HALVES):
         shuffled = random.permutation(photos)
         half_a, half_b = shuffled[: len(photos) // 2], shuffled[len(photos) // 2 :]
-        instead = [int(random.choice(answers[int(row)])) for row in half_b]
+        instead = [int(random.choice(of_photo[int(row)])) for row in half_b]
         over.append(frechet(outputs[instead], reals.features[half_a]))
         under.append(frechet(reals.features[half_b], reals.features[half_a]))
     return around(float(np.sum(over) / np.sum(under)), np.asarray(over) / np.asarray(under), len(photos), "half")

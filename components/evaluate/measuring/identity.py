@@ -38,7 +38,7 @@ class Similarities:
 
 
 def similarities(pairs: Sequence[EvaluationPair], measured: Measured, reals: Reals) -> Similarities:
-    """Compare the faces of answered pairs with the real ones."""
+    """Compare the faces of the pairs' outputs with the real ones."""
     count = len(pairs)
     output, another, stranger = (np.full(count, np.nan) for _ in range(3))
     if not count:

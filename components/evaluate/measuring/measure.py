@@ -50,7 +50,7 @@ def judge_name(settings: EvaluateSettings, origin: str) -> str:
 
 @dataclass(frozen=True)
 class Measured:
-    """Figures of n answered pairs, in the order of the pairs; NaN where there is nothing to measure."""
+    """Figures of the outputs for n pairs, in their order; NaN where there is nothing to measure."""
 
     l1: Floats
     psnr: Floats
@@ -99,7 +99,7 @@ class Reals:
 
 def measure(people: Album, pairs: Sequence[EvaluationPair], method: Method, instruments: Instruments,
             label: str) -> Measured:
-    """Have `method` answer the pairs over a plain background and compare each answer with its truth."""
+    """Have `method` render the pairs over a plain background and compare each output with its truth."""
     parts: list[Measured] = []
     # In the order of their targets: a batch has few truths, and each is looked at once.
     order = sorted(range(len(pairs)), key=lambda k: pairs[k].target)
@@ -115,7 +115,7 @@ def measure(people: Album, pairs: Sequence[EvaluationPair], method: Method, inst
 
 def measure_by_target(people: Album, pairs: Sequence[EvaluationPair], method: Method, instruments: Instruments,
                       label: str) -> Measured:
-    """`measure` for a method whose answer depends on the target alone: each target is painted and measured once."""
+    """`measure` for a method whose output depends on the target alone: each target is painted and measured once."""
     first = {pair.target: k for k, pair in reversed(list(enumerate(pairs)))}
     targets = sorted(first)
     found = measure(people, [pairs[first[target]] for target in targets], method, instruments, label)
@@ -124,7 +124,7 @@ def measure_by_target(people: Album, pairs: Sequence[EvaluationPair], method: Me
 
 
 def masked_errors(people: Album, pairs: Sequence[EvaluationPair], method: Method, label: str) -> Floats:
-    """`Measured.l1` alone: no network looks at the answers."""
+    """`Measured.l1` alone: no network looks at the outputs."""
     parts: list[Floats] = [np.zeros(0)]
     with progress.task(label, len(pairs)) as shown:
         for batch in batches(pairs, BATCH):

@@ -38,7 +38,7 @@ class Rendered:
 
 
 class Method(Protocol):
-    """Answers pairs of one data set."""
+    """Renders pairs of one data set."""
 
     name: str
 
@@ -118,7 +118,7 @@ def _people(people: Album, pairs: Sequence[EvaluationPair]) -> tuple[list[Person
 
 
 def atlas_of(pair: EvaluationPair, source: Person, target: Person) -> tuple[Images, Bools]:
-    """What there is to answer a pair with: texture [24, N, N, 3] and what of it was seen [24, N, N]."""
+    """What there is to render a pair from: texture [24, N, N, 3] and what of it was seen [24, N, N]."""
     atlas = (source.texture, source.seen)
     return texture.splice(atlas, (target.texture, target.seen)) if pair.kind == "transfer" else atlas
 

@@ -1,6 +1,6 @@
 """Which pictures a model is asked for: fixed ordered pairs of held-out people, the same in every run.
 
-Three kinds, told apart because their answers are worth different things:
+Three kinds, told apart because outputs for them are worth different things:
 
 - **transfer**: the face of photo i in the clothes of photo j, in the pose of j. Photo j is the exact truth, whatever
   its owner wore for photo i. The clothes' texture comes from the truth itself, so figures on clothes say how well

@@ -53,12 +53,12 @@ def neighbour_test(pairs: Sequence[EvaluationPair], measured: Measured, reals: R
     """C_T of Meehan, Chaudhuri, Dasgupta 2020 (arXiv 2004.05675, section 3): the Mann-Whitney statistic, as a z-score,
     of distances to the nearest training photo, of outputs against held-out real photos, averaged over cells.
 
-    One output for each held-out photo, its answer in that photo's pose, so that both sides show the same poses.
+    One output for each held-out photo, in that photo's pose, so that both sides show the same poses.
     """
-    answer: dict[int, int] = {}
+    first: dict[int, int] = {}
     for k, pair in enumerate(pairs):
-        answer.setdefault(pair.target, k)
-    chosen, targets = list(answer.values()), reals.rows(list(answer))
+        first.setdefault(pair.target, k)
+    chosen, targets = list(first.values()), reals.rows(list(first))
     if len(chosen) < LEAST_OUTPUTS or len(training.features) < LEAST_OUTPUTS:
         return Finding(missing(f"{len(chosen)} outputs and {len(training.features)} training photos, "
                                f"{LEAST_OUTPUTS} of each are needed", len(chosen)))

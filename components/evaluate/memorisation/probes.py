@@ -6,7 +6,7 @@
 (b) counterfactual swap: a training photo's pose with another training person's texture and photos. Share whose
     surroundings look most like one of the two photos' backgrounds, beyond the chance of 2 in 100.
 (c) training gap: how much smaller the error inside the person is on training people than on held-out ones, as a
-    share. 0 for no gap, 1 for a training answer without any error.
+    share. 0 for no gap, 1 for training outputs without any error.
 (d) identity capture: how much more often an output's face is nearest to a training person's than the real photo's is,
     among the source's face and all training faces.
 (e) neighbour test: are outputs nearer to training photos than held-out real photos are? (`neighbours.py`)
@@ -67,7 +67,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Probes:
-    """Pairs of training photos, and the real backgrounds that their answers are compared with."""
+    """Pairs of training photos, and the real backgrounds that outputs for them are compared with."""
 
     own: list[EvaluationPair]
     """A photo in its own pose with its own texture."""
@@ -116,7 +116,7 @@ class Seen:
 
 
 def look(people: Album, method: Method, pairs: Sequence[EvaluationPair], label: str) -> Seen:
-    """Have `method` answer `pairs` over a plain background and look outside the target's silhouette."""
+    """Have `method` render `pairs` over a plain background and look outside the target's silhouette."""
     found: dict[str, list[Views]] = {"picture": [], "layer": []}
     with progress.task(label, len(pairs)) as shown:
         for batch in batches(pairs, BATCH):

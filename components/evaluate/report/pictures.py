@@ -86,8 +86,8 @@ def _rows(subject: Subject, pairs: Sequence[EvaluationPair]) -> list[sheet.Row]:
     people, wall = subject.album, backdrop(subject.people.resolution)
     rows = []
     for batch in batches(pairs, 16):
-        rendered, warped, real = (answer(people, batch, wall)
-                                  for answer in (subject.method.render, TextureWarp().render, truth))
+        rendered, warped, real = (render(people, batch, wall)
+                                  for render in (subject.method.render, TextureWarp().render, truth))
         for k, pair in enumerate(batch):
             pictures: list[Any] = [people[pair.source].photo, sheet.colour_pose(people[pair.target].iuv),
                                    rendered.images[k], warped.images[k], real.images[k]]

@@ -6,7 +6,7 @@ another seed of the split would have given: no control is trained, so whom a dra
 whom the copy-cat copies and whose rooms are baked in. Draws share people, so their spread is that of the split, not of
 the population; several people sets show that.
 
-What is measured of a photo, or of an answer made of two photos, is remembered: a hundred draws look at few new ones.
+What is measured of a photo, or of an output made of two photos, is remembered: a hundred draws look at few new ones.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ class Outcome:
 
 
 class Remembering(Measurer):
-    """Measures each photo, and each answer made of the same two photos, once."""
+    """Measures each photo, and each output made of the same two photos, once."""
 
     def __init__(self, album: Album, instruments: Instruments, members: Mapping[str, npt.NDArray[np.int64]]) -> None:
         super().__init__(album, instruments, None)
         self._all = super().reals(members, "all photos")
-        self._answers: dict[tuple[str, int, int], Measured] = {}
+        self._outputs: dict[tuple[str, int, int], Measured] = {}
         self._errors: dict[tuple[str, int, int], float] = {}
         self._seen: dict[tuple[str, int, int], Seen] = {}
         self._warped: dict[tuple[int, int], float] = {}
@@ -76,14 +76,14 @@ class Remembering(Measurer):
                 if field.name != "identities"}
         return Reals(identities=[name for _, name in owners], **some)
 
-    def answers(self, pairs: Sequence[EvaluationPair], method: Method, label: str) -> Measured:
-        """As `Measurer.answers`; each once."""
-        new = self._new(pairs, method, self._answers)
-        found = super().answers(new, method, label) if new else None
+    def outputs(self, pairs: Sequence[EvaluationPair], method: Method, label: str) -> Measured:
+        """As `Measurer.outputs`; each once."""
+        new = self._new(pairs, method, self._outputs)
+        found = super().outputs(new, method, label) if new else None
         for row, pair in enumerate(new):
             assert found is not None
-            self._answers[_key(method, pair)] = found.take([row])
-        parts = [self._answers[_key(method, pair)] for pair in pairs]
+            self._outputs[_key(method, pair)] = found.take([row])
+        parts = [self._outputs[_key(method, pair)] for pair in pairs]
         return Measured(**{field.name: np.concatenate([getattr(part, field.name) for part in parts])
                            for field in fields(Measured)})
 
@@ -105,7 +105,7 @@ class Remembering(Measurer):
         return Seen(list(pairs), _joined([part.picture for part in parts]), _joined([part.layer for part in parts]))
 
     def warped(self, pairs: Sequence[EvaluationPair]) -> Floats:
-        """Perceptual distances of a plain warp's answers; each once."""
+        """Perceptual distances of a texture warp's outputs; each once."""
         new = [pair for pair in pairs if (pair.source, pair.target) not in self._warped]
         if new:
             found = measure(self.album, new, TextureWarp(), self.instruments, "plain warp").perceptual

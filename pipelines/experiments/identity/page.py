@@ -33,7 +33,7 @@ _BASELINES = dict(zip((one.name for one in BASELINES), (
     "warping with every unseen texel guessed from its mirror image or the nearest seen ones"), strict=True))
 _KINDS = {
     "transfer": "Transfer: the face of one photo in the clothes and pose of another photo of the same person, which is "
-                "the exact answer",
+                "the ground truth",
     "repose": "Re-posing: everything from one photo, in the pose of another that shows the same clothes",
 }
 
@@ -133,10 +133,10 @@ def _times(findings: Findings) -> list[str]:
 def _sheet(findings: Findings, study: Study) -> Image.Image:
     pairs = spread(study.pairs["transfer"], _ROWS)
     methods: list[Method] = [BASELINES[0], *(ModelMethod(Reposer.load(path)) for path in findings.models.values())]
-    answers = [method.render(study.album, pairs, PLAIN).images for method in methods]
+    outputs = [method.render(study.album, pairs, PLAIN).images for method in methods]
     real = truth(study.album, pairs, PLAIN).images
     rows = [SheetRow([study.album[pair.source].photo, colour_pose(study.album[pair.target].iuv),
-                      *(answer[k] for answer in answers), real[k]], f"{pair.identity}: held out, never trained on")
+                      *(output[k] for output in outputs), real[k]], f"{pair.identity}: held out, never trained on")
             for k, pair in enumerate(pairs)]
     columns = ("source", "target pose", "plain warp", *findings.models, "truth")
     return Image.fromarray(contact_sheet("Identity", "face and hands of the source, clothes of the target", columns,

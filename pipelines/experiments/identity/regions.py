@@ -33,7 +33,7 @@ _SMALLEST_ERROR = 1e-5
 
 @dataclass(frozen=True)
 class Regions:
-    """Weights [S, S] of the pixels of one answer, 0..1."""
+    """Weights [S, S] of the pixels of one output, 0..1."""
 
     head: Floats
     """On the head's charts."""
@@ -60,7 +60,7 @@ class Regional:
 
 
 def regions(pair: EvaluationPair, source: Person, target: Person) -> Regions:
-    """The regions of an answer to `pair`."""
+    """The regions of an output for `pair`."""
     atlas = (source.texture, source.seen)
     if pair.kind == "transfer":
         atlas = texture.splice(atlas, (target.texture, target.seen))
@@ -75,7 +75,7 @@ def regions(pair: EvaluationPair, source: Person, target: Person) -> Regions:
 
 
 def measure_regions(people: Album, pairs: Sequence[EvaluationPair], method: Method) -> Regional:
-    """Have `method` answer the pairs and measure each region of each answer."""
+    """Have `method` render the pairs and measure each region of each output."""
     rows: list[tuple[float, ...]] = []
     for part in batches(pairs, _BATCH):
         rendered, real = method.render(people, part, PLAIN), truth(people, part, PLAIN)

@@ -1,4 +1,4 @@
-"""The comparison with the champion: the same pairs, fresh answers, nobody it was trained on."""
+"""The comparison with the champion: the same pairs, fresh outputs, nobody it was trained on."""
 
 import json
 from collections.abc import Callable
@@ -83,10 +83,10 @@ def test_a_champion_that_paints_alike_gains_and_loses_nothing(world, evaluated: 
     summary, found = run(state=tmp_path / "state")
     assert summary.status == "compared" and not summary.reused
     asked = [line for line in lines_of(evaluated / "pairs.jsonl") if line["kind"] == "transfer"]
-    answered = lines_of(tmp_path / "duel" / "champion_pairs.jsonl")
+    champion = lines_of(tmp_path / "duel" / "champion_pairs.jsonl")
     assert [(line["source"], line["target"]) for line in asked] == [
-        (line["source"], line["target"]) for line in answered]
-    for mine, theirs in zip(asked, answered, strict=True):
+        (line["source"], line["target"]) for line in champion]
+    for mine, theirs in zip(asked, champion, strict=True):
         for name in GAINS:
             assert theirs[name] == (None if mine[name] is None else pytest.approx(mine[name], abs=2e-4))
     assert set(found["figures"]) == set(GAINS) and found["pairs"] == len(asked)

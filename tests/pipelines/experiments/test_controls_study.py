@@ -82,15 +82,15 @@ def test_what_is_remembered_is_what_would_be_measured(world: World) -> None:
     instruments = Instruments(chosen.evaluate, people.origin)
     everybody = {name: group for split in study.SPLITS for name, group in owners.members(people, split).items()}
     remembering = study.Remembering(album, instruments, everybody)
-    answers = []
+    measured = []
     for measurer in (remembering, remembering, Measurer(album, instruments, None)):  # the second time from memory
         ground = Ground(people, owners, measurer, chosen.evaluate, chosen.register_.gate)
         pair_set = choose(people, owners, "test", 16, 0)
         training, against = on_ground(ground, pair_set)
         warped = np.ones(len(pair_set.transfer))
-        answers.append([measured_control(ground, control, pair_set.transfer, warped, training, against)
+        measured.append([measured_control(ground, control, pair_set.transfer, warped, training, against)
                         for control in controls(album, training.reals.indices.tolist())])
-    first, again, anew = answers
+    first, again, anew = measured
     assert first == again
     for mine, theirs in zip(first, anew, strict=True):
         for group in ("metrics", "memorisation"):

@@ -95,11 +95,11 @@ def test_blur_lowers_sharpness() -> None:
     assert np.isnan(sharpness(picture, weight * 0))
 
 
-def test_the_copy_cat_answers_with_a_photo_it_was_trained_on() -> None:
+def test_the_copy_cat_returns_a_photo_it_was_trained_on() -> None:
     people = album(somebody("a", 180, 90), somebody("b", 178, 92, 4), somebody("c", 60, 200), somebody("d", 60, 200, 4))
     trained = [np.asarray([1]), np.asarray([2, 3])]
-    answer = NearestPhoto(trained).render(people, [EvaluationPair(0, 0, "p", "repose")], 128)
-    assert np.array_equal(answer.poses[0], people[1].iuv)
+    output = NearestPhoto(trained).render(people, [EvaluationPair(0, 0, "p", "repose")], 128)
+    assert np.array_equal(output.poses[0], people[1].iuv)
     dark = NearestPhoto(trained).render(people, [EvaluationPair(2, 3, "p", "repose")], 128)
     assert np.array_equal(dark.poses[0], people[3].iuv)  # of the right person the photo in the asked pose
 

@@ -86,7 +86,7 @@ def photos(found: int, count: int, prefix: str = "p", taken: int = 0) -> Reals:
                  np.ones(count, bool), np.ones(count), scores, none)
 
 
-def answered(scores: np.ndarray) -> Measured:
+def outputs(scores: np.ndarray) -> Measured:
     nothing, count = np.zeros(len(scores)), len(scores)
     return Measured(*[nothing] * 6, np.zeros((count, 4)), np.zeros((count, 2)), np.zeros((count, 2)),
                     np.isfinite(scores), scores)
@@ -98,7 +98,7 @@ def test_faces_are_found_where_there_are_faces() -> None:
     pairs = [EvaluationPair((k + 1) % 40, k, f"p{k // 4}", "transfer") for k in range(40)]
     resampler = Resampler([pair.identity for pair in pairs], 100, 0)
     assert trial.reason == "" and trial.finds.low > 0.95 and trial.mistakes.high < 0.1
-    found = trial.share(pairs, answered(np.where(np.arange(40) < 30, 2.0, np.nan)), held, resampler)
+    found = trial.share(pairs, outputs(np.where(np.arange(40) < 30, 2.0, np.nan)), held, resampler)
     assert found.value == 0.75 and found.low < 0.7 and found.high > 0.8  # no face to look at is none found
 
 
@@ -112,7 +112,7 @@ def test_a_finder_is_believed_by_its_interval(finds: int, taken: int, count: int
     trial = Trial((held,), 0)
     assert re.search(says, trial.reason)
     pair = EvaluationPair(1, 0, "p0", "transfer")
-    figure = trial.share([pair], answered(np.ones(1)), held, Resampler(["p0"], 100, 0))
+    figure = trial.share([pair], outputs(np.ones(1)), held, Resampler(["p0"], 100, 0))
     assert (figure.value is None) == bool(trial.reason) and figure.reason == trial.reason
 
 

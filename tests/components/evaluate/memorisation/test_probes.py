@@ -123,7 +123,7 @@ def reals(features: np.ndarray, faces: np.ndarray, first: int = 0, prefix: str =
                  np.ones(count, bool), np.ones(count), np.ones(count), np.zeros((count, 5)))
 
 
-def answers(features: np.ndarray, faces: np.ndarray) -> Measured:
+def outputs(features: np.ndarray, faces: np.ndarray) -> Measured:
     nothing = np.zeros(len(features))
     return Measured(*[nothing] * 6, np.zeros((len(features), 4)), features, faces, np.ones(len(features), bool),
                     nothing)
@@ -138,11 +138,11 @@ def test_copies_of_training_photos_lie_too_near_and_fresh_ones_do_not() -> None:
     training, held = random.normal(size=(120, 5)), random.normal(size=(60, 5))
     known, trained = reals(held, held, 1000), reals(training, training, prefix="t")
     pairs = [EvaluationPair(1000 + (k + 1) % 60, 1000 + k, f"p{k // 4}", "transfer") for k in range(60)]
-    fresh = neighbour_test(pairs, answers(random.normal(size=(60, 5)), held), known, trained, SETTINGS)
-    copied = neighbour_test(pairs, answers(training[:60] + 0.01, held), known, trained, SETTINGS)
+    fresh = neighbour_test(pairs, outputs(random.normal(size=(60, 5)), held), known, trained, SETTINGS)
+    copied = neighbour_test(pairs, outputs(training[:60] + 0.01, held), known, trained, SETTINGS)
     assert abs(fresh.figure.value) < 2.5 and fresh.figure.low <= fresh.figure.value <= fresh.figure.high
     assert copied.figure.value < -4 and copied.matches[0] in range(120)
-    assert neighbour_test(pairs[:5], answers(held[:5], held[:5]), known, trained, SETTINGS).figure.value is None
+    assert neighbour_test(pairs[:5], outputs(held[:5], held[:5]), known, trained, SETTINGS).figure.value is None
 
 
 def test_the_statistic_is_mann_whitneys() -> None:
@@ -161,8 +161,8 @@ def test_a_training_persons_face_is_caught_and_the_judges_own_errors_are_not_cou
     faces = unit(np.repeat(centres, 4, axis=0) + 0.1 * random.normal(size=(40, 16)))
     known, training = reals(faces, faces, 1000), reals(trained, trained, prefix="t")
     pairs = [EvaluationPair(1000 + 4 * (k // 4) + (k + 1) % 4, 1000 + k, f"p{k // 4}", "transfer") for k in range(40)]
-    honest = identity_capture(pairs, answers(faces, faces), known, training, SETTINGS)
-    stolen = identity_capture(pairs, answers(faces, unit(trained[:1].repeat(40, axis=0))), known, training, SETTINGS)
+    honest = identity_capture(pairs, outputs(faces, faces), known, training, SETTINGS)
+    stolen = identity_capture(pairs, outputs(faces, unit(trained[:1].repeat(40, axis=0))), known, training, SETTINGS)
     assert honest.figure.value == 0 and stolen.figure.value == pytest.approx(1)
     assert set(stolen.matches) == {0}
-    assert identity_capture([], answers(faces[:0], faces[:0]), known, training, SETTINGS).figure.value is None
+    assert identity_capture([], outputs(faces[:0], faces[:0]), known, training, SETTINGS).figure.value is None
