@@ -21,8 +21,8 @@ _ROUNDS = 3
 def bench(resolution: int = 128, texel: int = 32) -> dict[str, float]:
     """Milliseconds of processor time for each picture on one thread: painting by the default generator, and measuring.
 
-    `pairs_256_s`: seconds of a default evaluation (256 pairs asked of the model and two baselines, a third of them
-    asked again as re-posing, 96 training pairs, 128 probes of memorisation, 64 targets of three controls, 300 real
+    `pairs_256_s`: seconds of a default evaluation (256 pairs for the model and two baselines, a third of them
+    again as re-posing, 96 training pairs, 128 probes of memorisation, 64 targets of three controls, 300 real
     photos), painting and measuring only.
     """
     threads = torch.get_num_threads()
@@ -44,9 +44,9 @@ def bench(resolution: int = 128, texel: int = 32) -> dict[str, float]:
         kernel = _milliseconds(lambda: quality.ssim(images, truths, mattes))
     finally:
         torch.set_num_threads(threads)
-    asked, looked_at = 256 + 85 + 96 + 128, 3 * 256 + 2 * 85 + 96 + 3 * 64 + 300
+    rendered, measured = 256 + 85 + 96 + 128, 3 * 256 + 2 * 85 + 96 + 3 * 64 + 300
     return {"paint_ms": paint, "measure_ms": measure, "of_it_ssim_ms": kernel,
-            "pairs_256_s": (asked * paint + looked_at * measure) / 1000}
+            "pairs_256_s": (rendered * paint + measured * measure) / 1000}
 
 
 def _milliseconds(work: Callable[[], object]) -> float:

@@ -3,7 +3,7 @@
 The pairs are those of the new model's evaluation (its pairs.jsonl); the champion comes from the registry and is
 evaluated on them today, with today's networks. Figures measured on other data or by other networks are never compared.
 
-A champion that was trained on somebody it is asked about would be flattered. Its version keeps digests of the photos
+A champion that was trained on somebody it is evaluated on would be flattered. Its version keeps digests of the photos
 it was trained on; people with such a photo are left out, and when too few remain the comparison is refused. That
 finds the same photo file, not another photo of the same person.
 """
@@ -145,18 +145,18 @@ def _compare(challenger: _Challenger, versions: Versions, champion: Version | No
     try:
         with versions.files(champion) as folder:
             seen = _seen(trained_on(folder), challenger)
-            asked = challenger.without(seen)
-            left_out = {"identities": len(seen), "pairs": len(challenger.lines) - len(asked)}
-            if len(asked) < settings.champion.min_pairs:
+            shared = challenger.without(seen)
+            left_out = {"identities": len(seen), "pairs": len(challenger.lines) - len(shared)}
+            if len(shared) < settings.champion.min_pairs:
                 why = (f", {left_out['pairs']} more show {len(seen)} people whom the champion was trained on"
                        if seen else "")
-                raise DataError(f"only {len(asked)} pairs to compare on{why}")
-            lines, reused = _champion_lines(folder / GENERATOR, challenger, asked, state)
+                raise DataError(f"only {len(shared)} pairs to compare on{why}")
+            lines, reused = _champion_lines(folder / GENERATOR, challenger, shared, state)
     except PhotoshootError as error:
         return _nothing("refused", f"version {champion.number} cannot be compared with: {error.problem}"), [], False
-    content = {"status": "compared", "reason": "", "pairs": len(asked),
-               "identities": len({line["identity"] for line in asked}), "left_out": left_out,
-               **compare_lines(asked, lines, challenger.settings)}
+    content = {"status": "compared", "reason": "", "pairs": len(shared),
+               "identities": len({line["identity"] for line in shared}), "left_out": left_out,
+               **compare_lines(shared, lines, challenger.settings)}
     return content, lines, reused
 
 
@@ -171,29 +171,29 @@ def _seen(trained: set[str], challenger: _Challenger) -> set[str]:
     return {name for name, group in members.items() if any(digests[int(index)] in trained for index in group)}
 
 
-def _champion_lines(generator: Path, challenger: _Challenger, asked: Sequence[Line],
+def _champion_lines(generator: Path, challenger: _Challenger, shared: Sequence[Line],
              state: Path | None) -> tuple[list[Line], bool]:
-    """The champion's line for each of the lines asked; measured once for one champion, evaluation and code."""
+    """The champion's line for each of the lines `shared`; measured once for one champion, evaluation and code."""
     key = json.dumps([file_digest(generator), challenger.digest, code_digest("core", "evaluate"),
-                      [[line["source"], line["target"]] for line in asked]])
+                      [[line["source"], line["target"]] for line in shared]])
     kept = state and state / "duels" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.jsonl"
     if kept and kept.is_file():
         return read_lines(kept), True
-    lines = _measure(Reposer.load(generator), challenger, asked)
+    lines = _measure(Reposer.load(generator), challenger, shared)
     if kept:
         with atomic_path(kept) as partial:
             write_lines(partial, lines)
     return lines, False
 
 
-def _measure(champion: Reposer, challenger: _Challenger, asked: Sequence[Line]) -> list[Line]:
+def _measure(champion: Reposer, challenger: _Challenger, shared: Sequence[Line]) -> list[Line]:
     people = challenger.people
     if (people.resolution, people.texel) != (champion.resolution, champion.texel):
         raise DataError(f"it is for {champion.resolution} px and texture tiles of {champion.texel}, these people have "
                         f"{people.resolution} px and {people.texel}")
     album, instruments = Album(people), Instruments(challenger.settings, people.origin)
     pairs = [EvaluationPair(people.index(line["source"]), people.index(line["target"]), line["identity"], "transfer")
-             for line in asked]
+             for line in shared]
     measured = measure(album, pairs, ModelMethod(champion), instruments, "the champion")
     members = challenger.identities.members(people, challenger.settings.split)
     shown = {pair.identity for pair in pairs}
@@ -203,7 +203,7 @@ def _measure(champion: Reposer, challenger: _Challenger, asked: Sequence[Line]) 
     return [{**{key: line[key] for key in ("kind", "identity", "source", "target")},
              **{name: _plain(value[k]) for name, value in values.items()},
              "parts": {name: _plain(measured.parts[k, column]) for column, name in enumerate(PARTS)}}
-            for k, line in enumerate(asked)]
+            for k, line in enumerate(shared)]
 
 
 def compare_lines(challenger: Sequence[Line], champion: Sequence[Line], settings: EvaluateSettings) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def compare_lines(challenger: Sequence[Line], champion: Sequence[Line], settings
     """
     pairs = [[(line["source"], line["target"]) for line in lines] for lines in (challenger, champion)]
     if pairs[0] != pairs[1]:
-        raise DataError("the two models were not asked the same")
+        raise DataError("the two models were not evaluated on the same pairs")
 
     def paired(new: Floats, old: Floats, sign: int, rows: Sequence[int] | None = None) -> dict[str, Any]:
         chosen = np.arange(len(new)) if rows is None else np.asarray(rows, np.intp)

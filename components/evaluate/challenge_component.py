@@ -12,7 +12,7 @@ def challenge(
     settings: str,
     duel: dsl.Output[dsl.Artifact],
 ) -> None:
-    """Ask the champion what the model was asked, and compare them pair by pair.
+    """Evaluate the champion on the model's pairs, and compare them pair by pair.
 
     Args:
         model: The new model.

@@ -1,6 +1,6 @@
 """Controls: methods whose verdict is known beforehand. An evaluation that judges one of them wrongly judges nobody.
 
-- **copy_cat** returns the training photo that is nearest by pose and appearance to what was asked for, its person cut
+- **copy_cat** returns the training photo that is nearest by pose and appearance to the target, its person cut
   out: it looks perfect and knows nothing. Must fail, by `identity_capture` and `neighbour_test` at least, and by
   `training_gap`: on training people it is exact.
 - **baked_background** returns the true photo's person, before the background of the training photo that is nearest
@@ -164,7 +164,7 @@ def _why(line: Line) -> str:
     if line.value is None:
         return f"{line.name}: no figure, {line.reason}"
     why = "" if line.judged else f" ({line.reason})"
-    return f"{line.name}: {line.value:.4g}, asked for {line.comparison} {line.bound:g}{why}"
+    return f"{line.name}: {line.value:.4g}, must be {line.comparison} {line.bound:g}{why}"
 
 
 def _thin(person: Person) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:

@@ -89,17 +89,17 @@ class Group:
 
 
 def group(kind: str, people: Album, pairs: Sequence[EvaluationPair], model: ModelMethod, against: Against,
-          asked: Group | None = None) -> Group:
-    """Ask the model and both baselines a group of pairs. Distances between sets only for "transfer": the other
-    groups are its parts, or people without a pair. `asked` is a group with the same pairs among its own, from which
+          whole: Group | None = None) -> Group:
+    """Evaluate the model and both baselines on a group of pairs. Distances between sets only for "transfer": the other
+    groups are its parts, or people without a pair. `whole` is a group with the same pairs among its own, from which
     the copy of the source is taken: it does not depend on the kind."""
     methods: list[Method] = [model, TextureWarp()]
     if kind != "reconstruction":
         methods.append(SourceCopy())  # a photo copied into its own pose is the truth itself
     outputs: dict[str, Outputs] = {}
     for method in methods:
-        if asked and method.name == SourceCopy.name:
-            measured = asked.outputs[method.name].measured.take(asked.where(pairs))
+        if whole and method.name == SourceCopy.name:
+            measured = whole.outputs[method.name].measured.take(whole.where(pairs))
         else:
             label = f"{kind}: {method.name.replace('_', ' ')}"
             measured = measure(people, pairs, method, against.instruments, label)

@@ -1,4 +1,4 @@
-"""Ask the model, the baselines and the controls; measure everybody alike. What comes out is evidence, not yet words."""
+"""Have the model, the baselines and the controls render the pairs; measure everybody alike. Numbers, not yet words."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from components.evaluate.memorisation.probes import Finding, Probes, probes, ret
 from components.evaluate.subject import Ground, Subject
 
 GAP_PAIRS = 96
-"""Training pairs asked for: enough for an interval of the training gap; each costs a picture."""
+"""Training pairs: enough for an interval of the training gap; each costs a picture."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """What is asked and known about people that the model was trained on."""
+    """Pairs and real photos of people that the model was trained on."""
 
     pairs: list[EvaluationPair]
     reals: Reals
@@ -64,12 +64,12 @@ def judge(subject: Subject) -> Judgement:
     pair_set = choose(subject.people, subject.identities, settings.split, settings.pairs, settings.seed)
     training, against = on_ground(subject, pair_set)
 
-    def ask(kind: Kind, pairs: list[EvaluationPair], asked: Group | None = None) -> Group:
-        return figures.group(kind, album, pairs, subject.method, against, asked)
+    def on(kind: Kind, pairs: list[EvaluationPair], whole: Group | None = None) -> Group:
+        return figures.group(kind, album, pairs, subject.method, against, whole)
 
-    transfer = ask("transfer", pair_set.transfer)
-    groups = {"transfer": transfer, "repose": ask("repose", reposes(album, pair_set.transfer), transfer),
-              "reconstruction": ask("reconstruction", pair_set.reconstruction)}
+    transfer = on("transfer", pair_set.transfer)
+    groups = {"transfer": transfer, "repose": on("repose", reposes(album, pair_set.transfer), transfer),
+              "reconstruction": on("reconstruction", pair_set.reconstruction)}
     trained = measure(album, training.pairs, subject.method, subject.instruments, "training people")
     gaps = figures.gaps(transfer, (training.pairs, trained, similarities(training.pairs, trained, training.reals)),
                         settings)
@@ -93,12 +93,13 @@ def on_ground(subject: Ground, pair_set: PairSet) -> tuple[Training, Against]:
 def _training(subject: Ground, held_out_pairs: int) -> Training:
     people, settings = subject.album, subject.settings
     chosen = choose(subject.people, subject.identities, "train", min(GAP_PAIRS, held_out_pairs), settings.seed)
-    asked = probes(subject.people, people, subject.identities, settings)
-    ends = {index for pair in (*chosen.transfer, *asked.own, *asked.swapped) for index in (pair.source, pair.target)}
+    probing = probes(subject.people, people, subject.identities, settings)
+    every = (*chosen.transfer, *probing.own, *probing.swapped)
+    ends = {index for pair in every for index in (pair.source, pair.target)}
     photos = set(subject.training_photos(ends))
     members = {name: group[np.isin(group, list(photos))] for name, group in chosen.members.items()}
     reals = subject.measurer.reals(members, "training photos")
-    return Training(chosen.transfer, reals, asked)
+    return Training(chosen.transfer, reals, probing)
 
 
 def _findings(subject: Ground, method: Method, pairs: Sequence[EvaluationPair], measured: Measured, errors: Floats,
@@ -120,7 +121,7 @@ def _findings(subject: Ground, method: Method, pairs: Sequence[EvaluationPair], 
 
 def measured_control(subject: Ground, control: Control, pairs: Sequence[EvaluationPair], warped: Floats,
                      training: Training, against: Against) -> dict[str, Any]:
-    """One control through the same measurement as the model: what of metrics.json the thresholds ask for. `warped` are
+    """One control through the same measurement as the model: what of metrics.json the thresholds need. `warped` are
     the perceptual distances of a texture warp's outputs."""
     method = control.method
     label = f"control: {method.name.replace('_', ' ')}"

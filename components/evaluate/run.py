@@ -1,4 +1,4 @@
-"""The evaluation: ask, measure, write. `components.evaluate.evaluate` is its public face."""
+"""The evaluation: render, measure, write. `components.evaluate.evaluate` is its public face."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is judged: a model, and the people it is asked about."""
+"""What is judged: a model, and the people it is evaluated on."""
 
 from __future__ import annotations
 

@@ -19,10 +19,10 @@ CAPTIONS = {
     "synthesize": ("or your photos", "and pose maps"),
     "preprocess": ("crop, pose map,", "matte, texture map"),
     "cluster": ("identities,", "split, pairs"),
-    "tune": ("if asked: a study", "of loss weights"),
+    "tune": ("optional: a study", "of loss weights"),
     "train": ("ANet + PNet", "+ GNet"),
     "evaluate": ("quality, identity,", "memorisation"),
-    "challenge": ("the champion,", "asked the same"),
+    "challenge": ("the champion,", "on the same pairs"),
     "register": ("gate, version,", "alias"),
 }
 _WIDTH, _HEIGHT, _GAP, _TOP = 126, 76, 26, 12

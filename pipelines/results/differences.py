@@ -137,7 +137,7 @@ def _by_intervals(mine: Mapping[str, Any], theirs: Mapping[str, Any], better: st
 
 
 def _paired(name: str, run: Judged, other: Judged) -> Figure | None:
-    """Mean difference over the pairs that both were evaluated on, or None where the figure is not one of single pairs."""
+    """Mean difference over the pairs that both have, or None where the figure is not one of single pairs."""
     # Both are ratios whose lower half does not depend on the model: differences scale with those of the upper half.
     if name == "over_warp":
         return _scaled(_paired("perceptual", run, other), _value(run, "baselines", "texture_warp", "perceptual"))
@@ -150,7 +150,7 @@ def _paired(name: str, run: Judged, other: Judged) -> Figure | None:
 
 
 def _mean_difference(run: Judged, other: Judged, value: Callable[[Mapping[str, Any]], float | None]) -> Figure | None:
-    """Mean over the pairs that both were evaluated on of `value` in the one minus `value` in the other; None without such."""
+    """Mean over the pairs that both have of `value` in the one minus `value` in the other; None without such."""
     theirs = {_pair_key(line): value(line) for line in other.pairs if line["kind"] == "transfer"}
     found: list[tuple[str, float]] = []
     for line in run.pairs:

@@ -1,4 +1,4 @@
-"""The people data set with those looked at lately kept in memory: pairs ask for the same few people again and again."""
+"""The people data set with those looked at lately kept in memory: pairs show the same few people again and again."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def set_distances(pairs: Sequence[EvaluationPair], measured: Measured, reals: Re
     fewest, dim = min(len(outputs), len(real)), real.shape[1]
     names = ("frechet", "kernel", "frechet_ratio")
     if fewest < least:
-        reason = f"{len(outputs)} outputs and {len(real)} real photos, evaluate.min_images asks for {least} of each"
+        reason = f"{len(outputs)} outputs and {len(real)} real photos, evaluate.min_images is {least} of each"
         return space.mark(dict.fromkeys(names, missing(reason, fewest)))
     weights = Resampler([*(pair.identity for pair in pairs), *reals.identities], draws, seed)
     drawn = weights.weights()
@@ -90,7 +90,7 @@ def real_halves(reals: Reals, space: Space, *, least: int, seed: int) -> dict[st
     """The same distances between two random halves of the real photos: what perfection would score at that size."""
     count = len(reals.features)
     if count < max(least, 2 * _LEAST_DRAWN):
-        few = missing(f"{count} real photos, evaluate.min_images asks for {least}", count)
+        few = missing(f"{count} real photos, evaluate.min_images is {least}", count)
         return space.mark(dict.fromkeys(("frechet_halves", "kernel_halves"), few))
     random, frechets, kernels = np.random.default_rng(seed), [], []
     for _ in range(HALVES):

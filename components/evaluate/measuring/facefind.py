@@ -51,7 +51,7 @@ class Trial:
         return f"{said}: too few to tell whether it can be relied on ({RELIABLE:.0%} and {1 - RELIABLE:.0%} are needed)"
 
     def lines(self) -> tuple[Line, Line]:
-        """Both shares against what is asked."""
+        """Both shares against their bounds."""
         return (requirement("faces found", self.finds.to_json(), RELIABLE, ">="),
                 requirement("non-faces taken for one", self.mistakes.to_json(), round(1 - RELIABLE, 6), "<="))
 

@@ -58,7 +58,7 @@ class Measured:
     perceptual: Floats
     matte_iou: Floats
     pose: Floats
-    """Agreement of the body parts seen in the picture with those of the pose map asked for, 0..1."""
+    """Agreement of the body parts seen in the picture with those of the target pose map, 0..1."""
     parts: Floats
     """[n, 4]: error of each of `parts.PARTS`, 0..1"""
     features: Floats

@@ -28,7 +28,7 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Rendered:
-    """Pictures [B, S, S, 3] over the background asked for, their mattes [B, S, S], the pose maps [B, S, S, 3] that say
+    """Pictures [B, S, S, 3] over the background given, their mattes [B, S, S], the pose maps [B, S, S, 3] that say
     where in them the face is, and, of a generator, the layers [B, S, S, 3] painted before the background came in."""
 
     images: Images

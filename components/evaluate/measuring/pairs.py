@@ -1,11 +1,11 @@
-"""Which pictures a model is asked for: fixed ordered pairs of held-out people, the same in every run.
+"""What a model is evaluated on: fixed ordered pairs of held-out people, the same in every run.
 
 Three kinds, told apart because outputs for them are worth different things:
 
 - **transfer**: the face of photo i in the clothes of photo j, in the pose of j. Photo j is the exact truth, whatever
   its owner wore for photo i. The clothes' texture comes from the truth itself, so figures on clothes say how well
   they are painted, not how well they are re-posed; figures on the face mean what they say.
-- **repose**: everything from photo i, in the pose of j. Asked where both photos show the same clothes as far as the
+- **repose**: everything from photo i, in the pose of j. Only where both photos show the same clothes as far as the
   texture maps tell, for only then is photo j the truth.
 - **reconstruction**: i in its own pose, for people of whom there is one photo. The easiest of the three.
 """
@@ -81,7 +81,7 @@ def same_clothes(first: Person, second: Person) -> bool:
 
 
 def reposes(people: Album, transfer: Sequence[EvaluationPair]) -> list[EvaluationPair]:
-    """The pairs of `transfer` whose photos show the same clothes, asked as plain re-posing."""
+    """The pairs of `transfer` whose photos show the same clothes, as plain re-posing."""
     return [EvaluationPair(pair.source, pair.target, pair.identity, "repose") for pair in transfer
             if same_clothes(people[pair.source], people[pair.target])]
 

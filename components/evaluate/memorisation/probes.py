@@ -90,15 +90,15 @@ def probes(people: PeopleDataset, album: Album, identities: Identities, settings
     members = identities.members(people, "train")
     owner = {int(index): name for name, group in members.items() for index in group}
     training = [int(index) for index in draw.permutation(sorted(owner))]
-    asked = training[: settings.probes]
-    own = [EvaluationPair(index, index, owner[index], "reconstruction") for index in asked]
+    probed = training[: settings.probes]
+    own = [EvaluationPair(index, index, owner[index], "reconstruction") for index in probed]
     swapped = []
-    for target in asked:
+    for target in probed:
         strangers = [index for index in training if owner[index] != owner[target]]
         if strangers:
             swapped.append(EvaluationPair(int(draw.choice(strangers)), target, owner[target], "repose"))
     rest = [int(index) for index in draw.permutation(len(people)) if int(index) not in owner]
-    first = list(dict.fromkeys([*asked, *(pair.source for pair in swapped)]))
+    first = list(dict.fromkeys([*probed, *(pair.source for pair in swapped)]))
     bank = list(dict.fromkeys([*first, *training, *rest]))[: len(first) + _MORE_BACKGROUNDS]
     known = backgrounds.photographed(album, bank)
     alike = backgrounds.apart(known.take(range(len(first))), known)
@@ -132,15 +132,15 @@ def look(people: Album, method: Method, pairs: Sequence[EvaluationPair], label: 
     return Seen(list(pairs), joined["picture"], joined["layer"])
 
 
-def retrieval(seen: Seen, asked: Probes, settings: EvaluateSettings) -> Finding:
-    """Tests (a), where pairs are `asked.own`, and (b), where they are `asked.swapped`."""
+def retrieval(seen: Seen, probing: Probes, settings: EvaluateSettings) -> Finding:
+    """Tests (a), where pairs are `probing.own`, and (b), where they are `probing.swapped`."""
     if len(seen.pairs) < LEAST_PROBES:
-        return Finding(missing(f"only {len(seen.pairs)} training photos can be asked, {LEAST_PROBES} are needed",
+        return Finding(missing(f"only {len(seen.pairs)} training photos can be probed, {LEAST_PROBES} are needed",
                                len(seen.pairs)))
     resampler = Resampler([pair.identity for pair in seen.pairs], settings.bootstrap, settings.seed)
-    ranked = {name: _ranked(getattr(seen, name), seen.pairs, asked) for name in ("picture", "layer")}
+    ranked = {name: _ranked(getattr(seen, name), seen.pairs, probing) for name in ("picture", "layer")}
     if np.isfinite(ranked["picture"][0]).sum() < LEAST_PROBES:
-        return _against_the_given(seen, asked, resampler)
+        return _against_the_given(seen, probing, resampler)
     details = {name: resampler.mean(first) for name, (first, _) in ranked.items()}
     counted = max(ranked, key=lambda name: float(np.nanmean(ranked[name][0])))
     first, best = ranked[counted]
@@ -148,36 +148,36 @@ def retrieval(seen: Seen, asked: Probes, settings: EvaluateSettings) -> Finding:
     return Finding(details[counted], details, [seen.pairs[k] for k in order], [int(best[k]) for k in order])
 
 
-def _ranked(views: Views, pairs: Sequence[EvaluationPair], asked: Probes) -> tuple[Floats, np.ndarray]:
+def _ranked(views: Views, pairs: Sequence[EvaluationPair], probing: Probes) -> tuple[Floats, np.ndarray]:
     """Of each pair: what share of the first place its own photos' backgrounds take beyond chance (NaN without enough
     others), and the data set index of the background that it resembles most."""
-    at = {index: row for row, index in enumerate(asked.bank)}
-    cosines, owners = backgrounds.likeness(views, asked.known), np.asarray(asked.owners)
+    at = {index: row for row, index in enumerate(probing.bank)}
+    cosines, owners = backgrounds.likeness(views, probing.known), np.asarray(probing.owners)
     first, best = np.full(len(pairs), np.nan), np.zeros(len(pairs), np.int64)
-    draw = np.random.default_rng(asked.seed)
+    draw = np.random.default_rng(probing.seed)
     for k, pair in enumerate(pairs):
         own = list(dict.fromkeys([at[pair.target], at[pair.source]]))
         # Neither the same background elsewhere nor another photo of the same person, who may stand in the same room.
-        distinct = np.asarray((asked.alike[own] > backgrounds.ALIKE).all(axis=0) & ~np.isin(owners, owners[own]))
-        others = draw.permutation(np.flatnonzero(distinct))[: asked.distractors + 1 - len(own)]
+        distinct = np.asarray((probing.alike[own] > backgrounds.ALIKE).all(axis=0) & ~np.isin(owners, owners[own]))
+        others = draw.permutation(np.flatnonzero(distinct))[: probing.distractors + 1 - len(own)]
         columns = np.concatenate([own, others])
-        best[k] = asked.bank[int(columns[int(cosines[k][columns].argmax())])]
-        if len(others) == asked.distractors + 1 - len(own):
-            chance = len(own) / (asked.distractors + 1)
+        best[k] = probing.bank[int(columns[int(cosines[k][columns].argmax())])]
+        if len(others) == probing.distractors + 1 - len(own):
+            chance = len(own) / (probing.distractors + 1)
             first[k] = (backgrounds.first_share(cosines[k], own, others) - chance) / (1 - chance)
     return first, best
 
 
-def _against_the_given(seen: Seen, asked: Probes, resampler: Resampler) -> Finding:
+def _against_the_given(seen: Seen, probing: Probes, resampler: Resampler) -> Finding:
     """Too few different backgrounds to rank: is the picture around the person nearer to a photo's background than to
     the plain one that it was given? Needs no other photo; sees strong memories only."""
-    at = {index: row for row, index in enumerate(asked.bank)}
-    grey = Views(np.full_like(asked.known.colours[:1], PLAIN), np.ones_like(asked.known.clear[:1]))
+    at = {index: row for row, index in enumerate(probing.bank)}
+    grey = Views(np.full_like(probing.known.colours[:1], PLAIN), np.ones_like(probing.known.clear[:1]))
     nearer, best = [], []
     for k, pair in enumerate(seen.pairs):
         mine = seen.picture.take([k])
         photos = [pair.target, pair.source]
-        distances = [float(backgrounds.apart(mine, asked.known.take([at[index]]))[0, 0]) for index in photos]
+        distances = [float(backgrounds.apart(mine, probing.known.take([at[index]]))[0, 0]) for index in photos]
         given = float(backgrounds.apart(mine, grey)[0, 0])
         nearer.append(float(min(distances) < given) if np.isfinite(given) else np.nan)
         best.append(photos[int(np.argmin(distances))])

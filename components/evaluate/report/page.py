@@ -141,7 +141,7 @@ def environment(*folders: Path) -> Environment:
 
 
 def strips(rows: Sequence[sheet.Row], columns: Sequence[str]) -> list[Strip]:
-    """Rows of the sheet, each picture by itself: a page breaks them into lines as its width asks."""
+    """Rows of the sheet, each picture by itself: a page breaks them into lines as its width allows."""
     return [Strip(tuple(encode(picture, f"{name} of {row.caption}")
                         for name, picture in zip(columns, row.pictures, strict=True)), row.caption) for row in rows]
 

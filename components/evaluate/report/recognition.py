@@ -1,8 +1,8 @@
 """Who would one say it is? The outputs' faces against everybody held out, by the embedder that judges.
 
 For each output the mean cosine to the real photos of each held-out person, without the source photo, for a copy of it
-would be recognised by itself; recognised is an output whose own person comes first. (The true photo in the pose asked
-for stays: many people have no third one. Its face was not shown to the model.)
+would be recognised by itself; recognised is an output whose own person comes first. (The true photo in the target pose
+stays: many people have no third one. Its face was not shown to the model.)
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ def recognise(pairs: Sequence[EvaluationPair], measured: Measured, reals: Reals,
     best = np.nanmax(np.where(np.isfinite(likeness), likeness, -2.0), axis=1)
     hits = np.where(valid, (mine >= best).astype(float), np.nan)
     figure = resampler.mean(hits, nobody=NO_FACE)
-    asked = [name for name in names if any(pair.identity == name for pair in pairs)]
-    shown = asked[:MOST_SHOWN]
+    present = [name for name in names if any(pair.identity == name for pair in pairs)]
+    shown = present[:MOST_SHOWN]
     columns = [names.index(name) for name in shown]
     matrix = [[_mean(likeness[(own == names.index(name)) & measured.face_valid, column]) for column in columns]
               for name in shown]
     chance = round(float(np.mean(1 / np.isfinite(likeness[valid]).sum(axis=1))), 4) if valid.any() else None
-    return Recognition(shown, matrix, figure, chance, len(asked) - len(shown))
+    return Recognition(shown, matrix, figure, chance, len(present) - len(shown))
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -52,7 +52,7 @@ def _apart(one: Person, other: Person) -> float:
 
 
 class MeanPhoto:
-    """The mean of all training photos, whoever is asked for."""
+    """The mean of all training photos, whoever it should be."""
 
     name = "mean_image"
 

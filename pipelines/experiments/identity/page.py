@@ -70,7 +70,7 @@ def markdown(findings: Findings) -> str:
             lines += [f"Against {what}, pair by pair:", "", *_table(rows, _against(name)), ""]
     lines += ["## Time to quality", "", *_times(findings), ""]
     if findings.sources:
-        lines += [f"## Several photos of the person ({findings.sources_asked} pairs)", "",
+        lines += [f"## Several photos of the person ({findings.sources_pairs} pairs)", "",
                   "Texture maps merged by visibility, the photo with the best view of the head beside them. The second "
                   "table compares with plain warping of one photo.", "", *_table(findings.sources, _COLUMNS), "",
                   *_table(findings.sources, _against(BASELINES[0].name)), ""]

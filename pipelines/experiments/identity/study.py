@@ -1,7 +1,7 @@
 """``photoshoot experiment identity``: does the face survive, and what does the network add to plain warping?
 
-Trains `paper` and `warp`, or one of them, with an equal number of steps on the same people and asks them, and methods
-without a network, about people of the test split. Faces are judged by an embedder that was in nobody's loss.
+Trains `paper` and `warp`, or one of them, with an equal number of steps on the same people and evaluates them, and
+methods without a network, on people of the test split. Faces are judged by an embedder that was in nobody's loss.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Findings:
     plain_distance: float
     """Plain warping's perceptual distance on the pairs of the curves."""
     sources: list[Row]
-    sources_asked: int
+    sources_pairs: int
     judge: str
     models: dict[Generator, Path]
     pair_set: PairSet
@@ -153,9 +153,9 @@ def made_people(people: Path | None, identities: Path | None, work: Path, settin
 
 def run(people: Path, identities: Path, out: Path, settings: Settings, recorder: Recorder,
         generators: Sequence[Generator] = GENERATORS) -> Findings:
-    """Train the generators (or take those that an earlier try finished), ask everybody, and measure.
+    """Train the generators (or take those that an earlier try finished), evaluate every method, and measure.
 
-    Models go to ``out / <generator>``. Raises `InputError` when there is nobody to ask about, and what training and
+    Models go to ``out / <generator>``. Raises `InputError` when there is nobody to evaluate on, and what training and
     reading the data raise.
     """
     study = Study(people, identities, settings)
@@ -175,11 +175,11 @@ def run(people: Path, identities: Path, out: Path, settings: Settings, recorder:
     rows = {kind: [study.row(method, pairs, f"{kind}: {method.name}") for method in methods]
             for kind, pairs in study.pairs.items() if pairs}
     plain = measure(study.album, shown, BASELINES[0], study.instruments, "plain warp")
-    asked, sources = _sources(study, models["warp"]) if "warp" in models else (0, [])
+    count, sources = _sources(study, models["warp"]) if "warp" in models else (0, [])
     findings = Findings(
         settings, len(study.dataset), len(study.pair_set.members), rows,
         {kind: len(pairs) for kind, pairs in study.pairs.items()}, curves, float(np.nanmean(plain.perceptual)),
-        sources, asked, study.instruments.embedder.name, models, study.pair_set)
+        sources, count, study.instruments.embedder.name, models, study.pair_set)
     _record(findings, recorder)
     return findings
 

@@ -136,7 +136,7 @@ def _run(outcome: Outcome) -> tuple[str, ...]:
 
 def _complaints(outcomes: Sequence[Outcome]) -> list[str]:
     """Why runs did not pass: a line for each."""
-    lines = [f"- {outcome.name}, `{line['name']}` {_number(line['value'])}, asked for {_SIGNS[line['comparison']]} "
+    lines = [f"- {outcome.name}, `{line['name']}` {_number(line['value'])}, must be {_SIGNS[line['comparison']]} "
              f"{line['bound']:g}{': ' * bool(line['reason'])}{line['reason']}"
              for outcome in outcomes for line in outcome.gate if not line["passed"]]
     return ["\n".join(["Lines that did not pass:", "", *lines])] if lines else []

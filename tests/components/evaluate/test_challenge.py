@@ -82,14 +82,14 @@ def test_a_champion_that_paints_alike_gains_and_loses_nothing(world, evaluated: 
     crown(world.model / "generator.safetensors", [])
     summary, found = run(state=tmp_path / "state")
     assert summary.status == "compared" and not summary.reused
-    asked = [line for line in lines_of(evaluated / "pairs.jsonl") if line["kind"] == "transfer"]
+    shared = [line for line in lines_of(evaluated / "pairs.jsonl") if line["kind"] == "transfer"]
     champion = lines_of(tmp_path / "duel" / "champion_pairs.jsonl")
-    assert [(line["source"], line["target"]) for line in asked] == [
+    assert [(line["source"], line["target"]) for line in shared] == [
         (line["source"], line["target"]) for line in champion]
-    for mine, theirs in zip(asked, champion, strict=True):
+    for mine, theirs in zip(shared, champion, strict=True):
         for name in GAINS:
             assert theirs[name] == (None if mine[name] is None else pytest.approx(mine[name], abs=2e-4))
-    assert set(found["figures"]) == set(GAINS) and found["pairs"] == len(asked)
+    assert set(found["figures"]) == set(GAINS) and found["pairs"] == len(shared)
     assert all(abs(figure["gain"]["value"]) < 1e-3 for figure in found["figures"].values()
                if figure["gain"]["value"] is not None)
     assert {"face", "upper_body", "lower_body"} <= set(found["parts"])
@@ -168,5 +168,5 @@ def test_figures_that_only_one_has_are_not_compared() -> None:
         line["face_similarity"] = None
     missing = compare_lines(one, other, EvaluateSettings())["figures"]["face_similarity"]["gain"]
     assert missing["value"] is None and missing["reason"]
-    with pytest.raises(DataError, match="not asked the same"):
+    with pytest.raises(DataError, match="not evaluated on the same pairs"):
         compare_lines(one, other[::-1], EvaluateSettings())

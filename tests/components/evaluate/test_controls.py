@@ -108,11 +108,11 @@ def test_the_copy_cat_gives_a_training_photo_back_and_knows_its_own(halves: Path
     album, memory = Album(people), Memory(Album(people), training.tolist())
     assert all(memory.nearest(int(index), by_appearance=True) == index for index in training)
     indices = ((held[0], held[1]), (training[0], training[1]))
-    asked = [EvaluationPair(int(source), int(target), "a", "transfer") for source, target in indices]
-    copied = CopyCat(memory).render(album, asked, 128)
-    assert np.array_equal(copied.images[1], truth(album, asked, 128).images[1])
+    chosen = [EvaluationPair(int(source), int(target), "a", "transfer") for source, target in indices]
+    copied = CopyCat(memory).render(album, chosen, 128)
+    assert np.array_equal(copied.images[1], truth(album, chosen, 128).images[1])
     assert any(np.array_equal(copied.poses[0], album[int(index)].iuv) for index in training)
-    baked = BakedBackground(memory).render(album, asked[1:], 128)
+    baked = BakedBackground(memory).render(album, chosen[1:], 128)
     outside = baked.mattes[0] == 0
     assert np.array_equal(baked.images[0][outside], album[int(training[1])].photo[outside])
 

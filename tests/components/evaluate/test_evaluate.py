@@ -25,7 +25,7 @@ SETTINGS = EvaluateSettings.model_validate({"pairs": 24, "min_images": 12, "rows
 
 
 @pytest.fixture(scope="module")
-def asked(world):
+def evaluated_on(world):
     people, identities = PeopleDataset.open(world.people), Identities.open(world.identities)
     pair_set = choose(people, identities, "test", 12, 0)
     return Album(people), pair_set, Instruments(SETTINGS, "synthetic")
@@ -47,8 +47,8 @@ class TruthMethod:
         return Rendered(over(real.images, real.mattes, room), real.mattes, real.poses)
 
 
-def test_the_truth_scores_perfectly_and_a_stranger_does_not(asked) -> None:
-    album, pair_set, instruments = asked
+def test_the_truth_scores_perfectly_and_a_stranger_does_not(evaluated_on) -> None:
+    album, pair_set, instruments = evaluated_on
     reals = measure_reals(album, pair_set.members, instruments)
     found = measure(album, pair_set.transfer, TruthMethod(), instruments, "truth")
     assert found.l1 == pytest.approx(0, abs=1e-9) and found.ssim == pytest.approx(1, abs=1e-9)
@@ -59,16 +59,16 @@ def test_the_truth_scores_perfectly_and_a_stranger_does_not(asked) -> None:
     assert copied.perceptual.mean() > 0.05 and copied.ssim.mean() < 0.9
 
 
-def test_an_invented_background_is_no_help_inside_the_person(asked) -> None:
-    album, pair_set, instruments = asked
+def test_an_invented_background_is_no_help_inside_the_person(evaluated_on) -> None:
+    album, pair_set, instruments = evaluated_on
     honest, inventor = (measure(album, pair_set.transfer, TruthMethod(invents), instruments, "truth")
                         for invents in (False, True))
     assert np.abs(honest.l1 - inventor.l1).max() < 0.01  # soft edges only
     assert (inventor.perceptual >= honest.perceptual).all()
 
 
-def test_every_pair_is_rendered_with_its_own_texture(asked, world) -> None:
-    album, pair_set, _ = asked
+def test_every_pair_is_rendered_with_its_own_texture(evaluated_on, world) -> None:
+    album, pair_set, _ = evaluated_on
     pair = pair_set.transfer[0]
     spliced, plain = (TextureWarp().render(album, [replace(pair, kind=kind)], 0).images[0]
                       for kind in ("transfer", "repose"))
@@ -78,8 +78,8 @@ def test_every_pair_is_rendered_with_its_own_texture(asked, world) -> None:
     assert not np.array_equal(spliced, plain)
 
 
-def test_the_model_paints_over_the_background_it_is_given(asked, world) -> None:
-    album, pair_set, _ = asked
+def test_the_model_paints_over_the_background_it_is_given(evaluated_on, world) -> None:
+    album, pair_set, _ = evaluated_on
     method = ModelMethod(Reposer.load(world.model / "generator.safetensors"))
     dark, light = (method.render(album, pair_set.transfer[:3], grey) for grey in (0, 255))
     assert np.array_equal(dark.mattes, light.mattes)

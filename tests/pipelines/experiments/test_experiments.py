@@ -73,7 +73,7 @@ def test_the_truth_has_no_error_and_a_copy_has_one_where_it_is_wrong() -> None:
 
     class Truth:
         name = "truth"
-        paint = staticmethod(truth)
+        render = staticmethod(truth)
 
     perfect = measure_regions(people, [pair], cast(Any, Truth()))
     assert perfect.head_psnr[0] == pytest.approx(50) and perfect.outside_l1[0] == 0
@@ -101,7 +101,7 @@ def test_the_copy_cat_returns_a_photo_it_was_trained_on() -> None:
     output = NearestPhoto(trained).render(people, [EvaluationPair(0, 0, "p", "repose")], 128)
     assert np.array_equal(output.poses[0], people[1].iuv)
     dark = NearestPhoto(trained).render(people, [EvaluationPair(2, 3, "p", "repose")], 128)
-    assert np.array_equal(dark.poses[0], people[3].iuv)  # of the right person the photo in the asked pose
+    assert np.array_equal(dark.poses[0], people[3].iuv)  # of the right person the photo in the target pose
 
 
 def test_the_mean_is_the_same_whoever_is_asked_for() -> None:

@@ -187,7 +187,7 @@ def test_a_run_without_a_figure_leaves_a_gap(tmp_path: Path) -> None:
     _, ssim, warp = repeat_page.spreads([*RUNS, lone])
     assert ssim.values[-1] is None and ssim.passed[-1] is False and ssim.mean == pytest.approx(np.mean([.70, .74, .59]))
     assert warp.values[-1] is None and warp.passed[-1] is None
-    assert "- seed-2, `ssim` –, asked for ≥ 0.6: too few pairs" in repeat_page.markdown([*RUNS, lone], "photoshoot")
+    assert "- seed-2, `ssim` –, must be ≥ 0.6: too few pairs" in repeat_page.markdown([*RUNS, lone], "photoshoot")
 
 
 def test_the_page_says_what_passed_what_did_not_and_which_runs_are_the_same(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_the_page_says_what_passed_what_did_not_and_which_runs_are_the_same(tmp_
     assert "`photoshoot experiment repeat --parallel 2` wrote this" in text
     assert "**2 of 3 passed, 2 with a champion.**" in text
     assert "The 2 runs of seed 0 found identical identities and splits." in text
-    assert "- seed-0-avx2, `ssim` 0.59, asked for ≥ 0.6: low" in text and "**0.59**" in text
+    assert "- seed-0-avx2, `ssim` 0.59, must be ≥ 0.6: low" in text and "**0.59**" in text
     tables = [block for block in text.split("\n\n") if block.startswith("|")]
     assert len(tables) == 3
     for table in tables:

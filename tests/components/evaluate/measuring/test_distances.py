@@ -21,45 +21,45 @@ def pairs(count: int = PEOPLE * PHOTOS) -> list[EvaluationPair]:
             for j in range(count) for step in (1, 2)]
 
 
-def outputs(asked: list[EvaluationPair], known: Reals, noise: float = 0.0, shift: float = 0.0) -> Measured:
-    features = known.features[known.rows([pair.target for pair in asked])]
+def outputs(chosen: list[EvaluationPair], known: Reals, noise: float = 0.0, shift: float = 0.0) -> Measured:
+    features = known.features[known.rows([pair.target for pair in chosen])]
     features = features + shift + noise * np.random.default_rng(1).normal(size=features.shape)
-    nothing = np.zeros(len(asked))
-    return Measured(*[nothing] * 6, np.zeros((len(asked), 4)), features, np.zeros((len(asked), 2)),
-                    np.zeros(len(asked), bool), nothing)
+    nothing = np.zeros(len(chosen))
+    return Measured(*[nothing] * 6, np.zeros((len(chosen), 4)), features, np.zeros((len(chosen), 2)),
+                    np.zeros(len(chosen), bool), nothing)
 
 
 def test_the_ratio_is_one_for_perfect_outputs_whatever_the_number_of_photos() -> None:
     for count in (20, 50):
-        known, asked = reals(count), pairs(count)
-        assert ratio(asked, outputs(asked, known).features, known, 0).value == pytest.approx(1)
+        known, chosen = reals(count), pairs(count)
+        assert ratio(chosen, outputs(chosen, known).features, known, 0).value == pytest.approx(1)
 
 
 def test_the_ratio_grows_with_what_is_wrong() -> None:
-    known, asked = reals(), pairs()
-    values = [ratio(asked, outputs(asked, known, shift=shift).features, known, 0).value for shift in (0, 0.3, 1, 3)]
+    known, chosen = reals(), pairs()
+    values = [ratio(chosen, outputs(chosen, known, shift=shift).features, known, 0).value for shift in (0, 0.3, 1, 3)]
     assert values == sorted(values) and values[-1] > 10
     # All outputs the same: a collapsed model is far off though each output is near the middle.
-    collapsed = np.zeros((len(asked), DIM))
-    assert ratio(asked, collapsed, known, 0).value > 2
+    collapsed = np.zeros((len(chosen), DIM))
+    assert ratio(chosen, collapsed, known, 0).value > 2
 
 
 def test_figures_come_with_intervals_around_them() -> None:
-    known, asked = reals(), pairs()
-    found = set_distances(asked, outputs(asked, known, noise=0.5), known, SPACE, least=20, draws=100, seed=0)
+    known, chosen = reals(), pairs()
+    found = set_distances(chosen, outputs(chosen, known, noise=0.5), known, SPACE, least=20, draws=100, seed=0)
     for name in ("frechet", "kernel", "frechet_ratio"):
         assert found[name].low <= found[name].value <= found[name].high
     assert found["frechet"].by == "identity"
     assert all(figure.features == "six" and figure.to_json()["features"] == "six" for figure in found.values())
-    assert found == set_distances(asked, outputs(asked, known, noise=0.5), known, SPACE, least=20, draws=100, seed=0)
+    assert found == set_distances(chosen, outputs(chosen, known, noise=0.5), known, SPACE, least=20, draws=100, seed=0)
 
 
 def test_too_few_images_give_a_reason_instead_of_a_number() -> None:
-    known, asked = reals(), pairs()
-    few = set_distances(asked, outputs(asked, known), known, SPACE, least=51, draws=100, seed=0)
-    assert all(figure.value is None and "asks for 51" in figure.reason for figure in few.values())
-    known, asked = reals(DIM), pairs(DIM)
-    few = set_distances(asked, outputs(asked, known), known, SPACE, least=2, draws=100, seed=0)
+    known, chosen = reals(), pairs()
+    few = set_distances(chosen, outputs(chosen, known), known, SPACE, least=51, draws=100, seed=0)
+    assert all(figure.value is None and "min_images is 51" in figure.reason for figure in few.values())
+    known, chosen = reals(DIM), pairs(DIM)
+    few = set_distances(chosen, outputs(chosen, known), known, SPACE, least=2, draws=100, seed=0)
     assert few["frechet"].value is None and "covariance" in few["frechet"].reason
     assert few["kernel"].value is not None
     assert few["frechet_ratio"].value is None and "halve" in few["frechet_ratio"].reason

@@ -35,17 +35,17 @@ def pairs(people: int) -> list[EvaluationPair]:
             for p in range(people) for i in range(PHOTOS) for j in range(PHOTOS) if i != j]
 
 
-def figures(asked: list[EvaluationPair], output: np.ndarray, known: Reals, valid: np.ndarray | None = None):
-    found = similarities(asked, measured(output, valid), known)
-    return identity_figures(found, Resampler([pair.identity for pair in asked], 200, 0))
+def figures(chosen: list[EvaluationPair], output: np.ndarray, known: Reals, valid: np.ndarray | None = None):
+    found = similarities(chosen, measured(output, valid), known)
+    return identity_figures(found, Resampler([pair.identity for pair in chosen], 200, 0))
 
 
 def test_identity_recovered_is_one_for_another_photo_of_the_person_and_nothing_for_a_stranger() -> None:
-    faces, asked = embeddings(8), pairs(8)
+    faces, chosen = embeddings(8), pairs(8)
     known = reals(faces)
-    another = figures(asked, faces[[pair.source for pair in asked]], known)
-    strangers = figures(asked, faces[[(pair.target + 4 * PHOTOS) % len(faces) for pair in asked]], known)
-    exact = figures(asked, faces[[pair.target for pair in asked]], known)
+    another = figures(chosen, faces[[pair.source for pair in chosen]], known)
+    strangers = figures(chosen, faces[[(pair.target + 4 * PHOTOS) % len(faces) for pair in chosen]], known)
+    exact = figures(chosen, faces[[pair.target for pair in chosen]], known)
     assert another["identity_recovered"].value == pytest.approx(1, abs=1e-9)
     assert strangers["identity_recovered"].value == pytest.approx(0, abs=0.2)
     assert exact["face_similarity"].value == pytest.approx(1)
@@ -55,20 +55,20 @@ def test_identity_recovered_is_one_for_another_photo_of_the_person_and_nothing_f
 
 
 def test_a_face_that_is_not_seen_is_left_out_on_any_side() -> None:
-    faces, asked = embeddings(6), pairs(6)
+    faces, chosen = embeddings(6), pairs(6)
     hidden = np.ones(len(faces), bool)
     hidden[0] = False  # source or target of four of p0's six pairs
-    painted = np.ones(len(asked), bool)
+    painted = np.ones(len(chosen), bool)
     painted[-1] = False
-    output = faces[[pair.target for pair in asked]]
-    whole = figures(asked, output, reals(faces))["face_similarity"]
-    fewer = figures(asked, output, reals(faces, hidden), painted)["face_similarity"]
-    assert (whole.n, fewer.n) == (len(asked), len(asked) - 5)
+    output = faces[[pair.target for pair in chosen]]
+    whole = figures(chosen, output, reals(faces))["face_similarity"]
+    fewer = figures(chosen, output, reals(faces, hidden), painted)["face_similarity"]
+    assert (whole.n, fewer.n) == (len(chosen), len(chosen) - 5)
 
 
 def test_without_a_second_person_there_is_no_share_but_a_similarity() -> None:
-    faces, asked = embeddings(1), pairs(1)
-    found = figures(asked, faces[[pair.target for pair in asked]], reals(faces))
+    faces, chosen = embeddings(1), pairs(1)
+    found = figures(chosen, faces[[pair.target for pair in chosen]], reals(faces))
     assert found["face_similarity"].value == pytest.approx(1)
     assert found["identity_recovered"].value is None and "second person" in found["identity_recovered"].reason
     assert found["stranger_similarity"].value is None
@@ -84,9 +84,9 @@ def test_a_judge_who_cannot_tell_people_apart_gives_no_share() -> None:
 
 
 def test_no_faces_no_figures() -> None:
-    faces, asked = embeddings(6), pairs(6)
-    found = figures(asked, faces[: len(asked)] if len(faces) >= len(asked) else np.tile(faces, (2, 1))[: len(asked)],
-                    reals(faces, np.zeros(len(faces), bool)))
+    faces, chosen = embeddings(6), pairs(6)
+    output = faces[: len(chosen)] if len(faces) >= len(chosen) else np.tile(faces, (2, 1))[: len(chosen)]
+    found = figures(chosen, output, reals(faces, np.zeros(len(faces), bool)))
     assert all(figure.value is None and figure.reason for figure in found.values())
     assert similarities([], measured(np.zeros((0, 32))), reals(faces)).output.shape == (0,)
 

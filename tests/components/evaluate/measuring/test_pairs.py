@@ -54,9 +54,10 @@ def test_the_same_clothes_are_told_by_their_texture(world) -> None:
 def test_re_posing_is_evaluated_where_the_clothes_are_the_same(world) -> None:
     people = PeopleDataset.open(world.people)
     album = Album(people)
-    asked = reposes(album, [EvaluationPair(0, 0, "a", "transfer"), EvaluationPair(0, len(people) - 1, "a", "transfer")])
-    assert EvaluationPair(0, 0, "a", "repose") in asked
-    assert all(same_clothes(album[pair.source], album[pair.target]) for pair in asked)
+    pairs = [EvaluationPair(0, 0, "a", "transfer"), EvaluationPair(0, len(people) - 1, "a", "transfer")]
+    chosen = reposes(album, pairs)
+    assert EvaluationPair(0, 0, "a", "repose") in chosen
+    assert all(same_clothes(album[pair.source], album[pair.target]) for pair in chosen)
 
 
 def test_a_choice_shows_as_many_people_as_it_can() -> None:

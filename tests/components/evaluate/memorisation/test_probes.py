@@ -13,7 +13,7 @@ from components.evaluate.memorisation.neighbours import copying, identity_captur
 from components.evaluate.memorisation.probes import Probes, Seen, retrieval, training_gap
 
 SETTINGS = EvaluateSettings.model_validate({"bootstrap": 100})
-COUNT, ASKED = 140, 30
+COUNT, PROBED = 140, 30
 
 
 def rooms(count: int, seed: int = 0) -> Views:
@@ -27,17 +27,17 @@ def rooms(count: int, seed: int = 0) -> Views:
     return Views(colours * clear[..., None], clear)
 
 
-def probed(known: Views, asked: int = ASKED, distractors: int = 99) -> Probes:
-    own = [EvaluationPair(k, k, f"p{k // 3}", "reconstruction") for k in range(asked)]
-    swapped = [EvaluationPair((k + 3) % asked, k, f"p{k // 3}", "repose") for k in range(asked)]
-    alike = backgrounds.apart(known.take(range(asked)), known)
+def probed(known: Views, count: int = PROBED, distractors: int = 99) -> Probes:
+    own = [EvaluationPair(k, k, f"p{k // 3}", "reconstruction") for k in range(count)]
+    swapped = [EvaluationPair((k + 3) % count, k, f"p{k // 3}", "repose") for k in range(count)]
+    alike = backgrounds.apart(known.take(range(count)), known)
     owners = [f"p{k // 3}" for k in range(len(known))]
     return Probes(own, swapped, list(range(len(known))), owners, known, alike, distractors, 0)
 
 
 def painted(known: Views, which: list[int], strength: float, noise: float = 0.0) -> Views:
     """Grey outside the targets' silhouettes, with a share of the backgrounds `which` in it."""
-    clear = known.clear[:ASKED]
+    clear = known.clear[:PROBED]
     mixed = 128 + strength * (known.colours[which] - 128)
     mixed = mixed + noise * np.random.default_rng(1).normal(size=mixed.shape)
     return Views((mixed * clear[..., None]).astype(np.float32), clear)
@@ -45,63 +45,63 @@ def painted(known: Views, which: list[int], strength: float, noise: float = 0.0)
 
 def test_a_grey_surrounding_remembers_nothing() -> None:
     known = rooms(COUNT)
-    grey = painted(known, list(range(ASKED)), 0)
+    grey = painted(known, list(range(PROBED)), 0)
     found = retrieval(Seen(probed(known).own, grey, grey), probed(known), SETTINGS)
-    assert found.figure.value == pytest.approx(0, abs=1e-9) and found.figure.n == ASKED
+    assert found.figure.value == pytest.approx(0, abs=1e-9) and found.figure.n == PROBED
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.floats(0.08, 1.0), st.integers(0, 50))
 def test_a_faint_memory_counts_as_much_as_a_strong_one(strength: float, seed: int) -> None:
     known = rooms(COUNT, seed)
-    asked = probed(known)
-    own = painted(known, list(range(ASKED)), strength)
-    assert retrieval(Seen(asked.own, own, own), asked, SETTINGS).figure.value == pytest.approx(1)
+    probing = probed(known)
+    own = painted(known, list(range(PROBED)), strength)
+    assert retrieval(Seen(probing.own, own, own), probing, SETTINGS).figure.value == pytest.approx(1)
 
 
 def test_a_memory_under_the_matte_is_found_in_the_layer() -> None:
     known = rooms(COUNT)
-    asked = probed(known)
-    grey, own = painted(known, list(range(ASKED)), 0), painted(known, list(range(ASKED)), 0.5)
-    found = retrieval(Seen(asked.own, grey, own), asked, SETTINGS)
+    probing = probed(known)
+    grey, own = painted(known, list(range(PROBED)), 0), painted(known, list(range(PROBED)), 0.5)
+    found = retrieval(Seen(probing.own, grey, own), probing, SETTINGS)
     assert found.figure.value == pytest.approx(1) and found.details["picture"].value == pytest.approx(0, abs=1e-9)
     assert all(pair.target == match for pair, match in zip(found.worst, found.matches, strict=True))
 
 
 def test_somebody_elses_background_is_no_memory_and_what_all_share_counts_nothing() -> None:
     known = rooms(COUNT)
-    asked = probed(known)
-    others = painted(known, list(range(ASKED, 2 * ASKED)), 1.0)
-    assert retrieval(Seen(asked.own, others, others), asked, SETTINGS).figure.value < 0
-    same = Views(np.broadcast_to(known.colours[5], (ASKED, GRID, GRID, 3)).copy(), np.ones((ASKED, GRID, GRID), bool))
-    assert retrieval(Seen(asked.own, same, same), asked, SETTINGS).figure.value == pytest.approx(0, abs=1e-9)
+    probing = probed(known)
+    others = painted(known, list(range(PROBED, 2 * PROBED)), 1.0)
+    assert retrieval(Seen(probing.own, others, others), probing, SETTINGS).figure.value < 0
+    same = Views(np.broadcast_to(known.colours[5], (PROBED, GRID, GRID, 3)).copy(), np.ones((PROBED, GRID, GRID), bool))
+    assert retrieval(Seen(probing.own, same, same), probing, SETTINGS).figure.value == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize("end", ["target", "source"])
 def test_a_swap_gives_away_whose_background_comes_back(end: str) -> None:
     known = rooms(COUNT)
-    asked = probed(known)
-    back = painted(known, [getattr(pair, end) for pair in asked.swapped], 0.4, noise=10)
-    assert retrieval(Seen(asked.swapped, back, back), asked, SETTINGS).figure.value > 0.9
+    probing = probed(known)
+    back = painted(known, [getattr(pair, end) for pair in probing.swapped], 0.4, noise=10)
+    assert retrieval(Seen(probing.swapped, back, back), probing, SETTINGS).figure.value > 0.9
 
 
 def test_repetitions_of_a_background_are_no_distractors() -> None:
     known = rooms(COUNT)
-    twice = Views(*(np.concatenate([part, part[:ASKED]]) for part in (known.colours, known.clear)))
-    asked = probed(twice)
-    own = painted(twice, list(range(ASKED)), 1.0)
-    assert retrieval(Seen(asked.own, own, own), asked, SETTINGS).figure.value == pytest.approx(1)
+    twice = Views(*(np.concatenate([part, part[:PROBED]]) for part in (known.colours, known.clear)))
+    probing = probed(twice)
+    own = painted(twice, list(range(PROBED)), 1.0)
+    assert retrieval(Seen(probing.own, own, own), probing, SETTINGS).figure.value == pytest.approx(1)
 
 
 def test_with_few_backgrounds_the_given_one_is_the_measure() -> None:
-    known = rooms(ASKED)
-    asked = probed(known)
+    known = rooms(PROBED)
+    probing = probed(known)
     for strength, expected in ((0.0, 0.0), (0.9, 1.0)):
-        own = painted(known, list(range(ASKED)), strength)
-        found = retrieval(Seen(asked.own, own, own), asked, SETTINGS)
+        own = painted(known, list(range(PROBED)), strength)
+        found = retrieval(Seen(probing.own, own, own), probing, SETTINGS)
         assert found.figure.value == expected and set(found.details) == {"against_the_given"}
-    few = Seen(asked.own[:7], own.take(range(7)), own.take(range(7)))
-    assert retrieval(few, asked, SETTINGS).figure.value is None
+    few = Seen(probing.own[:7], own.take(range(7)), own.take(range(7)))
+    assert retrieval(few, probing, SETTINGS).figure.value is None
 
 
 def people(errors: np.ndarray) -> tuple[Resampler, np.ndarray]:

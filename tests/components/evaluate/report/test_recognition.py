@@ -69,7 +69,7 @@ def test_outputs_without_a_face_are_left_out() -> None:
     assert nobody.recognised.value is None and nobody.recognised.reason and nobody.chance is None
 
 
-def test_nobody_asked_is_no_figure() -> None:
+def test_no_pairs_are_no_figure() -> None:
     reals, _ = _world()
     found = recognise([], _measured(np.zeros((0, 8))), reals, Resampler([], 100, 0))
     assert found.names == [] and found.recognised.value is None
