@@ -108,7 +108,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     """Print a table on standard output."""
     drawn = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
     for index, column in enumerate(columns):
-        # What the first column names (a run, a figure) is for copying: it is not folded.
+        # What the first column names (a run, a metric) is for copying: it is not folded.
         drawn.add_column(column, justify="left" if index == 0 else "right", overflow="fold", no_wrap=index == 0)
     for row in rows:
         drawn.add_row(*[_plain(cell) for cell in row])
@@ -116,8 +116,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     screen.print(drawn)
 
 
-def figure(entry: Any) -> str:
-    """A figure with interval and count, ``0.712 [0.690, 0.731] n=128``; ``-`` and the reason where there is none."""
+def metric(entry: Any) -> str:
+    """A metric with interval and count, ``0.712 [0.690, 0.731] n=128``; ``-`` and the reason where there is none."""
     if isinstance(entry, (int, float)):
         return f"{entry:.3f}"
     if not isinstance(entry, dict) or entry.get("value") is None:

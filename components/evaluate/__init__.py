@@ -18,8 +18,8 @@ def evaluate(model: Path, people: Path, identities: Path, out: Path, settings: E
     """Judge the model folder `model` on the held-out identities of a people data set.
 
     Writes into `out`, as a whole or not at all: `metrics.json` (format "photoshoot.evaluation/2"), `pairs.jsonl`
-    (figures of each pair), `contact_sheet.png`, `samples/`, `memorisation/` (pictures that prove it), `report.html`.
-    The same model, data and settings give the same figures. With too few held-out people for a figure, the figure is
+    (metrics of each pair), `contact_sheet.png`, `samples/`, `memorisation/` (pictures that prove it), `report.html`.
+    The same model, data and settings give the same metrics. With too few held-out people for a metric, the metric is
     null and says why. Controls are judged by the thresholds `gate` (None: the defaults); where one does not behave,
     everything is written, `valid` is false, and the gate fails. In the folder `cache` what real photos measure is kept,
     by content digest.

@@ -1,7 +1,7 @@
 """The new model against the champion: both evaluated on the very same pairs, and compared pair by pair.
 
 The pairs are those of the new model's evaluation (its pairs.jsonl); the champion comes from the registry and is
-evaluated on them today, with today's networks. Figures measured on other data or by other networks are never compared.
+evaluated on them today, with today's networks. Metrics measured on other data or by other networks are never compared.
 
 A champion that was trained on somebody it is evaluated on would be flattered. Its version keeps digests of the photos
 it was trained on; people with such a photo are left out, and when too few remain the comparison is refused. That
@@ -44,7 +44,7 @@ from components.evaluate.measuring.parts import PARTS
 from components.evaluate.measuring.quality import Floats
 
 GAINS = {"perceptual": -1, "ssim": 1, "psnr": 1, "l1": -1, "matte_iou": 1, "pose": 1, "face_similarity": 1}
-"""Figure of a pair -> 1 where more is better, -1 where less is."""
+"""Metric of a pair -> 1 where more is better, -1 where less is."""
 _SLICED = "perceptual"
 _UNSEEN = "unseen"
 
@@ -54,7 +54,7 @@ Line = dict[str, Any]
 @dataclass(frozen=True)
 class ChallengeSummary:
     """What came of it. `status` is "compared", "none" (no champion), "same" (the champion is this very model) or
-    "refused" (with the `reason`); `gains` are those of the compared figures, above 0 where the new model is better."""
+    "refused" (with the `reason`); `gains` are those of the compared metrics, above 0 where the new model is better."""
 
     status: str
     champion: str | None
@@ -128,7 +128,7 @@ def challenge(model: Path, people: Path, identities: Path, evaluation: Path, out
     with atomic_folder(out) as folder:
         write_duel(folder, {**header, **content})
         write_answers(folder, lines)
-    gains = {name: figure["gain"] for name, figure in content.get("figures", {}).items()}
+    gains = {name: metric["gain"] for name, metric in content.get("figures", {}).items()}
     (recorder or NoRecord()).metrics({f"challenge/gain/{name}": gain["value"] for name, gain in gains.items()
                                       if gain["value"] is not None} | {"challenge/pairs": float(content["pairs"])})
     return ChallengeSummary(content["status"], champion.number if champion else None, content["reason"],
@@ -207,7 +207,7 @@ def _measure(champion: Reposer, challenger: _Challenger, shared: Sequence[Line])
 
 
 def compare_lines(challenger: Sequence[Line], champion: Sequence[Line], settings: EvaluateSettings) -> dict[str, Any]:
-    """Paired figures of two models' lines about the same pairs: `figures`, `parts` and `slices`, each
+    """Paired metrics of two models' lines about the same pairs: `figures`, `parts` and `slices`, each
     {champion, challenger, gain} by name, the gain with its interval by whole identities.
 
     Raises `DataError` when the lines are not about the same pairs.
@@ -222,17 +222,17 @@ def compare_lines(challenger: Sequence[Line], champion: Sequence[Line], settings
         chosen = chosen[both]
         names = [str(challenger[int(k)]["identity"]) for k in chosen]
         resampler = Resampler(names, settings.bootstrap, settings.seed)
-        nobody = "no pair has this figure for both models"
+        nobody = "no pair has this metric for both models"
         return {who: resampler.mean(values[chosen], nobody=nobody).to_json()
                 for who, values in (("champion", old), ("challenger", new), ("gain", sign * (new - old)))}
 
-    figures = {name: paired(_column(challenger, name), _column(champion, name), sign) for name, sign in GAINS.items()}
+    metrics = {name: paired(_column(challenger, name), _column(champion, name), sign) for name, sign in GAINS.items()}
     parts = {name: paired(_column(challenger, name, "parts"), _column(champion, name, "parts"), -1)
              for name in _names(challenger, "parts")}
     new, old = _column(challenger, _SLICED), _column(champion, _SLICED)
     slices = {f"{kind}.{value}": paired(new, old, GAINS[_SLICED], rows)
               for (kind, value), rows in _slices(challenger).items()}
-    return {"figures": figures, "parts": parts, "slices": slices}
+    return {"figures": metrics, "parts": parts, "slices": slices}
 
 
 def _column(lines: Sequence[Line], name: str, under: str | None = None) -> Floats:

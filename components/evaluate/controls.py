@@ -135,13 +135,13 @@ def controls(people: Album, training: Sequence[int]) -> list[Control]:
 def judged(control: Control, measured: Mapping[str, Any], settings: GateSettings) -> dict[str, Any]:
     """What metrics.json says of a control that measured so: `verdict_on` it, and its tests of memorisation."""
     found = verdict_on(control, Verdict.of(thresholds(measured, settings)))
-    return {**found, "memorisation": {name: figure["value"] for name, figure in measured["memorisation"].items()}}
+    return {**found, "memorisation": {name: metric["value"] for name, metric in measured["memorisation"].items()}}
 
 
 def verdict_on(control: Control, verdict: Verdict) -> dict[str, Any]:
     """A control's verdict, the lines that failed, what was expected, whether it behaved.
 
-    A line that could not be judged, for want of a figure or since its interval reaches across the bound, is no reason:
+    A line that could not be judged, for want of a metric or since its interval reaches across the bound, is no reason:
     a control that should have failed by it did not behave.
     """
     lines = {line.name: line for line in verdict.lines}
@@ -162,7 +162,7 @@ def _why(line: Line) -> str:
     if line.passed:
         return f"{line.name}: passed"
     if line.value is None:
-        return f"{line.name}: no figure, {line.reason}"
+        return f"{line.name}: no value, {line.reason}"
     why = "" if line.judged else f" ({line.reason})"
     return f"{line.name}: {line.value:.4g}, must be {line.comparison} {line.bound:g}{why}"
 

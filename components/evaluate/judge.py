@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from components.core.judging import gate
-from components.evaluate import figures
+from components.evaluate import metrics
 from components.evaluate.controls import Control, controls, judged
-from components.evaluate.figures import Against, Group
 from components.evaluate.measuring.distances import ratio
 from components.evaluate.measuring.facefind import Trial
 from components.evaluate.measuring.identity import similarities
-from components.evaluate.measuring.intervals import Figure
+from components.evaluate.measuring.intervals import Metric
 from components.evaluate.measuring.measure import Measured, Reals, measure
 from components.evaluate.measuring.methods import Method, TextureWarp
 from components.evaluate.measuring.pairs import EvaluationPair, Kind, PairSet, choose, reposes
 from components.evaluate.measuring.quality import Floats
 from components.evaluate.memorisation.neighbours import identity_capture, neighbour_test
 from components.evaluate.memorisation.probes import Finding, Probes, probes, retrieval, training_gap
+from components.evaluate.metrics import Against, Group
 from components.evaluate.subject import Ground, Subject
 
 GAP_PAIRS = 96
@@ -46,15 +46,15 @@ class Judgement:
     groups: dict[str, Group]
     """"transfer", "repose", "reconstruction"."""
     training: Training
-    gaps: dict[str, dict[str, Figure]]
-    """The model's figures on training and on held-out people."""
+    gaps: dict[str, dict[str, Metric]]
+    """The model's metrics on training and on held-out people."""
     findings: dict[str, Finding]
     """The model's tests of memorisation."""
     controls: dict[str, dict[str, Any]]
 
     @property
     def transfer(self) -> Group:
-        """The pairs that most figures are about."""
+        """The pairs that most metrics are about."""
         return self.groups["transfer"]
 
 
@@ -65,13 +65,13 @@ def judge(subject: Subject) -> Judgement:
     training, against = on_ground(subject, pair_set)
 
     def on(kind: Kind, pairs: list[EvaluationPair], whole: Group | None = None) -> Group:
-        return figures.group(kind, album, pairs, subject.method, against, whole)
+        return metrics.group(kind, album, pairs, subject.method, against, whole)
 
     transfer = on("transfer", pair_set.transfer)
     groups = {"transfer": transfer, "repose": on("repose", reposes(album, pair_set.transfer), transfer),
               "reconstruction": on("reconstruction", pair_set.reconstruction)}
     trained = measure(album, training.pairs, subject.method, subject.instruments, "training people")
-    gaps = figures.gaps(transfer, (training.pairs, trained, similarities(training.pairs, trained, training.reals)),
+    gaps = metrics.gaps(transfer, (training.pairs, trained, similarities(training.pairs, trained, training.reals)),
                         settings)
     findings = _findings(subject, subject.method, transfer.pairs, transfer.model.measured, trained.l1, training,
                          against)
@@ -127,20 +127,20 @@ def measured_control(subject: Ground, control: Control, pairs: Sequence[Evaluati
     label = f"control: {method.name.replace('_', ' ')}"
     measured = subject.measurer.outputs(pairs, method, label)
     errors = subject.measurer.errors(training.pairs, method, f"{label}, training")
-    outputs = figures.measured_outputs("transfer", pairs, measured, against)
-    outputs.figures["over_warp"] = figures.over_warp("transfer", pairs, measured, warped, against)
+    outputs = metrics.measured_outputs("transfer", pairs, measured, against)
+    outputs.metrics["over_warp"] = metrics.over_warp("transfer", pairs, measured, warped, against)
     apart = {"frechet_ratio": ratio(pairs, measured.features, against.reals, subject.settings.seed)}
-    outputs.figures.update(figures.space(subject.instruments).mark(apart))
+    outputs.metrics.update(metrics.space(subject.instruments).mark(apart))
     findings = _findings(subject, method, pairs, measured, errors, training, against)
     return {
         "counts": {"pairs": len(pairs)}, "parts": outputs.parts_json(),
-        "metrics": {name: figure.to_json() for name, figure in outputs.figures.items()},
-        "memorisation": {name: finding.figure.to_json() for name, finding in findings.items()},
+        "metrics": {name: metric.to_json() for name, metric in outputs.metrics.items()},
+        "memorisation": {name: finding.metric.to_json() for name, finding in findings.items()},
     }
 
 
 def bounds(findings: Mapping[str, Finding], subject: Subject) -> dict[str, tuple[float, str, bool]]:
     """Of each test its bound, comparison and whether it passed."""
-    lines = {name: gate.memorisation(name, finding.figure.to_json(), subject.gate)
+    lines = {name: gate.memorisation(name, finding.metric.to_json(), subject.gate)
              for name, finding in findings.items()}
     return {name: (line.bound, line.comparison, line.passed) for name, line in lines.items()}

@@ -19,7 +19,7 @@ from components.evaluate.memorisation.probes import Seen, look
 
 
 class Measurer:
-    """Measures anew, but for real photos' own figures, which are kept in the folder `cache` (None: nowhere)."""
+    """Measures anew, but for real photos' own metrics, which are kept in the folder `cache` (None: nowhere)."""
 
     def __init__(self, album: Album, instruments: Instruments, cache: Path | None) -> None:
         self.album, self.instruments, self._cache = album, instruments, cache

@@ -26,8 +26,8 @@ PARENT_METRICS = ("perceptual", "over_warp", "ssim", "psnr", "face_similarity", 
 
 @dataclass(frozen=True)
 class EvaluateSummary:
-    """What came out. `metrics` are the headline figures as {value, low, high, n} or {value: None, reason}; `valid` is
-    false where a control did not behave: then no figure is to be believed, and the gate fails."""
+    """What came out. `metrics` are the headline metrics as {value, low, high, n} or {value: None, reason}; `valid` is
+    false where a control did not behave: then no value is to be believed, and the gate fails."""
 
     metrics: dict[str, dict[str, Any]]
     counts: dict[str, int]
@@ -83,6 +83,6 @@ def _record(content: dict[str, Any], out: Path, recorder: Recorder) -> None:
         recorder.artifact(out / name)
 
 
-def _values(figures: dict[str, Any]) -> dict[str, float]:
-    """The figures that have a value."""
-    return {name: figure["value"] for name, figure in figures.items() if figure.get("value") is not None}
+def _values(metrics: dict[str, Any]) -> dict[str, float]:
+    """The metrics that have a value."""
+    return {name: metric["value"] for name, metric in metrics.items() if metric.get("value") is not None}

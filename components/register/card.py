@@ -43,7 +43,7 @@ def model_card(name: str, evaluation: Mapping[str, Any], verdict: Verdict) -> st
         "Takes a photo of a person with its DensePose map and paints that person in another pose over a background "
         "that is given.", "",
         f"**Gate:** {verdict.summary}.", "",
-        *_table(("Requirement", "Figure", "Bound", ""),
+        *_table(("Requirement", "Value", "Bound", ""),
                 [(line.name, "none" if line.value is None else f"{line.value:.4g}", f"{line.comparison} {line.bound:g}",
                   _MARKS[line.outcome] + ("" if line.judged else f": {line.reason}"))
                  for line in verdict.lines]),
@@ -57,7 +57,7 @@ def model_card(name: str, evaluation: Mapping[str, Any], verdict: Verdict) -> st
         f"{counts['pairs']} ordered pairs, the face of one photo in pose and clothes of another. Intervals are 95 %, "
         f"by bootstrap. Faces are judged by `{judge['embedder']}`"
         + (", which was also in the loss." if judge["judge_in_loss"] else ", which was not in the loss."), "",
-        *_table(("Figure", "This model", "Plain texture warp", "n"), _figures(evaluation)),
+        *_table(("Metric", "This model", "Plain texture warp", "n"), _metrics(evaluation)),
         *(["Absolute difference by body part, 0 to 1:", "",
            *_table(("Part", "This model", "Plain texture warp", "n"), parts)] if parts else []),
         *[f"- {note}" for note in evaluation["notes"]], *([""] if evaluation["notes"] else []),
@@ -82,29 +82,29 @@ def model_card(name: str, evaluation: Mapping[str, Any], verdict: Verdict) -> st
     return "\n".join(lines)
 
 
-def _figures(evaluation: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def _metrics(evaluation: Mapping[str, Any]) -> list[tuple[str, ...]]:
     metrics, warp = evaluation["metrics"], evaluation["baselines"]["texture_warp"]
-    return [(label, _figure(metrics[key]), _figure(warp[key]) if key in warp else "", str(metrics[key]["n"]))
+    return [(label, _metric(metrics[key]), _metric(warp[key]) if key in warp else "", str(metrics[key]["n"]))
             for key, label in _ROWS if key in metrics]
 
 
 def _parts(evaluation: Mapping[str, Any]) -> list[tuple[str, ...]]:
     warp = evaluation["baselines"]["texture_warp"].get("parts") or {}
-    return [(part.replace("_", " "), _figure(found["l1"]), _figure(warp[part]["l1"]) if part in warp else "",
+    return [(part.replace("_", " "), _metric(found["l1"]), _metric(warp[part]["l1"]) if part in warp else "",
              str(found["l1"]["n"]))
             for part, found in (evaluation.get("parts") or {}).items()]
 
 
 def _memorisation(evaluation: Mapping[str, Any], verdict: Verdict) -> list[str]:
-    """The tests' figures, held against the bounds of the gate that decided, not of the one that judged the controls."""
+    """The tests' metrics, held against the bounds of the gate that decided, not of the one that judged the controls."""
     lines = {line.name: line for line in verdict.lines}
     rows = []
     for name, test in (evaluation.get("memorisation") or {}).items():
         line = lines.get(name)
         bound, passed = ("", "") if line is None else (f"{line.comparison} {line.bound:g}",
                                                        _MARKS[line.outcome])
-        rows.append((name.replace("_", " "), _figure(test), bound, passed, str(test.get("meaning", ""))))
-    return _table(("Test", "Figure", "Bound", "", "What it asks"), rows)
+        rows.append((name.replace("_", " "), _metric(test), bound, passed, str(test.get("meaning", ""))))
+    return _table(("Test", "Value", "Bound", "", "What it asks"), rows)
 
 
 def _data(evaluation: Mapping[str, Any]) -> list[str]:
@@ -126,23 +126,23 @@ def _data(evaluation: Mapping[str, Any]) -> list[str]:
 def _limits(evaluation: Mapping[str, Any]) -> Sequence[str]:
     model, people = evaluation["model"], evaluation["people"]
     limits = ["- What the photo did not show, it paints: hands, hair, the back of clothes are guesses.",
-              f"- It works on crops of {model['resolution']} px; the figures above hold at that size only."]
+              f"- It works on crops of {model['resolution']} px; the metrics above hold at that size only."]
     if model["trained_on"] == "synthetic":
         limits.append("- Trained on synthetic people: on photos of real people it was not measured and is likely "
                       "to do worse.")
     if people["origin"] != model["trained_on"]:
         limits.append("- Trained and measured on people of different origin.")
     limits.append("- Who is rare among the training photos (by age, skin tone, clothes, aids such as wheelchairs) is "
-                  "likely to be painted worse; figures by such groups were not taken.")
+                  "likely to be painted worse; it was not measured by such groups.")
     return limits
 
 
-def _figure(figure: Mapping[str, Any]) -> str:
-    if figure["value"] is None:
-        return f"none: {figure.get('reason', 'not said')}"
-    if figure.get("low") is None:
-        return f"{figure['value']:.4g}"
-    return f"{figure['value']:.4g} ({figure['low']:.4g} to {figure['high']:.4g})"
+def _metric(metric: Mapping[str, Any]) -> str:
+    if metric["value"] is None:
+        return f"none: {metric.get('reason', 'not said')}"
+    if metric.get("low") is None:
+        return f"{metric['value']:.4g}"
+    return f"{metric['value']:.4g} ({metric['low']:.4g} to {metric['high']:.4g})"
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -1,6 +1,6 @@
 """The gate: does a model reach what a version must reach? Pure: evidence and settings in, a verdict out.
 
-Three parts: thresholds on the evaluation's figures (`components.core.judging.gate`, with which evaluation judges its
+Three parts: thresholds on the evaluation's metrics (`components.core.judging.gate`, with which evaluation judges its
 controls too), whether those controls behaved, and the comparison with the champion on the same pairs (the duel that
 the step `challenge` writes). What is missing does not pass, yet it says nothing bad of the model: where only such lines
 did not pass, the outcome is "not judged".
@@ -18,7 +18,7 @@ from components.core.settings import ChampionSettings, RegisterSettings
 __all__ = ["CHAMPION_METRICS", "Line", "Verdict", "champion_lines", "verdict"]
 
 CHAMPION_METRICS = ("perceptual", "ssim", "matte_iou", "pose", "face_similarity")
-"""Figures of which a version must not have less than the champion."""
+"""Metrics of which a version must not have less than the champion."""
 
 
 def verdict(evaluation: Mapping[str, Any], duel: Mapping[str, Any] | None, champion: str | None,
@@ -34,7 +34,7 @@ def verdict(evaluation: Mapping[str, Any], duel: Mapping[str, Any] | None, champ
 
 def champion_lines(duel: Mapping[str, Any] | None, champion: str | None,
                    settings: ChampionSettings) -> tuple[Line, ...]:
-    """The lines of the comparison: its number of pairs, headline figures, body parts, slices. None without a
+    """The lines of the comparison: its number of pairs, headline metrics, body parts, slices. None without a
     champion, or when the champion is this very model."""
     if champion is None:
         return ()
@@ -85,24 +85,24 @@ def _slices(duel: Mapping[str, Any], settings: ChampionSettings) -> Iterator[Lin
     yield from _means("slice", duel.get("slices"), settings.slices, settings)
 
 
-def _means(kind: str, figures: Any, margin: float, settings: ChampionSettings) -> Iterator[Line]:
+def _means(kind: str, metrics: Any, margin: float, settings: ChampionSettings) -> Iterator[Line]:
     """The mean gain of each part or slice that has enough pairs against minus its margin."""
-    if not isinstance(figures, Mapping) or not figures:
+    if not isinstance(metrics, Mapping) or not metrics:
         yield Line(f"champion.{kind}s", None, -margin, ">=", False, f"no {kind} was compared", judged=False)
         return
-    for name in figures:
-        gain = _gain(figures, name)
+    for name in metrics:
+        gain = _gain(metrics, name)
         count, value = _number(gain.get("n")), _number(gain.get("value"))
         if count is not None and count < settings.min_slice:
             continue
-        reason = str(gain.get("reason") or "no figure") if value is None else f"mean gain of {gain.get('n')} pairs"
+        reason = str(gain.get("reason") or "no value") if value is None else f"mean gain of {gain.get('n')} pairs"
         passed = value is not None and value >= -margin
         yield Line(f"champion.{kind}.{name}", value, -margin, ">=", passed, reason, judged=value is not None)
 
 
-def _gain(figures: Any, name: str) -> Mapping[str, Any]:
-    figure = figures.get(name) if isinstance(figures, Mapping) else None
-    gain = figure.get("gain") if isinstance(figure, Mapping) else None
+def _gain(metrics: Any, name: str) -> Mapping[str, Any]:
+    metric = metrics.get(name) if isinstance(metrics, Mapping) else None
+    gain = metric.get("gain") if isinstance(metric, Mapping) else None
     return gain if isinstance(gain, Mapping) else {"reason": "not in the comparison"}
 
 

@@ -13,17 +13,17 @@ Point = dict[str, Any]
 
 
 class Curves:
-    """Logged figures of one training, across interruptions. `points` are those of the checkpoint it goes on from."""
+    """Logged metrics of one training, across interruptions. `points` are those of the checkpoint it goes on from."""
 
     def __init__(self, points: Sequence[Point] = ()) -> None:
         self.points = list(points)
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Keep the figures logged after `step` steps."""
+        """Keep the metrics logged after `step` steps."""
         self.points.append({"step": step, "values": dict(values)})
 
     def write(self, folder: Path) -> None:
-        """Write ``folder/curves.json``: steps, and for each figure a value or null per step."""
+        """Write ``folder/curves.json``: steps, and for each metric a value or null per step."""
         names = list(dict.fromkeys(name for point in self.points for name in point["values"]))
         write_curves(folder, [point["step"] for point in self.points],
                      {name: [_short(point["values"].get(name)) for point in self.points] for name in names})

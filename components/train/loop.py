@@ -171,7 +171,7 @@ def _resume(trainer: Trainer, checkpoints: Checkpoints, group: Group) -> tuple[i
 
 
 def _told(recorder: Recorder, curves: Curves) -> int:
-    """The step up to which the run has its figures: it may be ahead of the checkpoint, or be another run, which then
+    """The step up to which the run has its metrics: it may be ahead of the checkpoint, or be another run, which then
     gets those of the steps before."""
     told = recorder.logged("loss/")
     for point in curves.points:

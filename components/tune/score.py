@@ -25,7 +25,7 @@ from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities
 from components.core.settings import EvaluateSettings, TuneSettings
 from components.evaluate.measuring.album import Album
-from components.evaluate.measuring.identity import identity_figures, similarities
+from components.evaluate.measuring.identity import identity_metrics, similarities
 from components.evaluate.measuring.intervals import Resampler
 from components.evaluate.measuring.measure import Instruments, Measured, measure, measure_reals
 from components.evaluate.measuring.methods import ModelMethod, TextureWarp
@@ -86,7 +86,7 @@ class Scorer:
     def __call__(self, reposer: Reposer) -> Score:
         """Score a model."""
         measured = self._measure(ModelMethod(reposer), "score")
-        identity = identity_figures(similarities(self._pairs, measured, self._reals), self._resampler
+        identity = identity_metrics(similarities(self._pairs, measured, self._reals), self._resampler
                                     )["identity_recovered"]
         if identity.value is None:
             raise DataError(f"identity cannot be scored on the validation people: {identity.reason}",

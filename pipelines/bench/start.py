@@ -40,7 +40,7 @@ def bench(runs: int = RUNS) -> dict[str, float]:
                     "runs": [*_CLI, "runs", *home]}
         processor_time(commands["shoot"])  # files are read from memory from now on
         rounds = [{name: processor_time(command) for name, command in commands.items()} for _ in range(runs)]
-    return figures(rounds)
+    return metrics(rounds)
 
 
 def processor_time(arguments: list[str]) -> float:
@@ -53,7 +53,7 @@ def processor_time(arguments: list[str]) -> float:
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
-def figures(rounds: list[dict[str, float]]) -> dict[str, float]:
+def metrics(rounds: list[dict[str, float]]) -> dict[str, float]:
     """Medians over the rounds, which hold the seconds of each row."""
     found: dict[str, float] = {}
     for name in rounds[0]:
@@ -64,7 +64,7 @@ def figures(rounds: list[dict[str, float]]) -> dict[str, float]:
 
 
 def markdown(found: dict[str, float]) -> str:
-    """The figures as a table."""
+    """The metrics as a table."""
     lines = ["| | seconds | × bare Python | × importing torch |", "|---|---|---|---|"]
     lines += [f"| {title} | {found[f'{name}_{_SECONDS}']:.2f} | {found[f'{name}_{_PYTHON}']:.1f} "
               f"| {found[f'{name}_{_TORCHES}']:.2f} |" for name, title in ROWS.items()]

@@ -54,16 +54,16 @@ def main(arguments: list[str]) -> None:
     pages = [page for page, of in PAGES.items() if asked.write and set(of) & set(names)]
     names = [*dict.fromkeys([*names, *(name for page in pages for name in PAGES[page])])]
     results = {name: BENCHES[name]() for name in names if name in BENCHES}
-    rows = [(f"{name}: {key}", f"{value:.3g}") for name, figures in results.items() for key, value in figures.items()]
+    rows = [(f"{name}: {key}", f"{value:.3g}") for name, metrics in results.items() for key, value in metrics.items()]
     if rows:
-        table(machine(), ("figure", "value"), rows)
+        table(machine(), ("metric", "value"), rows)
     sizes: dict[int, dict[str, float]] = {}
     if PEOPLE in names:
         from components.preprocess.bench.people import COLUMNS, bench_people
 
         sizes = bench_people()
         table("A people data set by number of rows", ("", *[f"{size:,}" for size in sizes]),
-              [(title, *[f"{figures[key]:.3g}" for figures in sizes.values()]) for key, title in COLUMNS.items()])
+              [(title, *[f"{metrics[key]:.3g}" for metrics in sizes.values()]) for key, title in COLUMNS.items()])
     for page in pages:
         text = _start_page(results[START]) if page == "start.md" else _data_page(results[PREPROCESS], sizes)
         with atomic_path(asked.write / page) as partial:
@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> None:
 
 
 def machine() -> str:
-    """What the figures were measured on, in words."""
+    """What the metrics were measured on, in words."""
     model = platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

@@ -15,7 +15,7 @@ from pipelines.display import table
 
 DOCUMENT = Path("docs/benchmarks/training.md")
 RESOLUTIONS = (64, 128, 256)
-Figures = dict[str, Any]
+Metrics = dict[str, Any]
 _ARITHMETIC = ("convolution", "matrix product")
 _NO_GPU = """
 
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--write", type=Path, nargs="?", const=DOCUMENT, metavar="FILE",
                         help=f"also write the page ({DOCUMENT})")
     asked = parser.parse_args(arguments)
-    results: list[Figures] = []
+    results: list[Metrics] = []
     for side in asked.resolutions or RESOLUTIONS:
         results.append(_measure(side))
     if not asked.resolutions and results[0]["device"] == "cuda":
@@ -62,28 +62,28 @@ def main(arguments: list[str]) -> None:
     print(json.dumps(results))
 
 
-def _measure(side: int) -> Figures:
+def _measure(side: int) -> Metrics:
     done = subprocess.run([sys.executable, "-m", "components.train.bench", str(side)], stdout=subprocess.PIPE,
                           check=True, text=True)
-    found: Figures = json.loads(done.stdout.splitlines()[-1])
+    found: Metrics = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def rows(results: list[Figures]) -> list[tuple[str, ...]]:
-    """A row per figure, a column per resolution."""
+def rows(results: list[Metrics]) -> list[tuple[str, ...]]:
+    """A row per metric, a column per resolution."""
     found = [(title, *[format(one[key], how) for one in results]) for key, (title, how) in _ROWS.items()]
     arithmetic = [one["of_gemm_gan"] / sum(one["profile"].get(kind, 0.0) for kind in _ARITHMETIC) for one in results]
     return [*found, ("of the matrix product's peak, with GAN, while it convolves or multiplies",
                      *[format(share, ".0%") for share in arithmetic])]
 
 
-def kinds(results: list[Figures]) -> list[tuple[str, ...]]:
+def kinds(results: list[Metrics]) -> list[tuple[str, ...]]:
     """A row per kind of operation with its share of the time."""
     return [(kind, *[format(one["profile"].get(kind, 0.0), ".0%") for one in results])
             for kind in results[0]["profile"]]
 
 
-def page(results: list[Figures]) -> str:
+def page(results: list[Metrics]) -> str:
     """The document."""
     head = "| | " + " | ".join(f"{one['resolution']} px" for one in results) + " |\n|---"
     head += "|---" * len(results) + "|\n"

@@ -1,4 +1,4 @@
-"""How a run ends on the screen: its figures, the gate's verdict, and what to do next."""
+"""How a run ends on the screen: its metrics, the gate's verdict, and what to do next."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.core.settings import Settings
 from pipelines.cli.app import DEFAULT_HOME
-from pipelines.display import errors, figure, table
+from pipelines.display import errors, metric, table
 
 if TYPE_CHECKING:
     from pipelines.results.files import RunResult
@@ -28,8 +28,8 @@ def show_result(result: RunResult, settings: Settings, home: Path, as_json: bool
     if as_json:
         print(json.dumps({**asdict(result), "next": [one.command for one in following]}))
         return
-    table(f"Run {result.run_id}", ("figure (people never trained on)", "value [95 % interval] count"),
-          [(key, figure(entry)) for key, entry in result.metrics.items()])
+    table(f"Run {result.run_id}", ("metric (people never trained on)", "value [95 % interval] count"),
+          [(key, metric(entry)) for key, entry in result.metrics.items()])
     table("Gate", ("line", "found", "bound", ""), [
         (line["name"], "-" if line["value"] is None else f"{line['value']:.4g}",
          f"{line['comparison']} {line['bound']:g}", _mark(line)) for line in result.gate

@@ -54,9 +54,9 @@ COMMANDS = {
                                       "one keep it.", "maps"),
     "texture": Listed(STEP_BY_STEP, "Write a person's texture map as a PNG whose opacity says how far to trust it.",
                       "maps"),
-    "runs": Listed(RESULTS, "List pipeline runs: status, duration, cost, headline figures; running, failed and killed "
+    "runs": Listed(RESULTS, "List pipeline runs: status, duration, cost, headline metrics; running, failed and killed "
                             "ones too.", "runs"),
-    "compare": Listed(RESULTS, "Put runs side by side: figures with 95 % intervals, what differs from the first run "
+    "compare": Listed(RESULTS, "Put runs side by side: metrics with 95 % intervals, what differs from the first run "
                                "beyond noise, settings that differ.", "results"),
     "studies": Listed(RESULTS, "List the studies of loss weights with their best.", "tuning"),
     "ui": Listed(RESULTS, "Open the MLflow UI on this home folder; Ctrl-C ends it.", "results"),

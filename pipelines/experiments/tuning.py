@@ -43,7 +43,7 @@ class Findings:
     tested: tuple[Mapping[str, float], Mapping[str, float]]
     """Parts of the score of untuned and tuned, taken on test people as the study takes them on validation people."""
     differences: dict[str, Difference]
-    """Figures of their evaluations on test people, tuned less untuned, pair by pair."""
+    """Metrics of their evaluations on test people, tuned less untuned, pair by pair."""
     settings: Settings
 
     def predicted(self, part: str) -> float | None:
@@ -148,11 +148,11 @@ def _outcome(findings: Findings) -> list[str]:
             agrees = "as predicted" if gap * predicted > 0 else "not as predicted"
             lines.append(f"| {name} | {before:.3f} | {after:.3f} | {gap:+.3f} | {predicted:+.3f} | {agrees} |")
     lines += ["", "What is best on validation people is partly luck, so less of it is left on others. "
-              "As `photoshoot compare` sees the two runs, pair by pair where a figure has pairs:", ""]
-    lines += ["| figure | untuned | tuned | difference [95 %] | |", "|---|---|---|---|---|"]
-    for figure, found in findings.differences.items():
-        before, after = (result.metrics.get(figure, {}).get("value") for result in (findings.untuned, findings.tuned))
+              "As `photoshoot compare` sees the two runs, pair by pair where a metric has pairs:", ""]
+    lines += ["| metric | untuned | tuned | difference [95 %] | |", "|---|---|---|---|---|"]
+    for metric, found in findings.differences.items():
+        before, after = (result.metrics.get(metric, {}).get("value") for result in (findings.untuned, findings.tuned))
         if before is not None and after is not None and found.value is not None and found.low is not None:
-            lines.append(f"| {figure} | {before:.3f} | {after:.3f} | {found.value:+.3f} [{found.low:+.3f}, "
+            lines.append(f"| {metric} | {before:.3f} | {after:.3f} | {found.value:+.3f} [{found.low:+.3f}, "
                          f"{found.high:+.3f}] | {found.verdict} |")
     return lines

@@ -140,8 +140,8 @@ def _record(run: LocalRun, result: RunResult) -> None:
         kept = replace(result, report=REPORT, contact_sheet=SHEET)
         partial.write_text(kept.to_json(), encoding="utf-8")
     recorder = tracking.MlflowRecorder(mlflow, parent)
-    figures = {name: entry["value"] for name, entry in result.metrics.items() if entry.get("value") is not None}
-    recorder.metrics(figures | {tracking.DEVICE_SECONDS: sum(result.device_seconds.values())})
+    metrics = {name: entry["value"] for name, entry in result.metrics.items() if entry.get("value") is not None}
+    recorder.metrics(metrics | {tracking.DEVICE_SECONDS: sum(result.device_seconds.values())})
     for name in (REPORT, SHEET, RESULT_FILE):
         recorder.artifact(folder / name)
     recorder.artifact(folder / EVIDENCE, EVIDENCE)

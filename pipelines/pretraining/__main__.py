@@ -15,7 +15,7 @@ from pipelines.pretraining.pretrain import PretrainSettings, pretrain
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse arguments, train, print the figures as one JSON object. Returns the exit code."""
+    """Parse arguments, train, print the metrics as one JSON object. Returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m pipelines.pretraining", description=pretrain.__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)

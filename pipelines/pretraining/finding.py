@@ -44,16 +44,16 @@ def train_finder(people: Population, steps: int, batch: int, seed: int) -> Finde
     return network
 
 
-def finder_figures(network: FinderNet, people: Population, seed: int) -> dict[str, float]:
+def finder_metrics(network: FinderNet, people: Population, seed: int) -> dict[str, float]:
     """Share of faces found, sharp and shrunk, and of each kind of non-face taken for one."""
     faces = to_float(people.faces)
-    figures = {"faces": float(len(faces)), "found": _share(network, faces)}
+    metrics = {"faces": float(len(faces)), "found": _share(network, faces)}
     for side in (24, 16, 12):
-        figures[f"found_{side}px"] = _share(network, down_up(faces, side))
+        metrics[f"found_{side}px"] = _share(network, down_up(faces, side))
     for name, make in NO_FACES.items():
         random = torch.Generator().manual_seed(seed)
-        figures[f"{name}_taken_for_a_face"] = _share(network, make(people, torch.arange(len(faces)), random))
-    return figures
+        metrics[f"{name}_taken_for_a_face"] = _share(network, make(people, torch.arange(len(faces)), random))
+    return metrics
 
 
 def no_faces(people: Population, chosen: Tensor, random: Random) -> Tensor:

@@ -36,18 +36,18 @@ def train_parts(people: Population, steps: int, batch: int, seed: int) -> PartsN
     return network
 
 
-def part_figures(network: PartsNet, people: Population, seed: int) -> dict[str, float]:
+def part_metrics(network: PartsNet, people: Population, seed: int) -> dict[str, float]:
     """Agreement with the true parts: of photos as they are, blurred and shrunk ones, and with another photo's parts."""
     pictures, wanted = people.bodies[::2], people.parts[::2, ::2, ::2].long()
-    figures = {"photos": float(len(pictures))}
+    metrics = {"photos": float(len(pictures))}
     for name, strength, spoil in (("sharp", 0.0, blur), ("blur_0.25", 0.25, blur), ("coarse_0.25", 0.25, coarse)):
         random = torch.Generator().manual_seed(seed)
         found = _read(network, [some if strength == 0 else spoil(some, strength, random)
                                 for some in (to_float(piece) for piece in pieces(pictures, 32))])
-        figures[name] = float(part_agreement(found, wanted).mean())
+        metrics[name] = float(part_agreement(found, wanted).mean())
         if name == "sharp":
-            figures["another_pose"] = float(part_agreement(found, wanted.roll(1, 0)).mean())
-    return figures
+            metrics["another_pose"] = float(part_agreement(found, wanted.roll(1, 0)).mean())
+    return metrics
 
 
 def _read(network: PartsNet, batches: list[Tensor]) -> Tensor:

@@ -64,7 +64,7 @@ class PretrainSummary:
     """What was trained and what was measured, by network name."""
 
     folder: str
-    figures: dict[str, dict[str, float]]
+    metrics: dict[str, dict[str, float]]
 
     def to_json(self) -> dict[str, object]:
         """Plain data."""
@@ -86,7 +86,7 @@ def pretrain(
     """Train the networks named in `only` and write each, as soon as it is done, to `out` with its card.
 
     `faces` teaches the networks of the losses (face, perceptual), `judge` those that judge (judge, features, parts),
-    `finder` the one that finds faces, and figures come from `held_out`; each is a folder with photos/, iuv/ and
+    `finder` the one that finds faces, and metrics come from `held_out`; each is a folder with photos/, iuv/ and
     labels.csv, and no person may be in two. Folders that teach no network in `only` are not looked at.
     Raises `InputError` for folders that cannot be used or share people, `SettingsError` for unknown networks.
     """
@@ -107,10 +107,10 @@ def pretrain(
         people = read_population(folder, most_bodies=settings.most_bodies, label=f"reading {folder.name}")
         for name in wanted:
             network = _rounded(_TRAIN[name](people, settings))
-            figures = _measure(name, network, unseen, settings.seed)
-            recorder.metrics({f"{name}.{key}": value for key, value in figures.items()})
-            publish(Trained(name, network.state_dict(), people.describe(), command, figures), out)
-            measured[name] = figures
+            metrics = _measure(name, network, unseen, settings.seed)
+            recorder.metrics({f"{name}.{key}": value for key, value in metrics.items()})
+            publish(Trained(name, network.state_dict(), people.describe(), command, metrics), out)
+            measured[name] = metrics
         del people
         gc.collect()
     return PretrainSummary(str(out), measured)
@@ -172,17 +172,17 @@ _TRAIN: dict[str, Callable[[Population, PretrainSettings], nn.Module]] = {
 def _measure(name: str, network: nn.Module, people: Population, seed: int) -> dict[str, float]:
     with task(f"measuring {name}", 1) as progress:
         if isinstance(network, (FaceNet, JudgeNet)):
-            figures = score.face_figures(network, people, seed)
+            metrics = score.face_metrics(network, people, seed)
         elif isinstance(network, PerceptualNet):
-            figures = score.perceptual_figures(network, people, seed)
+            metrics = score.perceptual_metrics(network, people, seed)
         elif isinstance(network, PartsNet):
-            figures = parts.part_figures(network, people, seed)
+            metrics = parts.part_metrics(network, people, seed)
         elif isinstance(network, FinderNet):
-            figures = finding.finder_figures(network, people, seed)
+            metrics = finding.finder_metrics(network, people, seed)
         else:
-            figures = score.feature_figures(cast(FeatureNet, network), people, seed)
+            metrics = score.feature_metrics(cast(FeatureNet, network), people, seed)
         progress.advance()
-    return figures
+    return metrics
 
 
 def _check_disjoint(*folders: Path) -> None:

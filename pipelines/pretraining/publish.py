@@ -27,7 +27,7 @@ class Trained:
     state: Mapping[str, Tensor]
     trained_on: str
     command: str
-    figures: Mapping[str, float]
+    metrics: Mapping[str, float]
 
 
 _WHAT = {
@@ -42,22 +42,22 @@ _WHAT = {
     ),
     "builtin-perceptual": (
         "Layers for a perceptual distance; 1 is the mean distance of two unrelated synthetic photos.",
-        "Not VGG and not LPIPS: figures compare only with its own. Never checked against human judgement.",
+        "Not VGG and not LPIPS: metrics compare only with its own. Never checked against human judgement.",
     ),
     "builtin-features": (
         "A 64-dimensional descriptor for Fréchet and kernel distances; the variances over synthetic photos sum to 1.",
-        "Not Inception: figures compare only with its own. Pictures are judged at 128 px; finer detail is not seen. "
+        "Not Inception: metrics compare only with its own. Pictures are judged at 128 px; finer detail is not seen. "
         "It answers to sharpness, noise and colour; hardly to small shifts, smooth deformation or a pasted patch.",
     ),
     "builtin-parts": (
         "Says which body part is where in a picture, to judge whether an output has the pose it was asked for.",
         "Learnt from synthetic people at 128 px. On photos it is worth what it reads from real ones: evaluation "
-        "measures that beside every figure, and gives none where it is too little. Not DensePose.",
+        "measures that beside every metric, and gives none where it is too little. Not DensePose.",
     ),
     "builtin-finder": (
         "Says whether there is a face where a pose map says there should be one.",
         "Learnt from synthetic faces and from what is made of them. On photos it is worth what it finds on real ones: "
-        "evaluation measures that first, and gives no figure where it is too little. Finds no faces by itself.",
+        "evaluation measures that first, and gives no value where it is too little. Finds no faces by itself.",
     ),
 }
 
@@ -105,7 +105,7 @@ def _write(network: Trained, folder: Path) -> dict[str, Any]:
         "command": network.command,
         "licence": LICENCE,
         "limits": limits,
-        "figures": {key: round(value, 4) for key, value in network.figures.items()},
+        "metrics": {key: round(value, 4) for key, value in network.metrics.items()},
     }
 
 
@@ -134,6 +134,6 @@ def readable(document: Mapping[str, Any]) -> str:
             "",
             "| measured on held-out synthetic people | |",
             "|---|---|",
-            *(f"| {key} | {value:g} |" for key, value in card["figures"].items()),
+            *(f"| {key} | {value:g} |" for key, value in card["metrics"].items()),
         ]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""Figures for the cards, all on people that no network was trained on."""
+"""Metrics for the cards, all on people that no network was trained on."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ Array = NDArray[np.float64]
 _STRENGTHS = (0.1, 0.25, 0.5, 1.0)
 
 
-def face_figures(network: FaceNet | JudgeNet, people: Population, seed: int) -> dict[str, float]:
+def face_metrics(network: FaceNet | JudgeNet, people: Population, seed: int) -> dict[str, float]:
     """Verification of same against other persons, sharp and blurred to 24 px, and clustering of 40 persons."""
     sharp = embeddings(network, people.faces)
     who = people.face_identity.numpy()
-    figures = {"people": len(people.names), "faces": len(sharp), **verification(sharp, who)}
+    metrics = {"people": len(people.names), "faces": len(sharp), **verification(sharp, who)}
     blurred = embeddings(network, people.faces, side=24)
-    figures |= {f"{name}_24px": value for name, value in verification(blurred, who).items()}
+    metrics |= {f"{name}_24px": value for name, value in verification(blurred, who).items()}
     cross = blurred @ sharp.T
     same = (who[:, None] == who[None]) & ~np.eye(len(who), dtype=bool)
-    figures["cosine_same_24px_to_sharp"] = float(cross[same].mean())
+    metrics["cosine_same_24px_to_sharp"] = float(cross[same].mean())
     few = who < 40
-    figures["bcubed_f_40_people"] = clustering(sharp[few], who[few], seed)
-    return figures
+    metrics["bcubed_f_40_people"] = clustering(sharp[few], who[few], seed)
+    return metrics
 
 
 def embeddings(network: FaceNet | JudgeNet, faces: Tensor, side: int | None = None) -> Array:
@@ -72,33 +72,33 @@ def clustering(unit: Array, who: NDArray[np.int64], seed: int) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-def perceptual_figures(network: PerceptualNet, people: Population, seed: int) -> dict[str, float]:
+def perceptual_metrics(network: PerceptualNet, people: Population, seed: int) -> dict[str, float]:
     """Mean distance of photos to themselves distorted, at four strengths, and share of photos for which it grows
     with each; mean distance of photos of different people."""
     clean = to_float(people.bodies[_spread(len(people.bodies), 96)])
-    figures = {"photos": float(len(clean)), "unrelated": float(_distances(network, clean, clean.roll(1, 0)).mean())}
+    metrics = {"photos": float(len(clean)), "unrelated": float(_distances(network, clean, clean.roll(1, 0)).mean())}
     for name, distort in DISTORTIONS.items():
         curve = []
         for strength in _STRENGTHS:
             random = torch.Generator().manual_seed(seed)
             curve.append(_distances(network, clean, distort(clean, strength, random)))
-            figures[f"{name}_{strength}"] = float(curve[-1].mean())
+            metrics[f"{name}_{strength}"] = float(curve[-1].mean())
         rising = torch.stack([after > before for before, after in pairwise(curve)]).all(0)
-        figures[f"{name}_grows"] = float(rising.float().mean())
-    return figures
+        metrics[f"{name}_grows"] = float(rising.float().mean())
+    return metrics
 
 
-def feature_figures(network: FeatureNet, people: Population, seed: int) -> dict[str, float]:
+def feature_metrics(network: FeatureNet, people: Population, seed: int) -> dict[str, float]:
     """Fréchet distance between two halves of the photos, and of distorted photos to the other half."""
     pictures = to_float(people.bodies)
     one, other = pictures[::2], pictures[1::2]
     reference = describe(network, one)
-    figures = {"photos": float(len(pictures)), "halves": frechet(reference, describe(network, other))}
+    metrics = {"photos": float(len(pictures)), "halves": frechet(reference, describe(network, other))}
     for name, distort in DISTORTIONS.items():
         for strength in _STRENGTHS:
             random = torch.Generator().manual_seed(seed)
-            figures[f"{name}_{strength}"] = frechet(reference, describe(network, distort(other, strength, random)))
-    return figures
+            metrics[f"{name}_{strength}"] = frechet(reference, describe(network, distort(other, strength, random)))
+    return metrics
 
 
 def describe(network: FeatureNet, pictures: Tensor) -> Array:

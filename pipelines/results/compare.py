@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from components.core.errors import InputError
-from pipelines.display import figure
+from pipelines.display import metric
 from pipelines.home.folder import Home
 from pipelines.results.differences import Difference, differences, same_data
 from pipelines.results.evidence import FinishedRun, open_run
@@ -22,9 +22,9 @@ _INTERVALS, _OTHER_PEOPLE = "*", "†"
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs with their figures, how each differs from the first, and the settings in which they differ.
+    """Runs with their metrics, how each differs from the first, and the settings in which they differ.
 
-    `differences[k]` are those of run k from the first by figure (empty for the first itself). `links` lead to the
+    `differences[k]` are those of run k from the first by metric (empty for the first itself). `links` lead to the
     MLflow UI: the page that compares these runs, and the page of each. `notes` say what must be known first.
     """
 
@@ -37,7 +37,7 @@ class Comparison:
     links: dict[str, Any]
 
     def rows(self) -> list[tuple[str, ...]]:
-        """Table rows: facts, figures with what differs from the first run, settings that differ."""
+        """Table rows: facts, metrics with what differs from the first run, settings that differ."""
         rows: list[tuple[str, ...]] = [(name, *values) for name, values in self.facts.items()]
         for name, values in self.metrics.items():
             cells = [_cell(value) + said(found.get(name))
@@ -75,11 +75,11 @@ def compare_runs(home: Home, names: Sequence[str], model_name: str = "photoshoot
     runs = [open_run(home, name, model_name) for name in names]
     first, *others = [run.judged for run in runs]
     found = [{}, *(differences(other, first) for other in others)]
-    figures = list(dict.fromkeys(name for run in runs for name in run.judged.metrics))
+    metrics = list(dict.fromkeys(name for run in runs for name in run.judged.metrics))
     keys = list(dict.fromkeys(key for run in runs for key in run.settings))
     return Comparison(
         runs=[run.name for run in runs],
-        metrics={name: [run.judged.metrics.get(name) for run in runs] for name in figures},
+        metrics={name: [run.judged.metrics.get(name) for run in runs] for name in metrics},
         facts=_facts(runs),
         settings={key: [json.dumps(run.settings.get(key)) for run in runs] for key in keys
                   if len({json.dumps(run.settings.get(key)) for run in runs}) > 1},
@@ -88,7 +88,7 @@ def compare_runs(home: Home, names: Sequence[str], model_name: str = "photoshoot
 
 
 def said(found: Difference | None) -> str:
-    """A difference in a word, as it stands behind a figure; nothing where there is nothing to say."""
+    """A difference in a word, as it stands behind a value; nothing where there is nothing to say."""
     if found is None or (found.verdict == "unknown" and not found.other_network):
         return ""
     if found.other_network:
@@ -98,8 +98,8 @@ def said(found: Difference | None) -> str:
 
 
 def _cell(value: Any) -> str:
-    """A figure; why there is none is said in the run's own report."""
-    return figure(value) if isinstance(value, Mapping) and value.get("value") is not None else "-"
+    """A value; why there is none is said in the run's own report."""
+    return metric(value) if isinstance(value, Mapping) and value.get("value") is not None else "-"
 
 
 def _facts(runs: Sequence[FinishedRun]) -> dict[str, list[str]]:
@@ -117,7 +117,7 @@ def _notes(runs: Sequence[FinishedRun], found: Sequence[Mapping[str, Difference]
     first, notes = runs[0], []
     without = [run.name for run in runs if not run.judged.evaluation]
     if without:
-        notes.append(f"{', '.join(without)}: kept no evaluation. Nobody knows which people and networks their figures "
+        notes.append(f"{', '.join(without)}: kept no evaluation. Nobody knows which people and networks their metrics "
                      "stand on, so they are shown but not compared.")
     elsewhere = [run.name for run in runs[1:] if not same_data(run.judged, first.judged) and run.name not in without]
     if elsewhere and first.name not in without:
@@ -125,12 +125,12 @@ def _notes(runs: Sequence[FinishedRun], found: Sequence[Mapping[str, Difference]
                      "theirs and not the model's.")
     every = [one for each in found for one in each.values()]
     networks = sorted({one.why for one in every if one.other_network})
-    notes += [f"Figures that stand on another network are not compared ({names})." for names in networks]
+    notes += [f"Metrics that stand on another network are not compared ({names})." for names in networks]
     notes += sorted({f"Differences pair by pair: {one.why}." for one in every if one.method == "paired" and one.why})
     compared = sum(one.method != "none" for one in every)
     if compared > 1:
-        notes.append(f"{compared} figures were compared, each at 95 %: about one in twenty differs by chance alone. "
-                     "Figures of one kind (SSIM, PSNR, perceptual) often move together.")
+        notes.append(f"{compared} metrics were compared, each at 95 %: about one in twenty differs by chance alone. "
+                     "Metrics of one kind (SSIM, PSNR, perceptual) often move together.")
     return notes
 
 

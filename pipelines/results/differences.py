@@ -1,7 +1,7 @@
-"""Is one run better than another, beyond noise? Figures of two evaluations held against each other.
+"""Is one run better than another, beyond noise? Metrics of two evaluations held against each other.
 
 Where both were evaluated on the same pairs of the same people, pair by pair: the mean difference with its bootstrap
-interval, whole people resampled. Otherwise by their intervals: apart or not. Figures of different networks are not
+interval, whole people resampled. Otherwise by their intervals: apart or not. Metrics of different networks are not
 compared at all.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluate.measuring.intervals import Figure, Resampler
+from components.evaluate.measuring.intervals import Metric, Resampler
 from components.evaluate.report.page import METRICS
 
 _RESAMPLES, _SEED = 1000, 0
@@ -22,9 +22,9 @@ _OTHER_NETWORK = "other network: "
 _FEW_PEOPLE = 10
 _FEW = f"fewer than {_FEW_PEOPLE} people, so intervals are narrower than they should be"
 """With few people the bootstrap underestimates its own spread."""
-BETTER = {metric.key: metric.better for metric in METRICS if metric.better}
+BETTER = {legend.key: legend.better for legend in METRICS if legend.better}
 PAIRED = ("ssim", "psnr", "l1", "perceptual", "matte_iou", "pose", "face_similarity")
-"""Figures that pairs.jsonl has for each pair."""
+"""Metrics that pairs.jsonl has for each pair."""
 NETWORK = {
     "perceptual": ("networks", "perceptual"), "over_warp": ("networks", "perceptual"),
     "frechet": ("networks", "features"), "frechet_ratio": ("networks", "features"), "kernel": ("networks", "features"),
@@ -32,12 +32,12 @@ NETWORK = {
     "stranger_similarity": ("judge", "embedder"), "identity_recovered": ("judge", "embedder"),
     "face_found": ("networks", "finder"), "pose": ("networks", "pose"), "pose_fidelity": ("networks", "pose"),
 }
-"""Where an evaluation names the network that a figure stands on."""
+"""Where an evaluation names the network that a metric stands on."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One figure of a run against the same figure of another.
+    """One metric of a run against the same metric of another.
 
     `verdict` is better, worse, same (no difference beyond noise) or unknown; `method` is paired, intervals or none;
     `value` with `low` and `high` is the difference (run minus other), where it is known; `same_data` says whether
@@ -55,13 +55,13 @@ class Difference:
 
     @property
     def other_network(self) -> bool:
-        """Whether it was not compared because the figures stand on different networks."""
+        """Whether it was not compared because the metrics stand on different networks."""
         return self.method == "none" and self.why.startswith(_OTHER_NETWORK)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What a comparison needs of a run: the content of metrics.json (empty for a run that kept none), its figures,
+    """What a comparison needs of a run: the content of metrics.json (empty for a run that kept none), its metrics,
     and the lines of pairs.jsonl."""
 
     evaluation: Mapping[str, Any]
@@ -70,7 +70,7 @@ class Judged:
 
 
 def differences(run: Judged, other: Judged) -> dict[str, Difference]:
-    """All figures of `run` that have a better and a worse, against those of `other`."""
+    """All metrics of `run` that have a better and a worse, against those of `other`."""
     return {name: difference(name, run, other) for name in run.metrics if name in BETTER and name in other.metrics}
 
 
@@ -87,7 +87,7 @@ def part_differences(run: Judged, other: Judged) -> dict[str, Difference]:
 
 
 def difference(name: str, run: Judged, other: Judged) -> Difference:
-    """One figure of two runs; see `Difference`."""
+    """One metric of two runs; see `Difference`."""
     same = same_data(run, other)
     if not run.evaluation or not other.evaluation:
         return Difference("unknown", "none", same, why="a run that kept no evaluation")
@@ -98,11 +98,11 @@ def difference(name: str, run: Judged, other: Judged) -> Difference:
                   same, _people(run))
 
 
-def _judge(paired: Figure | None, mine: Mapping[str, Any], theirs: Mapping[str, Any], better: str,
+def _judge(paired: Metric | None, mine: Mapping[str, Any], theirs: Mapping[str, Any], better: str,
            same: bool, people: int) -> Difference:
     """Pair by pair where there is a difference over pairs, else by intervals."""
     if mine.get("value") is None or theirs.get("value") is None:
-        return Difference("unknown", "none", same, why="no figure for one of them")
+        return Difference("unknown", "none", same, why="no value for one of them")
     if paired is None or paired.value is None or paired.low is None or paired.high is None:
         return _by_intervals(mine, theirs, better, same)
     apart = paired.low > 0 or paired.high < 0
@@ -119,7 +119,7 @@ def same_data(run: Judged, other: Judged) -> bool:
 
 
 def _networks(name: str, run: Judged, other: Judged) -> tuple[str, str]:
-    """The networks that the figure stands on, in the one and in the other."""
+    """The networks that the metric stands on, in the one and in the other."""
     if name not in NETWORK:
         return "", ""
     section, key = NETWORK[name]
@@ -129,15 +129,15 @@ def _networks(name: str, run: Judged, other: Judged) -> tuple[str, str]:
 def _by_intervals(mine: Mapping[str, Any], theirs: Mapping[str, Any], better: str, same: bool) -> Difference:
     value = _round(mine["value"] - theirs["value"])
     note = "" if same else "other people: the difference may be theirs"
-    ends = [figure[end] for figure in (mine, theirs) for end in ("low", "high") if figure.get(end) is not None]
+    ends = [metric[end] for metric in (mine, theirs) for end in ("low", "high") if metric.get(end) is not None]
     if len(ends) < 4:
         return Difference("unknown", "none", same, value, why=note or "no interval")
     apart = ends[0] > ends[3] or ends[1] < ends[2]
     return Difference(_verdict(value, better) if apart else "same", "intervals", same, value, why=note)
 
 
-def _paired(name: str, run: Judged, other: Judged) -> Figure | None:
-    """Mean difference over the pairs that both have, or None where the figure is not one of single pairs."""
+def _paired(name: str, run: Judged, other: Judged) -> Metric | None:
+    """Mean difference over the pairs that both have, or None where the metric is not one of single pairs."""
     # Both are ratios whose lower half does not depend on the model: differences scale with those of the upper half.
     if name == "over_warp":
         return _scaled(_paired("perceptual", run, other), _value(run, "baselines", "texture_warp", "perceptual"))
@@ -149,7 +149,7 @@ def _paired(name: str, run: Judged, other: Judged) -> Figure | None:
     return _mean_difference(run, other, lambda line: line.get(name)) if name in PAIRED else None
 
 
-def _mean_difference(run: Judged, other: Judged, value: Callable[[Mapping[str, Any]], float | None]) -> Figure | None:
+def _mean_difference(run: Judged, other: Judged, value: Callable[[Mapping[str, Any]], float | None]) -> Metric | None:
     """Mean over the pairs that both have of `value` in the one minus `value` in the other; None without such."""
     theirs = {_pair_key(line): value(line) for line in other.pairs if line["kind"] == "transfer"}
     found: list[tuple[str, float]] = []
@@ -184,10 +184,10 @@ def _value(run: Judged, *keys: str) -> float | None:
     return None if value is None else float(value)
 
 
-def _scaled(figure: Figure | None, by: float | None) -> Figure | None:
-    if figure is None or not by or by <= 0 or figure.value is None or figure.low is None or figure.high is None:
+def _scaled(metric: Metric | None, by: float | None) -> Metric | None:
+    if metric is None or not by or by <= 0 or metric.value is None or metric.low is None or metric.high is None:
         return None
-    return Figure(figure.value / by, figure.low / by, figure.high / by, figure.n, figure.by)
+    return Metric(metric.value / by, metric.low / by, metric.high / by, metric.n, metric.by)
 
 
 def _verdict(value: float, better: str) -> str:

@@ -42,7 +42,7 @@ class FinishedRun:
 
     @cached_property
     def judged(self) -> Judged:
-        """Figures and pairs. Raises `DataError` for evidence that was cut short."""
+        """Metrics and pairs. Raises `DataError` for evidence that was cut short."""
         path = self.folder / EVIDENCE / artifact.METRICS
         if not path.is_file():  # a run of a version that did not keep them
             return Judged({}, self.result["metrics"], [])

@@ -11,7 +11,7 @@ RESULT_FILE = "result.json"
 EXAMPLE = "example"
 """Folder of a run with a pair to try its version on: photo.png, iuv.png (the photo's pose map), pose.png."""
 EVIDENCE = "evaluation"
-"""Folder of a run with what `compare` needs: figures, figures of each pair, the sheet's rows, loss curves."""
+"""Folder of a run with what `compare` needs: metrics, metrics of each pair, the sheet's rows, loss curves."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def after_run(result: RunResult, model_name: str, home: Path, default_home: Path
     shoot = _command("shoot", *which, *pictures, *named, *where,
                      does=f"a picture by {'the champion' if is_champion else f'version {number}'}, of these or your "
                           "own photo and pose maps")
-    compare = _command("compare", *where, does="its figures and pictures beside those of your other runs")
+    compare = _command("compare", *where, does="its metrics and pictures beside those of your other runs")
     if result.verdict == "passed" and not is_champion:
         promote = _command("promote", number, *named, *where, does="make it the champion, which is what is served")
         return [shoot, compare, promote]
@@ -51,7 +51,7 @@ def after_kubeflow_run(recorded: Mapping[str, Any], version: Mapping[str, str] |
                          does="Kubeflow's runs; with MLFLOW_TRACKING_URI set, `photoshoot versions` lists versions")]
     named = [] if version is None or version["name"] == _DEFAULT_NAME else ["--model-name", version["name"]]
     found = [_command("versions", *named, does="the registered versions, with the gate's verdicts"),
-             _command("runs", does="duration, cost and figures of the runs"),
+             _command("runs", does="duration, cost and metrics of the runs"),
              _command("ui", does="where MLflow's pages are")]
     if version and version["verdict"] == "passed" and version["champion"] != version["number"]:
         found[1] = _command("promote", version["number"], *named, does="make it the champion, which is what is served")

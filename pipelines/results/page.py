@@ -91,16 +91,16 @@ def _cells(run: FinishedRun, row: Mapping[str, Any]) -> dict[str, Image.Image]:
         return dict(zip(samples["columns"], sheet.cells(picture, len(samples["columns"]), samples["gap"]), strict=True))
 
 
-def _metrics(comparison: Comparison) -> list[tuple[report.Metric, list[Any], list[Any]]]:
-    """Of each figure: how it is shown, the runs' figures, their differences from the first."""
-    return [(metric, [value or {"value": None, "reason": "not measured"} for value in comparison.metrics[metric.key]],
-             [found.get(metric.key) for found in comparison.differences])
-            for metric in report.METRICS if metric.key in comparison.metrics]
+def _metrics(comparison: Comparison) -> list[tuple[report.Legend, list[Any], list[Any]]]:
+    """Of each metric: how it is shown, the runs' metrics, their differences from the first."""
+    return [(legend, [value or {"value": None, "reason": "not measured"} for value in comparison.metrics[legend.key]],
+             [found.get(legend.key) for found in comparison.differences])
+            for legend in report.METRICS if legend.key in comparison.metrics]
 
 
 def _parts(runs: Sequence[FinishedRun], labels: Sequence[str]) -> dict[str, Any] | None:
     """Body parts with each run's error, placed on one axis."""
-    found = {label: report.part_figures(run.judged.evaluation) for label, run in zip(labels, runs, strict=True)
+    found = {label: report.part_metrics(run.judged.evaluation) for label, run in zip(labels, runs, strict=True)
              if run.judged.evaluation.get("parts")}
     names = list(dict.fromkeys(name for parts in found.values() for name in parts))
     if not names:
@@ -130,7 +130,7 @@ def _lines(runs: Sequence[FinishedRun]) -> list[tuple[str, list[Any]]]:
 
 
 def _data(run: FinishedRun) -> dict[str, str]:
-    """What a run's figures rest on, in short."""
+    """What a run's metrics rest on, in short."""
     evaluation = run.judged.evaluation
     if not evaluation:
         return {"People": "not kept"}

@@ -23,7 +23,7 @@ ERROR_TAG = "photoshoot.error"
 PARENT_TAG = "mlflow.parentRunId"
 STATUSES = ("running", "succeeded", "failed", "killed")
 COLUMNS = {"identity_recovered": "identity", "perceptual": "perceptual", "ssim": "SSIM"}
-"""Figures of the table and their heads there; --json has them all."""
+"""Metrics of the table and their heads there; --json has them all."""
 _NAMES = {"FINISHED": "succeeded", "FAILED": "failed", "KILLED": "killed", "RUNNING": "running",
           "SCHEDULED": "running"}
 _STEP_RUNS = 5000

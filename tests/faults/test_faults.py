@@ -286,11 +286,11 @@ def test_mlflow_is_away_and_its_database_restarts(
     outcome = run.end()
     succeeded(outcome, url, 1)
     recorded = curves(url, outcome.result["mlflow_run_id"])
-    assert recorded == [step for step in range(2, 33, 2) if step > outcome.began("train")], "a figure was lost"
+    assert recorded == [step for step in range(2, 33, 2) if step > outcome.began("train")], "a metric was lost"
     for fault, how in (("MLflow is down for a while", "the server killed during training, back 8 seconds later"),
                        ("the database restarts", "PostgreSQL below MLflow killed during training, back 3 seconds "
                         "later")):
-        table.row(fault, how, "waits and succeeds", "every figure is recorded")
+        table.row(fault, how, "waits and succeeds", "every metric is recorded")
 
 
 def test_the_bucket_answers_503(home: Path, table: Table, bucket: GcsProxy, tmp_path: Path) -> None:

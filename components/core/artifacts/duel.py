@@ -1,4 +1,4 @@
-"""The comparison of a new model with the champion, pair by pair: paired figures, and the champion's answers."""
+"""The comparison of a new model with the champion, pair by pair: paired metrics, and the champion's answers."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def read_duel(folder: Path) -> dict[str, Any]:
 
 
 def write_answers(folder: Path, lines: Iterable[Mapping[str, Any]]) -> None:
-    """Write the champion's figures of each pair."""
+    """Write the champion's metrics of each pair."""
     write_lines(folder / ANSWERS, lines)

@@ -1,4 +1,4 @@
-"""An evaluation: figures with intervals and counts, the figures of each pair, pictures, and the report."""
+"""An evaluation: metrics with intervals and counts, the metrics of each pair, pictures, and the report."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _COMMAND = "photoshoot evaluate"
 
 
 def write_metrics(folder: Path, content: Mapping[str, Any]) -> None:
-    """Write the figures: everything that is said of the model."""
+    """Write the metrics: everything that is said of the model."""
     write_json(folder / METRICS, {"format": FORMAT, **content}, allow_nan=False)
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """The figures. Raises `InputError` where there are none, `DataError` for a torn file or another format."""
+    """The metrics. Raises `InputError` where there are none, `DataError` for a torn file or another format."""
     return read_json(folder / METRICS, FORMAT, "evaluation", _COMMAND)
 
 
 def write_pairs(folder: Path, lines: Iterable[Mapping[str, Any]]) -> None:
-    """Write a line for each pair: kind, identity, source, target, and the figures."""
+    """Write a line for each pair: kind, identity, source, target, and the metrics."""
     write_lines(folder / PAIRS, lines)
 
 

@@ -39,7 +39,7 @@ def read_card(model: Path) -> dict[str, Any] | None:
 
 
 def write_curves(model: Path, steps: list[int], series: Mapping[str, list[float | None]]) -> None:
-    """Write figures logged while training: for each a value or null per step, at `steps`."""
+    """Write metrics logged while training: for each a value or null per step, at `steps`."""
     with atomic_path(model / CURVES) as partial:
         write_json(partial, {"format": CURVES_FORMAT, "steps": steps, "series": series}, indent=None)
 

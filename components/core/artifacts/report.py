@@ -42,7 +42,7 @@ def _table(lines: Sequence[Mapping[str, Any]]) -> str:
         f"<tr><td>{html.escape(line['name'])}</td><td>{'–' if line['value'] is None else format(line['value'], '.4g')}"
         f"</td><td>{_SIGNS[line['comparison']]} {line['bound']:g}</td>{_outcome(line)}"
         f'<td class="reason">{html.escape(line["reason"])}</td></tr>' for line in lines)
-    return ('<div class="table"><table><thead><tr><th>Requirement</th><th>Figure</th><th>Bound</th><th></th><th></th>'
+    return ('<div class="table"><table><thead><tr><th>Requirement</th><th>Value</th><th>Bound</th><th></th><th></th>'
             f"</tr></thead><tbody>{rows}</tbody></table></div>")
 
 

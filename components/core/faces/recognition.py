@@ -57,8 +57,8 @@ def _trained(name: str, weights: str, strangers: Strangers) -> FaceEmbedder:
     # What nine of ten pairs of one person reach and at most one of a hundred pairs of two people does, as measured when
     # the network was trained. The stricter of the two, and a margin: merging two people costs more than finding one
     # twice, and many photos make many pairs.
-    figures = weights_card(weights)["figures"]
-    cosine = max(figures["cosine_same_p10"], figures["cosine_other_p99"])
+    metrics = weights_card(weights)["metrics"]
+    cosine = max(metrics["cosine_same_p10"], metrics["cosine_other_p99"])
     network = load_network(weights)
     assert isinstance(network, (FaceNet, JudgeNet))
     return FaceEmbedder(name, network, size=network.size, dim=network.dim,

@@ -1,6 +1,6 @@
-"""What a gate is made of: requirements, each a line with figure, bound and pass or fail. Pure: figures in, lines out.
+"""What a gate is made of: requirements, each a line with value, bound and pass or fail. Pure: metrics in, lines out.
 
-Every line fails closed: a figure that is missing, null or not a number fails it, and the line says so. But a line
+Every line fails closed: a metric that is missing, null or not a number fails it, and the line says so. But a line
 that failed for want of evidence, none or too little to tell, says nothing bad of the model, so a verdict has three
 outcomes: passed, failed, not judged. Both evaluation (which judges its controls with them) and registration (which
 judges the model) use these lines.
@@ -23,7 +23,7 @@ GROUNDS = ("pairs", "controls")
 
 @dataclass(frozen=True)
 class Line:
-    """One requirement: the figure, its bound, whether it is kept, and in words why or why not."""
+    """One requirement: the value, its bound, whether it is kept, and in words why or why not."""
 
     name: str
     value: float | None
@@ -32,7 +32,7 @@ class Line:
     passed: bool
     reason: str
     judged: bool = True
-    """False where it did not pass for want of evidence: no figure, or too few people to tell."""
+    """False where it did not pass for want of evidence: no value, or too few people to tell."""
 
     @property
     def outcome(self) -> Outcome:
@@ -40,9 +40,9 @@ class Line:
         return "passed" if self.passed else "failed" if self.judged else "not judged"
 
     def __str__(self) -> str:
-        figure = "no figure" if self.value is None else f"{self.value:.4g}"
+        metric = "no value" if self.value is None else f"{self.value:.4g}"
         why = f": {self.reason}" if self.reason else ""
-        return f"{MARKS[self.outcome]}  {self.name} {figure} {self.comparison} {self.bound:g}{why}"
+        return f"{MARKS[self.outcome]}  {self.name} {metric} {self.comparison} {self.bound:g}{why}"
 
 
 MARKS: dict[Outcome, str] = {"passed": "pass", "failed": "FAIL", "not judged": "NOT JUDGED"}
@@ -91,7 +91,7 @@ class Verdict:
                 f"{', '.join(lacking)}" + (f"; missed too: {', '.join(others)}" if others else ""))
 
 
-_FIGURES: tuple[tuple[str, Comparison], ...] = (
+_METRICS: tuple[tuple[str, Comparison], ...] = (
     ("ssim", ">="), ("perceptual", "<="), ("over_warp", "<="), ("matte_iou", ">="), ("identity_recovered", ">="),
     ("frechet_ratio", "<="), ("pose_fidelity", ">="), ("face_found", ">="),
 )
@@ -103,18 +103,18 @@ MEMORISATION: dict[str, Comparison] = {
 """Test -> which side of the bound passes."""
 _OF_FEATURES = ("frechet_ratio",)
 STANDARDISED = ("neighbour_test",)
-"""Figures in standard deviations of their own chance: the bound itself is how far beyond chance counts."""
+"""Metrics in standard deviations of their own chance: the bound itself is how far beyond chance counts."""
 
 
 def thresholds(evaluation: Mapping[str, Any], settings: GateSettings) -> tuple[Line, ...]:
     """Hold an evaluation (the content of metrics.json) against thresholds; a line for each that has a bound, always."""
     pairs = requirement("pairs", {"value": _inside(evaluation, "counts").get("pairs")}, settings.min_pairs, ">=")
     lines = [replace(pairs, judged=pairs.passed)]
-    for name, comparison in _FIGURES:
-        figure, bound = _inside(evaluation, "metrics").get(name), getattr(settings, name)
+    for name, comparison in _METRICS:
+        metric, bound = _inside(evaluation, "metrics").get(name), getattr(settings, name)
         if bound is not None:
-            lines.append(_of_features(name, figure, bound, comparison, settings) if name in _OF_FEATURES
-                         else requirement(name, figure, bound, comparison))
+            lines.append(_of_features(name, metric, bound, comparison, settings) if name in _OF_FEATURES
+                         else requirement(name, metric, bound, comparison))
     for part in PARTS:
         name = f"{part}_error"
         if (bound := getattr(settings, name)) is not None:
@@ -123,9 +123,9 @@ def thresholds(evaluation: Mapping[str, Any], settings: GateSettings) -> tuple[L
     return (*lines, *(memorisation(name, tests.get(name), settings) for name in MEMORISATION))
 
 
-def memorisation(name: str, figure: Any, settings: GateSettings) -> Line:
+def memorisation(name: str, metric: Any, settings: GateSettings) -> Line:
     """The line of one test of memorisation."""
-    return requirement(name, figure, getattr(settings, name), MEMORISATION[name])
+    return requirement(name, metric, getattr(settings, name), MEMORISATION[name])
 
 
 def controls(evaluation: Mapping[str, Any]) -> Line:
@@ -142,13 +142,13 @@ def controls(evaluation: Mapping[str, Any]) -> Line:
 CONTROLS = ("copy_cat", "baked_background", "real_photos")
 
 
-def _of_features(name: str, figure: Any, bound: float, comparison: Comparison, settings: GateSettings) -> Line:
-    """The line of a figure that depends on the feature network: a bound for one network says nothing of another's."""
-    used = figure.get("features") if isinstance(figure, Mapping) else None
-    if isinstance(figure, Mapping) and figure.get("value") is not None and used != settings.features:
+def _of_features(name: str, metric: Any, bound: float, comparison: Comparison, settings: GateSettings) -> Line:
+    """The line of a metric that depends on the feature network: a bound for one network says nothing of another's."""
+    used = metric.get("features") if isinstance(metric, Mapping) else None
+    if isinstance(metric, Mapping) and metric.get("value") is not None and used != settings.features:
         return Line(name, None, bound, comparison, False,
                     f"made with the features {used}, this bound is for {settings.features}", judged=False)
-    return requirement(name, figure, bound, comparison)
+    return requirement(name, metric, bound, comparison)
 
 
 def _inside(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -156,21 +156,21 @@ def _inside(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def requirement(name: str, figure: Any, bound: float, comparison: Comparison) -> Line:
-    """The line of one figure ({value, low, high, reason} as in metrics.json) against its bound.
+def requirement(name: str, metric: Any, bound: float, comparison: Comparison) -> Line:
+    """The line of one metric ({value, low, high, reason} as in metrics.json) against its bound.
 
     The value decides whether it passes. One that does not has failed only where its whole interval lies beyond the
     bound; else there are too few people to tell, which is no failure of the model's.
     """
-    if not isinstance(figure, Mapping):
+    if not isinstance(metric, Mapping):
         return Line(name, None, bound, comparison, False, "not in the evaluation", judged=False)
-    value = figure.get("value")
-    # bool is an int in Python; "true pairs" is no figure.
+    value = metric.get("value")
+    # bool is an int in Python; "true pairs" is no value.
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        return Line(name, None, bound, comparison, False, str(figure.get("reason") or f"{value} is not a number"),
+        return Line(name, None, bound, comparison, False, str(metric.get("reason") or f"{value} is not a number"),
                     judged=False)
     passed = value >= bound if comparison == ">=" else value <= bound
-    low, high = figure.get("low"), figure.get("high")
+    low, high = metric.get("low"), metric.get("high")
     if low is None or high is None:
         return Line(name, float(value), bound, comparison, passed, "")
     interval = f"95 % interval {low:.4g} to {high:.4g}"

@@ -14,16 +14,16 @@ import numpy as np
 
 
 class Recorder(Protocol):
-    """Receives a step's parameters, figures and pictures."""
+    """Receives a step's parameters, metrics and pictures."""
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Settings and facts that do not change during the run; nested mappings are flattened with dots."""
 
     def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
-        """Figures, all of one moment."""
+        """Metrics, all of one moment."""
 
     def headline(self, values: Mapping[str, float]) -> None:
-        """Figures that belong on the pipeline run too, where runs are compared."""
+        """Metrics that belong on the pipeline run too, where runs are compared."""
 
     def image(self, key: str, image: np.ndarray, step: int | None = None) -> None:
         """A picture [H, W, 3] uint8 RGB under a key; with `step` it joins the key's slider."""
@@ -35,7 +35,7 @@ class Recorder(Protocol):
         """A data set that went into the step; `context` says as what (training, evaluation)."""
 
     def logged(self, prefix: str) -> int:
-        """Last step of which figures whose names begin with `prefix` are there already, by an earlier process; or 0."""
+        """Last step of which metrics whose names begin with `prefix` are there already, by an earlier process; or 0."""
 
 
 class NoRecord:

@@ -4,7 +4,7 @@ The environment says where a step records, the same way on a laptop and under a 
 
 - ``MLFLOW_TRACKING_URI``: where; without it nothing is recorded;
 - ``MLFLOW_RUN_ID``: a run made for this step: resume it;
-- ``MLFLOW_PARENT_RUN_ID``: else start a child of this run; headline figures go to the parent too;
+- ``MLFLOW_PARENT_RUN_ID``: else start a child of this run; headline metrics go to the parent too;
 - ``MLFLOW_EXPERIMENT_ID``: the experiment of a run that has no parent.
 
 The client is used directly (no global active run), so that a step may run inside a notebook that has its own.
@@ -137,7 +137,7 @@ def nested_run(recorder: Recorder, name: str, run_id: str | None = None) -> Iter
 
 
 class MlflowRecorder:
-    """Records into one MLflow run; headline figures into its parent as well."""
+    """Records into one MLflow run; headline metrics into its parent as well."""
 
     def __init__(self, mlflow: MlflowClient, run_id: str, parent_id: str | None = None, *,
                  resumed: bool = False) -> None:
@@ -171,11 +171,11 @@ class MlflowRecorder:
         self._mlflow.log_batch(self.run_id, params=flat)
 
     def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
-        """Log figures in one request (a request costs about 10 ms, whatever it holds)."""
+        """Log metrics in one request (a request costs about 10 ms, whatever it holds)."""
         self._metrics(self.run_id, values, step)
 
     def headline(self, values: Mapping[str, float]) -> None:
-        """Log figures here and on the parent run."""
+        """Log metrics here and on the parent run."""
         self._metrics(self.run_id, values, None)
         if self._parent_id:
             self._metrics(self._parent_id, values, None)
@@ -201,7 +201,7 @@ class MlflowRecorder:
         self._mlflow.log_inputs(self.run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", context)])])
 
     def logged(self, prefix: str) -> int:
-        """Last step of which figures whose names begin with `prefix` are there already, by an earlier process; or 0."""
+        """Last step of which metrics whose names begin with `prefix` are there already, by an earlier process; or 0."""
         if not self._resumed:
             return 0
         names = [name for name in self._mlflow.get_run(self.run_id).data.metrics if name.startswith(prefix)]

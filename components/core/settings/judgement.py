@@ -22,7 +22,7 @@ class EvaluateSettings(Section):
     embedder: Embedder = "auto"
     """Face embedder that judges. auto: `builtin-judge` for synthetic people, `dlib` for photos."""
     features: Literal["builtin", "inception"] = "builtin"
-    """Feature network of the Fréchet and kernel distances. inception: figures like those of papers, weights by name."""
+    """Feature network of the Fréchet and kernel distances. inception: metrics like those of papers, weights by name."""
     perceptual: Literal["builtin"] = "builtin"
     """Network of the perceptual distance."""
     rows: int = Field(8, ge=1)
@@ -40,7 +40,7 @@ class EvaluateSettings(Section):
 
 
 class GateSettings(Section):
-    """What a version must reach. A figure that is missing fails."""
+    """What a version must reach. A metric that is missing fails."""
 
     min_pairs: int = Field(24, ge=1)
     """Fewest evaluated pairs."""
@@ -58,7 +58,7 @@ class GateSettings(Section):
     """Largest Fréchet ratio: how far outputs are from one half of the real held-out photos, as a multiple of how far
     the other half is, both with as many images (a bare Fréchet distance depends on their number). 1 at best."""
     features: Literal["builtin-features", "inception-2015-12-05"] = "builtin-features"
-    """Feature network that the bound of the Fréchet ratio is for; figures of another one fail."""
+    """Feature network that the bound of the Fréchet ratio is for; metrics of another one fail."""
     pose_fidelity: float | None = 0.85
     """Least agreement of body parts with the pose asked for, as a share of the real photos' own. null: not asked."""
     face_found: float | None = 0.8
@@ -86,7 +86,7 @@ class GateSettings(Section):
 class ChampionSettings(Section):
     """What a version must keep of what the champion reaches, both evaluated on the same pairs.
 
-    A gain is the new model's figure minus the champion's, turned so that above 0 is better. Of each headline gain
+    A gain is the new model's metric minus the champion's, turned so that above 0 is better. Of each headline gain
     the lower end of its 95 % interval must stay above minus the margin: no worse, as far as these pairs can tell.
     """
 

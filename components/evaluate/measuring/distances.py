@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from components.evaluate.measuring.intervals import Figure, Resampler, around, missing
+from components.evaluate.measuring.intervals import Metric, Resampler, around, missing
 from components.evaluate.measuring.measure import Measured, Reals
 from components.evaluate.measuring.pairs import EvaluationPair
 from components.evaluate.measuring.quality import Floats, KernelDistance, frechet
@@ -31,19 +31,19 @@ _LEAST_DRAWN = 8
 
 @dataclass(frozen=True)
 class Space:
-    """The features that sets are compared in: the network's name, which every figure carries, and the factor that
+    """The features that sets are compared in: the network's name, which every metric carries, and the factor that
     brings its features to the scale that the cubic kernel expects."""
 
     name: str
     kernel_scale: float
 
-    def mark(self, figures: Mapping[str, Figure]) -> dict[str, Figure]:
-        """The figures with this network's name."""
-        return {name: replace(figure, features=self.name) for name, figure in figures.items()}
+    def mark(self, metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+        """The metrics with this network's name."""
+        return {name: replace(metric, features=self.name) for name, metric in metrics.items()}
 
 
 def set_distances(pairs: Sequence[EvaluationPair], measured: Measured, reals: Reals, space: Space, *, least: int,
-                  draws: int, seed: int) -> dict[str, Figure]:
+                  draws: int, seed: int) -> dict[str, Metric]:
     """Fréchet distance, kernel distance, Fréchet ratio of the outputs; null where there are fewer than `least`
     images on either side, or, for the Fréchet distance, no more images than dimensions."""
     outputs, real = measured.features, reals.features
@@ -56,19 +56,19 @@ def set_distances(pairs: Sequence[EvaluationPair], measured: Measured, reals: Re
     drawn = weights.weights()
     w_out, w_real = drawn[:, : len(outputs)], drawn[:, len(outputs) :]
     kernel = _kernel_distance(outputs, real, space)
-    figures = {"kernel": _centred(float(kernel()[0]), kernel(w_out, w_real), fewest, weights.by)}
+    metrics = {"kernel": _centred(float(kernel()[0]), kernel(w_out, w_real), fewest, weights.by)}
     if fewest <= dim:
-        figures["frechet"] = missing(f"{fewest} images do not determine a covariance of {dim} features", fewest)
+        metrics["frechet"] = missing(f"{fewest} images do not determine a covariance of {dim} features", fewest)
     else:
         enough = ((w_out > 0).sum(axis=1) >= _LEAST_DRAWN) & ((w_real > 0).sum(axis=1) >= _LEAST_DRAWN)
         resampled = [frechet(outputs, real, a, b) for a, b in
                      zip(w_out[enough][:_FRECHET_DRAWS], w_real[enough][:_FRECHET_DRAWS], strict=True)]
-        figures["frechet"] = _centred(frechet(outputs, real), np.asarray(resampled), fewest, weights.by)
-    figures["frechet_ratio"] = ratio(pairs, outputs, reals, seed)
-    return space.mark({name: figures[name] for name in names})
+        metrics["frechet"] = _centred(frechet(outputs, real), np.asarray(resampled), fewest, weights.by)
+    metrics["frechet_ratio"] = ratio(pairs, outputs, reals, seed)
+    return space.mark({name: metrics[name] for name in names})
 
 
-def ratio(pairs: Sequence[EvaluationPair], outputs: Floats, reals: Reals, seed: int) -> Figure:
+def ratio(pairs: Sequence[EvaluationPair], outputs: Floats, reals: Reals, seed: int) -> Metric:
     """The Fréchet ratio (see above) over the real photos that are some pair's target."""
     of_photo: dict[int, list[int]] = {}
     for k, row in enumerate(reals.rows([pair.target for pair in pairs])):
@@ -86,7 +86,7 @@ def ratio(pairs: Sequence[EvaluationPair], outputs: Floats, reals: Reals, seed: 
     return around(float(np.sum(over) / np.sum(under)), np.asarray(over) / np.asarray(under), len(photos), "half")
 
 
-def real_halves(reals: Reals, space: Space, *, least: int, seed: int) -> dict[str, Figure]:
+def real_halves(reals: Reals, space: Space, *, least: int, seed: int) -> dict[str, Metric]:
     """The same distances between two random halves of the real photos: what perfection would score at that size."""
     count = len(reals.features)
     if count < max(least, 2 * _LEAST_DRAWN):
@@ -106,8 +106,8 @@ def _kernel_distance(first: Floats, second: Floats, space: Space) -> KernelDista
     return KernelDistance(first * space.kernel_scale, second * space.kernel_scale)
 
 
-def _centred(value: float, draws: Floats, n: int, by: str) -> Figure:
+def _centred(value: float, draws: Floats, n: int, by: str) -> Metric:
     usable = draws[np.isfinite(draws)]
     if len(usable) == 0:
-        return Figure(value, n=n)
+        return Metric(value, n=n)
     return around(value, usable - np.median(usable) + value, n, by)

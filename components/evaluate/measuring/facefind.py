@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.core.judging.gate import Line, requirement
-from components.evaluate.measuring.intervals import Figure, Resampler, missing, side_of
+from components.evaluate.measuring.intervals import Metric, Resampler, missing, side_of
 from components.evaluate.measuring.measure import Measured, Reals
 from components.evaluate.measuring.pairs import EvaluationPair
 
@@ -55,7 +55,7 @@ class Trial:
         return (requirement("faces found", self.finds.to_json(), RELIABLE, ">="),
                 requirement("non-faces taken for one", self.mistakes.to_json(), round(1 - RELIABLE, 6), "<="))
 
-    def share(self, pairs: Sequence[EvaluationPair], measured: Measured, reals: Reals, resampler: Resampler) -> Figure:
+    def share(self, pairs: Sequence[EvaluationPair], measured: Measured, reals: Reals, resampler: Resampler) -> Metric:
         """Share of the outputs, where the real photo in that pose shows a face, in which one is found."""
         if self.reason or not pairs:
             return missing(self.reason or "there are no pairs")
@@ -67,5 +67,5 @@ class Trial:
 _DRAWS = 500
 
 
-def _percent(figure: Figure) -> str:
-    return f"{figure.value:.0%} ({figure.low:.0%} to {figure.high:.0%})"
+def _percent(metric: Metric) -> str:
+    return f"{metric.value:.0%} ({metric.low:.0%} to {metric.high:.0%})"

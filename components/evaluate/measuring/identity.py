@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.evaluate.measuring.intervals import Figure, Resampler, missing, side_of
+from components.evaluate.measuring.intervals import Metric, Resampler, missing, side_of
 from components.evaluate.measuring.measure import Measured, Reals
 from components.evaluate.measuring.pairs import EvaluationPair
 from components.evaluate.measuring.quality import Floats
@@ -58,7 +58,7 @@ def similarities(pairs: Sequence[EvaluationPair], measured: Measured, reals: Rea
     return Similarities(output, another, stranger)
 
 
-def identity_figures(found: Similarities, resampler: Resampler) -> dict[str, Figure]:
+def identity_metrics(found: Similarities, resampler: Resampler) -> dict[str, Metric]:
     """Face similarity, what it is measured against, and the share of identity recovered."""
     return {
         "face_similarity": resampler.mean(found.output, nobody=NO_FACE),
@@ -68,7 +68,7 @@ def identity_figures(found: Similarities, resampler: Resampler) -> dict[str, Fig
     }
 
 
-def _recovered(found: Similarities, resampler: Resampler) -> Figure:
+def _recovered(found: Similarities, resampler: Resampler) -> Metric:
     usable = np.isfinite(found.output) & np.isfinite(found.another) & np.isfinite(found.stranger)
     if not usable.any():
         if not np.isfinite(found.output).any():
@@ -84,7 +84,7 @@ def _recovered(found: Similarities, resampler: Resampler) -> Figure:
     return resampler.ratio(np.where(usable, found.output - found.stranger, np.nan), gap)
 
 
-def separation(reals: Reals) -> Figure:
+def separation(reals: Reals) -> Metric:
     """How well the judge tells the split's real people apart: the chance that two photos of one person are more alike
     than photos of two people (area under the ROC curve; 0.5 is guessing, 1 never wrong)."""
     shown = np.flatnonzero(reals.face_valid)
@@ -96,4 +96,4 @@ def separation(reals: Reals) -> Figure:
     if not len(genuine) or not len(impostor):
         return missing("needs two people, one of them with two photos, that show their faces")
     below = np.searchsorted(impostor, genuine, "left") + np.searchsorted(impostor, genuine, "right")
-    return Figure(float(below.mean() / 2 / len(impostor)), n=len(genuine))
+    return Metric(float(below.mean() / 2 / len(impostor)), n=len(genuine))

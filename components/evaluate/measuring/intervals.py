@@ -1,8 +1,8 @@
-"""Figures with 95 % bootstrap intervals, and figures that cannot be given, with the reason.
+"""Metrics with 95 % bootstrap intervals, and metrics that cannot be given, with the reason.
 
 Pairs of one person are not independent: ten pairs of one face say less than ten pairs of ten faces. So whole
 identities are resampled (cluster bootstrap; Davison and Hinkley 1997, section 3.8) wherever there are at least
-`MIN_CLUSTERS` of them; with fewer, single pairs are, and the figure says so in `by`.
+`MIN_CLUSTERS` of them; with fewer, single pairs are, and the metric says so in `by`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Figure:
+class Metric:
     """One number: `value` with its 95 % interval [`low`, `high`], from `n` items; or None with the `reason`.
 
     `by` says what was resampled for the interval: "identity", "pair" or "half" (random halves of the photos);
-    `features` names the feature network behind the figure, if there is one: figures of two networks do not compare.
+    `features` names the feature network behind the metric, if there is one: metrics of two networks do not compare.
     """
 
     value: float | None
@@ -40,9 +40,9 @@ class Figure:
         return {key: item for key, item in content.items() if item != "" or key == "value"}
 
 
-def missing(reason: str, n: int = 0) -> Figure:
-    """A figure that cannot be given."""
-    return Figure(None, n=n, reason=reason)
+def missing(reason: str, n: int = 0) -> Metric:
+    """A metric that cannot be given."""
+    return Metric(None, n=n, reason=reason)
 
 
 class Resampler:
@@ -62,11 +62,11 @@ class Resampler:
         drawn = np.random.default_rng(self._seed).multinomial(clusters, np.full(clusters, 1 / clusters), self._count)
         return drawn[:, self._cluster].astype(np.float64)
 
-    def mean(self, values: npt.ArrayLike, *, nobody: str = "nothing to measure") -> Figure:
+    def mean(self, values: npt.ArrayLike, *, nobody: str = "nothing to measure") -> Metric:
         """Mean of the values that are not NaN; `nobody` is the reason when all of them are."""
         return self.ratio(values, np.ones(len(self._cluster)), nobody=nobody)
 
-    def share(self, values: npt.ArrayLike, *, nobody: str = "nothing to measure") -> Figure:
+    def share(self, values: npt.ArrayLike, *, nobody: str = "nothing to measure") -> Metric:
         """Mean of shares (0..1) that are not NaN, with Wilson's interval (1927) for as many independent items as the
         resampled means vary like: no fewer than there are identities, no more than there are items (Korn and Graubard
         1998). Where all values are 0 or 1 resampling finds no variance at all, and the number of identities counts."""
@@ -81,9 +81,9 @@ class Resampler:
         spread = found.value * (1 - found.value)
         count = people if spread <= 0 else float(np.clip(spread / max(variance, 1e-12), people, found.n))
         low, high = wilson(found.value, count)
-        return Figure(found.value, low, high, found.n, self.by)
+        return Metric(found.value, low, high, found.n, self.by)
 
-    def ratio(self, above: npt.ArrayLike, below: npt.ArrayLike, *, nobody: str = "nothing to measure") -> Figure:
+    def ratio(self, above: npt.ArrayLike, below: npt.ArrayLike, *, nobody: str = "nothing to measure") -> Metric:
         """Sum of `above` over sum of `below`, over items in which neither is NaN (a ratio of means)."""
         top, bottom = np.asarray(above, np.float64), np.asarray(below, np.float64)
         valid = np.isfinite(top) & np.isfinite(bottom)
@@ -105,29 +105,29 @@ def wilson(share: float, count: float) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def side_of(figure: Figure, bound: float) -> int:
-    """On which side of a bound a figure lies with its whole interval: 1 above it (or on it), -1 below, 0 where the
+def side_of(metric: Metric, bound: float) -> int:
+    """On which side of a bound a metric lies with its whole interval: 1 above it (or on it), -1 below, 0 where the
     interval holds the bound, so that there are too few items to tell. Without an interval the value decides."""
-    if figure.value is None:
+    if metric.value is None:
         return 0
-    low, high = (figure.value if end is None else end for end in (figure.low, figure.high))
+    low, high = (metric.value if end is None else end for end in (metric.low, metric.high))
     return 1 if low >= bound else -1 if high < bound else 0
 
 
 _Z = 1.959964
 
 
-def around(value: float, draws: npt.ArrayLike, n: int, by: str) -> Figure:
-    """A figure whose interval are the 2.5 and 97.5 % points of its resampled values."""
+def around(value: float, draws: npt.ArrayLike, n: int, by: str) -> Metric:
+    """A metric whose interval are the 2.5 and 97.5 % points of its resampled values."""
     resampled = np.asarray(draws, np.float64)
     if len(resampled) == 0:
-        return Figure(value, None, None, n, by)
+        return Metric(value, None, None, n, by)
     low, high = np.percentile(resampled, [2.5, 97.5])
-    return Figure(value, float(low), float(high), n, by)
+    return Metric(value, float(low), float(high), n, by)
 
 
 def difference(first: tuple[Resampler, npt.ArrayLike], second: tuple[Resampler, npt.ArrayLike],
-               nobody: str = "nothing to measure") -> Figure:
+               nobody: str = "nothing to measure") -> Metric:
     """Mean of the first minus mean of the second, of two independent sets of items (different people)."""
     means, draws, counts = [], [], []
     for shift, (resampler, values) in enumerate((first, second)):

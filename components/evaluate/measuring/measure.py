@@ -50,7 +50,7 @@ def judge_name(settings: EvaluateSettings, origin: str) -> str:
 
 @dataclass(frozen=True)
 class Measured:
-    """Figures of the outputs for n pairs, in their order; NaN where there is nothing to measure."""
+    """Metrics of the outputs for n pairs, in their order; NaN where there is nothing to measure."""
 
     l1: Floats
     psnr: Floats
@@ -70,7 +70,7 @@ class Measured:
     """Above 0 where the finder sees a face; NaN where `face_valid` is false."""
 
     def take(self, which: Sequence[int]) -> Measured:
-        """The figures of some of the pairs."""
+        """The metrics of some of the pairs."""
         rows = np.asarray(which, np.intp)
         return Measured(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 

@@ -3,8 +3,8 @@
 Three kinds, told apart because outputs for them are worth different things:
 
 - **transfer**: the face of photo i in the clothes of photo j, in the pose of j. Photo j is the exact truth, whatever
-  its owner wore for photo i. The clothes' texture comes from the truth itself, so figures on clothes say how well
-  they are painted, not how well they are re-posed; figures on the face mean what they say.
+  its owner wore for photo i. The clothes' texture comes from the truth itself, so metrics on clothes say how well
+  they are painted, not how well they are re-posed; metrics on the face mean what they say.
 - **repose**: everything from photo i, in the pose of j. Only where both photos show the same clothes as far as the
   texture maps tell, for only then is photo j the truth.
 - **reconstruction**: i in its own pose, for people of whom there is one photo. The easiest of the three.

@@ -28,7 +28,7 @@ from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities
 from components.core.settings import EvaluateSettings
 from components.evaluate.measuring.album import Album
-from components.evaluate.measuring.intervals import Figure, Resampler, around, missing
+from components.evaluate.measuring.intervals import Metric, Resampler, around, missing
 from components.evaluate.measuring.measure import BATCH
 from components.evaluate.measuring.methods import Method
 from components.evaluate.measuring.pairs import EvaluationPair, batches
@@ -56,10 +56,10 @@ _ROUNDING = 1 / 510
 
 @dataclass(frozen=True)
 class Finding:
-    """One test: its figure, more figures beneath it, and its worst pairs as (score, rows of pictures to show)."""
+    """One test: its metric, more metrics beneath it, and its worst pairs as (score, rows of pictures to show)."""
 
-    figure: Figure
-    details: dict[str, Figure] = field(default_factory=dict)
+    metric: Metric
+    details: dict[str, Metric] = field(default_factory=dict)
     worst: list[EvaluationPair] = field(default_factory=list)
     matches: list[int] = field(default_factory=list)
     """Of each worst pair, the data set index of the photo that it gives back."""
@@ -181,9 +181,9 @@ def _against_the_given(seen: Seen, probing: Probes, resampler: Resampler) -> Fin
         given = float(backgrounds.apart(mine, grey)[0, 0])
         nearer.append(float(min(distances) < given) if np.isfinite(given) else np.nan)
         best.append(photos[int(np.argmin(distances))])
-    figure = resampler.mean(nearer, nobody="no picture shows anything around the person")
+    metric = resampler.mean(nearer, nobody="no picture shows anything around the person")
     order = [int(k) for k in np.argsort(-np.nan_to_num(np.asarray(nearer), nan=-1.0), kind="stable")[:3]]
-    return Finding(figure, {"against_the_given": figure}, [seen.pairs[k] for k in order], [best[k] for k in order])
+    return Finding(metric, {"against_the_given": metric}, [seen.pairs[k] for k in order], [best[k] for k in order])
 
 
 def training_gap(held: tuple[Resampler, Floats], trained: tuple[Resampler, Floats]) -> Finding:
@@ -208,13 +208,13 @@ def training_gap(held: tuple[Resampler, Floats], trained: tuple[Resampler, Float
 
 def to_json(findings: Mapping[str, Finding], lines: Mapping[str, tuple[float, str, bool]],
             pictures: Mapping[str, list[dict[str, str]]]) -> dict[str, dict[str, object]]:
-    """What metrics.json says: of each test the figure, its bound and verdict (`lines`: bound, comparison, passed), what
-    it means, the figures beneath it, pictures."""
+    """What metrics.json says: of each test the metric, its bound and verdict (`lines`: bound, comparison, passed), what
+    it means, the metrics beneath it, pictures."""
     content: dict[str, dict[str, object]] = {}
     for name, finding in findings.items():
         bound, comparison, passed = lines[name]
-        content[name] = {**finding.figure.to_json(), "bound": bound, "comparison": comparison, "passed": passed,
+        content[name] = {**finding.metric.to_json(), "bound": bound, "comparison": comparison, "passed": passed,
                          "meaning": MEANING[name],
-                         "details": {key: figure.to_json() for key, figure in finding.details.items()},
+                         "details": {key: metric.to_json() for key, metric in finding.details.items()},
                          "pictures": pictures.get(name, [])}
     return content

@@ -30,7 +30,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Dot:
-    """A figure in a dot plot: its place and the ends of its interval in percent of the axis; None without a figure."""
+    """A metric in a dot plot: its place and the ends of its interval in percent of the axis; None without a value."""
 
     name: str
     at: float | None
@@ -40,7 +40,7 @@ class Dot:
 
 
 def lines(title: str, series: Sequence[Series]) -> Markup:
-    """A line chart of one or more series over the same axis, which starts at 0. Figures that are not finite are gaps,
+    """A line chart of one or more series over the same axis, which starts at 0. Values that are not finite are gaps,
     but time goes on: charts of one training have one axis."""
     points = [[(x, y) for x, y in zip(one.x, one.y, strict=True) if y is not None and math.isfinite(y)]
               for one in series]
@@ -68,18 +68,18 @@ def lines(title: str, series: Sequence[Series]) -> Markup:
 
 
 def dots(rows: Sequence[Mapping[str, Mapping[str, Any]]]) -> tuple[list[list[Dot]], list[tuple[float, str]]]:
-    """Places of figures {value, low, high} on one common axis with 0: a list of `Dot` for each row of
-    figures by name, and the axis' ticks as (percent, label)."""
-    ends = [float(end) for row in rows for figure in row.values()
-            for end in (figure.get("value"), figure.get("low"), figure.get("high")) if end is not None]
+    """Places of metrics {value, low, high} on one common axis with 0: a list of `Dot` for each row of
+    metrics by name, and the axis' ticks as (percent, label)."""
+    ends = [float(end) for row in rows for metric in row.values()
+            for end in (metric.get("value"), metric.get("low"), metric.get("high")) if end is not None]
     some = any(abs(end) > _NOTHING for end in ends)
     axis = _Axis.over([0.0, *ends] if some else [0.0, 1.0], 0, 100)
-    placed = [[_dot(name, figure, axis) for name, figure in row.items()] for row in rows]
+    placed = [[_dot(name, metric, axis) for name, metric in row.items()] for row in rows]
     return placed, [(round(axis.at(tick), 2), _tick(tick)) for tick in axis.ticks()]
 
 
-def _dot(name: str, figure: Mapping[str, Any], axis: _Axis) -> Dot:
-    value, low, high = (figure.get(key) for key in ("value", "low", "high"))
+def _dot(name: str, metric: Mapping[str, Any], axis: _Axis) -> Dot:
+    value, low, high = (metric.get(key) for key in ("value", "low", "high"))
     at, left, right = (None if end is None else round(axis.at(end), 2) for end in (value, low, high))
     return Dot(name, at, left, right, value)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.evaluate import figures
+from components.evaluate import metrics
 from components.evaluate.judge import Judgement, bounds
 from components.evaluate.measuring.distances import real_halves
 from components.evaluate.measuring.identity import separation
@@ -20,7 +20,7 @@ def compose(subject: Subject, evidence: Judgement) -> dict[str, Any]:
     """The content of metrics.json; pictures of memorisation are added when they are written."""
     people, settings, transfer = subject.people, subject.settings, evidence.transfer
     reals, instruments = evidence.against.reals, subject.instruments
-    halves = real_halves(reals, figures.space(instruments), least=settings.min_images, seed=settings.seed)
+    halves = real_halves(reals, metrics.space(instruments), least=settings.min_images, seed=settings.seed)
     behaved = bool(evidence.controls) and all(control["behaved"] for control in evidence.controls.values())
     content: dict[str, Any] = {
         "valid": behaved,
@@ -37,28 +37,28 @@ def compose(subject: Subject, evidence: Judgement) -> dict[str, Any]:
         **transfer.to_json(),
         "repose": evidence.groups["repose"].to_json(),
         "reconstruction": evidence.groups["reconstruction"].to_json(),
-        "reference": {name: figure.to_json() for name, figure in halves.items()},
+        "reference": {name: metric.to_json() for name, metric in halves.items()},
         "memorisation": memorisation.to_json(evidence.findings, bounds(evidence.findings, subject), {}),
         "controls": evidence.controls,
         "controls_behaved": behaved,
-        "training_gap": {name: {part: figure.to_json() for part, figure in three.items()}
+        "training_gap": {name: {part: metric.to_json() for part, metric in three.items()}
                          for name, three in evidence.gaps.items()},
         "recognition": recognise(transfer.pairs, transfer.model.measured, reals,
                                  evidence.against.resampler(transfer.pairs)).to_json(),
-        "by_identity": figures.by_identity(transfer if transfer.pairs else evidence.groups["reconstruction"]),
+        "by_identity": metrics.by_identity(transfer if transfer.pairs else evidence.groups["reconstruction"]),
     }
     content["notes"] = _notes(content)
     return content
 
 
 def pair_lines(subject: Subject, evidence: Judgement) -> list[dict[str, Any]]:
-    """The model's figures of each pair, for comparing two models pair by pair."""
+    """The model's metrics of each pair, for comparing two models pair by pair."""
     return [line for group in evidence.groups.values() for line in _group_lines(subject, group)]
 
 
-def _group_lines(subject: Subject, group: figures.Group) -> list[dict[str, Any]]:
+def _group_lines(subject: Subject, group: metrics.Group) -> list[dict[str, Any]]:
     measured, faces, ids = group.model.measured, group.model.faces, subject.people.ids
-    values = {name: getattr(measured, name) for name in figures.PER_PAIR} | {"face_similarity": faces.output}
+    values = {name: getattr(measured, name) for name in metrics.PER_PAIR} | {"face_similarity": faces.output}
     kinds = slices(subject.album, group.pairs)
     return [{"kind": pair.kind, "identity": pair.identity, "source": ids[pair.source], "target": ids[pair.target],
              **{name: _plain(value[k]) for name, value in values.items()},
@@ -73,7 +73,7 @@ def _plain(value: float) -> float | None:
 
 def _counts(evidence: Judgement) -> dict[str, int]:
     pair_set, transfer = evidence.pair_set, evidence.transfer
-    judged = transfer.model.figures["face_similarity"].n
+    judged = transfer.model.metrics["face_similarity"].n
     return {
         "identities": len(pair_set.members), "photos": len(evidence.against.reals.indices),
         "possible_pairs": pair_set.possible, "pairs": len(pair_set.transfer),
@@ -92,7 +92,7 @@ def _judge_card(subject: Subject, reals: Reals) -> dict[str, Any]:
 
 
 def _notes(content: dict[str, Any]) -> list[str]:
-    """What a reader must know before believing a figure."""
+    """What a reader must know before believing the metrics."""
     counts, judge = content["counts"], content["judge"]
     notes = []
     for name, control in content["controls"].items():
@@ -100,7 +100,7 @@ def _notes(content: dict[str, Any]) -> list[str]:
             notes.append(f"This evaluation is not valid: the control {name.replace('_', ' ')} should have "
                          f"{control['expected']} and did not behave ({control['reason']}).")
     if judge["judge_in_loss"]:
-        notes.append(f"The judge of faces, {judge['embedder']}, was also in the model's loss: face figures flatter it.")
+        notes.append(f"The judge of faces, {judge['embedder']}, was also in the model's loss: face metrics flatter it.")
     if not counts["pairs"]:
         notes.append("No held-out person has two photos: nothing here is about re-posing. The pictures are "
                      "reconstructions of held-out people in their own pose.")
@@ -109,10 +109,10 @@ def _notes(content: dict[str, Any]) -> list[str]:
                      "to say anything about other people.")
     if counts["faces_left_out"]:
         notes.append(f"{counts['faces_left_out']} of {counts['pairs']} pairs do not show the face in both photos, or "
-                     "too small: they are left out of the face figures.")
+                     "too small: they are left out of the face metrics.")
     without: dict[str, list[str]] = {}
-    for metric in report.METRICS:
-        figure = content["metrics"][metric.key]
-        if figure["value"] is None and counts["pairs"]:
-            without.setdefault(figure["reason"], []).append(metric.name)
-    return notes + [f"No figure for {', '.join(names)}: {reason}." for reason, names in without.items()]
+    for legend in report.METRICS:
+        metric = content["metrics"][legend.key]
+        if metric["value"] is None and counts["pairs"]:
+            without.setdefault(metric["reason"], []).append(legend.name)
+    return notes + [f"No value for {', '.join(names)}: {reason}." for reason, names in without.items()]

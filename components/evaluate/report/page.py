@@ -39,8 +39,8 @@ class Strip:
 
 
 @dataclass(frozen=True)
-class Metric:
-    """How a figure is shown: its key in metrics.json, its name, what it means, digits, and which way is better."""
+class Legend:
+    """How a metric is shown: its key in metrics.json, its name, what it means, digits, and which way is better."""
 
     key: str
     name: str
@@ -55,30 +55,30 @@ class Metric:
 
 
 METRICS = (
-    Metric("perceptual", "Perceptual distance", "inside the person; 0 the same, 1 as far as two unrelated photos", 3,
+    Legend("perceptual", "Perceptual distance", "inside the person; 0 the same, 1 as far as two unrelated photos", 3,
            "lower"),
-    Metric("over_warp", "… of plain warp's", "as a multiple of plain warp's; 1 is no better than no network", 2,
+    Legend("over_warp", "… of plain warp's", "as a multiple of plain warp's; 1 is no better than no network", 2,
            "lower"),
-    Metric("ssim", "SSIM", "structural similarity inside the person", 3, "higher"),
-    Metric("psnr", "PSNR", "inside the person, dB", 1, "higher"),
-    Metric("l1", "Absolute difference", "inside the person, 0 to 1", 3, "lower"),
-    Metric("matte_iou", "Matte overlap", "outline of the person, intersection over union", 3, "higher"),
-    Metric("pose_fidelity", "Pose kept", "body parts where the pose map has them, as a share of real photos'", 3,
+    Legend("ssim", "SSIM", "structural similarity inside the person", 3, "higher"),
+    Legend("psnr", "PSNR", "inside the person, dB", 1, "higher"),
+    Legend("l1", "Absolute difference", "inside the person, 0 to 1", 3, "lower"),
+    Legend("matte_iou", "Matte overlap", "outline of the person, intersection over union", 3, "higher"),
+    Legend("pose_fidelity", "Pose kept", "body parts where the pose map has them, as a share of real photos'", 3,
            "higher"),
-    Metric("pose", "… by itself", "agreement of the body parts read from the picture with the pose map", 3, "higher"),
-    Metric("face_similarity", "Face similarity", "cosine of the output's face and the true one in that pose", 3,
+    Legend("pose", "… by itself", "agreement of the body parts read from the picture with the pose map", 3, "higher"),
+    Legend("face_similarity", "Face similarity", "cosine of the output's face and the true one in that pose", 3,
            "higher"),
-    Metric("another_photo_similarity", "… of another photo", "the same for the person's other photos", 3),
-    Metric("stranger_similarity", "… of a stranger", "the same for everybody else", 3),
-    Metric("identity_recovered", "Identity recovered", "0 a stranger, 1 as similar as another photo of the person", 2,
+    Legend("another_photo_similarity", "… of another photo", "the same for the person's other photos", 3),
+    Legend("stranger_similarity", "… of a stranger", "the same for everybody else", 3),
+    Legend("identity_recovered", "Identity recovered", "0 a stranger, 1 as similar as another photo of the person", 2,
            "higher"),
-    Metric("face_found", "Faces found", "share of outputs in which a face is found where there should be one", 3,
+    Legend("face_found", "Faces found", "share of outputs in which a face is found where there should be one", 3,
            "higher"),
-    Metric("frechet", "Fréchet distance", "between all outputs and all real photos; grows when there are few", 4,
+    Legend("frechet", "Fréchet distance", "between all outputs and all real photos; grows when there are few", 4,
            "lower"),
-    Metric("frechet_ratio", "Fréchet ratio", "to the distance of real photos from real photos, like with like; 1 at "
+    Legend("frechet_ratio", "Fréchet ratio", "to the distance of real photos from real photos, like with like; 1 at "
            "best", 2, "lower"),
-    Metric("kernel", "Kernel distance", "KID; unbiased, 0 at best, can be below", 5, "lower"),
+    Legend("kernel", "Kernel distance", "KID; unbiased, 0 at best, can be below", 5, "lower"),
 )
 METHODS = {"model": "Model", "texture_warp": "Plain warp", "copy_source": "Copy of the source"}
 PARTS = {"face": "Face", "hands": "Hands", "upper_body": "Upper body", "lower_body": "Lower body"}
@@ -120,7 +120,7 @@ def render(evaluation: Mapping[str, Any], rows: Mapping[str, Sequence[sheet.Row]
     return environment().get_template("template.html").render(
         e=evaluation, columns=columns, verdict=no_verdict(), methods=METHODS, cards=cards(evaluation),
         pictures={name: strips(rows.get(name, []), columns) for name in ("sheet", "best", "worst")},
-        groups=[(title, lead, figure_rows(found), found["baselines"])
+        groups=[(title, lead, metric_rows(found), found["baselines"])
                 for title, lead, found in _groups(evaluation) if found["pairs"]],
         parts=_parts(evaluation), memorisation=_memorisation(evaluation, folder), controls=_controls(evaluation),
         curves=curve_charts({"": curves} if curves else {}),
@@ -133,10 +133,10 @@ def render(evaluation: Mapping[str, Any], rows: Mapping[str, Sequence[sheet.Row]
 
 
 def environment(*folders: Path) -> Environment:
-    """Templates of this folder and of `folders`, with the filter `figure`."""
+    """Templates of this folder and of `folders`, with the filter `number`."""
     loader = FileSystemLoader([*folders, TEMPLATES])
     made = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    made.filters["figure"] = number
+    made.filters["number"] = number
     return made
 
 
@@ -171,23 +171,23 @@ def curve_charts(curves: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Any
     return sorted(found, key=lambda pair: order.index(pair[0]) if pair[0] in order else len(order))
 
 
-def figure_rows(group: Mapping[str, Any]) -> list[tuple[Metric, dict[str, Mapping[str, Any]]]]:
-    """Of each metric the group has: the figure of every method that has one."""
+def metric_rows(group: Mapping[str, Any]) -> list[tuple[Legend, dict[str, Mapping[str, Any]]]]:
+    """Of each metric the group has: the value of every method that has one."""
     every = {"model": group["metrics"], **group["baselines"]}
-    return [(metric, {name: found[metric.key] for name, found in every.items() if metric.key in found})
-            for metric in METRICS if metric.key in group["metrics"]]
+    return [(legend, {name: found[legend.key] for name, found in every.items() if legend.key in found})
+            for legend in METRICS if legend.key in group["metrics"]]
 
 
-def cards(evaluation: Mapping[str, Any]) -> list[tuple[Metric, Mapping[str, Any]]]:
-    """The four figures to look at first."""
-    by_key = {metric.key: metric for metric in METRICS}
+def cards(evaluation: Mapping[str, Any]) -> list[tuple[Legend, Mapping[str, Any]]]:
+    """The four metrics to look at first."""
+    by_key = {legend.key: legend for legend in METRICS}
     group = evaluation if evaluation["pairs"] else evaluation["reconstruction"]
     keys = ("identity_recovered", "perceptual", "ssim", "frechet_ratio", "psnr")
     return [(by_key[key], group["metrics"][key]) for key in keys if key in group["metrics"]][:4]
 
 
 def number(value: float | None, digits: int) -> str:
-    """A figure with a true minus sign; a dash where there is none."""
+    """A number with a true minus sign; a dash where there is none."""
     return "\N{EN DASH}" if value is None else f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
@@ -217,14 +217,14 @@ def _parts(evaluation: Mapping[str, Any]) -> dict[str, Any] | None:
     found = evaluation.get("parts")
     if not found:
         return None
-    rows = [(PARTS.get(name, name), methods) for name, methods in part_figures(evaluation).items()]
-    placed, ticks = charts.dots([figures for _, figures in rows])
-    return {"rows": [(name, figures, dots) for (name, figures), dots in zip(rows, placed, strict=True)],
+    rows = [(PARTS.get(name, name), methods) for name, methods in part_metrics(evaluation).items()]
+    placed, ticks = charts.dots([metrics for _, metrics in rows])
+    return {"rows": [(name, metrics, dots) for (name, metrics), dots in zip(rows, placed, strict=True)],
             "ticks": ticks, "methods": list(rows[0][1]) if rows else []}
 
 
-def part_figures(evaluation: Mapping[str, Any]) -> dict[str, dict[str, Mapping[str, Any]]]:
-    """Body part -> method -> figure of its absolute difference."""
+def part_metrics(evaluation: Mapping[str, Any]) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """Body part -> method -> metric of its absolute difference."""
     every = {"model": evaluation.get("parts") or {},
              **{name: found.get("parts") or {} for name, found in evaluation["baselines"].items()}}
     return {part: {method: found[part]["l1"] for method, found in every.items() if part in found}

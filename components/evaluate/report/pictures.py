@@ -11,7 +11,7 @@ import numpy as np
 from components.core.artifacts.evaluation import MEMORISATION, SAMPLES, SHEET
 from components.core.pictures.backdrop import backdrop
 from components.core.pictures.images import Pixels, write_png
-from components.evaluate import figures
+from components.evaluate import metrics
 from components.evaluate.judge import Judgement
 from components.evaluate.measuring.methods import TextureWarp, truth
 from components.evaluate.measuring.pairs import EvaluationPair, batches, spread
@@ -35,7 +35,7 @@ def write_pictures(subject: Subject, evidence: Judgement, folder: Path) -> dict[
                                   "This split has no people:\nthere is nothing to show.")
     write_png(folder / SHEET, picture, compress_level=6)
     judged = evidence.transfer if evidence.transfer.pairs else evidence.groups["reconstruction"]
-    order = figures.ranked(judged)
+    order = metrics.ranked(judged)
     best = [judged.pairs[k] for k in order[:_EXTREMES]]
     worst = [judged.pairs[k] for k in order[::-1][: min(_EXTREMES, len(order) - len(best))]]
     return {"sheet": shown, "best": _rows(subject, best), "worst": _rows(subject, worst)}

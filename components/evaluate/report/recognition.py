@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from components.evaluate.measuring.identity import NO_FACE
-from components.evaluate.measuring.intervals import Figure, Resampler, missing
+from components.evaluate.measuring.intervals import Metric, Resampler, missing
 from components.evaluate.measuring.measure import Measured, Reals
 from components.evaluate.measuring.pairs import EvaluationPair
 
 MOST_SHOWN = 16
-"""People in the matrix: more cannot be read; figures are of all."""
+"""People in the matrix: more cannot be read; metrics are of all."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Recognition:
 
     names: list[str]
     matrix: list[list[float | None]]
-    recognised: Figure
+    recognised: Metric
     chance: float | None
     left_out: int
 
@@ -57,14 +57,14 @@ def recognise(pairs: Sequence[EvaluationPair], measured: Measured, reals: Reals,
     valid = measured.face_valid & np.isfinite(mine) & (np.isfinite(likeness).sum(axis=1) > 1)
     best = np.nanmax(np.where(np.isfinite(likeness), likeness, -2.0), axis=1)
     hits = np.where(valid, (mine >= best).astype(float), np.nan)
-    figure = resampler.mean(hits, nobody=NO_FACE)
+    metric = resampler.mean(hits, nobody=NO_FACE)
     present = [name for name in names if any(pair.identity == name for pair in pairs)]
     shown = present[:MOST_SHOWN]
     columns = [names.index(name) for name in shown]
     matrix = [[_mean(likeness[(own == names.index(name)) & measured.face_valid, column]) for column in columns]
               for name in shown]
     chance = round(float(np.mean(1 / np.isfinite(likeness[valid]).sum(axis=1))), 4) if valid.any() else None
-    return Recognition(shown, matrix, figure, chance, len(present) - len(shown))
+    return Recognition(shown, matrix, metric, chance, len(present) - len(shown))
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -60,14 +60,14 @@ def identity(
         recorder.artifact(written)
         recorder.artifact(out / page.PICTURE)
     if as_json:
-        rows = {kind: {row.name: {name: figure.to_json() for name, figure in row.figures.items()} for row in rows}
+        rows = {kind: {row.name: {name: metric.to_json() for name, metric in row.metrics.items()} for row in rows}
                 for kind, rows in findings.rows.items()}
         curves = {name: asdict(curve)["points"] for name, curve in findings.curves.items()}
-        succeeded(page=str(written), figures=rows, curves=curves)
+        succeeded(page=str(written), metrics=rows, curves=curves)
         return
-    figures = findings.rows["transfer"]
+    metrics = findings.rows["transfer"]
     table("identity recovered, held-out people", ("", ""),
-          [(row.name, f"{row.figures['identity_recovered'].value or float('nan'):.2f}") for row in figures]
+          [(row.name, f"{row.metrics['identity_recovered'].value or float('nan'):.2f}") for row in metrics]
           + [("written to", str(written))])
 
 

@@ -58,7 +58,7 @@ def compare(
     model_name: ModelNameOption = "photoshoot",
     home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
 ) -> None:
-    """Put runs side by side: figures with 95 % intervals, what differs from the first run beyond noise, settings that
+    """Put runs side by side: metrics with 95 % intervals, what differs from the first run beyond noise, settings that
     differ. Writes a page with the same contact sheet's rows for each run."""
     from pipelines.home.folder import Home
     from pipelines.results.compare import compare_runs

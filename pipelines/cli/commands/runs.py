@@ -41,7 +41,7 @@ def runs(
     auth: AuthOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List pipeline runs: status, duration, cost, headline figures; running, failed and killed ones too.
+    """List pipeline runs: status, duration, cost, headline metrics; running, failed and killed ones too.
 
     A run's device time is priced by the settings it ran with; --settings or --set costs.prices... prices all of them
     anew, e.g. --set 'costs.prices={cpu: 0.2, H100: 3.9}'.

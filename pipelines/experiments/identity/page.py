@@ -10,7 +10,7 @@ from PIL import Image
 from components.core.atomic import atomic_path
 from components.core.networks.generator.reposer import Reposer
 from components.core.settings import TrainSettings
-from components.evaluate.measuring.intervals import Figure
+from components.evaluate.measuring.intervals import Metric
 from components.evaluate.measuring.methods import Method, ModelMethod, truth
 from components.evaluate.measuring.pairs import spread
 from components.evaluate.measuring.quality import PLAIN
@@ -53,7 +53,7 @@ def markdown(findings: Findings) -> str:
     train = findings.settings.train
     lines = [
         "# Does the face survive?", "", _result(findings), "",
-        f"Written by `photoshoot experiment identity --preset {findings.settings.preset}{_only(findings)}`; figures "
+        f"Written by `photoshoot experiment identity --preset {findings.settings.preset}{_only(findings)}`; metrics "
         "with 95 % intervals from resampled identities.", "",
         f"{findings.people} photos of synthetic people, {findings.held_out} of them held out. "
         f"{' and '.join(f'`{name}`' for name in findings.models)}: {train.steps} steps of {train.batch} pairs, width "
@@ -80,7 +80,7 @@ def markdown(findings: Findings) -> str:
 
 def _result(findings: Findings) -> str:
     """The answer in one sentence, about re-posing with the clothes of the target photo."""
-    rows = {row.name: row.figures for row in findings.rows["transfer"]}
+    rows = {row.name: row.metrics for row in findings.rows["transfer"]}
     said = [f"{_cell(rows[name]['identity_recovered'], 2)} with `{name}`"
             for name in sorted(findings.models, reverse=True) if name in rows]
     return f"**Identity recovered, where 0 is a stranger and 1 another photo of the person: {', '.join(said)}.**"
@@ -102,17 +102,17 @@ def _table(rows: Sequence[Row], columns: Sequence[tuple[str, str, int]]) -> list
     head = ["", *(title for _, title, _ in columns)]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
-        cells = [row.name.replace("_", " "), *(_cell(row.figures[name], digits) for name, _, digits in columns)]
+        cells = [row.name.replace("_", " "), *(_cell(row.metrics[name], digits) for name, _, digits in columns)]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 
-def _cell(figure: Figure, digits: int) -> str:
-    if figure.value is None:
+def _cell(metric: Metric, digits: int) -> str:
+    if metric.value is None:
         return "–"
-    if figure.low is None or figure.high is None:
-        return f"{figure.value:.{digits}f}"
-    return f"{figure.value:.{digits}f} [{figure.low:.{digits}f}, {figure.high:.{digits}f}]"
+    if metric.low is None or metric.high is None:
+        return f"{metric.value:.{digits}f}"
+    return f"{metric.value:.{digits}f} [{metric.low:.{digits}f}, {metric.high:.{digits}f}]"
 
 
 def _times(findings: Findings) -> list[str]:

@@ -1,6 +1,6 @@
 """Where a picture is right: the head, texels that the source never showed, what lies outside the pose map.
 
-Whole-person figures hide what a re-posing network is for. Each region is cut out by the target's pose map and matte,
+Whole-person metrics hide what a re-posing network is for. Each region is cut out by the target's pose map and matte,
 the same for every method, and measured over the plain background.
 """
 
@@ -24,7 +24,7 @@ from components.evaluate.measuring.quality import PLAIN, Images
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-FIGURES = ("head_psnr", "head_box_psnr", "unseen_l1", "outside_l1")
+METRICS = ("head_psnr", "head_box_psnr", "unseen_l1", "outside_l1")
 _BATCH = 16
 _FEWEST = 8  # Pixels below which a region says nothing.
 _NEAR = 16  # A texel within a 16th of its tile from a seen one counts as seen: the rim that unwrapping leaves out.
@@ -47,7 +47,7 @@ class Regions:
 
 @dataclass(frozen=True)
 class Regional:
-    """Figures per pair, NaN where a region is too small: see `FIGURES`. Sharpness is a ratio of two sums."""
+    """Metrics per pair, NaN where a region is too small: see `METRICS`. Sharpness is a ratio of two sums."""
 
     head_psnr: Floats
     head_box_psnr: Floats
@@ -79,13 +79,13 @@ def measure_regions(people: Album, pairs: Sequence[EvaluationPair], method: Meth
     rows: list[tuple[float, ...]] = []
     for part in batches(pairs, _BATCH):
         rendered, real = method.render(people, part, PLAIN), truth(people, part, PLAIN)
-        rows += [_figures(regions(pair, people[pair.source], people[pair.target]), mine, true)
+        rows += [_metrics(regions(pair, people[pair.source], people[pair.target]), mine, true)
                  for pair, mine, true in zip(part, rendered.images, real.images, strict=True)]
     columns = np.asarray(rows, np.float64).reshape(len(rows), 6).T
     return Regional(*columns)
 
 
-def _figures(where: Regions, image: Images, true: Images) -> tuple[float, ...]:
+def _metrics(where: Regions, image: Images, true: Images) -> tuple[float, ...]:
     apart = (image.astype(np.float64) - true) / 255
     return (_decibels(apart, where.head), _decibels(apart, where.head_box), _mean(np.abs(apart).mean(-1), where.unseen),
             _mean(np.abs(apart).mean(-1), where.outside), sharpness(image, where.head), sharpness(true, where.head))

@@ -23,8 +23,8 @@ from components.core.people.identities import TABLE, Identities
 from components.core.record.recorder import Recorder
 from components.core.settings import Generator, Settings, TrainSettings
 from components.evaluate.measuring.album import Album
-from components.evaluate.measuring.identity import identity_figures, similarities
-from components.evaluate.measuring.intervals import Figure, Resampler
+from components.evaluate.measuring.identity import identity_metrics, similarities
+from components.evaluate.measuring.intervals import Metric, Resampler
 from components.evaluate.measuring.measure import Instruments, Measured, Reals, measure, measure_reals
 from components.evaluate.measuring.methods import Method, ModelMethod, SourceCopy, TextureWarp
 from components.evaluate.measuring.pairs import EvaluationPair, PairSet, choose, reposes
@@ -32,7 +32,7 @@ from components.train import train
 from components.train.place import training_digest
 from pipelines.experiments.identity.curve import Curve
 from pipelines.experiments.identity.methods import MeanPhoto, MirroredHeadWarp, NearestPhoto, SeveralSources
-from pipelines.experiments.identity.regions import FIGURES, Regional, measure_regions
+from pipelines.experiments.identity.regions import METRICS, Regional, measure_regions
 
 GENERATORS: tuple[Generator, ...] = get_args(Generator)
 SOURCES = (1, 2, 4)
@@ -45,10 +45,10 @@ _LOOKS, _LOOKED_AT = 12, 48
 
 @dataclass(frozen=True)
 class Row:
-    """One method's figures."""
+    """One method's metrics."""
 
     name: str
-    figures: dict[str, Figure]
+    metrics: dict[str, Metric]
     """identity_recovered, face_similarity, head_psnr, head_box_psnr, unseen_l1, outside_l1, sharpness, perceptual,
     ssim; and on the same pairs against `BASELINES`: head_gain (dB), head_box_gain, unseen_ratio, outside_ratio
     with the baseline's name and a slash before them."""
@@ -96,15 +96,15 @@ class Study:
         self._without: dict[tuple[EvaluationPair, ...], dict[str, Regional]] = {}
 
     def row(self, method: Method, pairs: Sequence[EvaluationPair], label: str) -> Row:
-        """A method's figures on some pairs, and against the baselines on the same."""
+        """A method's metrics on some pairs, and against the baselines on the same."""
         measured = measure(self.album, pairs, method, self.instruments, label)
         regional = measure_regions(self.album, pairs, method)
         resampler = Resampler([pair.identity for pair in pairs], self.settings.evaluate.bootstrap,
                               self.settings.evaluate.seed)
-        figures = _figures(pairs, measured, regional, self.reals, resampler)
+        metrics = _metrics(pairs, measured, regional, self.reals, resampler)
         for name, baseline in self._baselines(tuple(pairs)).items():
-            figures |= {f"{name}/{key}": figure for key, figure in _against(regional, baseline, resampler).items()}
-        return Row(method.name, figures)
+            metrics |= {f"{name}/{key}": metric for key, metric in _against(regional, baseline, resampler).items()}
+        return Row(method.name, metrics)
 
     def _baselines(self, pairs: tuple[EvaluationPair, ...]) -> dict[str, Regional]:
         if pairs not in self._without:
@@ -112,16 +112,16 @@ class Study:
         return self._without[pairs]
 
 
-def _figures(pairs: Sequence[EvaluationPair], measured: Measured, regional: Regional, reals: Reals,
-             resampler: Resampler) -> dict[str, Figure]:
-    faces = identity_figures(similarities(pairs, measured, reals), resampler)
-    figures = {name: faces[name] for name in ("identity_recovered", "face_similarity")}
-    figures |= {name: resampler.mean(getattr(regional, name)) for name in FIGURES}
-    figures["sharpness"] = resampler.ratio(regional.sharpness, regional.true_sharpness)
-    return figures | {name: resampler.mean(getattr(measured, name)) for name in ("perceptual", "ssim")}
+def _metrics(pairs: Sequence[EvaluationPair], measured: Measured, regional: Regional, reals: Reals,
+             resampler: Resampler) -> dict[str, Metric]:
+    faces = identity_metrics(similarities(pairs, measured, reals), resampler)
+    metrics = {name: faces[name] for name in ("identity_recovered", "face_similarity")}
+    metrics |= {name: resampler.mean(getattr(regional, name)) for name in METRICS}
+    metrics["sharpness"] = resampler.ratio(regional.sharpness, regional.true_sharpness)
+    return metrics | {name: resampler.mean(getattr(measured, name)) for name in ("perceptual", "ssim")}
 
 
-def _against(regional: Regional, baseline: Regional, resampler: Resampler) -> dict[str, Figure]:
+def _against(regional: Regional, baseline: Regional, resampler: Resampler) -> dict[str, Metric]:
     return {
         "head_gain": resampler.mean(regional.head_psnr - baseline.head_psnr),
         "head_box_gain": resampler.mean(regional.head_box_psnr - baseline.head_box_psnr),
@@ -220,8 +220,8 @@ def _sources(study: Study, model: Path) -> tuple[int, list[Row]]:
 def _record(findings: Findings, recorder: Recorder) -> None:
     recorder.params({"train": findings.settings.train.model_dump(mode="json")})
     for kind, rows in findings.rows.items():
-        values: dict[str, Any] = {f"{kind}/{row.name}/{name}": figure.value for row in rows
-                                  for name, figure in row.figures.items() if figure.value is not None}
+        values: dict[str, Any] = {f"{kind}/{row.name}/{name}": metric.value for row in rows
+                                  for name, metric in row.metrics.items() if metric.value is not None}
         recorder.metrics(values)
     for generator, curve in findings.curves.items():
         for step, seconds, distance in curve.points:

@@ -24,7 +24,7 @@ _SIGNS = {">=": "≥", "<=": "≤"}
 class Spread:
     """One line of the gate over all runs.
 
-    `values` and `passed` are those of each run, None where a run has no such figure or line. `over_seeds` is the
+    `values` and `passed` are those of each run, None where a run has no such metric or line. `over_seeds` is the
     standard deviation over the runs on the plain machine, `over_machines` that over the runs of the first seed; None
     for fewer than two. `away` is how many of the larger of both the mean lies on the right side of the bound
     (negative: on the wrong side); None where nothing varies.

@@ -90,8 +90,8 @@ def test_a_champion_that_paints_alike_gains_and_loses_nothing(world, evaluated: 
         for name in GAINS:
             assert theirs[name] == (None if mine[name] is None else pytest.approx(mine[name], abs=2e-4))
     assert set(found["figures"]) == set(GAINS) and found["pairs"] == len(shared)
-    assert all(abs(figure["gain"]["value"]) < 1e-3 for figure in found["figures"].values()
-               if figure["gain"]["value"] is not None)
+    assert all(abs(metric["gain"]["value"]) < 1e-3 for metric in found["figures"].values()
+               if metric["gain"]["value"] is not None)
     assert {"face", "upper_body", "lower_body"} <= set(found["parts"])
     assert any(name.startswith("view.") for name in found["slices"])
     again, same = run(state=tmp_path / "state")
@@ -131,7 +131,7 @@ def test_evidence_about_something_else_is_refused(world, evaluated: Path, regist
 
 
 def made(values: list[float], names: list[str], shift: float = 0.0) -> list[dict[str, Any]]:
-    return [{"source": f"s{k}", "target": f"t{k}", "identity": name, **{figure: value + shift for figure in GAINS},
+    return [{"source": f"s{k}", "target": f"t{k}", "identity": name, **{metric: value + shift for metric in GAINS},
              "parts": {"face": value + shift}, "slices": {"view": "front" if k % 2 else "back", "arms": "unseen"}}
             for k, (value, name) in enumerate(zip(values, names, strict=True))]
 
@@ -142,10 +142,10 @@ def test_a_shift_of_every_pair_is_the_gain_turned_so_that_more_is_better(values:
     names = [f"person {k % 6}" for k in range(len(values))]
     found = compare_lines(made(values, names, shift), made(values, names), EvaluateSettings(bootstrap=100))
     for name, sign in GAINS.items():
-        figure = found["figures"][name]["gain"]
-        assert figure["value"] == pytest.approx(sign * shift, abs=2e-6)
-        assert figure["high"] - figure["low"] == pytest.approx(0, abs=2e-6)  # no doubt: all pairs agree
-        assert figure["by"] == "identity"
+        metric = found["figures"][name]["gain"]
+        assert metric["value"] == pytest.approx(sign * shift, abs=2e-6)
+        assert metric["high"] - metric["low"] == pytest.approx(0, abs=2e-6)  # no doubt: all pairs agree
+        assert metric["by"] == "identity"
     assert found["parts"]["face"]["gain"]["value"] == pytest.approx(-shift, abs=2e-6)
     assert set(found["slices"]) == {"view.back", "view.front"}
     assert sum(part["gain"]["n"] for part in found["slices"].values()) == len(values)

@@ -94,7 +94,7 @@ def test_where_a_control_cannot_be_tried_the_evaluation_is_not_valid(evaluated: 
     content = json.loads((evaluated / "metrics.json").read_text())
     assert content["valid"] is False and content["controls_behaved"] is False
     baked = content["controls"]["baked_background"]
-    assert baked["behaved"] is False and "background_retrieval: no figure, only 6 training photos" in baked["reason"]
+    assert baked["behaved"] is False and "background_retrieval: no value, only 6 training photos" in baked["reason"]
     assert any("not valid" in note and "baked background" in note for note in content["notes"])
     line = controls(content)
     assert not line.passed and "baked_background" in line.reason
@@ -129,7 +129,7 @@ def test_failing_for_want_of_data_is_not_failing_for_the_right_reason() -> None:
         wrong = verdict_on(control, Verdict.of([amiss, line("ssim", 0.1, False)]))
         assert wrong["verdict"] == "failed" and wrong["behaved"] is False and "training_gap" in wrong["reason"]
     real = Control(control.method, "passed")
-    assert verdict_on(real, Verdict.of([line("ssim", None, False)]))["reason"] == "ssim: no figure, too few"
+    assert verdict_on(real, Verdict.of([line("ssim", None, False)]))["reason"] == "ssim: no value, too few"
 
 
 def test_a_control_behaves_only_where_the_whole_interval_says_so() -> None:
@@ -137,8 +137,8 @@ def test_a_control_behaves_only_where_the_whole_interval_says_so() -> None:
     cat, real = (Control(CopyCat.__new__(CopyCat), expected, ("training_gap",)) for expected in ("failed", "passed"))
 
     def of(value: float, low: float, high: float) -> dict:
-        figure = {"value": value, "low": low, "high": high}
-        return {"verdict": Verdict.of([requirement("training_gap", figure, 0.35, "<=")])}
+        metric = {"value": value, "low": low, "high": high}
+        return {"verdict": Verdict.of([requirement("training_gap", metric, 0.35, "<=")])}
 
     caught = verdict_on(cat, **of(0.9, 0.8, 0.95))
     assert caught["behaved"] is True and caught["verdict"] == "failed"

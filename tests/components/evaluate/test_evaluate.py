@@ -99,8 +99,8 @@ def test_an_evaluation_is_complete_and_says_what_it_stands_on(evaluated: Path, w
     assert content["judge"] | {"separation": None} == {
         "embedder": "builtin-judge", "face_loss": "builtin", "judge_in_loss": False, "separation": None}
     for name in ("ssim", "psnr", "l1", "perceptual", "matte_iou", "face_similarity", "identity_recovered", "kernel"):
-        figure = content["metrics"][name]
-        assert figure["low"] <= figure["value"] <= figure["high"] and figure["n"] > 0, name
+        metric = content["metrics"][name]
+        assert metric["low"] <= metric["value"] <= metric["high"] and metric["n"] > 0, name
     assert set(content["baselines"]) == {"texture_warp", "copy_source"}
     assert content["metrics"]["frechet"]["value"] is None and "covariance" in content["metrics"]["frechet"]["reason"]
     assert content["training_gap"]["l1"]["gap"]["value"] == pytest.approx(
@@ -113,12 +113,12 @@ class Notes(NoRecord):
     """Keeps what was recorded."""
 
     def __init__(self) -> None:
-        self.figures: dict[str, float] = {}
+        self.metrics: dict[str, float] = {}
         self.headlines: dict[str, float] = {}
         self.files: list[str] = []
 
     def metrics(self, values, step=None) -> None:
-        self.figures |= values
+        self.metrics |= values
 
     def headline(self, values) -> None:
         self.headlines |= values
@@ -134,10 +134,10 @@ def test_the_same_evaluation_twice_is_the_same_and_is_recorded(evaluated: Path, 
     assert notes.files == ["metrics.json", "pairs.jsonl", "contact_sheet.png", "report.html"]
     for name in notes.files:
         assert (tmp_path / "again" / name).read_bytes() == (evaluated / name).read_bytes(), name
-    assert notes.headlines["ssim"] == notes.figures["evaluate/ssim"]
+    assert notes.headlines["ssim"] == notes.logged["evaluate/ssim"]
     content = json.loads((evaluated / "metrics.json").read_text())
-    assert notes.figures["evaluate/pairs"] == content["counts"]["pairs"]
-    assert "evaluate/texture_warp/ssim" in notes.figures
+    assert notes.logged["evaluate/pairs"] == content["counts"]["pairs"]
+    assert "evaluate/texture_warp/ssim" in notes.logged
 
 
 def relabelled(world, out: Path, split_of) -> Path:
@@ -163,7 +163,7 @@ def test_people_with_one_photo_only_still_get_a_report_and_a_judge_that_was_in_t
     summary = evaluate(world.model, world.people, alone, tmp_path / "out", settings)
     content = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert content["counts"]["pairs"] == 0 and content["reconstruction"]["pairs"] > 0
-    assert all(figure["value"] is None and figure["reason"] for figure in content["metrics"].values())
+    assert all(metric["value"] is None and metric["reason"] for metric in content["metrics"].values())
     assert content["reconstruction"]["metrics"]["ssim"]["value"] is not None
     assert any("nothing here is about re-posing" in note for note in summary.notes)
     assert "own pose" in (tmp_path / "out" / "report.html").read_text()
@@ -177,7 +177,7 @@ def test_nobody_held_out_gives_a_report_that_says_so(world, tmp_path: Path) -> N
     evaluate(world.model, world.people, nobody, tmp_path / "out", SETTINGS)
     content = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert content["counts"]["photos"] == 0
-    assert all(figure["value"] is None for figure in content["metrics"].values())
+    assert all(metric["value"] is None for metric in content["metrics"].values())
     assert "nothing to show" in (tmp_path / "out" / "report.html").read_text()
     assert (tmp_path / "out" / "contact_sheet.png").exists()
 

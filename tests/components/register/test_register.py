@@ -56,7 +56,7 @@ class Store:
 
 
 def believed(evaluation: Path, out: Path) -> Path:
-    """An evaluation with figures that a gate can pass (the small world's photos are too few for most of them)."""
+    """An evaluation with metrics that a gate can pass (the small world's photos are too few for most of them)."""
     shutil.copytree(evaluation, out)
     metrics = json.loads((out / "metrics.json").read_text())
     metrics["metrics"]["frechet_ratio"] = {"value": 1.5, "low": 1.0, "high": 2.0, "n": 50, "by": "half"}

@@ -19,7 +19,7 @@ BUCKET = "pictures"
 H, W = 60, 40
 
 
-def _figure() -> np.ndarray:
+def _metric() -> np.ndarray:
     """A head over a torso; U and V run across each."""
     iuv = np.zeros((H, W, 3), np.uint8)
     for part, rows, columns in ((23, (4, 16), (14, 26)), (2, (16, 56), (8, 32))):
@@ -36,7 +36,7 @@ def _folder(root: Path, count: int = 4, *, turned: int = 0, maps: int | None = N
     for index in range(count):
         Image.fromarray(np.full((H, W, 3), 90 + index, np.uint8)).save(root / f"p{index}.png")
         if maps is None or index < maps:
-            iuv = _figure()
+            iuv = _metric()
             Image.fromarray(iuv[..., ::-1] if index < turned else iuv).save(root / "iuv" / f"p{index}.png")
     return root
 

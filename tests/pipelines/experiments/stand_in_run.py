@@ -1,7 +1,7 @@
 """Stands in for `photoshoot run` where a test is about many of them: leaves in --home what the real one leaves there.
 
 Arguments: the parent's process id, then those of `photoshoot`. Settings of it come from the environment: STAND_IN_WAIT
-(the run with this seed waits, until it is ended), STAND_IN_FAIL (the run with this seed fails), and the figure
+(the run with this seed waits, until it is ended), STAND_IN_FAIL (the run with this seed fails), and the metric
 STAND_IN_SSIM_PER_SEED.
 """
 

@@ -94,8 +94,8 @@ def test_what_is_remembered_is_what_would_be_measured(world: World) -> None:
     assert first == again
     for mine, theirs in zip(first, anew, strict=True):
         for group in ("metrics", "memorisation"):
-            for name, figure in theirs[group].items():
-                assert mine[group][name]["value"] == pytest.approx(figure["value"], abs=1e-4), name
+            for name, metric in theirs[group].items():
+                assert mine[group][name]["value"] == pytest.approx(metric["value"], abs=1e-4), name
 
 
 def test_the_command_writes_a_page_and_goes_on_where_it_was(world: World, tmp_path: Path,

@@ -12,7 +12,7 @@ from components.core.people.dataset import Person
 from components.core.pictures.texture import unwrap
 from components.core.presets import preset
 from components.evaluate.measuring.album import Album
-from components.evaluate.measuring.intervals import Figure, missing
+from components.evaluate.measuring.intervals import Metric, missing
 from components.evaluate.measuring.methods import Rendered, SourceCopy, TextureWarp, truth
 from components.evaluate.measuring.pairs import EvaluationPair, PairSet
 from pipelines.experiments.identity import page
@@ -159,7 +159,7 @@ def test_the_page_says_what_was_found_and_what_was_not(tmp_path: Any) -> None:
              "sharpness", "perceptual", "ssim",
              *(f"{one.name}/{name}" for one in BASELINES
                for name in ("head_gain", "head_box_gain", "unseen_ratio", "outside_ratio")))
-    row = Row("texture_warp", {name: Figure(0.5, 0.25, 0.75, 9, "identity") for name in names}
+    row = Row("texture_warp", {name: Metric(0.5, 0.25, 0.75, 9, "identity") for name in names}
               | {"unseen_l1": missing("nothing to measure")})
     curves = {"paper": Curve(), "warp": Curve([(1, 3.0, 0.084), (2, 12.0, 0.08)])}
     findings = Findings(

@@ -47,9 +47,9 @@ def test_what_was_trained_loads_as_what_ships(trained: Path, monkeypatch: pytest
         assert metadata["command"] == "a test" and "16 synthetic people" in metadata["trained_on"]
     document = json.loads((trained / "cards.json").read_text(encoding="utf-8"))
     assert (trained / "README.md").read_text(encoding="utf-8") == readable(document)
-    figures = document["networks"]["builtin-face"]["figures"]
-    assert figures["people"] == 12 and 0 <= figures["auc"] <= 1
-    assert document["networks"]["builtin-perceptual"]["figures"]["unrelated"] == pytest.approx(1, abs=0.5)
+    metrics = document["networks"]["builtin-face"]["metrics"]
+    assert metrics["people"] == 12 and 0 <= metrics["auc"] <= 1
+    assert document["networks"]["builtin-perceptual"]["metrics"]["unrelated"] == pytest.approx(1, abs=0.5)
 
 
 def test_the_shipped_readme_shows_the_shipped_cards() -> None:

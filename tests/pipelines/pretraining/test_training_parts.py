@@ -1,4 +1,4 @@
-"""The pieces of the training: distortions, losses, figures."""
+"""The pieces of the training: distortions, losses, metrics."""
 
 from __future__ import annotations
 
@@ -104,9 +104,9 @@ def test_verification_of_perfect_and_of_meaningless_embeddings() -> None:
     assert perfect["auc"] == 1 and perfect["tar_at_far_1e-2"] == 1
     noise = np.random.default_rng(0).standard_normal((400, 64))
     noise /= np.linalg.norm(noise, axis=1, keepdims=True)
-    figures = score.verification(noise, np.repeat(np.arange(100), 4))
-    assert figures["auc"] == pytest.approx(0.5, abs=0.05)
-    assert figures["tar_at_far_1e-2"] < 0.05
+    metrics = score.verification(noise, np.repeat(np.arange(100), 4))
+    assert metrics["auc"] == pytest.approx(0.5, abs=0.05)
+    assert metrics["tar_at_far_1e-2"] < 0.05
 
 
 def test_clustering_is_one_for_separate_people_and_less_for_two_who_are_mixed() -> None:

@@ -29,7 +29,7 @@ from pipelines.results.runs import RUN_TAG
 COLUMNS = ("source", "target pose", "output", "plain warp", "truth")
 
 
-def _figure(value: float) -> dict[str, Any]:
+def _metric(value: float) -> dict[str, Any]:
     return {"value": value, "low": value - 0.05, "high": value + 0.05, "n": 40, "by": "identity"}
 
 
@@ -43,9 +43,9 @@ def _evaluation(shift: float, people: str) -> tuple[dict[str, Any], list[dict[st
         "settings": {"split": "test"}, "counts": {"identities": 8, "pairs": 40},
         "networks": {"features": "builtin-features", "perceptual": "builtin-perceptual"},
         "judge": {"embedder": "builtin-judge"}, "baselines": {},
-        "metrics": {"ssim": _figure(float(difficulty.mean()) + shift), "frechet": {"value": None, "reason": "too few"}},
-        "parts": {"face": {"l1": _figure(0.1 - shift)}},
-        "memorisation": {"identity_capture": {**_figure(0.02), "passed": True, "bound": 0.1, "comparison": "<="}},
+        "metrics": {"ssim": _metric(float(difficulty.mean()) + shift), "frechet": {"value": None, "reason": "too few"}},
+        "parts": {"face": {"l1": _metric(0.1 - shift)}},
+        "memorisation": {"identity_capture": {**_metric(0.02), "passed": True, "bound": 0.1, "comparison": "<="}},
     }
     return content, lines
 
@@ -159,7 +159,7 @@ def test_a_browser_shows_the_same_rows_side_by_side(home: Home, tmp_path: Path, 
     assert pictures.count() == 2 * 5
     alts = [pictures.nth(k).get_attribute("alt") for k in range(5)]
     assert [alt.partition(" of ")[0] for alt in alts] == ["source", "target pose", "run 1", "run 2", "truth"]
-    assert "better" in seen.page.locator("#figures ~ .table").first.inner_text()
+    assert "better" in seen.page.locator("#metrics ~ .table").first.inner_text()
     assert seen.page.locator(".chart").count() == 1
 
 

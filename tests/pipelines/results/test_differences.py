@@ -73,9 +73,9 @@ def test_ratios_follow_the_pairs_they_are_made_of() -> None:
     """Identity recovered and the multiple of plain warp's distance share their lower halves between models."""
     def with_faces(run: Judged, name: str, ratio: str, shift: float) -> Judged:
         lines = [line | {name: 0.5 + shift + 0.001 * (k % 7)} for k, line in enumerate(run.pairs)]
-        figure = {"value": 0.5 + shift, "low": 0.0, "high": 1.0, "n": len(lines)}
+        metric = {"value": 0.5 + shift, "low": 0.0, "high": 1.0, "n": len(lines)}
         metrics: dict[str, Any] = dict(run.metrics) | {
-            ratio: figure, "another_photo_similarity": {"value": 0.9}, "stranger_similarity": {"value": 0.1}}
+            ratio: metric, "another_photo_similarity": {"value": 0.9}, "stranger_similarity": {"value": 0.1}}
         evaluation = dict(run.evaluation) | {"metrics": metrics,
                                              "baselines": {"texture_warp": {"perceptual": {"value": 0.25}}}}
         return Judged(evaluation, metrics, lines)
@@ -93,8 +93,8 @@ def test_body_parts_are_compared_pair_by_pair_too() -> None:
         noise = np.random.default_rng(seed).normal(0, 0.002, len(run.pairs))
         lines = [line | {"parts": {"face": 0.1 + 0.001 * (k % 9) + shift + noise[k], "hands": None}}
                  for k, line in enumerate(run.pairs)]
-        figure = {"l1": {"value": 0.1 + shift, "low": 0.05, "high": 0.15}}
-        parts = {"face": figure, "hands": {"l1": {"value": None, "reason": "nobody shows them"}}}
+        metric = {"l1": {"value": 0.1 + shift, "low": 0.05, "high": 0.15}}
+        parts = {"face": metric, "hands": {"l1": {"value": None, "reason": "nobody shows them"}}}
         return Judged(dict(run.evaluation) | {"parts": parts}, run.metrics, lines)
 
     found = part_differences(with_parts(-0.005, 1), with_parts(0.0, 2))

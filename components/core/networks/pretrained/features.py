@@ -3,7 +3,7 @@ published ones.
 
 `PerceptualDistance` compares two pictures layer by layer (the form of LPIPS: Zhang et al., arXiv 1801.03924,
 section 3, with equal weights and this project's own network or VGG; it is not LPIPS). `Features` describes a picture
-for Fréchet and kernel distances between sets, by the own network or by Inception. `BodyParts` finds body parts. Figures
+for Fréchet and kernel distances between sets, by the own network or by Inception. `BodyParts` finds body parts. Metrics
 of one network compare only with its own.
 """
 
@@ -62,7 +62,7 @@ class Features(nn.Module):
 
     builtin: over many unrelated synthetic photos each feature has mean 0, and the variances add up to 1; so few
     dimensions that a few hundred pictures determine a covariance. inception: the network that papers use, which needs
-    thousands. `name` is "builtin-features" or "inception-2015-12-05": figures of one do not compare with the other's.
+    thousands. `name` is "builtin-features" or "inception-2015-12-05": metrics of one do not compare with the other's.
 
     Raises `SettingsError` for another name, and what `known_weights` raises where Inception's are not to be had.
     """

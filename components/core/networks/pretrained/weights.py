@@ -1,7 +1,7 @@
 """Weights that ship with the package, by name, checked against their digests.
 
 They lie in `components/core/data`: one safetensors file (float16) per network, `cards.json` with each one's digest,
-training, licence and measured figures, and `README.md`, the same to read. `make weights` makes them all anew.
+training, licence and measured metrics, and `README.md`, the same to read. `make weights` makes them all anew.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def load_network(name: str) -> nn.Module:
 
 
 def weights_card(name: str) -> dict[str, Any]:
-    """Card of a network that ships: file, sha256, architecture, trained_on, command, licence, limits, figures.
+    """Card of a network that ships: file, sha256, architecture, trained_on, command, licence, limits, metrics.
 
     Raises `SettingsError` for an unknown name and `DataError` where the cards themselves cannot be read.
     """

@@ -22,10 +22,10 @@ def content(lines: tuple[Line, ...]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("lines", [LINES, LINES[:2], LINES[:1]])
 def test_the_place_is_filled_from_data_and_can_be_filled_anew(lines: tuple[Line, ...]) -> None:
-    report = f"<h1>Report</h1>\n{no_verdict()}\n<section>figures</section>"
+    report = f"<h1>Report</h1>\n{no_verdict()}\n<section>metrics</section>"
     filled = with_verdict(with_verdict(report, content(LINES)), content(lines))
     assert filled == with_verdict(report, content(lines))
-    assert filled.startswith("<h1>Report</h1>") and filled.endswith("<section>figures</section>")
+    assert filled.startswith("<h1>Report</h1>") and filled.endswith("<section>metrics</section>")
     assert "No verdict yet" not in filled and "a &amp; b version 7" in filled and "<b>" not in filled
     assert filled.count("<tr><td>") == len(lines) and "0.9123" in filled and "≥ 0.9" in filled
     shown = {"passed": ("yes", "pass"), "failed": ("no", "fail"), "not judged": ("unknown", "not judged")}

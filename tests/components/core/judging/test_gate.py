@@ -12,12 +12,12 @@ SETTINGS = GateSettings()
 
 
 def good() -> dict:
-    """An evaluation with every figure just within its bound."""
-    figures = ("ssim", "perceptual", "over_warp", "matte_iou", "identity_recovered", "frechet_ratio", "pose_fidelity",
+    """An evaluation with every metric just within its bound."""
+    metrics = ("ssim", "perceptual", "over_warp", "matte_iou", "identity_recovered", "frechet_ratio", "pose_fidelity",
                "face_found")
     return {
         "counts": {"pairs": 200},
-        "metrics": {name: {"value": getattr(SETTINGS, name), "features": SETTINGS.features} for name in figures},
+        "metrics": {name: {"value": getattr(SETTINGS, name), "features": SETTINGS.features} for name in metrics},
         "parts": {part: {"l1": {"value": getattr(SETTINGS, f"{part}_error")}} for part in PARTS},
         "memorisation": {name: {"value": getattr(SETTINGS, name)} for name in MEMORISATION},
     }
@@ -29,10 +29,10 @@ def test_figures_within_their_bounds_pass() -> None:
 
 
 @pytest.mark.parametrize("name", MEMORISATION)
-@pytest.mark.parametrize("figure", [None, {"value": None, "reason": "too few people"}, {"value": math.nan}])
-def test_a_test_of_memorisation_without_a_figure_fails(name: str, figure: dict | None) -> None:
+@pytest.mark.parametrize("metric", [None, {"value": None, "reason": "too few people"}, {"value": math.nan}])
+def test_a_test_of_memorisation_without_a_figure_fails(name: str, metric: dict | None) -> None:
     evaluation = good()
-    evaluation["memorisation"][name] = figure
+    evaluation["memorisation"][name] = metric
     assert Verdict.of(thresholds(evaluation, SETTINGS)).failed_lines == (name,)
 
 
@@ -120,6 +120,6 @@ def test_a_judge_that_finds_82_percent_of_40_faces_fails_no_model() -> None:
     evaluation = good()
     evaluation["metrics"]["face_found"] = {"value": None, "reason": "on 40 real photos ...: too few to tell"}
     behaved = {name: {"behaved": True} for name in CONTROLS}
-    blind = behaved | {"real_photos": {"behaved": False, "reason": "face_found: no figure"}}
+    blind = behaved | {"real_photos": {"behaved": False, "reason": "face_found: no value"}}
     found = Verdict.of((*thresholds(evaluation, SETTINGS), controls(evaluation | {"controls": blind})))
     assert (found.outcome, found.passed) == ("not judged", False) and "face_found, controls" in found.summary

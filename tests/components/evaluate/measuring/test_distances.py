@@ -50,20 +50,20 @@ def test_figures_come_with_intervals_around_them() -> None:
     for name in ("frechet", "kernel", "frechet_ratio"):
         assert found[name].low <= found[name].value <= found[name].high
     assert found["frechet"].by == "identity"
-    assert all(figure.features == "six" and figure.to_json()["features"] == "six" for figure in found.values())
+    assert all(metric.features == "six" and metric.to_json()["features"] == "six" for metric in found.values())
     assert found == set_distances(chosen, outputs(chosen, known, noise=0.5), known, SPACE, least=20, draws=100, seed=0)
 
 
 def test_too_few_images_give_a_reason_instead_of_a_number() -> None:
     known, chosen = reals(), pairs()
     few = set_distances(chosen, outputs(chosen, known), known, SPACE, least=51, draws=100, seed=0)
-    assert all(figure.value is None and "min_images is 51" in figure.reason for figure in few.values())
+    assert all(metric.value is None and "min_images is 51" in metric.reason for metric in few.values())
     known, chosen = reals(DIM), pairs(DIM)
     few = set_distances(chosen, outputs(chosen, known), known, SPACE, least=2, draws=100, seed=0)
     assert few["frechet"].value is None and "covariance" in few["frechet"].reason
     assert few["kernel"].value is not None
     assert few["frechet_ratio"].value is None and "halve" in few["frechet_ratio"].reason
-    assert all(figure.value is None for figure in real_halves(reals(10), SPACE, least=11, seed=0).values())
+    assert all(metric.value is None for metric in real_halves(reals(10), SPACE, least=11, seed=0).values())
 
 
 def test_two_halves_of_the_real_photos_differ_by_chance_only() -> None:

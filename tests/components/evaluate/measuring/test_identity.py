@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.evaluate.measuring.identity import identity_figures, separation, similarities
+from components.evaluate.measuring.identity import identity_metrics, separation, similarities
 from components.evaluate.measuring.intervals import Resampler
 from components.evaluate.measuring.measure import Measured, Reals
 from components.evaluate.measuring.pairs import EvaluationPair
@@ -35,17 +35,17 @@ def pairs(people: int) -> list[EvaluationPair]:
             for p in range(people) for i in range(PHOTOS) for j in range(PHOTOS) if i != j]
 
 
-def figures(chosen: list[EvaluationPair], output: np.ndarray, known: Reals, valid: np.ndarray | None = None):
+def metrics(chosen: list[EvaluationPair], output: np.ndarray, known: Reals, valid: np.ndarray | None = None):
     found = similarities(chosen, measured(output, valid), known)
-    return identity_figures(found, Resampler([pair.identity for pair in chosen], 200, 0))
+    return identity_metrics(found, Resampler([pair.identity for pair in chosen], 200, 0))
 
 
 def test_identity_recovered_is_one_for_another_photo_of_the_person_and_nothing_for_a_stranger() -> None:
     faces, chosen = embeddings(8), pairs(8)
     known = reals(faces)
-    another = figures(chosen, faces[[pair.source for pair in chosen]], known)
-    strangers = figures(chosen, faces[[(pair.target + 4 * PHOTOS) % len(faces) for pair in chosen]], known)
-    exact = figures(chosen, faces[[pair.target for pair in chosen]], known)
+    another = metrics(chosen, faces[[pair.source for pair in chosen]], known)
+    strangers = metrics(chosen, faces[[(pair.target + 4 * PHOTOS) % len(faces) for pair in chosen]], known)
+    exact = metrics(chosen, faces[[pair.target for pair in chosen]], known)
     assert another["identity_recovered"].value == pytest.approx(1, abs=1e-9)
     assert strangers["identity_recovered"].value == pytest.approx(0, abs=0.2)
     assert exact["face_similarity"].value == pytest.approx(1)
@@ -61,14 +61,14 @@ def test_a_face_that_is_not_seen_is_left_out_on_any_side() -> None:
     painted = np.ones(len(chosen), bool)
     painted[-1] = False
     output = faces[[pair.target for pair in chosen]]
-    whole = figures(chosen, output, reals(faces))["face_similarity"]
-    fewer = figures(chosen, output, reals(faces, hidden), painted)["face_similarity"]
+    whole = metrics(chosen, output, reals(faces))["face_similarity"]
+    fewer = metrics(chosen, output, reals(faces, hidden), painted)["face_similarity"]
     assert (whole.n, fewer.n) == (len(chosen), len(chosen) - 5)
 
 
 def test_without_a_second_person_there_is_no_share_but_a_similarity() -> None:
     faces, chosen = embeddings(1), pairs(1)
-    found = figures(chosen, faces[[pair.target for pair in chosen]], reals(faces))
+    found = metrics(chosen, faces[[pair.target for pair in chosen]], reals(faces))
     assert found["face_similarity"].value == pytest.approx(1)
     assert found["identity_recovered"].value is None and "second person" in found["identity_recovered"].reason
     assert found["stranger_similarity"].value is None
@@ -78,7 +78,7 @@ def test_a_judge_who_cannot_tell_people_apart_gives_no_share() -> None:
     random = np.random.default_rng(0)
     faces = 10 + 0.1 * random.normal(size=(18, 32))
     faces /= np.linalg.norm(faces, axis=1, keepdims=True)
-    found = figures(pairs(6), faces[[pair.target for pair in pairs(6)]], reals(faces))
+    found = metrics(pairs(6), faces[[pair.target for pair in pairs(6)]], reals(faces))
     assert found["identity_recovered"].value is None and "cannot tell" in found["identity_recovered"].reason
     assert separation(reals(faces)).value == pytest.approx(0.5, abs=0.2)
 
@@ -86,8 +86,8 @@ def test_a_judge_who_cannot_tell_people_apart_gives_no_share() -> None:
 def test_no_faces_no_figures() -> None:
     faces, chosen = embeddings(6), pairs(6)
     output = faces[: len(chosen)] if len(faces) >= len(chosen) else np.tile(faces, (2, 1))[: len(chosen)]
-    found = figures(chosen, output, reals(faces, np.zeros(len(faces), bool)))
-    assert all(figure.value is None and figure.reason for figure in found.values())
+    found = metrics(chosen, output, reals(faces, np.zeros(len(faces), bool)))
+    assert all(metric.value is None and metric.reason for metric in found.values())
     assert similarities([], measured(np.zeros((0, 32))), reals(faces)).output.shape == (0,)
 
 

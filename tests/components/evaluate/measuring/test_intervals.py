@@ -5,17 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.evaluate.measuring.intervals import MIN_CLUSTERS, Figure, Resampler, difference, side_of, wilson
+from components.evaluate.measuring.intervals import MIN_CLUSTERS, Metric, Resampler, difference, side_of, wilson
 
 finite = st.floats(-100, 100, allow_nan=False)
 
 
 @given(st.lists(finite, min_size=1, max_size=30), st.integers(1, 8))
 def test_the_value_is_the_mean_and_lies_in_its_interval_s_range(values: list[float], people: int) -> None:
-    figure = Resampler([str(k % people) for k in range(len(values))], 100, 0).mean(values)
-    assert figure.value == pytest.approx(np.mean(values), abs=1e-9)
-    assert figure.n == len(values)
-    assert min(values) - 1e-9 <= figure.low <= figure.high <= max(values) + 1e-9
+    metric = Resampler([str(k % people) for k in range(len(values))], 100, 0).mean(values)
+    assert metric.value == pytest.approx(np.mean(values), abs=1e-9)
+    assert metric.n == len(values)
+    assert min(values) - 1e-9 <= metric.low <= metric.high <= max(values) + 1e-9
 
 
 def test_whole_people_are_resampled_where_there_are_enough_of_them() -> None:
@@ -32,16 +32,16 @@ def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     covered = 0
     for trial in range(200):
         values = np.repeat(random.normal(0, 1, 25), 6) + random.normal(0, 0.3, 150)
-        figure = Resampler(people, 300, trial).mean(values)
-        covered += figure.low <= 0 <= figure.high
+        metric = Resampler(people, 300, trial).mean(values)
+        covered += metric.low <= 0 <= metric.high
     # Taking pairs for independent would cover in about 55 % of the trials.
     assert 0.88 <= covered / 200 <= 0.99
 
 
 def test_values_that_are_not_there_do_not_count() -> None:
     resampler = Resampler(["a", "b", "c", "d", "e"], 100, 0)
-    figure = resampler.mean([1, math.nan, 3, math.nan, 5])
-    assert (figure.value, figure.n) == (3, 3)
+    metric = resampler.mean([1, math.nan, 3, math.nan, 5])
+    assert (metric.value, metric.n) == (3, 3)
     none = resampler.mean([math.nan] * 5, nobody="no faces")
     assert (none.value, none.reason) == (None, "no faces")
     assert Resampler([], 100, 0).mean([], nobody="no pairs").to_json() == {
@@ -97,13 +97,13 @@ def test_an_interval_of_a_share_covers_the_truth_where_resampling_alone_would_no
     for trial in range(200):
         found = random.random(80) < 0.98
         for kind in covered:
-            figure = getattr(Resampler(people, 200, trial), kind)(found)
-            covered[kind] += figure.low <= 0.98 <= figure.high
+            metric = getattr(Resampler(people, 200, trial), kind)(found)
+            covered[kind] += metric.low <= 0.98 <= metric.high
     assert covered["share"] / 200 >= 0.93 > covered["mean"] / 200
 
 
-@pytest.mark.parametrize(("figure", "side"), [
-    (Figure(0.9, 0.86, 0.94), 1), (Figure(0.9, 0.8, 0.94), 0), (Figure(0.8, 0.7, 0.849), -1), (Figure(0.9), 1),
-    (Figure(0.8), -1), (Figure(None), 0), (Figure(0.9, 0.85, 0.94), 1)])
-def test_a_side_is_taken_by_the_whole_interval(figure: Figure, side: int) -> None:
-    assert side_of(figure, 0.85) == side
+@pytest.mark.parametrize(("metric", "side"), [
+    (Metric(0.9, 0.86, 0.94), 1), (Metric(0.9, 0.8, 0.94), 0), (Metric(0.8, 0.7, 0.849), -1), (Metric(0.9), 1),
+    (Metric(0.8), -1), (Metric(None), 0), (Metric(0.9, 0.85, 0.94), 1)])
+def test_a_side_is_taken_by_the_whole_interval(metric: Metric, side: int) -> None:
+    assert side_of(metric, 0.85) == side

@@ -112,8 +112,8 @@ def test_a_finder_is_believed_by_its_interval(finds: int, taken: int, count: int
     trial = Trial((held,), 0)
     assert re.search(says, trial.reason)
     pair = EvaluationPair(1, 0, "p0", "transfer")
-    figure = trial.share([pair], outputs(np.ones(1)), held, Resampler(["p0"], 100, 0))
-    assert (figure.value is None) == bool(trial.reason) and figure.reason == trial.reason
+    metric = trial.share([pair], outputs(np.ones(1)), held, Resampler(["p0"], 100, 0))
+    assert (metric.value is None) == bool(trial.reason) and metric.reason == trial.reason
 
 
 def test_where_no_photo_shows_a_face_there_is_no_finder() -> None:

@@ -47,7 +47,7 @@ def test_a_grey_surrounding_remembers_nothing() -> None:
     known = rooms(COUNT)
     grey = painted(known, list(range(PROBED)), 0)
     found = retrieval(Seen(probed(known).own, grey, grey), probed(known), SETTINGS)
-    assert found.figure.value == pytest.approx(0, abs=1e-9) and found.figure.n == PROBED
+    assert found.metric.value == pytest.approx(0, abs=1e-9) and found.metric.n == PROBED
 
 
 @settings(max_examples=10, deadline=None)
@@ -56,7 +56,7 @@ def test_a_faint_memory_counts_as_much_as_a_strong_one(strength: float, seed: in
     known = rooms(COUNT, seed)
     probing = probed(known)
     own = painted(known, list(range(PROBED)), strength)
-    assert retrieval(Seen(probing.own, own, own), probing, SETTINGS).figure.value == pytest.approx(1)
+    assert retrieval(Seen(probing.own, own, own), probing, SETTINGS).metric.value == pytest.approx(1)
 
 
 def test_a_memory_under_the_matte_is_found_in_the_layer() -> None:
@@ -64,7 +64,7 @@ def test_a_memory_under_the_matte_is_found_in_the_layer() -> None:
     probing = probed(known)
     grey, own = painted(known, list(range(PROBED)), 0), painted(known, list(range(PROBED)), 0.5)
     found = retrieval(Seen(probing.own, grey, own), probing, SETTINGS)
-    assert found.figure.value == pytest.approx(1) and found.details["picture"].value == pytest.approx(0, abs=1e-9)
+    assert found.metric.value == pytest.approx(1) and found.details["picture"].value == pytest.approx(0, abs=1e-9)
     assert all(pair.target == match for pair, match in zip(found.worst, found.matches, strict=True))
 
 
@@ -72,9 +72,9 @@ def test_somebody_elses_background_is_no_memory_and_what_all_share_counts_nothin
     known = rooms(COUNT)
     probing = probed(known)
     others = painted(known, list(range(PROBED, 2 * PROBED)), 1.0)
-    assert retrieval(Seen(probing.own, others, others), probing, SETTINGS).figure.value < 0
+    assert retrieval(Seen(probing.own, others, others), probing, SETTINGS).metric.value < 0
     same = Views(np.broadcast_to(known.colours[5], (PROBED, GRID, GRID, 3)).copy(), np.ones((PROBED, GRID, GRID), bool))
-    assert retrieval(Seen(probing.own, same, same), probing, SETTINGS).figure.value == pytest.approx(0, abs=1e-9)
+    assert retrieval(Seen(probing.own, same, same), probing, SETTINGS).metric.value == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize("end", ["target", "source"])
@@ -82,7 +82,7 @@ def test_a_swap_gives_away_whose_background_comes_back(end: str) -> None:
     known = rooms(COUNT)
     probing = probed(known)
     back = painted(known, [getattr(pair, end) for pair in probing.swapped], 0.4, noise=10)
-    assert retrieval(Seen(probing.swapped, back, back), probing, SETTINGS).figure.value > 0.9
+    assert retrieval(Seen(probing.swapped, back, back), probing, SETTINGS).metric.value > 0.9
 
 
 def test_repetitions_of_a_background_are_no_distractors() -> None:
@@ -90,7 +90,7 @@ def test_repetitions_of_a_background_are_no_distractors() -> None:
     twice = Views(*(np.concatenate([part, part[:PROBED]]) for part in (known.colours, known.clear)))
     probing = probed(twice)
     own = painted(twice, list(range(PROBED)), 1.0)
-    assert retrieval(Seen(probing.own, own, own), probing, SETTINGS).figure.value == pytest.approx(1)
+    assert retrieval(Seen(probing.own, own, own), probing, SETTINGS).metric.value == pytest.approx(1)
 
 
 def test_with_few_backgrounds_the_given_one_is_the_measure() -> None:
@@ -99,9 +99,9 @@ def test_with_few_backgrounds_the_given_one_is_the_measure() -> None:
     for strength, expected in ((0.0, 0.0), (0.9, 1.0)):
         own = painted(known, list(range(PROBED)), strength)
         found = retrieval(Seen(probing.own, own, own), probing, SETTINGS)
-        assert found.figure.value == expected and set(found.details) == {"against_the_given"}
+        assert found.metric.value == expected and set(found.details) == {"against_the_given"}
     few = Seen(probing.own[:7], own.take(range(7)), own.take(range(7)))
-    assert retrieval(few, probing, SETTINGS).figure.value is None
+    assert retrieval(few, probing, SETTINGS).metric.value is None
 
 
 def people(errors: np.ndarray) -> tuple[Resampler, np.ndarray]:
@@ -110,11 +110,11 @@ def people(errors: np.ndarray) -> tuple[Resampler, np.ndarray]:
 
 def test_the_training_gap_is_a_share_of_the_error() -> None:
     held = np.full(40, 0.08)
-    assert training_gap(people(held), people(held)).figure.value == pytest.approx(0)
-    assert training_gap(people(held), people(held / 2)).figure.value == pytest.approx(0.5, abs=0.02)
-    assert training_gap(people(held), people(0 * held)).figure.value > 0.95
-    assert training_gap(people(0 * held), people(0 * held)).figure.value == pytest.approx(0)
-    assert training_gap(people(held), people(np.full(8, np.nan))).figure.value is None
+    assert training_gap(people(held), people(held)).metric.value == pytest.approx(0)
+    assert training_gap(people(held), people(held / 2)).metric.value == pytest.approx(0.5, abs=0.02)
+    assert training_gap(people(held), people(0 * held)).metric.value > 0.95
+    assert training_gap(people(0 * held), people(0 * held)).metric.value == pytest.approx(0)
+    assert training_gap(people(held), people(np.full(8, np.nan))).metric.value is None
 
 
 def reals(features: np.ndarray, faces: np.ndarray, first: int = 0, prefix: str = "p") -> Reals:
@@ -140,9 +140,9 @@ def test_copies_of_training_photos_lie_too_near_and_fresh_ones_do_not() -> None:
     pairs = [EvaluationPair(1000 + (k + 1) % 60, 1000 + k, f"p{k // 4}", "transfer") for k in range(60)]
     fresh = neighbour_test(pairs, outputs(random.normal(size=(60, 5)), held), known, trained, SETTINGS)
     copied = neighbour_test(pairs, outputs(training[:60] + 0.01, held), known, trained, SETTINGS)
-    assert abs(fresh.figure.value) < 2.5 and fresh.figure.low <= fresh.figure.value <= fresh.figure.high
-    assert copied.figure.value < -4 and copied.matches[0] in range(120)
-    assert neighbour_test(pairs[:5], outputs(held[:5], held[:5]), known, trained, SETTINGS).figure.value is None
+    assert abs(fresh.metric.value) < 2.5 and fresh.metric.low <= fresh.metric.value <= fresh.metric.high
+    assert copied.metric.value < -4 and copied.matches[0] in range(120)
+    assert neighbour_test(pairs[:5], outputs(held[:5], held[:5]), known, trained, SETTINGS).metric.value is None
 
 
 def test_the_statistic_is_mann_whitneys() -> None:
@@ -163,6 +163,6 @@ def test_a_training_persons_face_is_caught_and_the_judges_own_errors_are_not_cou
     pairs = [EvaluationPair(1000 + 4 * (k // 4) + (k + 1) % 4, 1000 + k, f"p{k // 4}", "transfer") for k in range(40)]
     honest = identity_capture(pairs, outputs(faces, faces), known, training, SETTINGS)
     stolen = identity_capture(pairs, outputs(faces, unit(trained[:1].repeat(40, axis=0))), known, training, SETTINGS)
-    assert honest.figure.value == 0 and stolen.figure.value == pytest.approx(1)
+    assert honest.metric.value == 0 and stolen.metric.value == pytest.approx(1)
     assert set(stolen.matches) == {0}
-    assert identity_capture([], outputs(faces[:0], faces[:0]), known, training, SETTINGS).figure.value is None
+    assert identity_capture([], outputs(faces[:0], faces[:0]), known, training, SETTINGS).metric.value is None

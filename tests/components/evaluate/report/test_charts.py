@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from components.evaluate.report import charts
 
-FIGURES = st.floats(-1e4, 1e4, allow_nan=False)
+METRICS = st.floats(-1e4, 1e4, allow_nan=False)
 
 
-@given(st.lists(st.tuples(FIGURES, st.floats(0, 10), st.floats(0, 10)), min_size=1, max_size=5))
+@given(st.lists(st.tuples(METRICS, st.floats(0, 10), st.floats(0, 10)), min_size=1, max_size=5))
 def test_dots_lie_on_the_axis_in_the_order_of_their_values(spread) -> None:
     rows = [{"model": {"value": abs(value), "low": max(abs(value) - below, 0), "high": abs(value) + above}}
             for value, below, above in spread]
@@ -22,7 +22,7 @@ def test_dots_lie_on_the_axis_in_the_order_of_their_values(spread) -> None:
     assert ticks[0] == (0, "0") and 2 <= len(ticks) <= 7
 
 
-@given(st.lists(st.one_of(st.none(), FIGURES, st.just(math.nan), st.just(math.inf)), min_size=2, max_size=30))
+@given(st.lists(st.one_of(st.none(), METRICS, st.just(math.nan), st.just(math.inf)), min_size=2, max_size=30))
 def test_lines_are_well_formed_and_stay_inside_whatever_the_values(values) -> None:
     drawn = charts.lines("a < b", [charts.Series("one & two", list(range(len(values))), values)])
     finite = [value for value in values if value is not None and math.isfinite(value)]

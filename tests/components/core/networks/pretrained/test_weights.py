@@ -52,7 +52,7 @@ def test_cards_describe_the_files() -> None:
         card = weights_card(name)
         content = (DATA / card["file"]).read_bytes()
         assert hashlib.sha256(content).hexdigest() == card["sha256"] and len(content) == card["bytes"]
-        assert card["licence"] == "Apache-2.0" and card["figures"]
+        assert card["licence"] == "Apache-2.0" and card["metrics"]
 
 
 def test_the_judge_is_another_network_taught_by_other_people() -> None:

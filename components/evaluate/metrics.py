@@ -1,4 +1,4 @@
-"""From measurements to figures: one group of pairs, three methods, the same figures for each."""
+"""From measurements to metrics: one group of pairs, three methods, the same metrics for each."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from components.core.settings import EvaluateSettings
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.distances import Space, set_distances
 from components.evaluate.measuring.facefind import Trial
-from components.evaluate.measuring.identity import Similarities, identity_figures, similarities
-from components.evaluate.measuring.intervals import Figure, Resampler, difference, missing, side_of
+from components.evaluate.measuring.identity import Similarities, identity_metrics, similarities
+from components.evaluate.measuring.intervals import Metric, Resampler, difference, missing, side_of
 from components.evaluate.measuring.measure import Instruments, Measured, Reals, measure
 from components.evaluate.measuring.methods import Method, ModelMethod, SourceCopy, TextureWarp
 from components.evaluate.measuring.pairs import EvaluationPair
@@ -32,7 +32,7 @@ between what it reaches on held-out synthetic photos and what the pose map of an
 
 @dataclass(frozen=True)
 class Against:
-    """What outputs are held against: the split's real photos, the finder of faces, how figures are made."""
+    """What outputs are held against: the split's real photos, the finder of faces, how metrics are made."""
 
     reals: Reals
     trial: Trial
@@ -51,13 +51,13 @@ class Outputs:
 
     measured: Measured
     faces: Similarities
-    figures: dict[str, Figure]
-    parts: dict[str, Figure]
+    metrics: dict[str, Metric]
+    parts: dict[str, Metric]
     """Error of each body part."""
 
     def parts_json(self) -> dict[str, dict[str, object]]:
-        """Body part -> {"l1": figure}."""
-        return {part: {"l1": figure.to_json()} for part, figure in self.parts.items()}
+        """Body part -> {"l1": metric}."""
+        return {part: {"l1": metric.to_json()} for part, metric in self.parts.items()}
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,11 @@ class Group:
 
     def to_json(self) -> dict[str, object]:
         """Pairs, the model's metrics and the baselines' in plain values."""
-        figures = {name: {key: figure.to_json() for key, figure in outputs.figures.items()}
+        metrics = {name: {key: metric.to_json() for key, metric in outputs.metrics.items()}
                    for name, outputs in self.outputs.items()}
         baselines = {name: {**found, "parts": self.outputs[name].parts_json()}
-                     for name, found in figures.items() if name != "model"}
-        return {"pairs": len(self.pairs), "metrics": figures["model"], "parts": self.model.parts_json(),
+                     for name, found in metrics.items() if name != "model"}
+        return {"pairs": len(self.pairs), "metrics": metrics["model"], "parts": self.model.parts_json(),
                 "baselines": baselines}
 
 
@@ -106,31 +106,31 @@ def group(kind: str, people: Album, pairs: Sequence[EvaluationPair], model: Mode
         outputs[method.name] = measured_outputs(kind, pairs, measured, against)
         if kind == "transfer":
             settings = against.settings
-            outputs[method.name].figures.update(set_distances(
+            outputs[method.name].metrics.update(set_distances(
                 pairs, measured, against.reals, space(against.instruments), least=settings.min_images,
                 draws=settings.bootstrap, seed=settings.seed))
     found = Group(kind, list(pairs), outputs)
     warped = outputs[TextureWarp.name].measured.perceptual
-    found.model.figures["over_warp"] = over_warp(kind, pairs, found.model.measured, warped, against)
+    found.model.metrics["over_warp"] = over_warp(kind, pairs, found.model.measured, warped, against)
     return found
 
 
 def measured_outputs(kind: str, pairs: Sequence[EvaluationPair], measured: Measured, against: Against) -> Outputs:
-    """The figures of outputs for `pairs` by themselves, whoever made them."""
+    """The metrics of outputs for `pairs` by themselves, whoever made them."""
     resampler = against.resampler(pairs)
     faces = similarities(pairs, measured, against.reals)
-    figures = {name: resampler.mean(getattr(measured, name), nobody=NO_PAIRS[kind]) for name in PER_PAIR}
-    named = identity_figures(faces, resampler)
-    figures |= {"face_similarity": named["face_similarity"]} if kind == "reconstruction" else named
-    figures["face_found"] = against.trial.share(pairs, measured, against.reals, resampler)
-    figures |= _pose_figures(pairs, measured, against, resampler)
+    metrics = {name: resampler.mean(getattr(measured, name), nobody=NO_PAIRS[kind]) for name in PER_PAIR}
+    named = identity_metrics(faces, resampler)
+    metrics |= {"face_similarity": named["face_similarity"]} if kind == "reconstruction" else named
+    metrics["face_found"] = against.trial.share(pairs, measured, against.reals, resampler)
+    metrics |= _pose_metrics(pairs, measured, against, resampler)
     errors = {name: resampler.mean(measured.parts[:, column], nobody=f"no target photo shows the {name}")
               for column, name in enumerate(PARTS)}
-    return Outputs(measured, faces, figures, errors)
+    return Outputs(measured, faces, metrics, errors)
 
 
 def over_warp(kind: str, pairs: Sequence[EvaluationPair], measured: Measured, warped: Floats,
-              against: Against) -> Figure:
+              against: Against) -> Metric:
     """Perceptual distance of outputs for some pairs as a multiple of the plain warp's, `warped`."""
     return against.resampler(pairs).ratio(measured.perceptual, warped, nobody=NO_PAIRS[kind])
 
@@ -140,8 +140,8 @@ def space(instruments: Instruments) -> Space:
     return Space(instruments.features.name, instruments.features.kernel_scale)
 
 
-def _pose_figures(pairs: Sequence[EvaluationPair], measured: Measured, against: Against,
-                  resampler: Resampler) -> dict[str, Figure]:
+def _pose_metrics(pairs: Sequence[EvaluationPair], measured: Measured, against: Against,
+                  resampler: Resampler) -> dict[str, Metric]:
     """`pose`, the agreement itself, and `pose_fidelity`, as a share of what the real photos reach with the same reader;
     neither where the reader cannot read the real photos."""
     if not pairs:
@@ -159,10 +159,10 @@ def _pose_figures(pairs: Sequence[EvaluationPair], measured: Measured, against: 
 
 
 def gaps(held_out: Group, trained: tuple[Sequence[EvaluationPair], Measured, Similarities],
-         settings: EvaluateSettings) -> dict[str, dict[str, Figure]]:
+         settings: EvaluateSettings) -> dict[str, dict[str, Metric]]:
     """A first look at memorisation: the same for pairs of the training split.
 
-    For the masked difference and the face similarity: the figure on training people, on held-out people, and the gap
+    For the masked difference and the face similarity: the metric on training people, on held-out people, and the gap
     (held-out minus training for the difference, training minus held-out for the similarity: above 0 is better on
     people it was trained on).
     """
@@ -171,7 +171,7 @@ def gaps(held_out: Group, trained: tuple[Sequence[EvaluationPair], Measured, Sim
     outside = Resampler([pair.identity for pair in held_out.pairs], settings.bootstrap, settings.seed)
     nobody = "needs pairs of training and of held-out people"
 
-    def three(train: Floats, held: Floats, sign: int) -> dict[str, Figure]:
+    def three(train: Floats, held: Floats, sign: int) -> dict[str, Metric]:
         gap = difference((outside, sign * held), (inside, sign * train), nobody)
         return {"train": inside.mean(train, nobody=nobody), "held_out": outside.mean(held, nobody=nobody), "gap": gap}
 
@@ -180,7 +180,7 @@ def gaps(held_out: Group, trained: tuple[Sequence[EvaluationPair], Measured, Sim
 
 
 def by_identity(group: Group) -> list[dict[str, object]]:
-    """The model's mean figures for each identity of a group, worst perceptual distance first."""
+    """The model's mean metrics for each identity of a group, worst perceptual distance first."""
     outputs, names = group.model, np.asarray([pair.identity for pair in group.pairs])
     rows: list[dict[str, object]] = []
     for name in sorted(set(names.tolist())):
