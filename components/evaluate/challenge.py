@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from components.core.artifacts.duel import write_answers, write_duel
+from components.core.artifacts.comparison import write_champion_pairs, write_comparison
 from components.core.artifacts.evaluation import METRICS, read_metrics, read_pairs
 from components.core.artifacts.files import read_lines, write_lines
 from components.core.artifacts.model import GENERATOR, generator_of
@@ -108,11 +108,10 @@ def challenge(model: Path, people: Path, identities: Path, evaluation: Path, out
               state: Path | None = None) -> ChallengeSummary:
     """Compare the model folder `model` with the champion of `settings.model_name` on the pairs of its `evaluation`.
 
-    Writes `duel.json` (format "photoshoot.duel/1") and `champion_pairs.jsonl` into `out`. The champion's lines are
-    kept in `state`, if given, and not measured twice. `tracking_uri` is the registry's (default:
-    ``MLFLOW_TRACKING_URI``). Raises `InputError` for missing folders or an evaluation of something else,
-    `MachineError` when the registry cannot be reached. A champion that cannot be compared with is no error: the
-    comparison says so, and the gate decides.
+    Writes `comparison.json` and `champion_pairs.jsonl` into `out`. The champion's lines are kept in
+    `state`, if given, and not measured twice. `tracking_uri` is the registry's (default: ``MLFLOW_TRACKING_URI``).
+    Raises `InputError` for missing folders or an evaluation of something else, `MachineError` when the registry cannot
+    be reached. A champion that cannot be compared with is no error: the comparison says so, and the gate decides.
     """
     started = time.monotonic()
     challenger = _Challenger.open(Path(model), Path(people), Path(identities), Path(evaluation))
@@ -126,9 +125,9 @@ def challenge(model: Path, people: Path, identities: Path, evaluation: Path, out
         "champion": champion and {"version": champion.number, "digest": champion.tags.get("digest.model", "")},
     }
     with atomic_folder(out) as folder:
-        write_duel(folder, {**header, **content})
-        write_answers(folder, lines)
-    gains = {name: metric["gain"] for name, metric in content.get("figures", {}).items()}
+        write_comparison(folder, {**header, **content})
+        write_champion_pairs(folder, lines)
+    gains = {name: metric["gain"] for name, metric in content.get("metrics", {}).items()}
     (recorder or NoRecord()).metrics({f"challenge/gain/{name}": gain["value"] for name, gain in gains.items()
                                       if gain["value"] is not None} | {"challenge/pairs": float(content["pairs"])})
     return ChallengeSummary(content["status"], champion.number if champion else None, content["reason"],
@@ -137,7 +136,7 @@ def challenge(model: Path, people: Path, identities: Path, evaluation: Path, out
 
 def _compare(challenger: _Challenger, versions: Versions, champion: Version | None, settings: RegisterSettings,
              state: Path | None) -> tuple[dict[str, Any], list[Line], bool]:
-    """What duel.json says, the champion's lines, and whether they were measured before."""
+    """What comparison.json says, the champion's lines, and whether they were measured before."""
     if champion is None:
         return _nothing("none", "there is no champion yet"), [], False
     if champion.tags.get("digest.model") == challenger.metrics["model"]["digest"]:
@@ -176,7 +175,7 @@ def _champion_lines(generator: Path, challenger: _Challenger, shared: Sequence[L
     """The champion's line for each of the lines `shared`; measured once for one champion, evaluation and code."""
     key = json.dumps([file_digest(generator), challenger.digest, code_digest("core", "evaluate"),
                       [[line["source"], line["target"]] for line in shared]])
-    kept = state and state / "duels" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.jsonl"
+    kept = state and state / "comparisons" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.jsonl"
     if kept and kept.is_file():
         return read_lines(kept), True
     lines = _measure(Reposer.load(generator), challenger, shared)
@@ -207,7 +206,7 @@ def _measure(champion: Reposer, challenger: _Challenger, shared: Sequence[Line])
 
 
 def compare_lines(challenger: Sequence[Line], champion: Sequence[Line], settings: EvaluateSettings) -> dict[str, Any]:
-    """Paired metrics of two models' lines about the same pairs: `figures`, `parts` and `slices`, each
+    """Paired metrics of two models' lines about the same pairs: `metrics`, `parts` and `slices`, each
     {champion, challenger, gain} by name, the gain with its interval by whole identities.
 
     Raises `DataError` when the lines are not about the same pairs.
@@ -232,7 +231,7 @@ def compare_lines(challenger: Sequence[Line], champion: Sequence[Line], settings
     new, old = _column(challenger, _SLICED), _column(champion, _SLICED)
     slices = {f"{kind}.{value}": paired(new, old, GAINS[_SLICED], rows)
               for (kind, value), rows in _slices(challenger).items()}
-    return {"figures": metrics, "parts": parts, "slices": slices}
+    return {"metrics": metrics, "parts": parts, "slices": slices}
 
 
 def _column(lines: Sequence[Line], name: str, under: str | None = None) -> Floats:

@@ -10,7 +10,7 @@ def challenge(
     identities: dsl.Input[dsl.Dataset],
     evaluation: dsl.Input[dsl.Artifact],
     settings: str,
-    duel: dsl.Output[dsl.Artifact],
+    comparison: dsl.Output[dsl.Artifact],
 ) -> None:
     """Evaluate the champion on the model's pairs, and compare them pair by pair.
 
@@ -20,7 +20,7 @@ def challenge(
         identities: Identities and their split.
         evaluation: The new model's evaluation.
         settings: RegisterSettings as JSON.
-        duel: duel.json, champion_pairs.jsonl.
+        comparison: comparison.json, champion_pairs.jsonl.
     """
     from pathlib import Path
 
@@ -29,7 +29,7 @@ def challenge(
     from components.evaluate.challenge import challenge as run
 
     with step("challenge", settings) as this:
-        out = Path(duel.path)
+        out = Path(comparison.path)
         summary = run(
             Path(model.path), Path(people.path), Path(identities.path), Path(evaluation.path), out,
             RegisterSettings.model_validate_json(settings), this.recorder, state=state_folder(),

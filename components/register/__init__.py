@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
 
 def register(model: Path, evaluation: Path, people: Path, identities: Path, out: Path, settings: RegisterSettings,
-             recorder: Recorder | None = None, *, duel: Path | None = None,
+             recorder: Recorder | None = None, *, comparison: Path | None = None,
              tracking_uri: str | None = None) -> RegisterSummary:
     """Register the model folder `model` as a new version, whatever the gate says, and say what it says.
 
-    The gate holds the evaluation against thresholds and, where there is a champion, the comparison with it (`duel`,
-    the folder that `components.evaluate.challenge` wrote) against margins: without a comparison it fails. The version
-    is loaded and tried on one pair in a fresh process before any alias points to it. Then `challenger` moves to it;
-    `champion` too as `settings.auto_promote` says. Writes into `out`: `verdict.json`, `model_card.md`, `report.html`
-    (the evaluation's, with the verdict), `try.png`, and `duel.json` if there was a comparison.
+    The gate holds the evaluation against thresholds and, where there is a champion, the comparison with it
+    (`comparison`, the folder that `components.evaluate.challenge` wrote) against margins: without a
+    comparison it fails. The version is loaded and tried on one pair in a fresh process before any alias points to it.
+    Then `challenger` moves to it; `champion` too as `settings.auto_promote` says. Writes into `out`: `verdict.json`,
+    `model_card.md`, `report.html` (the evaluation's, with the verdict), `try.png`, and `comparison.json` if there was
+    a comparison.
 
     `tracking_uri` is MLflow's (default: ``MLFLOW_TRACKING_URI``). Raises `InputError` for missing folders or evidence
     about another model, `DataError` when the version does not work in a fresh process (no alias moves),
@@ -35,5 +36,5 @@ def register(model: Path, evaluation: Path, people: Path, identities: Path, out:
     from components.register.run import run  # the pipeline
 
     evidence = VersionEvidence.open(Path(model), Path(evaluation), Path(people), Path(identities),
-                             None if duel is None else Path(duel))
+                             None if comparison is None else Path(comparison))
     return run(evidence, Path(out), settings, recorder or NoRecord(), tracking_uri)

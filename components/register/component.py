@@ -7,7 +7,7 @@ from kfp import dsl
 def register(
     model: dsl.Input[dsl.Model],
     evaluation: dsl.Input[dsl.Artifact],
-    duel: dsl.Input[dsl.Artifact],
+    comparison: dsl.Input[dsl.Artifact],
     people: dsl.Input[dsl.Dataset],
     identities: dsl.Input[dsl.Dataset],
     settings: str,
@@ -18,7 +18,7 @@ def register(
     Args:
         model: The model to register.
         evaluation: Its evaluation.
-        duel: Its comparison with the champion.
+        comparison: Its comparison with the champion.
         people: The people data set, for the example the version is tried on.
         identities: Identities and their split: what the model was trained on is kept with the version.
         settings: RegisterSettings as JSON.
@@ -35,6 +35,6 @@ def register(
         out = Path(version.path)
         summary = run(
             Path(model.path), Path(evaluation.path), Path(people.path), Path(identities.path), out,
-            RegisterSettings.model_validate_json(settings), this.recorder, duel=Path(duel.path),
+            RegisterSettings.model_validate_json(settings), this.recorder, comparison=Path(comparison.path),
         )
         this.done(summary, out)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.core.artifacts import duel as duels
+from components.core.artifacts import comparison as comparisons
 from components.core.artifacts import evaluation as evaluations
 from components.core.artifacts import version
 from components.core.artifacts.model import generator_of
@@ -31,12 +31,12 @@ class VersionEvidence:
     metrics_digest: str
     people: PeopleDataset
     identities: Identities
-    duel: dict[str, Any] | None
+    comparison: dict[str, Any] | None
     first_pair: tuple[str, str]
     """Source and target of the evaluation's first pair."""
 
     @staticmethod
-    def open(model: Path, evaluation: Path, people: Path, identities: Path, duel: Path | None) -> VersionEvidence:
+    def open(model: Path, evaluation: Path, people: Path, identities: Path, comparison: Path | None) -> VersionEvidence:
         """Read and check. Raises `InputError` for what is missing or belongs to another model, `DataError` for torn
         files and other format versions."""
         generator, path = generator_of(model), evaluation / evaluations.METRICS
@@ -50,10 +50,10 @@ class VersionEvidence:
         if owners.digest != metrics["identities"]["digest"]:
             raise InputError("this evaluation is of other identities", path=path,
                              remedy="give the identities it was made with")
-        found = None if duel is None else duels.read_duel(duel)
+        found = None if comparison is None else comparisons.read_comparison(comparison)
         digest = file_digest(path)
         if found is not None and (found["model"], found["evaluation"]) != (metrics["model"]["digest"], digest):
-            raise InputError("this comparison is of another model or evaluation", path=duel,
+            raise InputError("this comparison is of another model or evaluation", path=comparison,
                              remedy="compare this one with `photoshoot challenge`")
         first = _first_pair(evaluation, dataset)
         return VersionEvidence(generator, evaluation, metrics, digest, dataset, owners, found, first)

@@ -1,8 +1,8 @@
 """The gate: does a model reach what a version must reach? Pure: evidence and settings in, a verdict out.
 
 Three parts: thresholds on the evaluation's metrics (`components.core.judging.gate`, with which evaluation judges its
-controls too), whether those controls behaved, and the comparison with the champion on the same pairs (the duel that
-the step `challenge` writes). What is missing does not pass, yet it says nothing bad of the model: where only such lines
+controls too), whether those controls behaved, and the comparison with the champion on the same pairs (which the
+step `challenge` writes). What is missing does not pass, yet it says nothing bad of the model: where only such lines
 did not pass, the outcome is "not judged".
 """
 
@@ -21,35 +21,36 @@ CHAMPION_METRICS = ("perceptual", "ssim", "matte_iou", "pose", "face_similarity"
 """Metrics of which a version must not have less than the champion."""
 
 
-def verdict(evaluation: Mapping[str, Any], duel: Mapping[str, Any] | None, champion: str | None,
+def verdict(evaluation: Mapping[str, Any], comparison: Mapping[str, Any] | None, champion: str | None,
             settings: RegisterSettings) -> Verdict:
     """The whole gate: thresholds, whether the evaluation's controls behaved, and the comparison with the version that
     is `champion` now (None: there is none).
 
-    `duel` is the content of duel.json; None where no comparison was made, which fails if there is a champion.
+    `comparison` is the content of comparison.json; None where there is none, which fails if there is a champion.
     """
     return Verdict.of((*thresholds(evaluation, settings.gate), controls(evaluation),
-                       *champion_lines(duel, champion, settings.champion)))
+                       *champion_lines(comparison, champion, settings.champion)))
 
 
-def champion_lines(duel: Mapping[str, Any] | None, champion: str | None,
+def champion_lines(comparison: Mapping[str, Any] | None, champion: str | None,
                    settings: ChampionSettings) -> tuple[Line, ...]:
     """The lines of the comparison: its number of pairs, headline metrics, body parts, slices. None without a
     champion, or when the champion is this very model."""
     if champion is None:
         return ()
-    if duel is None:
+    if comparison is None:
         return (_uncompared("it was not compared with the champion", settings, may_pass=False),)
-    version = (duel.get("champion") or {}).get("version")
+    version = (comparison.get("champion") or {}).get("version")
     if str(version) != champion:
         found = f"version {version}" if version else "nobody"
         return (_uncompared(f"it was compared with {found}, version {champion} is champion now", settings,
                             may_pass=False),)
-    if duel.get("status") == "same":
+    if comparison.get("status") == "same":
         return ()
-    if duel.get("status") != "compared":
-        return (_uncompared(str(duel.get("reason") or "the comparison is not complete"), settings),)
-    return (_pairs(duel, settings), *_headlines(duel, settings), *_parts(duel, settings), *_slices(duel, settings))
+    if comparison.get("status") != "compared":
+        return (_uncompared(str(comparison.get("reason") or "the comparison is not complete"), settings),)
+    return (_pairs(comparison, settings), *_headlines(comparison, settings), *_parts(comparison, settings),
+            *_slices(comparison, settings))
 
 
 def _uncompared(reason: str, settings: ChampionSettings, may_pass: bool = True) -> Line:
@@ -57,17 +58,17 @@ def _uncompared(reason: str, settings: ChampionSettings, may_pass: bool = True) 
     return Line("champion.pairs", None, settings.min_pairs, ">=", passed, reason, judged=passed)
 
 
-def _pairs(duel: Mapping[str, Any], settings: ChampionSettings) -> Line:
-    count = _number(duel.get("pairs"))
+def _pairs(comparison: Mapping[str, Any], settings: ChampionSettings) -> Line:
+    count = _number(comparison.get("pairs"))
     enough = count is not None and count >= settings.min_pairs
     return Line("champion.pairs", count, settings.min_pairs, ">=", enough,
-                f"compared with version {duel['champion']['version']}", judged=enough)
+                f"compared with version {comparison['champion']['version']}", judged=enough)
 
 
-def _headlines(duel: Mapping[str, Any], settings: ChampionSettings) -> Iterator[Line]:
+def _headlines(comparison: Mapping[str, Any], settings: ChampionSettings) -> Iterator[Line]:
     """The lower end of each gain's interval against minus the margin."""
     for name in CHAMPION_METRICS:
-        gain = _gain(duel.get("figures"), name)
+        gain = _gain(comparison.get("metrics"), name)
         bound, low = -float(getattr(settings, name)), _number(gain.get("low"))
         if low is None:
             yield Line(f"champion.{name}", None, bound, ">=", False, str(gain.get("reason") or "no interval"),
@@ -77,12 +78,12 @@ def _headlines(duel: Mapping[str, Any], settings: ChampionSettings) -> Iterator[
             yield Line(f"champion.{name}", low, bound, ">=", low >= bound, reason)
 
 
-def _parts(duel: Mapping[str, Any], settings: ChampionSettings) -> Iterator[Line]:
-    yield from _means("part", duel.get("parts"), settings.parts, settings)
+def _parts(comparison: Mapping[str, Any], settings: ChampionSettings) -> Iterator[Line]:
+    yield from _means("part", comparison.get("parts"), settings.parts, settings)
 
 
-def _slices(duel: Mapping[str, Any], settings: ChampionSettings) -> Iterator[Line]:
-    yield from _means("slice", duel.get("slices"), settings.slices, settings)
+def _slices(comparison: Mapping[str, Any], settings: ChampionSettings) -> Iterator[Line]:
+    yield from _means("slice", comparison.get("slices"), settings.slices, settings)
 
 
 def _means(kind: str, metrics: Any, margin: float, settings: ChampionSettings) -> Iterator[Line]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from components.core.artifacts.duel import DUEL, write_duel
+from components.core.artifacts.comparison import COMPARISON, write_comparison
 from components.core.artifacts.evaluation import REPORT
 from components.core.artifacts.loss_weights import FILE, read_weights
 from components.core.artifacts.report import with_verdict
@@ -50,7 +50,7 @@ def run(evidence: VersionEvidence, out: Path, settings: RegisterSettings, record
     """See `components.register.register`."""
     registry = Registry(settings.model_name, tracking_uri)
     now = standing(registry)
-    found = verdict(evidence.metrics, evidence.duel, _rival(registry, now, evidence), settings)
+    found = verdict(evidence.metrics, evidence.comparison, _rival(registry, now, evidence), settings)
     card = model_card(settings.model_name, evidence.metrics, found)
     version, run_id = _version(registry, evidence, settings, recorder)
     tags = _tags(found, run_id, now) | evidence.digests(settings) | study_tags(evidence.generator.parent)
@@ -65,7 +65,7 @@ def run(evidence: VersionEvidence, out: Path, settings: RegisterSettings, record
                               [asdict(line) for line in found.lines], run_id, str(out / REPORT),
                               standing(registry).champion)
     _write(out, summary, card, evidence, tried)
-    for name in (VERDICT, MODEL_CARD, REPORT, *([DUEL] if evidence.duel else [])):
+    for name in (VERDICT, MODEL_CARD, REPORT, *([COMPARISON] if evidence.comparison else [])):
         registry.keep(run_id, out / name)
     recorder.metrics({"register/passed": float(found.passed)}
                      | {f"register/{line.name}": float(line.passed) for line in found.lines})
@@ -124,6 +124,6 @@ def _write(out: Path, summary: RegisterSummary, card: str, evidence: VersionEvid
         write_verdict(folder, asdict(summary))
         (folder / MODEL_CARD).write_text(card, encoding="utf-8")
         (folder / REPORT).write_text(with_verdict(report, asdict(summary)), encoding="utf-8")
-        if evidence.duel is not None:
-            write_duel(folder, evidence.duel)
+        if evidence.comparison is not None:
+            write_comparison(folder, evidence.comparison)
         write_png(folder / TRY, tried)

@@ -60,7 +60,8 @@ def challenge(model: ModelOption, people: PeopleOption, identities: IdentitiesOp
 @app.command(rich_help_panel=STEP_BY_STEP)
 def register(model: ModelOption, people: PeopleOption, identities: IdentitiesOption, evaluation: EvaluationOption,
              out: OutOption,
-             duel: Annotated[Path | None, typer.Option("--duel", help="Comparison that `challenge` wrote.")] = None,
+             comparison: Annotated[Path | None, typer.Option("--comparison", "--duel", help="What `challenge` wrote; "
+                                                             "--duel is the old name.")] = None,
              preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None,
              home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Hold an evaluation against the gate and register the model as a version."""
@@ -75,8 +76,8 @@ def register(model: ModelOption, people: PeopleOption, identities: IdentitiesOpt
         experiment = experiment_id(tracking.client(place.tracking_uri), settings.experiment, place)
         os.environ.setdefault(tracking.EXPERIMENT_ID, experiment)
     with tracking.step_run("register") as recorder:
-        summary = work(model, evaluation, people, identities, out, settings.register_, recorder, duel=duel,
-                       tracking_uri=place.tracking_uri)
+        summary = work(model, evaluation, people, identities, out, settings.register_, recorder,
+                       comparison=comparison, tracking_uri=place.tracking_uri)
     finish("register", summary, out, as_json)
 
 

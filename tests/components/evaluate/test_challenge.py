@@ -48,9 +48,9 @@ def crown(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def run(world, evaluated: Path, registry: Registry, tmp_path: Path) -> Challenge:
     def work(**more: Any) -> tuple[ChallengeSummary, dict[str, Any]]:
-        summary = challenge(world.model, world.people, world.identities, evaluated, tmp_path / "duel", FEW,
+        summary = challenge(world.model, world.people, world.identities, evaluated, tmp_path / "comparison", FEW,
                             tracking_uri=registry.uri, **more)
-        return summary, json.loads((tmp_path / "duel" / "duel.json").read_text())
+        return summary, json.loads((tmp_path / "comparison" / "comparison.json").read_text())
 
     return work
 
@@ -83,14 +83,14 @@ def test_a_champion_that_paints_alike_gains_and_loses_nothing(world, evaluated: 
     summary, found = run(state=tmp_path / "state")
     assert summary.status == "compared" and not summary.reused
     shared = [line for line in lines_of(evaluated / "pairs.jsonl") if line["kind"] == "transfer"]
-    champion = lines_of(tmp_path / "duel" / "champion_pairs.jsonl")
+    champion = lines_of(tmp_path / "comparison" / "champion_pairs.jsonl")
     assert [(line["source"], line["target"]) for line in shared] == [
         (line["source"], line["target"]) for line in champion]
     for mine, theirs in zip(shared, champion, strict=True):
         for name in GAINS:
             assert theirs[name] == (None if mine[name] is None else pytest.approx(mine[name], abs=2e-4))
-    assert set(found["figures"]) == set(GAINS) and found["pairs"] == len(shared)
-    assert all(abs(metric["gain"]["value"]) < 1e-3 for metric in found["figures"].values()
+    assert set(found["metrics"]) == set(GAINS) and found["pairs"] == len(shared)
+    assert all(abs(metric["gain"]["value"]) < 1e-3 for metric in found["metrics"].values()
                if metric["gain"]["value"] is not None)
     assert {"face", "upper_body", "lower_body"} <= set(found["parts"])
     assert any(name.startswith("view.") for name in found["slices"])
@@ -107,7 +107,7 @@ def test_people_whom_the_champion_was_trained_on_are_left_out(world, run: Challe
     assert found["left_out"]["identities"] == 1 and found["left_out"]["pairs"] > 0
     crown(world.model / "generator.safetensors", [digest for group in photos.values() for digest in group])
     summary, found = run()
-    assert summary.status == "refused" and "trained on" in summary.reason and "figures" not in found
+    assert summary.status == "refused" and "trained on" in summary.reason and "metrics" not in found
 
 
 def test_a_champion_that_cannot_be_compared_with_is_refused_with_the_reason(
@@ -142,7 +142,7 @@ def test_a_shift_of_every_pair_is_the_gain_turned_so_that_more_is_better(values:
     names = [f"person {k % 6}" for k in range(len(values))]
     found = compare_lines(made(values, names, shift), made(values, names), EvaluateSettings(bootstrap=100))
     for name, sign in GAINS.items():
-        metric = found["figures"][name]["gain"]
+        metric = found["metrics"][name]["gain"]
         assert metric["value"] == pytest.approx(sign * shift, abs=2e-6)
         assert metric["high"] - metric["low"] == pytest.approx(0, abs=2e-6)  # no doubt: all pairs agree
         assert metric["by"] == "identity"
@@ -156,17 +156,17 @@ def test_a_gain_of_one_person_leaves_a_doubt_about_the_others() -> None:
     names = ["winner"] * 20 + [f"person {k}" for k in range(6)]
     values = np.zeros(26)
     better = made((values + np.where(np.asarray(names) == "winner", 1, 0)).tolist(), names)
-    gain = compare_lines(better, made(values.tolist(), names), EvaluateSettings())["figures"]["ssim"]["gain"]
+    gain = compare_lines(better, made(values.tolist(), names), EvaluateSettings())["metrics"]["ssim"]["gain"]
     assert gain["low"] == 0 and gain["value"] > 0.7
 
 
 def test_figures_that_only_one_has_are_not_compared() -> None:
     one, other = made([0.5] * 4, ["a", "b", "c", "d"]), made([0.5] * 4, ["a", "b", "c", "d"])
     one[0]["face_similarity"] = other[1]["face_similarity"] = None
-    assert compare_lines(one, other, EvaluateSettings())["figures"]["face_similarity"]["gain"]["n"] == 2
+    assert compare_lines(one, other, EvaluateSettings())["metrics"]["face_similarity"]["gain"]["n"] == 2
     for line in one:
         line["face_similarity"] = None
-    missing = compare_lines(one, other, EvaluateSettings())["figures"]["face_similarity"]["gain"]
+    missing = compare_lines(one, other, EvaluateSettings())["metrics"]["face_similarity"]["gain"]
     assert missing["value"] is None and missing["reason"]
     with pytest.raises(DataError, match="not evaluated on the same pairs"):
         compare_lines(one, other[::-1], EvaluateSettings())

@@ -249,24 +249,24 @@ def test_a_version_is_held_against_the_champion_and_takes_its_place_where_the_se
     metrics["model"]["digest"] = file_digest(model / "generator.safetensors")
     (evaluation / "metrics.json").write_text(json.dumps(metrics))
 
-    def registered_with(duel: Path | None, out: str) -> RegisterSummary:
-        return register(model, evaluation, world.people, world.identities, tmp_path / out, settings, duel=duel,
-                        tracking_uri=store.uri)
+    def registered_with(comparison: Path | None, out: str) -> RegisterSummary:
+        return register(model, evaluation, world.people, world.identities, tmp_path / out, settings,
+                        comparison=comparison, tracking_uri=store.uri)
 
     alone = registered_with(None, "alone")
     assert not alone.passed and alone.verdict.endswith("champion.pairs") and alone.champion == "1"
-    done = challenge(model, world.people, world.identities, evaluation, tmp_path / "duel", settings,
+    done = challenge(model, world.people, world.identities, evaluation, tmp_path / "comparison", settings,
                      tracking_uri=store.uri)
     assert (done.status, done.champion) == ("compared", "1")
-    compared = registered_with(tmp_path / "duel", "compared")
+    compared = registered_with(tmp_path / "comparison", "compared")
     lines = {line["name"]: line["passed"] for line in compared.lines}
     assert compared.passed and lines["champion.ssim"] and lines["champion.part.face"], compared.verdict
     assert compared.model_version == alone.model_version and compared.champion == compared.model_version
     version = Registry("photoshoot", store.uri).get(compared.model_version)
     assert version.tags["champion.compared"] == "1" and "gate.champion.perceptual" in version.tags
-    assert (tmp_path / "compared" / "duel.json").is_file()
+    assert (tmp_path / "compared" / "comparison.json").is_file()
     now = standing(Registry("photoshoot", store.uri))
     assert [(entry.before, entry.to) for entry in now.journal.counting] == [(None, "1"), ("1", version.number)]
     with pytest.raises(InputError, match="of another model or evaluation"):
         register(world.model, store.believed, world.people, world.identities, tmp_path / "out", settings,
-                 duel=tmp_path / "duel", tracking_uri=store.uri)
+                 comparison=tmp_path / "comparison", tracking_uri=store.uri)

@@ -42,9 +42,10 @@ def sources() -> list[Path]:
 
 def test_the_room_has_the_names_that_flow() -> None:
     assert {"generator.safetensors", "model.json", "curves.json", "metrics.json", "pairs.jsonl", "report.html",
-            "contact_sheet.png", "samples.json", "duel.json", "champion_pairs.jsonl", "verdict.json", "lineage.json",
-            "preprocess.json", "loss_weights.json", "study.json", "trials.json", "synthetic.json", "members.parquet",
-            "photoshoot.model/3", "photoshoot.evaluation/2", "photoshoot.duel/1", "photoshoot.version/1",
+            "contact_sheet.png", "samples.json", "comparison.json", "champion_pairs.jsonl", "verdict.json",
+            "lineage.json", "preprocess.json", "loss_weights.json", "study.json", "trials.json", "synthetic.json",
+            "members.parquet",
+            "photoshoot.model/3", "photoshoot.evaluation/2", "photoshoot.comparison/1", "photoshoot.version/1",
             "photoshoot.study/1", "photoshoot.curves/1", "photoshoot.loss-weights/1"} <= names()
 
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from components.core.artifacts import duel, evaluation, model, study, version
+from components.core.artifacts import comparison, evaluation, model, study, version
 from components.core.errors import DataError, InputError
 
 Case = tuple[Callable[[Path, Any], None], Callable[[Path], Any], Any, str]
 CASES: dict[str, Case] = {
     "evaluation": (evaluation.write_metrics, evaluation.read_metrics, {"metrics": {}}, evaluation.METRICS),
-    "duel": (duel.write_duel, duel.read_duel, {"status": "none"}, duel.DUEL),
+    "comparison": (comparison.write_comparison, comparison.read_comparison, {"status": "none"},
+                   comparison.COMPARISON),
     "study": (study.write_study, study.read_study, "weights-1", study.CARD),
 }
 
@@ -50,9 +51,21 @@ def test_what_is_missing_torn_or_of_another_format_is_named(case: Case, tmp_path
 
 
 def test_figures_that_json_does_not_have_are_refused(tmp_path: Path) -> None:
-    for write in (evaluation.write_metrics, duel.write_duel):
+    for write in (evaluation.write_metrics, comparison.write_comparison):
         with pytest.raises(ValueError, match="JSON"):
             write(tmp_path, {"value": float("nan")})
+
+
+def test_a_comparison_of_version_0_1_is_read_and_written_anew(tmp_path: Path) -> None:
+    (tmp_path / "duel.json").write_text('{"format": "photoshoot.duel/1", "status": "compared", "figures": {"ssim": 1}}')
+    found = comparison.read_comparison(tmp_path)
+    assert found == {"format": comparison.FORMAT, "status": "compared", "metrics": {"ssim": 1}}
+    comparison.write_comparison(tmp_path, found | {"status": "none"})
+    assert comparison.read_comparison(tmp_path)["status"] == "none"
+    (tmp_path / comparison.COMPARISON).unlink()
+    (tmp_path / "duel.json").write_text('{"format": "photoshoot.duel/2"}')
+    with pytest.raises(DataError, match=r"format photoshoot\.duel/2"):
+        comparison.read_comparison(tmp_path)
 
 
 def test_pairs_are_lines(tmp_path: Path) -> None:
