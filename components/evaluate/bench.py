@@ -44,9 +44,9 @@ def bench(resolution: int = 128, texel: int = 32) -> dict[str, float]:
         kernel = _milliseconds(lambda: quality.ssim(images, truths, mattes))
     finally:
         torch.set_num_threads(threads)
-    rendered, measured = 256 + 85 + 96 + 128, 3 * 256 + 2 * 85 + 96 + 3 * 64 + 300
+    pairs, pictures = 256 + 85 + 96 + 128, 3 * 256 + 2 * 85 + 96 + 3 * 64 + 300
     return {"paint_ms": paint, "measure_ms": measure, "of_it_ssim_ms": kernel,
-            "pairs_256_s": (rendered * paint + measured * measure) / 1000}
+            "pairs_256_s": (pairs * paint + pictures * measure) / 1000}
 
 
 def _milliseconds(work: Callable[[], object]) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from components.core.judging import gate
 from components.evaluate import metrics
 from components.evaluate.controls import Control, controls, judged
+from components.evaluate.evaluated import EvaluatedModel, Ground
 from components.evaluate.measuring.distances import ratio
 from components.evaluate.measuring.facefind import Trial
 from components.evaluate.measuring.identity import similarities
@@ -22,7 +23,6 @@ from components.evaluate.measuring.quality import Floats
 from components.evaluate.memorisation.neighbours import identity_capture, neighbour_test
 from components.evaluate.memorisation.probes import Finding, Probes, probes, retrieval, training_gap
 from components.evaluate.metrics import Against, Group
-from components.evaluate.subject import Ground, Subject
 
 GAP_PAIRS = 96
 """Training pairs: enough for an interval of the training gap; each costs a picture."""
@@ -38,7 +38,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Measurements:
     """All that was measured."""
 
     pair_set: PairSet
@@ -58,57 +58,56 @@ class Judgement:
         return self.groups["transfer"]
 
 
-def judge(subject: Subject) -> Judgement:
-    """Judge a subject."""
-    album, settings = subject.album, subject.settings
-    pair_set = choose(subject.people, subject.identities, settings.split, settings.pairs, settings.seed)
-    training, against = on_ground(subject, pair_set)
+def judge(model: EvaluatedModel) -> Measurements:
+    """Judge a model."""
+    album, settings = model.album, model.settings
+    pair_set = choose(model.people, model.identities, settings.split, settings.pairs, settings.seed)
+    training, against = on_ground(model, pair_set)
 
     def on(kind: Kind, pairs: list[EvaluationPair], whole: Group | None = None) -> Group:
-        return metrics.group(kind, album, pairs, subject.method, against, whole)
+        return metrics.group(kind, album, pairs, model.method, against, whole)
 
     transfer = on("transfer", pair_set.transfer)
     groups = {"transfer": transfer, "repose": on("repose", reposes(album, pair_set.transfer), transfer),
               "reconstruction": on("reconstruction", pair_set.reconstruction)}
-    trained = measure(album, training.pairs, subject.method, subject.instruments, "training people")
+    trained = measure(album, training.pairs, model.method, model.instruments, "training people")
     gaps = metrics.gaps(transfer, (training.pairs, trained, similarities(training.pairs, trained, training.reals)),
                         settings)
-    findings = _findings(subject, subject.method, transfer.pairs, transfer.model.measured, trained.l1, training,
-                         against)
+    findings = _findings(model, model.method, transfer.pairs, transfer.model.measured, trained.l1, training, against)
     warped = transfer.outputs[TextureWarp.name].measured.perceptual
-    checked = {control.method.name: judged(control, measured_control(subject, control, transfer.pairs, warped,
-                                                                      training, against), subject.gate)
+    checked = {control.method.name: judged(control, measured_control(model, control, transfer.pairs, warped,
+                                                                     training, against), model.gate)
                for control in controls(album, training.reals.indices.tolist())}
-    return Judgement(pair_set, against, groups, training, gaps, findings, checked)
+    return Measurements(pair_set, against, groups, training, gaps, findings, checked)
 
 
-def on_ground(subject: Ground, pair_set: PairSet) -> tuple[Training, Against]:
+def on_ground(ground: Ground, pair_set: PairSet) -> tuple[Training, Against]:
     """What is known about training people, and what outputs for the pairs are held against."""
-    training = _training(subject, len(pair_set.transfer))
-    reals = subject.measurer.reals(pair_set.members, "held-out photos")
-    trial = Trial((training.reals, reals), subject.settings.seed)
-    return training, Against(reals, trial, subject.instruments, subject.settings)
+    training = _training(ground, len(pair_set.transfer))
+    reals = ground.measurer.reals(pair_set.members, "held-out photos")
+    trial = Trial((training.reals, reals), ground.settings.seed)
+    return training, Against(reals, trial, ground.instruments, ground.settings)
 
 
-def _training(subject: Ground, held_out_pairs: int) -> Training:
-    people, settings = subject.album, subject.settings
-    chosen = choose(subject.people, subject.identities, "train", min(GAP_PAIRS, held_out_pairs), settings.seed)
-    probing = probes(subject.people, people, subject.identities, settings)
+def _training(ground: Ground, held_out_pairs: int) -> Training:
+    people, settings = ground.album, ground.settings
+    chosen = choose(ground.people, ground.identities, "train", min(GAP_PAIRS, held_out_pairs), settings.seed)
+    probing = probes(ground.people, people, ground.identities, settings)
     every = (*chosen.transfer, *probing.own, *probing.swapped)
     ends = {index for pair in every for index in (pair.source, pair.target)}
-    photos = set(subject.training_photos(ends))
+    photos = set(ground.training_photos(ends))
     members = {name: group[np.isin(group, list(photos))] for name, group in chosen.members.items()}
-    reals = subject.measurer.reals(members, "training photos")
+    reals = ground.measurer.reals(members, "training photos")
     return Training(chosen.transfer, reals, probing)
 
 
-def _findings(subject: Ground, method: Method, pairs: Sequence[EvaluationPair], measured: Measured, errors: Floats,
+def _findings(ground: Ground, method: Method, pairs: Sequence[EvaluationPair], measured: Measured, errors: Floats,
               training: Training, against: Against) -> dict[str, Finding]:
     """The five tests of one method, from its outputs for held-out `pairs` and its `errors` on the training pairs."""
-    settings, reals = subject.settings, against.reals
+    settings, reals = ground.settings, against.reals
     name = method.name.replace("_", " ")
-    own = subject.measurer.look(method, training.probes.own, f"own background: {name}")
-    swapped = subject.measurer.look(method, training.probes.swapped, f"swapped texture: {name}")
+    own = ground.measurer.look(method, training.probes.own, f"own background: {name}")
+    swapped = ground.measurer.look(method, training.probes.swapped, f"swapped texture: {name}")
     return {
         "background_retrieval": retrieval(own, training.probes, settings),
         "counterfactual_swap": retrieval(swapped, training.probes, settings),
@@ -119,19 +118,19 @@ def _findings(subject: Ground, method: Method, pairs: Sequence[EvaluationPair], 
     }
 
 
-def measured_control(subject: Ground, control: Control, pairs: Sequence[EvaluationPair], warped: Floats,
+def measured_control(ground: Ground, control: Control, pairs: Sequence[EvaluationPair], warped: Floats,
                      training: Training, against: Against) -> dict[str, Any]:
     """One control through the same measurement as the model: what of metrics.json the thresholds need. `warped` are
     the perceptual distances of a texture warp's outputs."""
     method = control.method
     label = f"control: {method.name.replace('_', ' ')}"
-    measured = subject.measurer.outputs(pairs, method, label)
-    errors = subject.measurer.errors(training.pairs, method, f"{label}, training")
+    measured = ground.measurer.outputs(pairs, method, label)
+    errors = ground.measurer.errors(training.pairs, method, f"{label}, training")
     outputs = metrics.measured_outputs("transfer", pairs, measured, against)
     outputs.metrics["over_warp"] = metrics.over_warp("transfer", pairs, measured, warped, against)
-    apart = {"frechet_ratio": ratio(pairs, measured.features, against.reals, subject.settings.seed)}
-    outputs.metrics.update(metrics.space(subject.instruments).mark(apart))
-    findings = _findings(subject, method, pairs, measured, errors, training, against)
+    apart = {"frechet_ratio": ratio(pairs, measured.features, against.reals, ground.settings.seed)}
+    outputs.metrics.update(metrics.space(ground.instruments).mark(apart))
+    findings = _findings(ground, method, pairs, measured, errors, training, against)
     return {
         "counts": {"pairs": len(pairs)}, "parts": outputs.parts_json(),
         "metrics": {name: metric.to_json() for name, metric in outputs.metrics.items()},
@@ -139,8 +138,8 @@ def measured_control(subject: Ground, control: Control, pairs: Sequence[Evaluati
     }
 
 
-def bounds(findings: Mapping[str, Finding], subject: Subject) -> dict[str, tuple[float, str, bool]]:
+def bounds(findings: Mapping[str, Finding], model: EvaluatedModel) -> dict[str, tuple[float, str, bool]]:
     """Of each test its bound, comparison and whether it passed."""
-    lines = {name: gate.memorisation(name, finding.metric.to_json(), subject.gate)
+    lines = {name: gate.memorisation(name, finding.metric.to_json(), model.gate)
              for name, finding in findings.items()}
     return {name: (line.bound, line.comparison, line.passed) for name, line in lines.items()}

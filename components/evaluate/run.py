@@ -13,12 +13,12 @@ from components.core.atomic import atomic_folder
 from components.core.errors import machine_errors
 from components.core.record.recorder import Recorder
 from components.core.settings import EvaluateSettings, GateSettings
-from components.evaluate.judge import Judgement, judge
+from components.evaluate.evaluated import EvaluatedModel, open_evaluated
+from components.evaluate.judge import Measurements, judge
 from components.evaluate.report import page as report
 from components.evaluate.report import sheet
 from components.evaluate.report.content import compose, pair_lines
 from components.evaluate.report.pictures import COLUMNS, write_pictures, write_proof
-from components.evaluate.subject import Subject, open_subject
 
 PARENT_METRICS = ("perceptual", "over_warp", "ssim", "psnr", "face_similarity", "identity_recovered", "frechet",
                   "kernel", "frechet_ratio", "matte_iou")
@@ -42,15 +42,15 @@ def run(model: Path, people: Path, identities: Path, out: Path, settings: Evalua
         gate: GateSettings, cache: Path | None) -> EvaluateSummary:
     """See `components.evaluate.evaluate`."""
     started = time.monotonic()
-    subject = open_subject(Path(model), Path(people), Path(identities), settings, gate, cache)
-    recorder.dataset("people", str(people), subject.people.digest, "evaluation")
-    evidence = judge(subject)
-    content = compose(subject, evidence)
+    evaluated = open_evaluated(Path(model), Path(people), Path(identities), settings, gate, cache)
+    recorder.dataset("people", str(people), evaluated.people.digest, "evaluation")
+    measurements = judge(evaluated)
+    content = compose(evaluated, measurements)
     with atomic_folder(out) as folder:
-        for name, pictures in write_proof(subject, evidence.findings, folder).items():
+        for name, pictures in write_proof(evaluated, measurements.findings, folder).items():
             content["memorisation"][name]["pictures"] = pictures
-        rows = write_pictures(subject, evidence, folder)
-        _write(subject, evidence, content, rows, folder)
+        rows = write_pictures(evaluated, measurements, folder)
+        _write(evaluated, measurements, content, rows, folder)
     out = Path(out)
     _record(content, out, recorder)
     headline = {name: content["metrics"][name] for name in PARENT_METRICS}
@@ -58,12 +58,12 @@ def run(model: Path, people: Path, identities: Path, out: Path, settings: Evalua
                            str(out / SHEET), round(time.monotonic() - started, 1))
 
 
-def _write(subject: Subject, evidence: Judgement, content: dict[str, Any], rows: dict[str, list[sheet.Row]],
-           folder: Path) -> None:
+def _write(model: EvaluatedModel, measurements: Measurements, content: dict[str, Any],
+           rows: dict[str, list[sheet.Row]], folder: Path) -> None:
     with machine_errors(folder):
         write_metrics(folder, content)
-        write_pairs(folder, pair_lines(subject, evidence))
-        html = report.render(content, rows, COLUMNS, curves=read_curves(subject.folder), folder=folder)
+        write_pairs(folder, pair_lines(model, measurements))
+        html = report.render(content, rows, COLUMNS, curves=read_curves(model.folder), folder=folder)
         (folder / REPORT).write_text(html, encoding="utf-8")
 
 

@@ -22,8 +22,8 @@ from pipelines.home.folder import Home
 from pipelines.local.execution import OUTPUTS_FILE
 from pipelines.local.run import TuningResult, run_pipeline, run_tuning
 from pipelines.results.differences import Difference, differences
-from pipelines.results.evidence import open_run
 from pipelines.results.files import RunResult
+from pipelines.results.records import open_run
 from pipelines.results.studies import with_weights_of
 
 PAGE, PICTURE = "tuning.md", "tuning.webp"

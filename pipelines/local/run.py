@@ -18,7 +18,7 @@ from pipelines.containers.execution import Limits
 from pipelines.home.folder import Home
 from pipelines.local.execution import TRAINING, TUNING
 from pipelines.local.session import LocalRun, local_run
-from pipelines.results.files import EVIDENCE, EXAMPLE, RESULT_FILE, RunResult
+from pipelines.results.files import EXAMPLE, RECORDS, RESULT_FILE, RunResult
 from pipelines.steps import steps_of_run
 
 
@@ -55,7 +55,7 @@ def run_pipeline(settings: Settings, photos: Path | None, home: Home, limits: Li
     steps = steps_of_run(synthetic=photos is None, tuned=settings.tune.enabled)
     with local_run(settings, photos, home, steps, limits) as run:
         artifacts = run.execute(TRAINING)
-        _keep_evidence(artifacts, run.folder)
+        _keep_records(artifacts, run.folder)
         _keep_example(artifacts, run.folder)
         result = _result(run, artifacts)
         _record(run, result)
@@ -110,9 +110,9 @@ def _result(run: LocalRun, artifacts: dict[str, Path]) -> RunResult:
     )
 
 
-def _keep_evidence(artifacts: dict[str, Path], folder: Path) -> None:
+def _keep_records(artifacts: dict[str, Path], folder: Path) -> None:
     """Copy what runs are compared by into the run's own folder: artifacts may be cleaned up with the cache."""
-    with atomic_folder(folder / EVIDENCE) as kept:
+    with atomic_folder(folder / RECORDS) as kept:
         for name in (METRICS, PAIRS, SAMPLES):
             source = artifacts["evaluation"] / name
             (shutil.copytree if source.is_dir() else shutil.copyfile)(source, kept / name)
@@ -144,7 +144,7 @@ def _record(run: LocalRun, result: RunResult) -> None:
     recorder.metrics(metrics | {tracking.DEVICE_SECONDS: sum(result.device_seconds.values())})
     for name in (REPORT, SHEET, RESULT_FILE):
         recorder.artifact(folder / name)
-    recorder.artifact(folder / EVIDENCE, EVIDENCE)
+    recorder.artifact(folder / RECORDS, RECORDS)
     mlflow.set_tag(parent, "photoshoot.version", result.model_version)
     mlflow.set_tag(parent, "photoshoot.verdict", result.verdict)
 

@@ -11,9 +11,9 @@ from components.core.errors import InputError
 from pipelines.display import metric
 from pipelines.home.folder import Home
 from pipelines.results.differences import Difference, differences, same_data
-from pipelines.results.evidence import FinishedRun, open_run
 from pipelines.results.files import RESULT_FILE
 from pipelines.results.links import Links
+from pipelines.results.records import FinishedRun, open_run
 
 _LATEST = 5
 _WORDS = {"better": "better", "worse": "worse", "same": "≈"}

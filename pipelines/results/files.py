@@ -10,7 +10,7 @@ SETTINGS_FILE = "settings.yaml"
 RESULT_FILE = "result.json"
 EXAMPLE = "example"
 """Folder of a run with a pair to try its version on: photo.png, iuv.png (the photo's pose map), pose.png."""
-EVIDENCE = "evaluation"
+RECORDS = "evaluation"
 """Folder of a run with what `compare` needs: metrics, metrics of each pair, the sheet's rows, loss curves."""
 
 

@@ -16,7 +16,7 @@ from components.evaluate.report import page as report
 from pipelines.home.folder import Home
 from pipelines.results.compare import Comparison
 from pipelines.results.differences import part_differences
-from pipelines.results.evidence import FinishedRun
+from pipelines.results.records import FinishedRun
 
 PAGES = Path(__file__).parent
 _OUTPUT = "output"

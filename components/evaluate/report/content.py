@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from components.evaluate import metrics
-from components.evaluate.judge import Judgement, bounds
+from components.evaluate.evaluated import EvaluatedModel
+from components.evaluate.judge import Measurements, bounds
 from components.evaluate.measuring.distances import real_halves
 from components.evaluate.measuring.identity import separation
 from components.evaluate.measuring.measure import Reals
@@ -13,53 +14,52 @@ from components.evaluate.measuring.parts import PARTS, slices
 from components.evaluate.memorisation import probes as memorisation
 from components.evaluate.report import page as report
 from components.evaluate.report.recognition import recognise
-from components.evaluate.subject import Subject
 
 
-def compose(subject: Subject, evidence: Judgement) -> dict[str, Any]:
+def compose(model: EvaluatedModel, measurements: Measurements) -> dict[str, Any]:
     """The content of metrics.json; pictures of memorisation are added when they are written."""
-    people, settings, transfer = subject.people, subject.settings, evidence.transfer
-    reals, instruments = evidence.against.reals, subject.instruments
+    people, settings, transfer = model.people, model.settings, measurements.transfer
+    reals, instruments = measurements.against.reals, model.instruments
     halves = real_halves(reals, metrics.space(instruments), least=settings.min_images, seed=settings.seed)
-    behaved = bool(evidence.controls) and all(control["behaved"] for control in evidence.controls.values())
+    behaved = bool(measurements.controls) and all(control["behaved"] for control in measurements.controls.values())
     content: dict[str, Any] = {
         "valid": behaved,
-        "model": subject.card(),
+        "model": model.card(),
         "people": {"digest": people.digest, "origin": people.origin, "accepted": len(people),
                    "rejected": [{"photo": photo, "reason": reason} for photo, reason in people.rejected]},
-        "identities": {"digest": subject.identities.digest, "scores": subject.identities.scores},
+        "identities": {"digest": model.identities.digest, "scores": model.identities.scores},
         "settings": settings.model_dump(mode="json"),
-        "gate": subject.gate.model_dump(mode="json"),
-        "judge": _judge_card(subject, reals),
+        "gate": model.gate.model_dump(mode="json"),
+        "judge": _judge_card(model, reals),
         "networks": {"features": instruments.features.name, "perceptual": instruments.perceptual.name,
                      "pose": instruments.body.name, "finder": instruments.finder.name},
-        "counts": _counts(evidence),
+        "counts": _counts(measurements),
         **transfer.to_json(),
-        "repose": evidence.groups["repose"].to_json(),
-        "reconstruction": evidence.groups["reconstruction"].to_json(),
+        "repose": measurements.groups["repose"].to_json(),
+        "reconstruction": measurements.groups["reconstruction"].to_json(),
         "reference": {name: metric.to_json() for name, metric in halves.items()},
-        "memorisation": memorisation.to_json(evidence.findings, bounds(evidence.findings, subject), {}),
-        "controls": evidence.controls,
+        "memorisation": memorisation.to_json(measurements.findings, bounds(measurements.findings, model), {}),
+        "controls": measurements.controls,
         "controls_behaved": behaved,
         "training_gap": {name: {part: metric.to_json() for part, metric in three.items()}
-                         for name, three in evidence.gaps.items()},
+                         for name, three in measurements.gaps.items()},
         "recognition": recognise(transfer.pairs, transfer.model.measured, reals,
-                                 evidence.against.resampler(transfer.pairs)).to_json(),
-        "by_identity": metrics.by_identity(transfer if transfer.pairs else evidence.groups["reconstruction"]),
+                                 measurements.against.resampler(transfer.pairs)).to_json(),
+        "by_identity": metrics.by_identity(transfer if transfer.pairs else measurements.groups["reconstruction"]),
     }
     content["notes"] = _notes(content)
     return content
 
 
-def pair_lines(subject: Subject, evidence: Judgement) -> list[dict[str, Any]]:
+def pair_lines(model: EvaluatedModel, measurements: Measurements) -> list[dict[str, Any]]:
     """The model's metrics of each pair, for comparing two models pair by pair."""
-    return [line for group in evidence.groups.values() for line in _group_lines(subject, group)]
+    return [line for group in measurements.groups.values() for line in _group_lines(model, group)]
 
 
-def _group_lines(subject: Subject, group: metrics.Group) -> list[dict[str, Any]]:
-    measured, faces, ids = group.model.measured, group.model.faces, subject.people.ids
+def _group_lines(model: EvaluatedModel, group: metrics.Group) -> list[dict[str, Any]]:
+    measured, faces, ids = group.model.measured, group.model.faces, model.people.ids
     values = {name: getattr(measured, name) for name in metrics.PER_PAIR} | {"face_similarity": faces.output}
-    kinds = slices(subject.album, group.pairs)
+    kinds = slices(model.album, group.pairs)
     return [{"kind": pair.kind, "identity": pair.identity, "source": ids[pair.source], "target": ids[pair.target],
              **{name: _plain(value[k]) for name, value in values.items()},
              "parts": {name: _plain(measured.parts[k, column]) for column, name in enumerate(PARTS)},
@@ -71,22 +71,22 @@ def _plain(value: float) -> float | None:
     return round(float(value), 6) if value == value else None  # NaN is not equal to itself
 
 
-def _counts(evidence: Judgement) -> dict[str, int]:
-    pair_set, transfer = evidence.pair_set, evidence.transfer
+def _counts(measurements: Measurements) -> dict[str, int]:
+    pair_set, transfer = measurements.pair_set, measurements.transfer
     judged = transfer.model.metrics["face_similarity"].n
     return {
-        "identities": len(pair_set.members), "photos": len(evidence.against.reals.indices),
+        "identities": len(pair_set.members), "photos": len(measurements.against.reals.indices),
         "possible_pairs": pair_set.possible, "pairs": len(pair_set.transfer),
-        "repose_pairs": len(evidence.groups["repose"].pairs), "one_photo_people": len(pair_set.reconstruction),
+        "repose_pairs": len(measurements.groups["repose"].pairs), "one_photo_people": len(pair_set.reconstruction),
         "faces_judged": judged, "faces_left_out": len(pair_set.transfer) - judged,
-        "training_photos": len(evidence.training.reals.indices), "probes": len(evidence.training.probes.own),
+        "training_photos": len(measurements.training.reals.indices), "probes": len(measurements.training.probes.own),
     }
 
 
-def _judge_card(subject: Subject, reals: Reals) -> dict[str, Any]:
-    trained = subject.reposer.settings
-    loss = trained.face if trained.face != "auto" else "builtin" if subject.reposer.origin == "synthetic" else "dlib"
-    name = subject.instruments.embedder.name
+def _judge_card(model: EvaluatedModel, reals: Reals) -> dict[str, Any]:
+    trained = model.reposer.settings
+    loss = trained.face if trained.face != "auto" else "builtin" if model.reposer.origin == "synthetic" else "dlib"
+    name = model.instruments.embedder.name
     return {"embedder": name, "face_loss": loss if trained.weights.face > 0 else None,
             "judge_in_loss": trained.weights.face > 0 and loss == name, "separation": separation(reals).to_json()}
 

@@ -12,36 +12,36 @@ from components.core.artifacts.evaluation import MEMORISATION, SAMPLES, SHEET
 from components.core.pictures.backdrop import backdrop
 from components.core.pictures.images import Pixels, write_png
 from components.evaluate import metrics
-from components.evaluate.judge import Judgement
+from components.evaluate.evaluated import EvaluatedModel
+from components.evaluate.judge import Measurements
 from components.evaluate.measuring.methods import TextureWarp, truth
 from components.evaluate.measuring.pairs import EvaluationPair, batches, spread
 from components.evaluate.measuring.quality import PLAIN
 from components.evaluate.memorisation.probes import Finding
 from components.evaluate.report import sheet
-from components.evaluate.subject import Subject
 
 COLUMNS = ("source", "target pose", "output", "plain warp", "truth")
 _EXTREMES = 4
 
 
-def write_pictures(subject: Subject, evidence: Judgement, folder: Path) -> dict[str, list[sheet.Row]]:
+def write_pictures(model: EvaluatedModel, measurements: Measurements, folder: Path) -> dict[str, list[sheet.Row]]:
     """Write the contact sheet and its rows one by one; return the rows for the report."""
-    shown = _rows(subject, _shown(evidence, subject.settings.rows))
+    shown = _rows(model, _shown(measurements, model.settings.rows))
     sheet.write_samples(folder / SAMPLES, COLUMNS, shown)
-    model = subject.card()
-    subtitle = (f"held-out people ({subject.settings.split})  ·  generator {model['generator']}, "
-                f"{model['resolution']} px  ·  model {model['digest'][:12]}")
+    card = model.card()
+    subtitle = (f"held-out people ({model.settings.split})  ·  generator {card['generator']}, "
+                f"{card['resolution']} px  ·  model {card['digest'][:12]}")
     picture = sheet.contact_sheet("Contact sheet", subtitle, COLUMNS, shown,
                                   "This split has no people:\nthere is nothing to show.")
     write_png(folder / SHEET, picture, compress_level=6)
-    judged = evidence.transfer if evidence.transfer.pairs else evidence.groups["reconstruction"]
+    judged = measurements.transfer if measurements.transfer.pairs else measurements.groups["reconstruction"]
     order = metrics.ranked(judged)
     best = [judged.pairs[k] for k in order[:_EXTREMES]]
     worst = [judged.pairs[k] for k in order[::-1][: min(_EXTREMES, len(order) - len(best))]]
-    return {"sheet": shown, "best": _rows(subject, best), "worst": _rows(subject, worst)}
+    return {"sheet": shown, "best": _rows(model, best), "worst": _rows(model, worst)}
 
 
-def write_proof(subject: Subject, findings: dict[str, Finding], folder: Path) -> dict[str, list[dict[str, str]]]:
+def write_proof(model: EvaluatedModel, findings: dict[str, Finding], folder: Path) -> dict[str, list[dict[str, str]]]:
     """Write the worst pairs of each test of memorisation as strips; of each test [{"file", "caption"}]."""
     (folder / MEMORISATION).mkdir()
     written: dict[str, list[dict[str, str]]] = {}
@@ -49,15 +49,15 @@ def write_proof(subject: Subject, findings: dict[str, Finding], folder: Path) ->
         written[name] = []
         for number, (pair, match) in enumerate(zip(finding.worst, finding.matches, strict=True), 1):
             file = f"{MEMORISATION}/{name}_{number}.png"
-            pictures, caption = _proof(subject, name, pair, match)
+            pictures, caption = _proof(model, name, pair, match)
             write_png(folder / file, sheet.strip(pictures))
             written[name].append({"file": file, "caption": caption})
     return written
 
 
-def _proof(subject: Subject, name: str, pair: EvaluationPair, match: int) -> tuple[list[Pixels], str]:
-    people, ids = subject.album, subject.people.ids
-    rendered = subject.method.render(people, [pair], PLAIN)
+def _proof(model: EvaluatedModel, name: str, pair: EvaluationPair, match: int) -> tuple[list[Pixels], str]:
+    people, ids = model.album, model.people.ids
+    rendered = model.method.render(people, [pair], PLAIN)
     layer = rendered.layer if rendered.layer is not None else rendered.images
     if name in ("background_retrieval", "counterfactual_swap"):
         pictures = [people[pair.target].photo, people[pair.source].photo, rendered.images[0], layer[0],
@@ -69,38 +69,38 @@ def _proof(subject: Subject, name: str, pair: EvaluationPair, match: int) -> tup
     return pictures, f"{ids[pair.source]} in the pose of {ids[pair.target]}: the output, and {ids[match]}, {what}"
 
 
-def _shown(evidence: Judgement, most: int) -> list[EvaluationPair]:
+def _shown(measurements: Measurements, most: int) -> list[EvaluationPair]:
     """The sheet's pairs: as many people as possible, everything from the source where the clothes are the same;
     with pairs of fewer than four people, half of the rows are reconstructions of others, if there are any."""
-    plain = {(pair.source, pair.target): pair for pair in evidence.groups["repose"].pairs}
-    alone = evidence.groups["reconstruction"].pairs
-    few = len({pair.identity for pair in evidence.transfer.pairs}) < 4
+    plain = {(pair.source, pair.target): pair for pair in measurements.groups["repose"].pairs}
+    alone = measurements.groups["reconstruction"].pairs
+    few = len({pair.identity for pair in measurements.transfer.pairs}) < 4
     reserved = min(len(alone), max(most // 2, 1)) if few else 0
-    posed = spread(evidence.transfer.pairs, max(most - reserved, 0))
+    posed = spread(measurements.transfer.pairs, max(most - reserved, 0))
     return ([plain.get((pair.source, pair.target), pair) for pair in posed]
             + (spread(alone, most - len(posed)) if few else []))
 
 
-def _rows(subject: Subject, pairs: Sequence[EvaluationPair]) -> list[sheet.Row]:
+def _rows(model: EvaluatedModel, pairs: Sequence[EvaluationPair]) -> list[sheet.Row]:
     """A row of pictures for each pair: COLUMNS, over a studio backdrop where the background is ours to choose."""
-    people, wall = subject.album, backdrop(subject.people.resolution)
+    people, wall = model.album, backdrop(model.people.resolution)
     rows = []
     for batch in batches(pairs, 16):
         rendered, warped, real = (render(people, batch, wall)
-                                  for render in (subject.method.render, TextureWarp().render, truth))
+                                  for render in (model.method.render, TextureWarp().render, truth))
         for k, pair in enumerate(batch):
             pictures: list[Any] = [people[pair.source].photo, sheet.colour_pose(people[pair.target].iuv),
                                    rendered.images[k], warped.images[k], real.images[k]]
-            rows.append(sheet.Row([np.asarray(one) for one in pictures], _caption(subject, pair), _key(subject, pair)))
+            rows.append(sheet.Row([np.asarray(one) for one in pictures], _caption(model, pair), _key(model, pair)))
     return rows
 
 
-def _key(subject: Subject, pair: EvaluationPair) -> str:
-    return f"{pair.kind}/{subject.people.ids[pair.source]}/{subject.people.ids[pair.target]}"
+def _key(model: EvaluatedModel, pair: EvaluationPair) -> str:
+    return f"{pair.kind}/{model.people.ids[pair.source]}/{model.people.ids[pair.target]}"
 
 
-def _caption(subject: Subject, pair: EvaluationPair) -> str:
-    source, target = subject.people.ids[pair.source], subject.people.ids[pair.target]
+def _caption(model: EvaluatedModel, pair: EvaluationPair) -> str:
+    source, target = model.people.ids[pair.source], model.people.ids[pair.target]
     return {"transfer": f"{pair.identity}: {source} in pose and clothes of {target}",
             "repose": f"{pair.identity}: {source} in pose of {target}, own clothes",
             "reconstruction": f"{pair.identity}: {source} in its own pose (reconstruction: one photo only)"}[pair.kind]

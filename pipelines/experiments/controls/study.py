@@ -29,6 +29,7 @@ from components.core.people.identities import Identities, Split
 from components.core.progress import task
 from components.core.settings import Settings
 from components.evaluate.controls import ByTarget, controls, verdict_on
+from components.evaluate.evaluated import Ground
 from components.evaluate.judge import measured_control, on_ground
 from components.evaluate.measurer import Measurer
 from components.evaluate.measuring.album import Album
@@ -38,7 +39,6 @@ from components.evaluate.measuring.pairs import EvaluationPair, choose
 from components.evaluate.measuring.quality import Floats
 from components.evaluate.memorisation.backgrounds import Views
 from components.evaluate.memorisation.probes import Seen
-from components.evaluate.subject import Ground
 
 DRAWS = 100
 SPLITS: tuple[Split, ...] = get_args(Split)

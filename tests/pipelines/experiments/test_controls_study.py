@@ -14,12 +14,12 @@ from components.core.people.identities import Assignment, Identities
 from components.core.presets import preset
 from components.core.settings import PreprocessSettings, Settings, SynthesizeSettings
 from components.evaluate.controls import controls
+from components.evaluate.evaluated import Ground
 from components.evaluate.judge import measured_control, on_ground
 from components.evaluate.measurer import Measurer
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.measure import Instruments
 from components.evaluate.measuring.pairs import choose
-from components.evaluate.subject import Ground
 from components.preprocess import preprocess
 from components.synthesize import synthesize
 from pipelines.experiments.controls import page, study

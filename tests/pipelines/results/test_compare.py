@@ -21,7 +21,7 @@ from pipelines.cli.app import app
 from pipelines.cli.commands import results  # noqa: F401  # registers the command
 from pipelines.home.folder import Home
 from pipelines.results.compare import compare_runs
-from pipelines.results.files import EVIDENCE, RESULT_FILE, SETTINGS_FILE
+from pipelines.results.files import RECORDS, RESULT_FILE, SETTINGS_FILE
 from pipelines.results.links import Links
 from pipelines.results.page import sheets, write_page
 from pipelines.results.runs import RUN_TAG
@@ -57,16 +57,16 @@ def _make(home: Home, name: str, shift: float, people: str = "p", **changes: str
     experiment = found.experiment_id if found else mlflow.create_experiment("photoshoot", str(home.mlflow_artifacts))
     run = mlflow.create_run(experiment, run_name=name, tags={RUN_TAG: name}).info.run_id
     folder = home.root / "runs" / name
-    (folder / EVIDENCE).mkdir(parents=True)
+    (folder / RECORDS).mkdir(parents=True)
     content, lines = _evaluation(shift, people)
-    (folder / EVIDENCE / "metrics.json").write_text(json.dumps(content))
-    (folder / EVIDENCE / "pairs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / RECORDS / "metrics.json").write_text(json.dumps(content))
+    (folder / RECORDS / "pairs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     curves = {"format": "photoshoot.curves/1", "steps": [1, 2], "series": {"loss/l1": [0.5, 0.4 - shift]}}
-    (folder / EVIDENCE / "curves.json").write_text(json.dumps(curves))
+    (folder / RECORDS / "curves.json").write_text(json.dumps(curves))
     random = np.random.default_rng(len(name))
     rows = [sheet.Row([random.integers(0, 256, (32, 32, 3), dtype=np.uint8) for _ in COLUMNS], f"i{k}: s in t",
                       f"transfer/{people}{k}/t") for k in range(2)]
-    sheet.write_samples(folder / EVIDENCE / "samples", COLUMNS, rows)
+    sheet.write_samples(folder / RECORDS / "samples", COLUMNS, rows)
     (folder / SETTINGS_FILE).write_text(Settings().with_changes([f"train.{key}={value}" for key, value in
                                                                 changes.items()]).to_yaml())
     line = {"name": "ssim", "value": 0.7 + shift, "bound": 0.6, "comparison": ">=", "passed": True, "reason": ""}
@@ -76,7 +76,7 @@ def _make(home: Home, name: str, shift: float, people: str = "p", **changes: str
     recorder = tracking.MlflowRecorder(mlflow, run)
     for file in (RESULT_FILE, SETTINGS_FILE):
         recorder.artifact(folder / file)
-    recorder.artifact(folder / EVIDENCE, EVIDENCE)
+    recorder.artifact(folder / RECORDS, RECORDS)
     mlflow.set_terminated(run)
     return str(run)
 
@@ -130,7 +130,7 @@ def test_what_is_not_there_or_has_not_finished_is_said(home: Home) -> None:
 
 def test_a_run_of_a_version_that_kept_no_evaluation_is_shown_but_not_compared(home: Home, tmp_path: Path) -> None:
     _make(home, "run-old", 0.3)
-    shutil.rmtree(home.root / "runs" / "run-old" / EVIDENCE)
+    shutil.rmtree(home.root / "runs" / "run-old" / RECORDS)
     comparison, runs = compare_runs(home, ["run-a", "run-old"])
     assert comparison.metrics["ssim"][1]["value"] > 0.9
     assert {found.verdict for found in comparison.differences[1].values()} == {"unknown"}

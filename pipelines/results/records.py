@@ -19,7 +19,7 @@ from components.core.record import tracking
 from components.core.record.registry import Versions
 from pipelines.home.folder import Home
 from pipelines.results.differences import Judged
-from pipelines.results.files import EVIDENCE, RESULT_FILE, SETTINGS_FILE
+from pipelines.results.files import RECORDS, RESULT_FILE, SETTINGS_FILE
 from pipelines.results.runs import PARENT_TAG, RUN_TAG
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _VERSION = re.compile(r"v(\d+)|@([\w.-]+)")
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A finished run: its result, its settings as flat keys, and the folder with the evidence (if it kept any)."""
+    """A finished run: its result, its settings as flat keys, and the folder with its records (if it kept any)."""
 
     name: str
     mlflow_run_id: str
@@ -42,8 +42,8 @@ class FinishedRun:
 
     @cached_property
     def judged(self) -> Judged:
-        """Metrics and pairs. Raises `DataError` for evidence that was cut short."""
-        path = self.folder / EVIDENCE / artifact.METRICS
+        """Metrics and pairs. Raises `DataError` for records that were cut short."""
+        path = self.folder / RECORDS / artifact.METRICS
         if not path.is_file():  # a run of a version that did not keep them
             return Judged({}, self.result["metrics"], [])
         try:
@@ -55,17 +55,17 @@ class FinishedRun:
     @property
     def curves(self) -> dict[str, Any] | None:
         """Content of the training's curves.json."""
-        return read_curves(self.folder / EVIDENCE)
+        return read_curves(self.folder / RECORDS)
 
     @property
     def samples(self) -> dict[str, Any]:
         """Content of samples.json: columns, gap, rows {file, caption, key}; no rows where none were kept."""
-        return artifact.read_samples(self.folder / EVIDENCE)
+        return artifact.read_samples(self.folder / RECORDS)
 
     @property
     def samples_folder(self) -> Path:
         """Where the files of `samples` lie."""
-        return self.folder / EVIDENCE / artifact.SAMPLES
+        return self.folder / RECORDS / artifact.SAMPLES
 
 
 def open_run(home: Home, name: str, model_name: str) -> FinishedRun:
@@ -117,7 +117,7 @@ def _fetched(mlflow: MlflowClient, run: Run, home: Home, called: str) -> Path:
         raise InputError(f"run {called} has not finished: it has no result", path=mlflow.tracking_uri,
                          remedy="`photoshoot runs --status succeeded` lists those that have")
     with atomic_folder(folder) as partial:
-        for name in (RESULT_FILE, SETTINGS_FILE, EVIDENCE):
+        for name in (RESULT_FILE, SETTINGS_FILE, RECORDS):
             if name in names:
                 mlflow.download_artifacts(run.info.run_id, name, str(partial))
     return folder

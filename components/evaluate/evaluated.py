@@ -50,8 +50,8 @@ class Ground:
 
 
 @dataclass(frozen=True)
-class Subject(Ground):
-    """The model in question besides."""
+class EvaluatedModel(Ground):
+    """And the model."""
 
     folder: Path
     reposer: Reposer
@@ -70,8 +70,8 @@ class Subject(Ground):
                 "settings": self.reposer.settings.model_dump(mode="json")}
 
 
-def open_subject(model: Path, people: Path, identities: Path, settings: EvaluateSettings, gate: GateSettings,
-                 cache: Path | None) -> Subject:
+def open_evaluated(model: Path, people: Path, identities: Path, settings: EvaluateSettings, gate: GateSettings,
+                   cache: Path | None) -> EvaluatedModel:
     """Open what is judged. Raises `InputError` for what is missing, `DataError` for what does not belong together."""
     weights = generator_of(model)
     dataset, reposer = PeopleDataset.open(people), Reposer.load(weights)
@@ -80,4 +80,4 @@ def open_subject(model: Path, people: Path, identities: Path, settings: Evaluate
                         f"have {dataset.resolution} px and {dataset.texel}", path=people,
                         remedy="preprocess the photos with the model's settings")
     measurer = Measurer(Album(dataset), Instruments(settings, dataset.origin), cache)
-    return Subject(dataset, Identities.open(identities), measurer, settings, gate, model, reposer)
+    return EvaluatedModel(dataset, Identities.open(identities), measurer, settings, gate, model, reposer)
