@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 # What both sizes of the DeepFashion recipe share.
 _DEEPFASHION: dict[str, Any] = {
-    "max_width": 512, "latent": 2048, "learning_rate": 0.002, "learning_rate_end": 1.0, "momentum": 0.0,
+    "max_width": 512, "latent": 2048, "learning_rate": 0.002, "learning_rate_end": 1.0, "beta1": 0.0,
     "gan_start": 0.0, "ema": 0.9995, "reconstruction": 0.5, "log_every": 100, "sample_every": 2000,
     "checkpoint_every": 2000, "keep_checkpoints": 3,
     "weights": {"l1": 5, "perceptual": 5, "face": 10, "gan": 1, "patch": 1, "r1_gamma": 10},

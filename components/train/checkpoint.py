@@ -145,6 +145,10 @@ class Checkpoints:
             return None
 
 
+_FORMERLY = {"generator_optimiser": "adam", "discriminator_optimiser": "adam_judges"}
+"""What version 0.1 called them in its checkpoints."""
+
+
 def state_tensors(networks: Networks, optimisers: Optimisers) -> dict[str, Tensor]:
     """All that training changes, by name, not copied."""
     tensors = {f"{name}.{key}": value for name, network in networks.items()
@@ -159,7 +163,7 @@ def set_state(tensors: Mapping[str, Tensor], networks: Networks, optimisers: Opt
     for name, network in networks.items():
         network.load_state_dict(_under(tensors, name))
     for name, optimiser in optimisers.items():
-        _set_moments(optimiser, _under(tensors, name))
+        _set_moments(optimiser, _under(tensors, name) or _under(tensors, _FORMERLY.get(name, name)))
 
 
 def _names(step: int) -> tuple[str, str]:

@@ -25,7 +25,7 @@ from components.core.errors import SettingsError
 from components.train.data.batches import Batches, Examples, evenly
 
 T = TypeVar("T")
-PREPARING, PAINTING, JUDGING = range(3)
+PREPARING, GENERATOR, DISCRIMINATOR = range(3)
 """Phases of a step, each with random numbers of its own."""
 _PATIENCE = timedelta(minutes=30)  # The first process saves, samples and looks while the others wait.
 

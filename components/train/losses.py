@@ -93,7 +93,7 @@ def matte(soft_matte: Tensor, wanted: Tensor) -> Tensor:
 
 
 def gan_generator(logits: Tensor) -> Tensor:
-    """Non-saturating loss of the painter: softplus(-logit), mean over any shape (arXiv 1406.2661, section 3)."""
+    """Non-saturating loss of the generator: softplus(-logit), mean over any shape (arXiv 1406.2661, section 3)."""
     return F.softplus(-logits).mean()
 
 

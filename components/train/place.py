@@ -27,4 +27,5 @@ def place_below(state: Path | str, digest: str) -> str:
 def training_digest(settings: TrainSettings, people: str, identities: str) -> str:
     """Names a training by all that decides its result; how often it logs or saves does not."""
     matters = settings.model_dump(mode="json", exclude=_DOES_NOT_MATTER)
+    matters["momentum"] = matters.pop("beta1")  # as 0.1 called it: a training that it began goes on
     return json_digest([matters, people, identities])

@@ -20,11 +20,11 @@ from components.core.settings import TrainSettings
 from components.train import losses
 from components.train.data.augment import Batch
 from components.train.data.diff_augment import diff_augment
-from components.train.distributed import JUDGING, PAINTING, Group, seed_part
+from components.train.distributed import DISCRIMINATOR, GENERATOR, Group, seed_part
 from components.train.losses import Distance, Embedder
 
 Terms = dict[str, Tensor]
-_JUDGES_MOMENTUM, _SQUARES = 0.0, 0.99  # Adam's betas
+_DISCRIMINATORS_BETA1, _BETA2 = 0.0, 0.99
 _PATH_SHRINK = 2  # Path length is measured on every second example: it costs a second painting.
 _WARM_UP = 10  # Steps over which the average of the weights opens from nothing: min(ema, (1 + t) / (10 + t)).
 
@@ -40,7 +40,7 @@ class Trainer:
         self.settings, self.device, self._group = settings, device, group
         self._perceptual, self._embedder = perceptual, embedder
         torch.manual_seed(settings.seed)
-        # The judges are as deep as the painter and half as wide: at equal width they would take most of the time.
+        # Discriminators are as deep as the generator and half as wide: at equal width they would take most of the time.
         size = (resolution, max(settings.width // 2, 4), settings.max_width)
         self.generator = Generator(settings, resolution, texel).to(device)
         self.averaged = copy.deepcopy(self.generator).eval().requires_grad_(False)
@@ -55,13 +55,14 @@ class Trainer:
             self.networks["path_length"] = self.path
         if settings.compile:
             self._compile()
-        judges = [*self.discriminator.parameters(), *self.patch.parameters()]
+        discriminators = [*self.discriminator.parameters(), *self.patch.parameters()]
         self.optimisers: dict[str, torch.optim.Optimizer] = {
-            "adam": _adam(self.generator.parameters(), settings.learning_rate, settings.momentum),
-            "adam_judges": _adam(judges, settings.learning_rate, _JUDGES_MOMENTUM),
+            "generator_optimiser": _adam(self.generator.parameters(), settings.learning_rate, settings.beta1),
+            "discriminator_optimiser": _adam(discriminators, settings.learning_rate, _DISCRIMINATORS_BETA1),
         }
-        self._painter = group.parallel(_Objective([self.generator], self._painter_terms))
-        self._judges = group.parallel(_Objective([self.discriminator, self.patch], self._judging_terms))
+        self._generator_objective = group.parallel(_Objective([self.generator], self._generator_terms))
+        self._discriminator_objective = group.parallel(
+            _Objective([self.discriminator, self.patch], self._discriminator_terms))
 
     def step(self, step: int, batch: Batch | list[Batch]) -> Terms:
         """Train on one batch, or on this process' parts of it, as step number `step` (from 0).
@@ -74,24 +75,24 @@ class Trainer:
                 group["lr"] = rate
         parts = batch.parts(self.settings.accumulate) if isinstance(batch, Batch) else batch
         collected: list[Terms] = []
-        # The painter against fixed judges
-        answers: list[_Answer] = []
-        with self._descending("adam"):
+        # The generator against fixed discriminators
+        outputs: list[_Output] = []
+        with self._descending("generator_optimiser"):
             for number, part in enumerate(parts):
-                with self._part(self._painter, step, number, len(parts), PAINTING):
-                    terms, answer = self._painter(step, part)
+                with self._part(self._generator_objective, step, number, len(parts), GENERATOR):
+                    terms, output = self._generator_objective(step, part)
                     (self.weighted(terms) / len(parts)).backward()  # type: ignore[no-untyped-call]  # untyped in torch
                 collected.append(terms)
-                answers.append(answer)
+                outputs.append(output)
         self._average(step)
         if self.path is not None:
             self._group.average(self.path.mean)
-        # The judges against the fixed painter
+        # The discriminators against the fixed generator
         if self.adversarial(step):
-            with self._descending("adam_judges"):
-                for number, (part, answer) in enumerate(zip(parts, answers, strict=True)):
-                    with self._part(self._judges, step, number, len(parts), JUDGING):
-                        terms = self._judges(step, answer, part)
+            with self._descending("discriminator_optimiser"):
+                for number, (part, output) in enumerate(zip(parts, outputs, strict=True)):
+                    with self._part(self._discriminator_objective, step, number, len(parts), DISCRIMINATOR):
+                        terms = self._discriminator_objective(step, output, part)
                         total = torch.stack(list(terms.values())).sum() / len(parts)
                         total.backward()  # type: ignore[no-untyped-call]
                     collected.append(terms)
@@ -104,17 +105,17 @@ class Trainer:
         with self._group.exchanging(objective, number == count - 1):
             yield
 
-    def _painter_terms(self, step: int, batch: Batch) -> tuple[Terms, _Answer]:
+    def _generator_terms(self, step: int, batch: Batch) -> tuple[Terms, _Output]:
         with self._mixed():
             painting = self.generator(batch.source, batch.poses)
         terms, crops = self.reconstruction_terms(painting, batch), None
         if self.adversarial(step):
-            fooled, crops = self._fooling_terms(painting, batch)
-            terms |= fooled
+            adversarial, crops = self._adversarial_terms(painting, batch)
+            terms |= adversarial
         weights = self.settings.weights
         if self.path is not None and step % weights.path_every == 0:
             terms["path"] = weights.path_every * self._path_length(batch)
-        return terms, _Answer(painting.over(batch.backgrounds).detach(), None if crops is None else crops.detach())
+        return terms, _Output(painting.over(batch.backgrounds).detach(), None if crops is None else crops.detach())
 
     def _path_length(self, batch: Batch) -> Tensor:
         assert self.path is not None
@@ -129,7 +130,7 @@ class Trainer:
         return step >= self.settings.gan_start * self.settings.steps and (weights.gan > 0 or weights.patch > 0)
 
     def reconstruction_terms(self, painting: Painting, batch: Batch) -> Terms:
-        """The losses that compare with the answer; those of weight 0 are left out."""
+        """The losses that compare with the real photo; those of weight 0 are left out."""
         weights = self.settings.weights
         painted, real = painting.over(batch.backgrounds), batch.real
         terms: Terms = {}
@@ -147,41 +148,41 @@ class Trainer:
         return terms
 
     def weighted(self, terms: Terms) -> Tensor:
-        """The sum that the painter descends."""
+        """The sum that the generator minimises."""
         weights = self.settings.weights
         return torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()
 
-    def _fooling_terms(self, painting: Painting, batch: Batch) -> tuple[Terms, Tensor | None]:
+    def _adversarial_terms(self, painting: Painting, batch: Batch) -> tuple[Terms, Tensor | None]:
         weights, terms, crops = self.settings.weights, Terms(), None
         painted = painting.over(batch.backgrounds)
-        for judge in (self.discriminator, self.patch):
-            judge.requires_grad_(False)
+        for network in (self.discriminator, self.patch):
+            network.requires_grad_(False)
         with self._mixed():
             if weights.gan:
-                terms["gan"] = losses.gan_generator(self._judged(painted, batch.poses))
+                terms["gan"] = losses.gan_generator(self._logits(painted, batch.poses))
             if weights.patch:
                 crops = random_crops(painted, batch.mattes, CROPS)
                 terms["patch"] = losses.gan_generator(self.patch(crops, self._references(batch)))
-        for judge in (self.discriminator, self.patch):
-            judge.requires_grad_(True)
+        for network in (self.discriminator, self.patch):
+            network.requires_grad_(True)
         return terms, crops
 
-    def _judging_terms(self, step: int, answer: _Answer, batch: Batch) -> Terms:
+    def _discriminator_terms(self, step: int, output: _Output, batch: Batch) -> Terms:
         weights, terms = self.settings.weights, Terms()
         penalise = weights.r1_gamma > 0 and step % weights.r1_every == 0
         penalty = weights.r1_gamma * weights.r1_every
         with self._mixed():
             if weights.gan:
                 real = batch.real.requires_grad_(penalise)
-                logits = self._judged(real, batch.poses)
-                terms["discriminator"] = losses.gan_discriminator(logits, self._judged(answer.painted, batch.poses))
+                logits = self._logits(real, batch.poses)
+                terms["discriminator"] = losses.gan_discriminator(logits, self._logits(output.painted, batch.poses))
                 if penalise:
                     terms["r1"] = penalty * losses.r1(logits, real)
-            if weights.patch and answer.crops is not None:
+            if weights.patch and output.crops is not None:
                 references = self._references(batch)
                 real = random_crops(batch.real, batch.mattes, CROPS).requires_grad_(penalise)
                 logits = self.patch(real, references)
-                terms["patch_discriminator"] = losses.gan_discriminator(logits, self.patch(answer.crops, references))
+                terms["patch_discriminator"] = losses.gan_discriminator(logits, self.patch(output.crops, references))
                 if penalise:
                     terms["patch_r1"] = penalty * losses.r1(logits, real)
         return terms
@@ -190,7 +191,7 @@ class Trainer:
         """Crops of the person's real photo [B, REFERENCES, 3, P, P]."""
         return random_crops(batch.real, batch.mattes, REFERENCES)
 
-    def _judged(self, images: Tensor, poses: Tensor) -> Tensor:
+    def _logits(self, images: Tensor, poses: Tensor) -> Tensor:
         if self.settings.diff_augment:
             images, poses = diff_augment(images, poses)
         logits: Tensor = self.discriminator(images, poses)
@@ -224,7 +225,7 @@ class Trainer:
 
 
 def _adam(parameters: Iterable[nn.Parameter], rate: float, beta1: float) -> torch.optim.Optimizer:
-    return torch.optim.Adam(parameters, rate, (beta1, _SQUARES), eps=1e-8)
+    return torch.optim.Adam(parameters, rate, (beta1, _BETA2), eps=1e-8)
 
 
 class _Objective(nn.Module):
@@ -239,8 +240,8 @@ class _Objective(nn.Module):
         return self._terms(*args)
 
 
-class _Answer(NamedTuple):
-    """What the judges are shown of a painting."""
+class _Output(NamedTuple):
+    """What the discriminators are shown of a painting."""
 
     painted: Tensor
     crops: Tensor | None

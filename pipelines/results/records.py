@@ -17,6 +17,7 @@ from components.core.atomic import atomic_folder
 from components.core.errors import DataError, InputError
 from components.core.record import tracking
 from components.core.record.registry import Versions
+from components.core.settings.tree import RENAMED
 from pipelines.home.folder import Home
 from pipelines.results.differences import Judged
 from pipelines.results.files import RECORDS, RESULT_FILE, SETTINGS_FILE
@@ -82,7 +83,8 @@ def open_run(home: Home, name: str, model_name: str) -> FinishedRun:
     return FinishedRun(
         called, run.info.run_id, run.info.experiment_id, folder,
         json.loads((folder / RESULT_FILE).read_text(encoding="utf-8")),
-        tracking.flatten(yaml.safe_load((folder / SETTINGS_FILE).read_text(encoding="utf-8"))),
+        {RENAMED.get(key, key): value for key, value in tracking.flatten(
+            yaml.safe_load((folder / SETTINGS_FILE).read_text(encoding="utf-8"))).items()},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from components.core.settings.section import Section
 
@@ -59,7 +59,7 @@ class TrainSettings(Section):
     """Length of ANet's appearance vector (2048 in the paper)."""
     learning_rate: float = Field(0.008, gt=0)
     """Adam's learning rate of generator and discriminators."""
-    momentum: float = Field(0.5, ge=0, lt=1)
+    beta1: float = Field(0.5, ge=0, lt=1, validation_alias=AliasChoices("beta1", "momentum"))  # as models of 0.1 say
     """Adam's first beta of the generator; 0, as StyleGAN2 has it, where it is trained against a GAN throughout. The
     discriminators have none."""
     learning_rate_end: float = Field(0.1, gt=0, le=1)
@@ -74,7 +74,7 @@ class TrainSettings(Section):
     reconstruction: float = Field(0.1, ge=0, le=1)
     """Share of each batch in which source and target are the same photo (the paper's first term)."""
     augment: bool = True
-    """One random colour change, and for half of the examples a mirror, for texture, photos and answer alike."""
+    """One random colour change, and for half of the examples a mirror, for texture, photos and truth alike."""
     diff_augment: bool = False
     """Random changes of all that the discriminator sees (DiffAugment): for data sets of a few thousand photos."""
     compile: bool = False

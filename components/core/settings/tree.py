@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, get_args
@@ -17,6 +18,11 @@ from components.core.settings.judgement import EvaluateSettings, RegisterSetting
 from components.core.settings.section import Section
 from components.core.settings.training import TrainSettings
 from components.core.settings.tuning import TuneSettings
+
+RENAMED = {"train.momentum": "train.beta1"}
+"""Old name of a setting -> its name."""
+_OLD_NAME = "%s: %s is the old name of %s"
+_log = logging.getLogger(__name__)
 
 
 class Settings(Section):
@@ -53,7 +59,10 @@ class Settings(Section):
             key, separator, value = change.partition("=")
             if not separator:
                 raise SettingsError(f"--set {change}: no value", remedy="write it as section.key=value")
-            _assign(tree, key.strip(), _yaml(value, f"--set {change}"))
+            name = RENAMED.get(key.strip(), key.strip())
+            _assign(tree, name, _yaml(value, f"--set {change}"))
+            if name != key.strip():
+                _log.warning(_OLD_NAME, "--set", key.strip(), name)
         return Settings.from_tree(tree, source="--set")
 
     def to_tree(self) -> dict[str, Any]:
@@ -67,6 +76,7 @@ class Settings(Section):
     @staticmethod
     def from_tree(tree: Mapping[str, Any], *, source: str = "settings") -> Settings:
         """Validate a tree; missing keys take their defaults. Raises `SettingsError`; `source` names its origin."""
+        tree = _renamed(tree)
         unknown = next(_unknown_keys(Settings, tree), None)
         if unknown:
             key, known = unknown
@@ -94,7 +104,7 @@ class Settings(Section):
         if not isinstance(tree, dict):
             raise SettingsError("settings are sections with keys", path=path,
                                 remedy="`photoshoot settings > settings.yaml` writes one to start from")
-        merged = _merge((base or Settings()).to_tree(), tree)
+        merged = _merge((base or Settings()).to_tree(), _renamed(tree, str(path)))
         return Settings.from_tree(merged, source=str(path))
 
 
@@ -112,6 +122,18 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         below = merged.get(key)
         merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return merged
+
+
+def _renamed(tree: Mapping[str, Any], source: str | None = None) -> dict[str, Any]:
+    """The tree with today's names for old ones; what somebody wrote just now, in `source`, is told of them."""
+    tree = dict(tree)
+    for old, new in RENAMED.items():
+        (section, key), now = old.split("."), new.partition(".")[2]
+        if isinstance(given := tree.get(section), Mapping) and key in given:
+            tree[section] = {now if name == key else name: value for name, value in given.items()}
+            if source:
+                _log.warning(_OLD_NAME, source, old, new)
+    return tree
 
 
 def _assign(tree: dict[str, Any], key: str, value: Any) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import components.core.settings as sections
 from components.core.errors import SettingsError
 from components.core.presets import names, preset
-from components.core.settings import Settings
+from components.core.settings import Settings, TrainSettings
 
 
 @pytest.mark.parametrize("name", names())
@@ -77,6 +77,24 @@ def test_a_file_that_is_not_settings_is_refused_by_name(content: str, tmp_path: 
     path.write_text(content)
     with pytest.raises(SettingsError, match=r"broken\.yaml"):
         Settings.from_yaml(path)
+
+
+def test_an_old_name_is_taken_and_said_where_somebody_gives_it(tmp_path: Path,
+                                                               caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("train:\n  momentum: 0.25\n")
+    assert Settings.from_yaml(path, preset("smoke")).train.beta1 == 0.25
+    assert preset("demo").with_changes(["train.momentum=0.75"]).train.beta1 == 0.75
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [f"{path}: train.momentum is the old name of train.beta1",
+                    "--set: train.momentum is the old name of train.beta1"]
+
+
+def test_what_is_stored_under_an_old_name_is_read_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    assert TrainSettings.model_validate_json('{"momentum": 0.25}').beta1 == 0.25
+    assert Settings.from_tree({"train": {"momentum": 0.25}}).train.beta1 == 0.25
+    assert not caplog.records
+    assert "momentum" not in Settings().to_yaml()
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from torch import nn
 
 from components.core.errors import MachineError
 from components.core.stores.storage import LocalLocation, open_location
-from components.train.checkpoint import Checkpoints, set_state
+from components.train.checkpoint import Checkpoints, set_state, state_tensors
 
 State = tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]
 POINTS = [{"step": 1, "values": {"loss/l1": 0.1 + 0.2}}]
@@ -35,6 +35,14 @@ def same(one: State, other: State) -> bool:
     states = [state[1]["adam"].state_dict()["state"] for state in (one, other)]
     moments = [torch.equal(states[0][k][name], states[1][k][name]) for k in states[0] for name in states[0][k]]
     return states[0].keys() == states[1].keys() and all(weights + moments)
+
+
+def test_optimisers_go_on_from_what_version_0_1_called_them() -> None:
+    networks, optimisers = trained(3)
+    written = state_tensors(networks, {"adam_judges": optimisers["adam"]})
+    fresh = trained(0)
+    set_state(written, fresh[0], {"discriminator_optimiser": fresh[1]["adam"]})
+    assert same(fresh, (networks, optimisers))
 
 
 def restore(checkpoints: Checkpoints, into: State) -> int:

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from components.core import presets
+from components.core.digest import json_digest
 from components.core.errors import DataError, InputError, PhotoshootError, SettingsError
 from components.core.networks.generator.reposer import Reposer, SourceBatch
 from components.core.people.dataset import PeopleDataset
@@ -15,7 +16,7 @@ from components.core.record.recorder import NoRecord
 from components.core.settings import TrainSettings
 from components.train import train
 from components.train.loop import choose_device
-from components.train.place import training_digest
+from components.train.place import _DOES_NOT_MATTER, training_digest
 from components.train.trainer import Trainer, decay
 
 MakePeople = Callable[..., tuple[Path, Path]]
@@ -156,6 +157,9 @@ def test_one_photo_people_alone_can_be_trained_on(make_people: MakePeople, tmp_p
 def test_the_digest_is_about_what_decides_the_result() -> None:
     plain = training_digest(tiny(), "a", "b")
     assert plain == training_digest(tiny(log_every=7, checkpoint_every=1, device="cpu"), "a", "b")
+    said = tiny().model_dump(mode="json", exclude=_DOES_NOT_MATTER)
+    said["momentum"] = said.pop("beta1")  # version 0.1: a training that it began goes on
+    assert plain == json_digest([said, "a", "b"])
     changed = [training_digest(tiny(steps=9), "a", "b"), training_digest(tiny(), "c", "b"),
                training_digest(tiny(), "a", "c"), training_digest(tiny(weights={"l1": 1}), "a", "b")]
     assert len({plain, *changed}) == 5

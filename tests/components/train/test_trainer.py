@@ -83,8 +83,8 @@ def test_accumulation_holds_for_the_judges_too(batch: Batch) -> None:
     assert any(not torch.equal(was, now) for was, now in zip(before, cut.discriminator.parameters(), strict=True))
 
 
-def test_momentum_carries_the_painter_on(batch: Batch) -> None:
-    with_it, without = trainer(momentum=0.9), trainer(momentum=0.0)
+def test_a_first_beta_carries_the_generator_on(batch: Batch) -> None:
+    with_it, without = trainer(beta1=0.9), trainer(beta1=0.0)
 
     def alike(network: str) -> bool:
         pairs = zip(with_it.networks[network].parameters(), without.networks[network].parameters(), strict=True)
@@ -99,7 +99,7 @@ def test_momentum_carries_the_painter_on(batch: Batch) -> None:
 
 
 @pytest.mark.parametrize("generator", ["paper", "warp"])
-def test_path_length_comes_every_few_steps_and_reaches_the_painter(generator: str, batch: Batch) -> None:
+def test_path_length_comes_every_few_steps_and_reaches_the_generator(generator: str, batch: Batch) -> None:
     weights = {"path": 2.0, "path_every": 2, "l1": 0, "matte": 0, "detail": 0, "gan": 0, "patch": 0}
     mine = trainer(generator=generator, weights=weights)
     before = mine.generator.gnet.up[0].conv0.conv.weight.clone()
@@ -157,13 +157,13 @@ def test_pose_and_picture_move_together() -> None:
         assert torch.equal(bright & shown, (pose[0] > 0) & shown)
 
 
-def test_diff_augment_changes_the_judgement_only_when_asked(batch: Batch) -> None:
+def test_diff_augment_changes_the_logits_only_when_asked(batch: Batch) -> None:
     for on in (False, True):
         mine = trainer(diff_augment=on)
         torch.manual_seed(3)
-        one = mine._judged(batch.photos, batch.poses)
+        one = mine._logits(batch.photos, batch.poses)
         torch.manual_seed(4)
-        assert torch.equal(one, mine._judged(batch.photos, batch.poses)) is not on
+        assert torch.equal(one, mine._logits(batch.photos, batch.poses)) is not on
 
 
 @pytest.fixture

@@ -81,6 +81,16 @@ def _make(home: Home, name: str, shift: float, people: str = "p", **changes: str
     return str(run)
 
 
+def test_settings_of_an_older_run_are_compared_under_their_names_of_today(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    for name in ("run-old", "run-new"):
+        _make(home, name, 0.0, beta1="0.25")
+    path = home.root / "runs" / "run-old" / SETTINGS_FILE
+    path.write_text(path.read_text().replace("beta1:", "momentum:"))
+    found, _ = compare_runs(home, ["run-old", "run-new"])
+    assert not found.settings
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     home = Home.at(tmp_path_factory.mktemp("compare") / "home")

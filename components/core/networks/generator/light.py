@@ -45,13 +45,13 @@ def light_factors(source: Source) -> Tensor:
 
     1 where the face's photo shows the clothes as they are in the atlas, and where no bare skin can be compared.
     """
-    told = _TRUST * told_by_skin(source.textures, source.seen)
+    estimated = _TRUST * estimate_light(source.textures, source.seen)
     near, far = _ONE_LIGHT
     apart = torch.nan_to_num(apart_in_clothes(source.textures, source.seen, source.face), nan=far)
-    return torch.exp(torch.tanh(told * ((apart - near) / (far - near)).clamp(0, 1)[:, None]))
+    return torch.exp(torch.tanh(estimated * ((apart - near) / (far - near)).clamp(0, 1)[:, None]))
 
 
-def told_by_skin(textures: Tensor, seen: Tensor) -> Tensor:
+def estimate_light(textures: Tensor, seen: Tensor) -> Tensor:
     """How much brighter bare skin is beside the clothes than on the cheeks: mean difference of log colours.
 
     [B, 24, 3, N, N], [B, 24, 1, N, N] -> [B, 3].

@@ -27,15 +27,15 @@ from components.core.networks.generator.gnet import GNet
 from components.core.networks.generator.light import relit
 from components.core.networks.generator.pnet import LEVELS, PNet
 from components.core.networks.generator.warp import (
-    Evidence,
     Source,
     SourceView,
-    atlas_evidence,
+    WarpedInput,
     bare_skin,
-    blended,
-    clothes_evidence,
-    head_evidence,
-    skin_evidence,
+    first_guess,
+    plain_skin,
+    warped_atlas,
+    warped_clothes,
+    warped_head,
 )  # fmt: skip
 from components.core.networks.layers import dilated, softened
 from components.core.settings import TrainSettings
@@ -44,9 +44,9 @@ Bytes = NDArray[np.uint8]
 
 _TOUCH, _MATTE, _LIGHT, _CRISP = 3, 1, 3, 1
 _LOGITS = _TOUCH + _MATTE + _LIGHT + _CRISP
-_EVIDENCE = 4  # atlas, head photo, clothes photo, skin
-SHOWN = 3 + 5 * _EVIDENCE
-"""Channels that join the pose branch: the first guess, and per evidence its colours, where valid, where covered."""
+_WARPED = 4  # atlas, head photo, clothes photo, skin
+SHOWN = 3 + 5 * _WARPED
+"""Channels that join the pose branch: the first guess, and per warped input its colours, where valid, where covered."""
 _CHANGE = 0.3  # Scale of light and touching up: an untrained network leaves the mixture nearly as it is.
 _BATCH = 8
 _MATTE_PRIOR = 3.0
@@ -60,7 +60,7 @@ class Painting(NamedTuple):
     soft_matte: Tensor
     """[B, 1, S, S] in -0.01..1.01, for the loss: its gradient does not die at the ends."""
     shares: Tensor
-    """[B, 1 + evidence, S, S]: the first guess's share in each pixel, and each evidence's. Sums to 1."""
+    """[B, 1 + inputs, S, S]: the first guess's share in each pixel, and each warped input's. Sums to 1."""
 
     @property
     def matte(self) -> Tensor:
@@ -76,10 +76,10 @@ class Generator(nn.Module):
     """ANet, PNet and GNet of one size.
 
     `paper`: z = ANet(atlas), PNet's last tensor, four residual blocks: as published, with a matte beside the colours.
-    `warp`: the evidence of `warp.py`, in one light (`light.py`), joins the pose branch at full resolution and PNet's
-    features join GNet at every scale. Each pixel is a mixture of a first guess (`warp.blended`) and the evidence, in
-    shares that GNet decides and that are 0 where the evidence is void; GNet then sharpens it (an atlas is never as
-    crisp as the photo), changes its light and touches it up.
+    `warp`: the warped inputs of `warp.py`, in one light (`light.py`), join the pose branch at full resolution and
+    PNet's features join GNet at every scale. Each pixel is a mixture of a first guess (`warp.first_guess`) and these,
+    in shares that GNet decides and that are 0 where they are void; GNet then sharpens it (an atlas is never as crisp
+    as the photo), changes its light and touches it up.
     Untrained, it paints about the first guess.
     """
 
@@ -95,8 +95,8 @@ class Generator(nn.Module):
             self.pnet = PNet(width, most)
             self.gnet = GNet(width, most, latent, painted=_TOUCH + _MATTE, blocks=4, skips=False)
             return
-        self.pnet = PNet(width, most, evidence=SHOWN)
-        self.gnet = GNet(width, most, latent, painted=_LOGITS + _EVIDENCE, blocks=1, skips=True)
+        self.pnet = PNet(width, most, warped=SHOWN)
+        self.gnet = GNet(width, most, latent, painted=_LOGITS + _WARPED, blocks=1, skips=True)
         self.gnet.start_quietly()
 
     def forward(self, source: Source, poses: Tensor) -> Painting:
@@ -114,26 +114,26 @@ class Generator(nn.Module):
             raw = self.gnet(self.pnet(poses), z)
             return Painting(raw[:, :_TOUCH], _soft_matte(raw[:, _TOUCH:]), torch.ones_like(raw[:, :1]))
         with torch.autocast(poses.device.type, enabled=False):
-            evidence = gather(relit(source), poses)
-            guess = blended(evidence[0], evidence[1:3], poses)
-        planes = [guess, *(plane for piece in evidence for plane in (piece.images, piece.valid, piece.covered))]
+            warped = warped_inputs(relit(source), poses)
+            first = first_guess(warped[0], warped[1:3], poses)
+        planes = [first, *(plane for piece in warped for plane in (piece.images, piece.valid, piece.covered))]
         raw = self.gnet(self.pnet(poses, torch.cat(planes, 1)), z)
-        touch, matte, light, crisp, logits = raw.split((_TOUCH, _MATTE, _LIGHT, _CRISP, _EVIDENCE), 1)
+        touch, matte, light, crisp, logits = raw.split((_TOUCH, _MATTE, _LIGHT, _CRISP, _WARPED), 1)
         on_body = (poses[:, :1] > 0).float()
-        shares = _shares(logits, evidence, on_body)
-        mixed = (shares[:, :, None] * torch.stack([guess, *(piece.images for piece in evidence)], 1)).sum(1)
+        shares = _shares(logits, warped, on_body)
+        mixed = (shares[:, :, None] * torch.stack([first, *(piece.images for piece in warped)], 1)).sum(1)
         mixed = mixed + crisp * (mixed - softened(mixed))
         person = (mixed + 1) * torch.exp(_CHANGE * light.clamp(-5, 5)) - 1 + _CHANGE * touch
         # The matte starts where there is a body or a photo shows the person, and is learnt from there.
-        likely = _closed(torch.stack([on_body, *(photo.valid for photo in evidence[1:3])]).amax(0))
+        likely = _closed(torch.stack([on_body, *(photo.valid for photo in warped[1:3])]).amax(0))
         return Painting(person, _soft_matte(matte + _MATTE_PRIOR * (2 * likely - 1)), shares)
 
 
-def gather(source: Source, poses: Tensor) -> list[Evidence]:
-    """All evidence about `source` brought to `poses`: atlas, head photo, clothes photo, skin."""
+def warped_inputs(source: Source, poses: Tensor) -> list[WarpedInput]:
+    """All that the source shows, brought to `poses`: atlas, head photo, clothes photo, skin."""
     skin = bare_skin(source.textures, source.seen)
-    return [atlas_evidence(source.textures, source.seen, skin, poses), head_evidence(source.face, poses),
-            clothes_evidence(source, poses), skin_evidence(skin, poses)]
+    return [warped_atlas(source.textures, source.seen, skin, poses), warped_head(source.face, poses),
+            warped_clothes(source, poses), plain_skin(skin, poses)]
 
 
 def _closed(mask: Tensor) -> Tensor:
@@ -146,13 +146,13 @@ def _soft_matte(logit: Tensor) -> Tensor:
     return 1.02 * torch.sigmoid(logit) - 0.01
 
 
-def _shares(logits: Tensor, evidence: list[Evidence], on_body: Tensor) -> Tensor:
-    """Softmax over the first guess (logit 0) and each evidence times its validity.
+def _shares(logits: Tensor, warped: list[WarpedInput], on_body: Tensor) -> Tensor:
+    """Softmax over the first guess (logit 0) and each warped input times its validity.
 
     The atlas starts ahead by 1; the photos do off the body, and start behind on it, where the atlas knows better.
     Plain skin starts behind everywhere.
     """
-    valid = torch.cat([piece.valid for piece in evidence], 1)
+    valid = torch.cat([piece.valid for piece in warped], 1)
     photos = 1 - 2 * on_body
     ones = torch.ones_like(on_body)
     lead = torch.cat((ones, photos, photos, -2 * ones), 1)

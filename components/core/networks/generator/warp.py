@@ -1,6 +1,6 @@
 """What the camera saw, brought to the target pose: texture through the pose map, hair and skirts with head and torso.
 
-Three pieces of evidence, each a picture with its validity, all differentiable with respect to the colours:
+Three warped inputs, each a picture with its validity, all differentiable with respect to the colours:
 
 - the texture atlas, completed from the mirrored body half, sampled at the target's pose map;
 - the source photo moved by the similarity that carries the source's head onto the target's (hair moves with the head),
@@ -81,7 +81,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class WarpedInput:
     """A picture in the target's frame, where it means something, and where it had a say at all."""
 
     images: Tensor
@@ -239,13 +239,13 @@ def bare_skin(textures: Tensor, seen: Tensor) -> Skin:
     return Skin((skin * _SKIN_BESIDE + colours) / (much + _SKIN_BESIDE), found)
 
 
-def skin_evidence(skin: Skin, poses: Tensor) -> Evidence:
+def plain_skin(skin: Skin, poses: Tensor) -> WarpedInput:
     """The person's skin colour all over the body: what bare arms and legs look like that no photo shows."""
     valid = (poses[:, :1] > 0).float() * skin.found[:, None, None, None]
-    return Evidence(skin.colour[:, :, None, None] * valid, valid, torch.zeros_like(valid))
+    return WarpedInput(skin.colour[:, :, None, None] * valid, valid, torch.zeros_like(valid))
 
 
-def blended(atlas: Evidence, photos: list[Evidence], poses: Tensor) -> Tensor:
+def first_guess(atlas: WarpedInput, photos: list[WarpedInput], poses: Tensor) -> Tensor:
     """A first guess of every pixel [B, 3, S, S]: the atlas on the body, the photos beside it, and what is near.
 
     Where the atlas is void, seen pixels nearby say more than texels far away: least for hands, which are skin.
@@ -276,20 +276,20 @@ def _spread(weighted: Tensor, prior: Tensor) -> Tensor:
     return (weighted[:, :3] + 0.05 * coarse) / (weight + 0.05)
 
 
-def atlas_evidence(textures: Tensor, seen: Tensor, skin: Skin, poses: Tensor) -> Evidence:
+def warped_atlas(textures: Tensor, seen: Tensor, skin: Skin, poses: Tensor) -> WarpedInput:
     """The completed atlas at the target's pose map. `valid` is 1 where texels are seen or, on the head, mirrored."""
     completed, known = complete(textures, seen, skin)
     looked_up = sample_atlas(torch.cat((completed, known, seen), 2), poses)
-    return Evidence(looked_up[:, :3], looked_up[:, 3:4], looked_up[:, 4:5])
+    return WarpedInput(looked_up[:, :3], looked_up[:, 3:4], looked_up[:, 4:5])
 
 
 def aligned_photo(photo: SourceView, poses: Tensor, source: Frame, target: Frame, *, reach: float | None = None,
-                  mirror: Tensor | None = None) -> Evidence:
+                  mirror: Tensor | None = None) -> WarpedInput:
     """Move the photo by the similarity (shift, turn, scale within 0.4..2.5) that carries one frame onto the other.
 
     `reach` limits it to that many lengths of the frame's axis around the centre; None: the whole photo. Pixels of
     `mirror`, bool [B, S, S], come from the other side of the axis. `valid` is the photo's matte times `agreement` of
-    the photo's pose map, moved alike, with `poses`: a face is no evidence for the back of a head.
+    the photo's pose map, moved alike, with `poses`: a face says nothing about the back of a head.
     """
     distance, places = carried(source, target, photo.images.shape[-1], mirror)
     grid = torch.view_as_real(places)
@@ -300,10 +300,10 @@ def aligned_photo(photo: SourceView, poses: Tensor, source: Frame, target: Frame
         moved = moved * ((reach - distance) * 4).clamp(0, 1)[:, None]
     moved = moved * (source.found & target.found)[:, None, None, None]
     images = moved[:, :3] / moved[:, 3:4].clamp(min=0.02)
-    return Evidence(images, moved[:, 3:4] * agreement(charts, poses), moved[:, 4:5])
+    return WarpedInput(images, moved[:, 3:4] * agreement(charts, poses), moved[:, 4:5])
 
 
-def head_evidence(face: SourceView, poses: Tensor) -> Evidence:
+def warped_head(face: SourceView, poses: Tensor) -> WarpedInput:
     """The photo's head and hair where the target's head is; invalid where either shows no head.
 
     Where the heads are turned to different sides, what is beside the target's head comes from the other side of the
@@ -313,12 +313,12 @@ def head_evidence(face: SourceView, poses: Tensor) -> Evidence:
     return aligned_photo(face, poses, head_frame(face.poses), head_frame(poses), reach=_HEAD_REACH, mirror=mirror)
 
 
-def clothes_evidence(source: Source, poses: Tensor) -> Evidence:
+def warped_clothes(source: Source, poses: Tensor) -> WarpedInput:
     """The clothes' photo where the target's torso is; invalid unless the photo shows the clothes of the atlas."""
     photo = source.clothes
     moved = aligned_photo(photo, poses, torso_frame(photo.poses), torso_frame(poses))
     same = wears_atlas(source.textures, source.seen, photo)[:, None, None, None].float()
-    return Evidence(moved.images * same, moved.valid * same, moved.covered * same)
+    return WarpedInput(moved.images * same, moved.valid * same, moved.covered * same)
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from components.core.networks.generator.light import light_factors, relit, told_by_skin
+from components.core.networks.generator.light import estimate_light, light_factors, relit
 from components.core.networks.generator.warp import Source
 from components.core.pictures.iuv import BODY_PARTS, GARMENT_PARTS
 
@@ -29,8 +29,8 @@ def dressed(source: MakeSource, light: float, skin: tuple[float, ...] = _SKINS[0
 def test_bare_arms_tell_the_lights_apart_whatever_the_skin(source: MakeSource, skin: tuple[float, float, float],
                                                            light: float) -> None:
     mine = dressed(source, light, skin)
-    told = told_by_skin(mine.textures, mine.seen)
-    assert torch.allclose(told, -torch.log(torch.tensor(light)).expand(1, 3), atol=0.08)
+    estimated = estimate_light(mine.textures, mine.seen)
+    assert torch.allclose(estimated, -torch.log(torch.tensor(light)).expand(1, 3), atol=0.08)
     before, after = ((each.textures[:, _BODY] + 1).mean() for each in (mine, relit(mine)))
     right = (torch.tensor(skin) * 2).mean()
     assert (after - right).abs() < 0.5 * (before - right).abs()

@@ -10,7 +10,7 @@ from torch import Tensor
 from components.core import presets
 from components.core.errors import DataError, InputError
 from components.core.networks.discriminator import Discriminator
-from components.core.networks.generator.reposer import SHOWN, Generator, Painting, Reposer, SourceBatch, gather
+from components.core.networks.generator.reposer import SHOWN, Generator, Painting, Reposer, SourceBatch, warped_inputs
 from components.core.networks.generator.warp import Source, sample_atlas
 from components.core.networks.patch import CROPS, PatchDiscriminator, random_crops
 from components.core.settings import TrainSettings
@@ -54,16 +54,16 @@ def test_both_generators_paint_a_person_and_a_matte(generator: str, side: int, s
     assert painting.person.std() < 2
 
 
-def test_void_evidence_has_no_share(source: MakeSource, figure: Figure) -> None:
+def test_void_inputs_have_no_share(source: MakeSource, figure: Figure) -> None:
     mine, poses = source(1), figure(64)
     painting = Generator(tiny("warp"), 64, 8)(mine, poses)
     assert (painting.shares[:, 0] > 0).all()
-    for share, evidence in zip(painting.shares[:, 1:].unbind(1), gather(mine, poses), strict=True):
-        assert not share[evidence.valid[:, 0] == 0].any()
+    for share, piece in zip(painting.shares[:, 1:].unbind(1), warped_inputs(mine, poses), strict=True):
+        assert not share[piece.valid[:, 0] == 0].any()
     assert painting.shares[:, 1][poses[:, 0] > 0].min() > 0
 
 
-def test_an_untrained_generator_paints_the_evidence(source: MakeSource, figure: Figure) -> None:
+def test_an_untrained_generator_paints_the_first_guess(source: MakeSource, figure: Figure) -> None:
     torch.manual_seed(0)
     mine, poses = source(1), figure(64)
     painting = Generator(tiny("warp", width=16), 64, 8).eval()(mine, poses)

@@ -107,7 +107,7 @@ def test_a_head_goes_where_the_target_has_it(figure: Figure, x: float, y: float,
     red = torch.tensor([1.0, -1.0, -1.0])[:, None, None]
     mask = torch.isin(there[:, :1], torch.tensor(HEAD_PARTS)).float()
     photo = SourceView((red * mask).expand(1, 3, 64, 64), mask, there)
-    moved = warp.head_evidence(photo, here)
+    moved = warp.warped_head(photo, here)
     wanted = torch.isin(here[:, :1], torch.tensor(HEAD_PARTS)).float()
     shown = (moved.images[:, :1] > 0.5).float()
     assert (shown * wanted).sum() / torch.maximum(shown, wanted).sum() > 0.7
@@ -139,10 +139,10 @@ def test_a_face_is_no_evidence_for_the_back_of_a_head(figure: Figure) -> None:
     head = torch.isin(front[:, :1], torch.tensor(HEAD_PARTS))
     beside = (front[:, :1] == 0)[..., 8:24, 15:49]
     for poses, wanted in ((front, 1.0), (behind, 0.5)):
-        valid = warp.head_evidence(photo, poses).valid
+        valid = warp.warped_head(photo, poses).valid
         assert valid[head].mean() <= wanted
         assert valid[..., 8:24, 15:49][beside].mean() > 0.6  # hair shows from both sides
-    assert warp.head_evidence(photo, front).valid[head].mean() > 0.9
+    assert warp.warped_head(photo, front).valid[head].mean() > 0.9
 
 
 def _looking_left(poses: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ def test_a_knot_of_hair_stands_out_behind_a_head_whichever_way_it_looks(figure: 
     mattes = torch.maximum(knot, (left[:, :1] > 0).float())
     photo = SourceView(torch.where(knot > 0, 1.0, -1.0).expand(1, 3, 64, 64), mattes, left)
     for poses, wanted in ((left, knot), (right, knot.flip(-1)), (figure(64), knot)):
-        moved = warp.head_evidence(photo, poses)
+        moved = warp.warped_head(photo, poses)
         beside = (moved.images[:, :1] > 0) & (moved.valid > 0.5)
         assert (beside == (wanted > 0)).float().mean() > 0.99
 
@@ -170,7 +170,7 @@ def test_a_head_is_not_mirrored_on_the_body(figure: Figure) -> None:
     sides = torch.linspace(-1, 1, 64).expand(1, 3, 64, 64)
     head = (left[:, :1] == HEAD_PARTS[1]).expand_as(sides)
     for poses in (left, mirrored_poses(left)):
-        moved = warp.head_evidence(SourceView(sides, torch.ones(1, 1, 64, 64), left), poses)
+        moved = warp.warped_head(SourceView(sides, torch.ones(1, 1, 64, 64), left), poses)
         assert torch.allclose(moved.images[head], sides[head], atol=0.05)
 
 
@@ -202,10 +202,10 @@ def test_an_arm_says_nothing_beside_another_pose() -> None:
     assert (agreement(raised, raised) == 1).all()
 
 
-def test_no_head_no_evidence(figure: Figure, source: Callable[..., Source]) -> None:
+def test_no_head_no_input(figure: Figure, source: Callable[..., Source]) -> None:
     headless = figure(64)
     headless[:, :, :20] = 0
-    moved = warp.head_evidence(source(1).face, headless)
+    moved = warp.warped_head(source(1).face, headless)
     assert not moved.valid.any() and not moved.covered.any() and moved.images.isfinite().all()
 
 
@@ -221,8 +221,8 @@ def test_clothes_are_believed_only_when_the_photo_shows_the_atlas(
     for tiles, wanted in ((mine.textures, True), (other_tiles, False)):
         photo = _wearing(poses, tiles)
         assert warp.wears_atlas(mine.textures, mine.seen, photo).item() is wanted
-        evidence = warp.clothes_evidence(replace(mine, clothes=photo), poses)
-        assert bool(evidence.valid.any()) is wanted
+        moved = warp.warped_clothes(replace(mine, clothes=photo), poses)
+        assert bool(moved.valid.any()) is wanted
     nothing_seen = warp.wears_atlas(mine.textures, torch.zeros_like(mine.seen), _wearing(poses, mine.textures))
     assert not nothing_seen.item()
 
@@ -253,11 +253,11 @@ def test_skin_is_what_the_cheeks_show() -> None:
 
 def test_skin_is_evidence_all_over_the_body(figure: Figure) -> None:
     poses = figure(32)
-    evidence = warp.skin_evidence(warp.bare_skin(*_painted({23: SKIN, 24: SKIN})), poses)
+    moved = warp.plain_skin(warp.bare_skin(*_painted({23: SKIN, 24: SKIN})), poses)
     body = poses[0, 0] > 0
-    assert torch.equal(evidence.valid[0, 0], body.float()) and not evidence.covered.any()
-    assert torch.allclose(evidence.images[0, :, body], torch.tensor(SKIN)[:, None], atol=1e-5)
-    assert not warp.skin_evidence(warp.bare_skin(*_painted({2: SHIRT})), poses).valid.any()
+    assert torch.equal(moved.valid[0, 0], body.float()) and not moved.covered.any()
+    assert torch.allclose(moved.images[0, :, body], torch.tensor(SKIN)[:, None], atol=1e-5)
+    assert not warp.plain_skin(warp.bare_skin(*_painted({2: SHIRT})), poses).valid.any()
 
 
 def test_a_limb_nobody_saw_takes_the_colour_of_its_neighbour() -> None:
@@ -273,12 +273,12 @@ def test_the_first_guess_is_the_atlas_on_the_body_and_the_photo_beside_it(figure
     colours, seen = _painted({2: SHIRT, 23: SKIN, 24: SKIN, 9: SHIRT, 10: SHIRT})
     beside = torch.zeros(1, 1, 64, 64)
     beside[..., 4:12, 24:40] = 1
-    hair = warp.Evidence(torch.tensor(HAIR)[None, :, None, None] * beside, beside, beside)
-    guess = warp.blended(warp.atlas_evidence(colours, seen, warp.bare_skin(colours, seen), poses), [hair], poses)
+    hair = warp.WarpedInput(torch.tensor(HAIR)[None, :, None, None] * beside, beside, beside)
+    first = warp.first_guess(warp.warped_atlas(colours, seen, warp.bare_skin(colours, seen), poses), [hair], poses)
     torso = poses[0, 0] == 2
-    assert torch.allclose(guess[0, :, torso].mean(1), torch.tensor(SHIRT), atol=0.05)
-    assert torch.allclose(guess[0, :, 5, 30], torch.tensor(HAIR), atol=0.1)
-    far = guess[0, :, 60, 32]  # below the legs: what is near, not black and not white
+    assert torch.allclose(first[0, :, torso].mean(1), torch.tensor(SHIRT), atol=0.05)
+    assert torch.allclose(first[0, :, 5, 30], torch.tensor(HAIR), atol=0.1)
+    far = first[0, :, 60, 32]  # below the legs: what is near, not black and not white
     assert (far - torch.tensor(SHIRT)).abs().max() < 0.5
 
 
@@ -287,8 +287,8 @@ def test_what_nobody_saw_takes_the_colour_of_what_was_seen_beside_it() -> None:
     poses[:, 0, 16:48, 16:39], poses[:, 0, 16:48, 39:41] = 15, 17  # an upper arm's front and, at its rim, its back
     poses[:, 1:, 16:48, 16:41] = 128
     colours, seen = _painted({15: SHIRT, 18: SKIN, 23: SKIN, 24: SKIN})  # of the other arm's back there was skin
-    guess = warp.blended(warp.atlas_evidence(colours, seen, warp.bare_skin(colours, seen), poses), [], poses)
-    rim = guess[0, :, 16:48, 39:41].mean((1, 2))
+    first = warp.first_guess(warp.warped_atlas(colours, seen, warp.bare_skin(colours, seen), poses), [], poses)
+    rim = first[0, :, 16:48, 39:41].mean((1, 2))
     assert (rim - torch.tensor(SHIRT)).norm() < (rim - torch.tensor(SKIN)).norm()
 
 
