@@ -6,6 +6,7 @@ without photos the people are synthesised.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from inspect import Parameter, Signature
 from typing import Any, NamedTuple
 
 from kfp import dsl
@@ -48,20 +49,11 @@ class TuningArtifacts(NamedTuple):
     weights: dsl.Artifact
 
 
-@dataclass(frozen=True)
-class Source:
-    """The photos: a folder or gs:// prefix, with a fingerprint of a folder's content so that a cache notices new photos
-    under the same path; without a path people are synthesised."""
-
-    photos: str | None = None
-    digest: str = ""
-
-
 def training_pipeline(
     settings: Settings, images: Mapping[str, str], photos: str | None = None, photos_digest: str = "",
     profile: Profile | None = None,
 ) -> graph_component.GraphComponent:
-    """Build the pipeline.
+    """Build the pipeline that ends with a registered version: `_training`.
 
     Args:
         settings: What each step does. A step's section is one of its inputs, so a change of one section makes only
@@ -71,60 +63,62 @@ def training_pipeline(
         photos_digest: Fingerprint of the folder's content, so that a cache notices new photos under the same path.
         profile: Where the steps run; its node pools become inputs of the pipeline. None places nothing (this machine).
     """
-
-    def body(steps: _Steps) -> Artifacts:
-        people, identities = steps.people()
-        weights = {"weights": steps.tuned(people, identities)} if settings.tune.enabled else {}
-        model = steps.run(train, settings.train, people=people, identities=identities, **weights).outputs["model"]
-        evaluation = steps.run(
-            evaluate, settings.evaluate, model=model, people=people, identities=identities,
-            gate=settings.register_.gate.model_dump_json(),
-        ).outputs["evaluation"]
-        compared = steps.run(
-            challenge, settings.register_, model=model, people=people, identities=identities, evaluation=evaluation
-        )
-        version = steps.run(
-            register, settings.register_, model=model, evaluation=evaluation, comparison=compared.outputs["comparison"],
-            people=people, identities=identities,
-        )  # fmt: skip
-        # The registry, not the cache, knows who is champion and whether a version exists; comparing and registering
-        # the same evidence twice is free.
-        for task in (compared, version):
-            task.set_caching_options(False)
-        return Artifacts(people, identities, model, evaluation, version.outputs["version"])
-
+    steps = _Steps(settings, images, photos, photos_digest, profile)
     description = "Photos -> people -> identities -> model -> evaluation -> registered version"
-    steps = _Steps(settings, images, Source(photos, photos_digest), profile)
-    return dsl.pipeline(name=NAME, description=description)(_with_inputs(body, steps, Artifacts))
+    return dsl.pipeline(name=NAME, description=description)(_Definition(_training, steps, Artifacts))
 
 
 def tuning_pipeline(
     settings: Settings, images: Mapping[str, str], photos: str | None = None, photos_digest: str = "",
     profile: Profile | None = None,
 ) -> graph_component.GraphComponent:
-    """Build the pipeline that ends with the loss weights; see `training_pipeline`."""
-
-    def body(steps: _Steps) -> TuningArtifacts:
-        people, identities = steps.people()
-        return TuningArtifacts(people, identities, steps.tuned(people, identities))
-
-    steps = _Steps(settings, images, Source(photos, photos_digest), profile)
+    """Build the pipeline that ends with the loss weights: `_tuning`. The arguments are those of `training_pipeline`."""
+    steps = _Steps(settings, images, photos, photos_digest, profile)
     description = "Photos -> people -> identities -> loss weights"
-    return dsl.pipeline(name=TUNING, description=description)(_with_inputs(body, steps, TuningArtifacts))
+    return dsl.pipeline(name=TUNING, description=description)(_Definition(_tuning, steps, TuningArtifacts))
+
+
+def _training(steps: "_Steps") -> Artifacts:
+    settings = steps.settings
+    people, identities = steps.people()
+    weights = {"weights": steps.tuned(people, identities)} if settings.tune.enabled else {}
+    model = steps.run(train, settings.train, people=people, identities=identities, **weights).outputs["model"]
+    evaluation = steps.run(
+        evaluate, settings.evaluate, model=model, people=people, identities=identities,
+        gate=settings.register_.gate.model_dump_json(),
+    ).outputs["evaluation"]
+    comparison = steps.run(
+        challenge, settings.register_, model=model, people=people, identities=identities, evaluation=evaluation
+    )
+    version = steps.run(
+        register, settings.register_, model=model, evaluation=evaluation, comparison=comparison.outputs["comparison"],
+        people=people, identities=identities,
+    )  # fmt: skip
+    # The registry, not the cache, knows who is champion and whether a version exists; comparing and registering
+    # the same evidence twice is free.
+    for task in (comparison, version):
+        task.set_caching_options(False)
+    return Artifacts(people, identities, model, evaluation, version.outputs["version"])
+
+
+def _tuning(steps: "_Steps") -> TuningArtifacts:
+    people, identities = steps.people()
+    return TuningArtifacts(people, identities, steps.tuned(people, identities))
 
 
 @dataclass(frozen=True)
 class _Steps:
-    """The steps as KFP tasks; KFP's decorators and tasks have no usable types."""
+    """The steps as KFP tasks; KFP has no types, so tasks and what flows between them are Any."""
 
     settings: Settings
     images: Mapping[str, str]
-    source: Source
-    profile: Profile | None = None
+    photos: str | None
+    photos_digest: str
+    profile: Profile | None
     pools: Mapping[str, Any] = field(default_factory=dict)
     """The pipeline's inputs that name node pools, as KFP channels."""
 
-    def run(self, component, section: Section, **inputs):  # type: ignore[no-untyped-def]
+    def run(self, component: Any, section: Section, **inputs: Any) -> Any:
         """A task of a step, with its section of the settings, its image and its place."""
         task = component(settings=section.model_dump_json(), **inputs)
         task.set_container_image(self.images[step_of(component.name)]).set_caching_options(True)
@@ -132,12 +126,12 @@ class _Steps:
             place(task, component.name, self.profile, self.pools)
         return task
 
-    def people(self):  # type: ignore[no-untyped-def]
+    def people(self) -> tuple[Any, Any]:
         """Photos to people with identities."""
         people = self._preprocessed(self._photos())
         return people, self.run(cluster, self.settings.cluster, people=people).outputs["identities"]
 
-    def tuned(self, people, identities):  # type: ignore[no-untyped-def]
+    def tuned(self, people: Any, identities: Any) -> Any:
         """A study that several workers share, and its winner."""
         settings = self.settings.tune
         data = {"people": people, "identities": identities, "training": self.settings.train.model_dump_json()}
@@ -148,14 +142,14 @@ class _Steps:
                 work.set_retry(_WORKER_RETRIES, backoff_max_duration=_WORKER_TIME)
         return self.run(select_weights, settings, study=study, begun=dsl.Collected(work.output)).outputs["weights"]
 
-    def _photos(self):  # type: ignore[no-untyped-def]
-        if self.source.photos is None:
+    def _photos(self) -> Any:
+        if self.photos is None:
             return self.run(synthesize, self.settings.synthesize).outputs["photos"]
         return dsl.importer(
-            artifact_uri=self.source.photos, artifact_class=dsl.Dataset, metadata={"digest": self.source.digest}
+            artifact_uri=self.photos, artifact_class=dsl.Dataset, metadata={"digest": self.photos_digest}
         ).output
 
-    def _preprocessed(self, photos):  # type: ignore[no-untyped-def]
+    def _preprocessed(self, photos: Any) -> Any:
         settings = self.settings.preprocess
         if settings.shards == 1:
             return self.run(preprocess, settings, photos=photos).outputs["people"]
@@ -164,29 +158,26 @@ class _Steps:
         return self.run(gather, settings, parts=dsl.Collected(part)).outputs["people"]
 
 
-def _with_inputs(body: Callable[[_Steps], Any], steps: _Steps, outputs: type) -> Callable[..., Any]:
-    """A pipeline function: without inputs, or with the node pools as inputs where there is a profile."""
-    if steps.profile is None:
+@dataclass(frozen=True)
+class _Definition:
+    """A pipeline as KFP asks for it: a callable whose signature names the inputs, here the profile's node pools, and
+    the outputs."""
 
-        def pipeline():  # type: ignore[no-untyped-def]
-            return body(steps)
+    body: Callable[[_Steps], Any]
+    steps: _Steps
+    outputs: type
 
-    else:
-        given = steps.profile.inputs()
+    @property
+    def __signature__(self) -> Signature:
+        inputs = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=value, annotation=type(value))
+                  for name, value in self._inputs().items()]
+        return Signature(inputs, return_annotation=self.outputs)
 
-        def pipeline(  # type: ignore[no-untyped-def,misc]
-            cpu_node_selector: dict = given["cpu_node_selector"], cpu_tolerations: list = given["cpu_tolerations"],  # type: ignore[type-arg]
-            gpu_node_selector: dict = given["gpu_node_selector"], gpu_tolerations: list = given["gpu_tolerations"],  # type: ignore[type-arg]
-            gpu_accelerator: str = given["gpu_accelerator"], gpu_count: str = given["gpu_count"],
-        ):  # fmt: skip
-            return body(replace(steps, pools=dict(
-                cpu_node_selector=cpu_node_selector, cpu_tolerations=cpu_tolerations,
-                gpu_node_selector=gpu_node_selector, gpu_tolerations=gpu_tolerations,
-                gpu_accelerator=gpu_accelerator, gpu_count=gpu_count,
-            )))  # fmt: skip
+    def __call__(self, *channels: Any) -> Any:
+        return self.body(replace(self.steps, pools=dict(zip(self._inputs(), channels, strict=True))))
 
-    pipeline.__annotations__["return"] = outputs
-    return pipeline
+    def _inputs(self) -> dict[str, Any]:
+        return self.steps.profile.inputs() if self.steps.profile else {}
 
 
 def _shares(count: int) -> list[str]:
