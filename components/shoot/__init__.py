@@ -1,1 +1,1 @@
-"""New photos of a person from a trained model: `components.shoot.generate.generate(model, sitter, poses, out)`."""
+"""New photos of a person from a trained model: `components.shoot.generate.generate(model, subject, poses, out)`."""

@@ -1,4 +1,4 @@
-"""Files in, files out: a sitter's photos and target pose maps to new photos."""
+"""Files in, files out: a subject's photos and target pose maps to new photos."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from components.core.networks.generator.reposer import Reposer
 from components.core.pictures.images import read_photo, write_png
 from components.core.settings import PreprocessSettings
 from components.core.shooting.shots import shoot
-from components.core.shooting.sitters import Sitter, cut_out, target_pose
+from components.core.shooting.subjects import Subject, cut_out, target_pose
 
 
 @dataclass(frozen=True)
@@ -22,19 +22,19 @@ class ShootSummary:
 
     images: list[str]
     faces: list[str]
-    """Per image: the sitter's photo that gives face and hair."""
+    """Per image: the subject's photo that gives face and hair."""
     other_clothes: list[str]
-    """The sitter's photos that show other clothes than those worn: they give head and hands only."""
+    """The subject's photos that show other clothes than those worn: they give head and hands only."""
 
 
-def generate(model: Path, sitter: Sitter | Sequence[Sitter], poses: Sequence[Path], out: Path, *,
-             background: Path | None = None, clothes: Sitter | Sequence[Sitter] | None = None,
+def generate(model: Path, subject: Subject | Sequence[Subject], poses: Sequence[Path], out: Path, *,
+             background: Path | None = None, clothes: Subject | Sequence[Subject] | None = None,
              preprocess: PreprocessSettings | None = None) -> ShootSummary:
-    """Paint `sitter` in every pose of `poses` (pose map files) and write ``<pose's name>.png`` into the folder `out`.
+    """Paint `subject` in every pose of `poses` (pose map files) and write ``<pose's name>.png`` into the folder `out`.
 
-    `model` is generator.safetensors or its folder; `sitter` one photo or several of the same person, in any order (see
+    `model` is generator.safetensors or its folder; `subject` one photo or several of the same person, in any order (see
     `shoot`). `background` is a picture (default: a studio wall), `clothes` photos of whoever's clothes to wear
-    (default: the sitter's own), `preprocess` how to crop (default: the defaults, in the model's sizes). Raises
+    (default: the subject's own), `preprocess` how to crop (default: the defaults, in the model's sizes). Raises
     `InputError` for files that cannot be used, and for two poses of one name.
     """
     reposer = Reposer.load(model / GENERATOR if model.is_dir() else model)
@@ -44,8 +44,8 @@ def generate(model: Path, sitter: Sitter | Sequence[Sitter], poses: Sequence[Pat
     if not names or len(set(names)) < len(names):
         raise InputError("no target pose" if not names else "two target poses have the same name",
                          remedy="give each pose map a name of its own")
-    sitters = _several(sitter)
-    people = [cut_out(one, settings) for one in sitters]
+    subjects = _several(subject)
+    people = [cut_out(one, settings) for one in subjects]
     others = None if clothes is None else [cut_out(one, settings) for one in _several(clothes)]
     targets = [target_pose(path, settings) for path in poses]
     wall = None if background is None else read_photo(background, settings.max_megapixels)
@@ -53,9 +53,9 @@ def generate(model: Path, sitter: Sitter | Sequence[Sitter], poses: Sequence[Pat
     with atomic_folder(out) as folder:
         for name, image in zip(names, shot.images, strict=True):
             write_png(folder / name, image)
-    return ShootSummary([str(Path(out) / name) for name in names], [str(sitters[view].photo) for view in shot.faces],
-                        [str(sitters[index].photo) for index in shot.other_clothes])
+    return ShootSummary([str(Path(out) / name) for name in names], [str(subjects[view].photo) for view in shot.faces],
+                        [str(subjects[index].photo) for index in shot.other_clothes])
 
 
-def _several(sitter: Sitter | Sequence[Sitter]) -> list[Sitter]:
-    return [sitter] if isinstance(sitter, Sitter) else list(sitter)
+def _several(subject: Subject | Sequence[Subject]) -> list[Subject]:
+    return [subject] if isinstance(subject, Subject) else list(subject)

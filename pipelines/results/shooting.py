@@ -14,26 +14,26 @@ from components.core.settings import PreprocessSettings
 from pipelines.home.folder import Home
 
 if TYPE_CHECKING:
-    from components.core.shooting.sitters import Sitter
+    from components.core.shooting.subjects import Subject
     from components.shoot.generate import ShootSummary
 
 
-def sitters(photos: Sequence[Path], iuvs: Sequence[Path], mattes: Sequence[Path] = ()) -> list[Sitter]:
+def subjects(photos: Sequence[Path], iuvs: Sequence[Path], mattes: Sequence[Path] = ()) -> list[Subject]:
     """A person's photos, their pose maps and, where there are any, mattes, the first with the first and so on.
 
     Raises `InputError` where their numbers differ.
     """
-    from components.core.shooting.sitters import Sitter
+    from components.core.shooting.subjects import Subject
 
     for what, option, files in (("pose maps", "--iuv", iuvs), ("mattes", "--matte", mattes)):
         if len(files) != len(photos) and (files or option == "--iuv"):
             raise InputError(f"{len(photos)} photos, but {len(files)} {what}",
                              remedy=f"give {option} once for each --photo, in the same order")
     own: Sequence[Path | None] = mattes or [None] * len(photos)
-    return [Sitter(*files) for files in zip(photos, iuvs, own, strict=True)]
+    return [Subject(*files) for files in zip(photos, iuvs, own, strict=True)]
 
 
-def shoot_with_version(home: Home, model_name: str, version: str, sitter: Sitter | Sequence[Sitter],
+def shoot_with_version(home: Home, model_name: str, version: str, subject: Subject | Sequence[Subject],
                        poses: Sequence[Path], out: Path, background: Path | None = None) -> ShootSummary:
     """Paint the person of one or several photos in every pose with a registered version (a number, or an alias such as
     champion).
@@ -45,4 +45,4 @@ def shoot_with_version(home: Home, model_name: str, version: str, sitter: Sitter
     versions = Versions(model_name, home.tracking_uri)
     with versions.files(versions.get(version)) as folder:
         cut = PreprocessSettings.model_validate_json((folder / PREPROCESS).read_text(encoding="utf-8"))
-        return generate(folder / GENERATOR, sitter, poses, out, background=background, preprocess=cut)
+        return generate(folder / GENERATOR, subject, poses, out, background=background, preprocess=cut)

@@ -49,7 +49,7 @@ class _Sources:
     seen: NDArray[np.bool_]
     """bool [B, 24, N, N]."""
     faces: list[int]
-    """Per pose: which of the sitter's photos gives face and hair."""
+    """Per pose: which of the subject's photos gives face and hair."""
     clothes: list[int]
     """Per pose: which photo of the clothes gives what lies beside the body."""
     other_clothes: list[int]
@@ -69,12 +69,12 @@ def shoot(model: Reposer, source: PersonCrop | Sequence[PersonCrop], poses: Sequ
     if not poses:
         raise InputError("no target pose", remedy="bring at least one pose map")
     count, side = len(poses), model.resolution
-    sitter = _several(source)
-    dressed = sitter if clothes is None else _several(clothes)
-    found = _put_together(sitter, dressed, poses)
+    subject = _several(source)
+    dressed = subject if clothes is None else _several(clothes)
+    found = _put_together(subject, dressed, poses)
     batch = SourceBatch(
-        found.textures, found.seen, *stacked([sitter[face] for face in found.faces]),
-        *(stacked([dressed[index] for index in found.clothes]) if len(sitter) > 1 or clothes is not None else ()))
+        found.textures, found.seen, *stacked([subject[face] for face in found.faces]),
+        *(stacked([dressed[index] for index in found.clothes]) if len(subject) > 1 or clothes is not None else ()))
     wall = backdrop(side) if background is None else middle_square(background, side)
     output = model.repose(batch, np.stack(poses), _times(wall, count))
     return Shot(output.images, output.mattes, found.faces, found.other_clothes)
@@ -92,20 +92,20 @@ def middle_square(picture: Pixels, side: int) -> Pixels:
     return np.asarray(cv2.resize(square, (side, side), interpolation=how), np.uint8)
 
 
-def _put_together(sitter: Sequence[PersonCrop], dressed: Sequence[PersonCrop], poses: Sequence[Pixels]) -> _Sources:
-    """One source of the sitter's photos and those that show the clothes; the photos' order does not matter."""
-    leading, outfit = _most_first(sitter), _outfit(dressed)
-    faces = [leading[best_view([sitter[index].seen for index in leading], pose)] for pose in poses]
+def _put_together(subject: Sequence[PersonCrop], dressed: Sequence[PersonCrop], poses: Sequence[Pixels]) -> _Sources:
+    """One source of the subject's photos and those that show the clothes; the photos' order does not matter."""
+    leading, outfit = _most_first(subject), _outfit(dressed)
+    faces = [leading[best_view([subject[index].seen for index in leading], pose)] for pose in poses]
     clothes = [outfit[best_view([dressed[index].seen for index in outfit], _headless(pose))] for pose in poses]
     atlases: dict[int, Merged] = {}
     for face, pose in zip(faces, poses, strict=True):
         if face not in atlases:
             # The face's photo leads the clothes too: what it shows stays, the others are brought into its light.
-            worn = _first(face, outfit) if dressed is sitter and face in outfit else outfit
-            atlases[face] = merged([sitter[index] for index in leading], pose, [dressed[index] for index in worn])
+            worn = _first(face, outfit) if dressed is subject and face in outfit else outfit
+            atlases[face] = merged([subject[index] for index in leading], pose, [dressed[index] for index in worn])
     textures = np.stack([atlases[face].texture for face in faces])
     seen = np.stack([atlases[face].seen for face in faces])
-    others = sorted(set(range(len(dressed))) - set(outfit)) if dressed is sitter else []
+    others = sorted(set(range(len(dressed))) - set(outfit)) if dressed is subject else []
     return _Sources(textures, seen, faces, clothes, others)
 
 

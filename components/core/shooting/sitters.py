@@ -1,49 +1,6 @@
-"""Who is in front of the camera, from files: photos with their pose maps, cut out as the networks take them."""
+"""The names under which versions of 0.1 import `subjects`."""
 
-from __future__ import annotations
+from components.core.shooting.subjects import Subject as Sitter
+from components.core.shooting.subjects import cut_out, target_pose
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-
-from components.core.errors import InputError
-from components.core.people.person import PersonCrop, person_from_photo, pose_crop
-from components.core.pictures.images import Pixels, read_upright
-from components.core.pictures.iuv import read_iuv
-from components.core.pictures.matte import read_matte
-from components.core.settings import PreprocessSettings
-
-
-@dataclass(frozen=True)
-class Sitter:
-    """A photo of whoever is in front of the camera, its DensePose map, and its matte if there is one."""
-
-    photo: Path
-    iuv: Path
-    matte: Path | None = None
-
-
-def cut_out(sitter: Sitter, settings: PreprocessSettings) -> PersonCrop:
-    """The person of a photo. Raises `InputError`, naming the file, for one that cannot be used or shows nobody."""
-    photo = read_upright(sitter.photo, settings.max_megapixels)
-    iuv = read_iuv(sitter.iuv, photo.size, photo.orientation).planes
-    matte = (None if sitter.matte is None else
-             read_matte(sitter.matte, photo.size, settings.max_megapixels, photo.orientation))
-    with _naming(sitter.photo):
-        return person_from_photo(photo.pixels, iuv, settings, matte)
-
-
-def target_pose(path: Path, settings: PreprocessSettings) -> Pixels:
-    """A pose map file as a target, uint8 [S, S, 3]. Raises `InputError`, naming it, for one that cannot be used."""
-    with _naming(path):
-        return pose_crop(read_iuv(path).planes, settings)
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Name the file in errors about what was in it."""
-    try:
-        yield
-    except InputError as error:
-        raise error if error.path else InputError(error.problem, path=path, remedy=error.remedy) from None
+__all__ = ["Sitter", "cut_out", "target_pose"]

@@ -38,9 +38,9 @@ def shoot(
     """Paint a person in other poses with a registered version. Several photos of the person show more of them: what
     each shows is put together, and the one that fits a pose best gives face and hair."""
     from pipelines.home.folder import Home
-    from pipelines.results.shooting import shoot_with_version, sitters
+    from pipelines.results.shooting import shoot_with_version, subjects
 
-    person = sitters(photo, iuv, matte or [])
+    person = subjects(photo, iuv, matte or [])
     summary = shoot_with_version(Home.found(home), model_name, version, person, pose, out, background)
     finish("shoot", summary, out, as_json)
 

@@ -29,7 +29,7 @@ from components.core.settings import PreprocessSettings, SynthesizeSettings, Tra
 from components.register.registry import Files, Registry
 from components.synthesize import synthesize
 from pipelines.cli import main
-from pipelines.results.shooting import sitters
+from pipelines.results.shooting import subjects
 
 Command = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -129,11 +129,11 @@ def test_photos_that_cannot_be_used_are_named(shop: Path, photoshoot: Command, t
 
 def test_photos_pose_maps_and_mattes_go_together() -> None:
     a, b, c, d, e, f = (Path(name) for name in "abcdef")
-    (one,) = sitters([a], [b])
+    (one,) = subjects([a], [b])
     assert (one.photo, one.iuv, one.matte) == (a, b, None)
-    assert [one.matte for one in sitters([a, b], [c, d], [e, f])] == [e, f]
+    assert [one.matte for one in subjects([a, b], [c, d], [e, f])] == [e, f]
     with pytest.raises(InputError, match="2 photos, but 3 pose maps"):
-        sitters([a, b], [c, d, e])
+        subjects([a, b], [c, d, e])
 
 
 def saved(picture: np.ndarray, kind: str) -> bytes:

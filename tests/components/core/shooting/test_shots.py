@@ -129,10 +129,10 @@ def test_one_photo_is_given_as_it_is_alone_in_a_list_or_twice(albums: list) -> N
 
 
 def test_several_photos_of_somebody_else_s_clothes(albums: list) -> None:
-    sitter, (front, back) = albums[0]["front"][0], (albums[1]["front"][0], albums[1]["back"][0])
+    subject, (front, back) = albums[0]["front"][0], (albums[1]["front"][0], albums[1]["back"][0])
     pose = [albums[1]["back"][1].iuv]
-    dressed, single = (asked(sitter, pose, clothes=clothes) for clothes in ([front, back], front))
-    assert np.array_equal(dressed.textures[0][_BODY], sitter.texture[_BODY])
+    dressed, single = (asked(subject, pose, clothes=clothes) for clothes in ([front, back], front))
+    assert np.array_equal(dressed.textures[0][_BODY], subject.texture[_BODY])
     assert dressed.seen[0][_GARMENT].sum() > single.seen[0][_GARMENT].sum()
     assert dressed.clothes_photos is not None and np.array_equal(dressed.clothes_photos[0], back.photo)
 
