@@ -87,16 +87,16 @@ def _training(steps: "_Steps") -> Artifacts:
         evaluate, settings.evaluate, model=model, people=people, identities=identities,
         gate=settings.register_.gate.model_dump_json(),
     ).outputs["evaluation"]
-    comparison = steps.run(
+    compared = steps.run(
         challenge, settings.register_, model=model, people=people, identities=identities, evaluation=evaluation
     )
     version = steps.run(
-        register, settings.register_, model=model, evaluation=evaluation, comparison=comparison.outputs["comparison"],
+        register, settings.register_, model=model, evaluation=evaluation, comparison=compared.outputs["comparison"],
         people=people, identities=identities,
     )  # fmt: skip
     # The registry, not the cache, knows who is champion and whether a version exists; comparing and registering
     # the same evidence twice is free.
-    for task in (comparison, version):
+    for task in (compared, version):
         task.set_caching_options(False)
     return Artifacts(people, identities, model, evaluation, version.outputs["version"])
 
