@@ -14,7 +14,7 @@ import numpy as np
 
 from components.cluster.faces.embed import Embedded
 from components.cluster.faces.montage import MOST_FACES, MOST_ROWS, Pixels, Row, montage
-from components.cluster.grouping.assign import EXACT, Clusters, respecting, silhouette
+from components.cluster.grouping.assign import EXACT, Clusters, by_first_photo, respecting, silhouette
 from components.cluster.grouping.tree import (
     Floats,
     Labels,
@@ -23,7 +23,6 @@ from components.cluster.grouping.tree import (
     centres,
     distances_between,
     tree_of,
-    zero_based,
 )
 from components.core.errors import InputError, SettingsError
 
@@ -108,7 +107,7 @@ def by_folder(embeddings: Floats, folders: Sequence[str], k: int | None, rule: R
     names = sorted(set(folders))
     number = {name: index for index, name in enumerate(names)}
     first = respecting(np.asarray([number[folder] for folder in folders], np.int64), links)
-    labels = _by_first_photo(first)
+    labels = by_first_photo(first)
     silhouettes = silhouette(embeddings, labels, rule.near)
     confidence = np.round(np.clip(silhouettes, 0, 1), 4).astype(np.float32)
     clusters = Clusters(labels, confidence, int(labels.max()) + 1, round(float(silhouettes.mean()), 6))
@@ -230,10 +229,3 @@ def picture_of(check: FolderCheck, identity: Mapping[str, str | None], split: Ma
 def figures_of(check: FolderCheck) -> dict[str, float]:
     """What is recorded of a check."""
     return {"folders_alike": float(check.alike_count), "folders_mixed": float(check.mixed_count)}
-
-
-def _by_first_photo(labels: Labels) -> Labels:
-    """Number the groups in order of their first photo."""
-    firsts = np.unique(labels, return_index=True)[1]
-    rank = np.argsort(np.argsort(firsts))
-    return np.asarray(rank[zero_based(labels)], np.int64)

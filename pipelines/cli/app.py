@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import traceback
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -56,16 +56,24 @@ def _common(
         os.environ["PHOTOSHOOT_DEBUG"] = "1"
 
 
-def settings_from(preset_name: str, file: Path | None, changes: list[str] | None) -> Settings:
-    """The preset, the file over it, the single changes over both."""
-    from components.core.presets import preset
-    from components.core.settings import Settings
-    from pipelines.local.pinning import pinned
+@dataclass(frozen=True)
+class SettingsOptions:
+    """The options that settings come from."""
 
-    settings = preset(preset_name)
-    if file:
-        settings = Settings.from_yaml(file, settings)
-    return pinned(settings.with_changes(changes or []))
+    preset_name: PresetOption = "demo"
+    settings_file: SettingsOption = None
+    changes: SetOption = None
+
+    def settings(self, *more: str) -> Settings:
+        """The preset, the file over it, the single changes over both, and `more` of these."""
+        from components.core.presets import preset
+        from components.core.settings import Settings
+        from pipelines.local.pinning import pinned
+
+        settings = preset(self.preset_name)
+        if self.settings_file:
+            settings = Settings.from_yaml(self.settings_file, settings)
+        return pinned(settings.with_changes([*(self.changes or []), *more]))
 
 
 def succeeded(**values: Any) -> None:

@@ -5,9 +5,11 @@ Without rich: importing and drawing it took a third of a second, more than every
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from typing import Any, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -60,8 +62,37 @@ class App(typer.Typer):
         super().__init__(**(ours | options))
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
-        """Register a function as a command."""
-        return super().command(name, **({"cls": Command} | options))
+        """Register a function as a command; a parameter that is a dataclass stands for the options in its fields."""
+        register = super().command(name, **({"cls": Command} | options))
+
+        def decorated(function: Any) -> Any:
+            register(_flat(function))
+            return function
+
+        return decorated
+
+
+def _flat(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with the fields of its dataclasses as parameters of their own."""
+    hints = get_type_hints(function, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        known = get_type_hints(groups.get(name, function), include_extras=True)
+        asked = fields(groups[name]) if name in groups else (parameter,)
+        parameters += [inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, annotation=known[one.name],
+                                         default=parameter.empty if one.default is MISSING else one.default)
+                       for one in asked]
+
+    @functools.wraps(function)
+    def called(**given: Any) -> Any:
+        for name, group in groups.items():
+            given[name] = group(**{one.name: given.pop(one.name) for one in fields(group)})
+        return function(**given)
+
+    called.__dict__["__signature__"] = inspect.Signature(parameters)
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return called
 
 
 def entry(command: Any) -> Entry:

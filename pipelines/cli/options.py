@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from components.core.errors import InputError
+from components.core.stores.storage import address
 from pipelines.cli.table import KUBEFLOW as KUBEFLOW
 
 if TYPE_CHECKING:
+    from components.core.settings import Settings
+    from pipelines.kubeflow.access import Access
     from pipelines.kubeflow.server import Server
+    from pipelines.kubeflow.submit import Order
+
+QUICK = 30.0
+"""Patience of commands that ask the server one thing."""
 
 HostOption = Annotated[
     str | None,
@@ -91,14 +100,66 @@ def old_name(old: str, new: str) -> None:
     errors.print(f"{old} is the old name of {new}", markup=False, soft_wrap=True)
 
 
-def connect(host: str | None, namespace: str | None, auth: str | None, patience: float) -> Server:
-    """A connection to the server that the options name."""
-    from pipelines.display import errors
-    from pipelines.kubeflow.access import Access
-    from pipelines.kubeflow.server import Server
+@dataclass(frozen=True)
+class ServerOptions:
+    """The options that name a server."""
 
-    return Server(Access(host, namespace, auth), patience=patience,
-                  note=lambda text: errors.print(text, markup=False, soft_wrap=True))
+    host: HostOption = None
+    namespace: NamespaceOption = None
+    auth: AuthOption = None
+
+    def access(self) -> Access:
+        """The way to the server."""
+        from pipelines.kubeflow.access import Access
+
+        return Access(self.host, self.namespace, self.auth)
+
+    def connect(self, patience: float = QUICK) -> Server:
+        """A connection to the server."""
+        from pipelines.display import errors
+        from pipelines.kubeflow.server import Server
+
+        return Server(self.access(), patience=patience,
+                      note=lambda text: errors.print(text, markup=False, soft_wrap=True))
+
+
+@dataclass(frozen=True)
+class OrderOptions:
+    """The options that say what Kubeflow is to run."""
+
+    profile: ProfileOption = "gke-ondemand"
+    registry: RegistryOption = ""
+    experiment: ExperimentOption = ""
+    name: NameOption = ""
+    args: ArgOption = None
+    root: RootOption = ""
+    upload: UploadOption = ""
+
+    def order(self, settings: Settings, photos: str | Path | None) -> Order:
+        """The run with these settings and photos."""
+        from pipelines.kubeflow.submit import Order
+        from pipelines.placement import load_profile
+
+        return Order(settings, load_profile(self.profile), None if photos is None else address(photos), self.registry,
+                     self.name, self.experiment, pairs(self.args), self.root, self.upload)
+
+
+@dataclass(frozen=True)
+class FollowOptions:
+    """The options that say how a run is followed."""
+
+    wait: WaitOption = None
+    poll: PollOption = 5.0
+    patience: PatienceOption = 600.0
+
+    def limit(self) -> float | None:
+        """Seconds after which following stops; None: at the run's end."""
+        from pipelines.placement import seconds
+
+        try:
+            return None if self.wait is None else float(seconds(self.wait))
+        except ValueError as error:
+            raise InputError(f"--wait: {error}", remedy="--wait 12h") from None
 
 
 def pairs(given: list[str] | None) -> dict[str, str]:
@@ -110,13 +171,3 @@ def pairs(given: list[str] | None) -> dict[str, str]:
             raise InputError(f"--arg {text}: not KEY=VALUE", remedy="--arg gpu_count=2")
         found[key] = value
     return found
-
-
-def wait_seconds(text: str | None) -> float | None:
-    """The time to follow, in seconds."""
-    from pipelines.placement import seconds
-
-    try:
-        return None if text is None else float(seconds(text))
-    except ValueError as error:
-        raise InputError(f"--wait: {error}", remedy="--wait 12h") from None

@@ -75,7 +75,7 @@ def assign(embeddings: Floats, method: Method, k: int | None, rule: Rule, seed: 
     order = np.arange(n) if keys is None else np.argsort(np.asarray(keys), kind="stable")
     decided = (links or Links.none(n)).take(order).renumbered()
     points: Points = embeddings[order].astype(np.float64 if n <= EXACT else np.float32, copy=False)
-    labels = _by_first_photo(_grouped(points, method, k, rule, seed, decided))
+    labels = by_first_photo(_grouped(points, method, k, rule, seed, decided))
     kept = np.flatnonzero(labels != SET_ASIDE)
     silhouettes = silhouette(points[kept], labels[kept], rule.near)
     confidence, sorted_back = np.zeros(n, np.float32), np.empty(n, np.int64)
@@ -229,7 +229,7 @@ def _without_misfits(points: Points, labels: Labels, rule: Rule, links: Links) -
     return labels
 
 
-def _by_first_photo(labels: Labels) -> Labels:
+def by_first_photo(labels: Labels) -> Labels:
     """Number the groups in order of their first photo."""
     names, firsts, inverse = np.unique(labels, return_index=True, return_inverse=True)
     firsts = np.where(names == SET_ASIDE, -1, firsts)  # first of all, so that it becomes -1 below

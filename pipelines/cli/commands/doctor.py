@@ -14,15 +14,12 @@ from pipelines.cli.app import (
     PIPELINE,
     HomeOption,
     JsonOption,
-    PresetOption,
-    SetOption,
-    SettingsOption,
+    SettingsOptions,
     app,
-    settings_from,
     succeeded,
 )
 from pipelines.cli.help import App
-from pipelines.cli.options import KUBEFLOW, AuthOption, HostOption, NamespaceOption, RegistryOption, RootOption
+from pipelines.cli.options import KUBEFLOW, RegistryOption, RootOption, ServerOptions
 
 if TYPE_CHECKING:
     from components.core.stores.known_weights import KnownWeights
@@ -37,6 +34,7 @@ app.add_typer(weights, name="weights", rich_help_panel=PIPELINE)
 
 @app.command(rich_help_panel=PIPELINE)
 def doctor(
+    *,
     photos: Annotated[
         Path | None, typer.Option("--photos", help="Folder or gs:// prefix of photos that the run will use.")
     ] = None,
@@ -45,9 +43,7 @@ def doctor(
         typer.Option("--profile", rich_help_panel=KUBEFLOW,
                      help="Look at Kubernetes for this profile: gke-ondemand, gke-spot, local or a YAML file."),
     ] = None,
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    auth: AuthOption = None,
+    access: ServerOptions,
     context: Annotated[
         str | None,
         typer.Option("--context", rich_help_panel=KUBEFLOW, help="Context of the kubeconfig; else the current one."),
@@ -55,9 +51,7 @@ def doctor(
     registry: RegistryOption = "",
     root: RootOption = "",
     patience: Annotated[float, typer.Option("--patience", min=5, help="Time limit of a check, in seconds.")] = 20,
-    preset_name: PresetOption = "demo",
-    settings_file: SettingsOption = None,
-    changes: SetOption = None,
+    asked: SettingsOptions,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -66,17 +60,16 @@ def doctor(
     Give it the options of the run to come. This machine, its stores and photos are always looked at; Kubernetes with
     --profile, Kubeflow Pipelines with --host. Exit code 0: nothing would fail a run; 3: something would.
     """
-    settings = settings_from(preset_name, settings_file, changes)
+    settings = asked.settings()
     from components.core.stores.storage import address
     from pipelines.doctor import Level, diagnose
     from pipelines.doctor.diagnosis import Patient
     from pipelines.doctor.finding import worst_first
-    from pipelines.kubeflow.access import Access
     from pipelines.placement import load_profile
 
     chosen = load_profile(profile) if profile else None
     patient = Patient(settings, home, None if photos is None else address(photos), chosen,
-                      Access(host, namespace, auth), context, registry, root)
+                      access.access(), context, registry, root)
     findings = worst_first(diagnose(patient, patience))
     problems = sum(finding.level == Level.PROBLEM for finding in findings)
     if as_json:
@@ -152,7 +145,8 @@ def fetch(
         typer.Option("--to", help="Folder or gs:// prefix to put them into, for PHOTOSHOOT_WEIGHTS. Default: that "
                                   "folder where it is set, else the cache."),
     ] = None,
-    preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None,
+    *,
+    asked: SettingsOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Bring networks here, each checked against its digest.
@@ -163,7 +157,7 @@ def fetch(
     from pipelines.doctor.networks import chosen, destination
     from pipelines.doctor.weights import wanted_weights
 
-    wanted = chosen(names or wanted_weights(settings_from(preset_name, settings_file, changes), photos=True))
+    wanted = chosen(names or wanted_weights(asked.settings(), photos=True))
     there = _bring_all(wanted, destination(to), as_json)
     if as_json:
         succeeded(weights=there)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,10 +18,8 @@ from pipelines.cli.app import (
     HomeOption,
     JsonOption,
     PresetOption,
-    SetOption,
-    SettingsOption,
+    SettingsOptions,
     app,
-    settings_from,
     succeeded,
 )
 from pipelines.cli.help import App
@@ -36,6 +34,7 @@ app.add_typer(experiments, name="experiment", rich_help_panel=RESULTS)
 
 @experiments.command()
 def identity(
+    *,
     out: Annotated[Path, typer.Option("--out", help="Folder for the page and its picture.")] = Path("docs/experiments"),
     work: Annotated[Path, typer.Option("--work", help="Folder for people and models; what is there is used again.")]
     = Path(".photoshoot/experiments/identity"),
@@ -43,11 +42,11 @@ def identity(
     identities: Annotated[Path | None, typer.Option("--identities", help="Their identities.")] = None,
     generator: Annotated[Generator | None,
                          typer.Option("--generator", help="Train this one only (default: both).")] = None,
-    preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None,
+    asked: SettingsOptions,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Train `paper` and `warp` alike and compare them, plain warping and a copy-cat on held-out people."""
-    settings = settings_from(preset_name, settings_file, changes)
+    settings = asked.settings()
     from components.core.record.tracking import step_run
     from pipelines.display import table
     from pipelines.experiments.identity import page
@@ -76,14 +75,20 @@ _TUNING = ("synthesize.people=40", "cluster.validation=0.25", "cluster.test=0.3"
            "tune.looks=1", "tune.pruner=none", "tune.trials=20", "evaluate.pairs=192")
 
 
+@dataclass(frozen=True)
+class _SmokeOptions(SettingsOptions):
+    preset_name: PresetOption = "smoke"
+
+
 @experiments.command()
 def tuning(
+    *,
     out: Annotated[Path, typer.Option("--out", help="Folder for the page and its picture.")] = Path("docs/experiments"),
-    preset_name: PresetOption = "smoke", settings_file: SettingsOption = None, changes: SetOption = None,
+    asked: _SmokeOptions,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Search for loss weights, then compare a tuned and an untuned run on people the study has never seen."""
-    settings = settings_from(preset_name, settings_file, [*_TUNING, *(changes or [])])
+    settings = replace(asked, changes=[*_TUNING, *(asked.changes or [])]).settings()
     from pipelines.experiments import tuning as experiment
     from pipelines.home.folder import Home
 
@@ -96,6 +101,7 @@ _SEEDS, _MACHINES = "0-4", "plain,one-thread,two-threads,avx2"
 
 @experiments.command()
 def repeat(
+    *,
     seeds: Annotated[str, typer.Option("--seeds", help="Of synthesize.seed, such as 0-4 or 1,5.")] = _SEEDS,
     machines: Annotated[str, typer.Option(
         "--machines", help="plain runs every seed as the machine is; the others (one-thread, two-threads, avx2) run "
@@ -105,22 +111,22 @@ def repeat(
     = Path("docs/evaluation.md"),
     work: Annotated[Path, typer.Option("--work", help="Folder for homes and logs; what is finished is used again.")]
     = Path(".photoshoot/experiments/repeat"),
-    preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None,
+    asked: SettingsOptions,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Run the pipeline on fresh homes, with other people and on other kinds of machine, and write how far every line
     of the gate is from its bound. The same command goes on where it was interrupted."""
-    settings = settings_from(preset_name, settings_file, changes)
+    settings = asked.settings()
     from pipelines.experiments.repeat import page as repeat_page
     from pipelines.experiments.repeat import runs as experiment
 
-    options = _given("--preset", preset_name, "demo") + _given("--settings", settings_file, None)
-    options += [part for change in changes or [] for part in ("--set", change)]
+    options = _given("--preset", asked.preset_name, "demo") + _given("--settings", asked.settings_file, None)
+    options += [part for change in asked.changes or [] for part in ("--set", change)]
     jobs = experiment.plan(_numbers(seeds), [name.strip() for name in machines.split(",")], settings, options, work)
     outcomes = experiment.run(jobs, work, parallel)
-    asked = _given("--seeds", seeds, _SEEDS) + _given("--machines", machines, _MACHINES)
-    asked += _given("--parallel", parallel, 1) + options
-    written = repeat_page.write(outcomes, shlex.join(["photoshoot", "experiment", "repeat", *asked]), page)
+    given = _given("--seeds", seeds, _SEEDS) + _given("--machines", machines, _MACHINES)
+    given += _given("--parallel", parallel, 1) + options
+    written = repeat_page.write(outcomes, shlex.join(["photoshoot", "experiment", "repeat", *given]), page)
     spreads = repeat_page.spreads(outcomes)
     if as_json:
         succeeded(page=str(written), runs=[asdict(one) for one in outcomes], lines=[asdict(one) for one in spreads],
@@ -162,6 +168,7 @@ def _numbers(text: str) -> list[int]:
 
 @experiments.command()
 def controls(
+    *,
     out: Annotated[Path, typer.Option("--out", help="Folder for the page.")] = Path("docs/experiments"),
     work: Annotated[Path, typer.Option("--work", help="Folder for people and finished draws; what is there is used "
                                                       "again.")] = Path(".photoshoot/experiments/controls"),
@@ -171,11 +178,11 @@ def controls(
     identities: Annotated[list[Path] | None,
                           typer.Option("--identities", help="Their identities, in the same order.")] = None,
     draws: Annotated[int, typer.Option("--draws", min=2, help="Held-out sets drawn, over all people sets.")] = 100,
-    preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None,
+    asked: SettingsOptions,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Judge copy-cat, baked background and real photos on a hundred held-out sets, and say how far each bound is."""
-    settings = settings_from(preset_name, settings_file, changes)
+    settings = asked.settings()
     if len(people or []) != len(identities or []):
         raise InputError("--people and --identities go together", remedy="give as many of one as of the other")
     from pipelines.display import table

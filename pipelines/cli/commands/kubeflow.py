@@ -3,45 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from components.core.errors import PhotoshootError
-from components.core.stores.storage import address
-from pipelines.cli.app import JsonOption, PresetOption, SetOption, SettingsOption, app, settings_from, succeeded
+from pipelines.cli.app import JsonOption, SettingsOptions, app, succeeded
 from pipelines.cli.ending import show_next
 from pipelines.cli.help import App
-from pipelines.cli.options import (
-    KUBEFLOW,
-    ArgOption,
-    AuthOption,
-    DetachOption,
-    ExperimentOption,
-    HostOption,
-    NameOption,
-    NamespaceOption,
-    PatienceOption,
-    PollOption,
-    ProfileOption,
-    RegistryOption,
-    RootOption,
-    UploadOption,
-    WaitOption,
-    connect,
-    pairs,
-    wait_seconds,
-)
+from pipelines.cli.options import KUBEFLOW, DetachOption, FollowOptions, OrderOptions, ServerOptions
 from pipelines.display import PipelineDisplay, errors, table
 
 if TYPE_CHECKING:
-    from components.core.settings import Settings
     from pipelines.kubeflow.server import Server
     from pipelines.kubeflow.submit import Order
 
-FOLLOW_PATIENCE = 600.0
-_QUICK_PATIENCE = 30.0
 _ENDS = {"succeeded": "succeeded", "failed": "failed", "canceled": "killed", "skipped": "killed"}
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id or name of the run.")]
 
@@ -49,23 +25,13 @@ schedules = App(help="Runs at fixed times.")
 app.add_typer(schedules, name="schedule", rich_help_panel=KUBEFLOW)
 
 
-def order_of(settings: Settings, photos: str | Path | None, profile: str, registry: str, name: str, experiment: str,
-             args: list[str] | None, root: str, upload: str) -> Order:
-    """What the options ask Kubeflow to run."""
-    from pipelines.kubeflow.submit import Order
-    from pipelines.placement import load_profile
-
-    return Order(settings, load_profile(profile), None if photos is None else address(photos), registry, name,
-                 experiment, pairs(args), root, upload)
-
-
-def run_on_kubeflow(server: Server, order: Order, as_json: bool, detach: bool, wait: str | None, poll: float) -> None:
+def run_on_kubeflow(server: Server, order: Order, as_json: bool, detach: bool, following: FollowOptions) -> None:
     """Submit, and follow unless detached."""
     from pipelines.kubeflow import record
     from pipelines.kubeflow.submit import named, submit
     from pipelines.results.next_steps import after_submission
 
-    limit = wait_seconds(wait)
+    limit = following.limit()
     order = named(order)
     parent = "" if order.upload else record.begin(order.settings, order.name, order.photos)
     try:
@@ -76,15 +42,15 @@ def run_on_kubeflow(server: Server, order: Order, as_json: bool, detach: bool, w
     record.name_run(parent, submitted.run_id, submitted.link)
     errors.print(f"run {submitted.name}: {submitted.link}", markup=False, soft_wrap=True)
     if detach:
-        following = after_submission(submitted.run_id)
+        after = after_submission(submitted.run_id)
         if as_json:
             print(json.dumps({"status": "submitted", "run_id": submitted.run_id, "name": submitted.name,
                               "link": submitted.link, "version_id": submitted.version_id, "mlflow_run_id": parent,
-                              "next": [one.command for one in following]}))
+                              "next": [one.command for one in after]}))
         else:
-            show_next(following)
+            show_next(after)
         return
-    watch(server, server.run(submitted.run_id), as_json, limit, poll)
+    watch(server, server.run(submitted.run_id), as_json, limit, following.poll)
 
 
 def watch(server: Server, run: Any, as_json: bool, wait: float | None, poll: float) -> None:
@@ -125,31 +91,19 @@ def watch(server: Server, run: Any, as_json: bool, wait: float | None, poll: flo
 
 
 @app.command(rich_help_panel=KUBEFLOW)
-def follow(
-    run: RunArgument,
-    wait: WaitOption = None,
-    poll: PollOption = 5.0,
-    patience: PatienceOption = FOLLOW_PATIENCE,
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    auth: AuthOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def follow(run: RunArgument, following: FollowOptions, access: ServerOptions, as_json: JsonOption = False) -> None:
     """Follow a run on Kubeflow to its end: exit code 0 when it succeeds."""
-    server = connect(host, namespace, auth, patience)
-    watch(server, server.resolve(run), as_json, wait_seconds(wait), poll)
+    server = access.connect(following.patience)
+    watch(server, server.resolve(run), as_json, following.limit(), following.poll)
 
 
 @app.command(rich_help_panel=KUBEFLOW)
-def cancel(
-    run: RunArgument, host: HostOption = None, namespace: NamespaceOption = None, auth: AuthOption = None,
-    as_json: JsonOption = False,
-) -> None:  # fmt: skip
+def cancel(run: RunArgument, access: ServerOptions, as_json: JsonOption = False) -> None:
     """End a run on Kubeflow. What its steps have finished stays; `photoshoot retry` goes on from there."""
     from pipelines.kubeflow import record
     from pipelines.kubeflow.follow import ENDED
 
-    server = connect(host, namespace, auth, _QUICK_PATIENCE)
+    server = access.connect()
     found = server.resolve(run)
     if found.state in ENDED:
         _done(as_json, str(found.state).lower(), found.run_id, f"run {found.display_name} has ended: {found.state}")
@@ -160,21 +114,12 @@ def cancel(
 
 
 @app.command(rich_help_panel=KUBEFLOW)
-def retry(
-    run: RunArgument,
-    detach: DetachOption = False,
-    wait: WaitOption = None,
-    poll: PollOption = 5.0,
-    patience: PatienceOption = FOLLOW_PATIENCE,
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    auth: AuthOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def retry(run: RunArgument, *, detach: DetachOption = False, following: FollowOptions, access: ServerOptions,
+          as_json: JsonOption = False) -> None:
     """Run the failed steps of a run on Kubeflow again, and what comes after them."""
     from pipelines.kubeflow import record
 
-    server = connect(host, namespace, auth, patience)
+    server = access.connect(following.patience)
     found = server.resolve(run)
     run_id = str(found.run_id)
     server.retry(run_id)
@@ -182,14 +127,12 @@ def retry(
     if detach:
         _done(as_json, "running", run_id, f"`photoshoot follow {run_id}` follows it")
         return
-    watch(server, found, as_json, wait_seconds(wait), poll)
+    watch(server, found, as_json, following.limit(), following.poll)
 
 
-def show_runs(
-    last: int, host: str | None, namespace: str | None, auth: str | None, as_json: bool, status: str | None = None
-) -> None:
+def show_runs(last: int, access: ServerOptions, as_json: bool, status: str | None = None) -> None:
     """The newest runs on Kubeflow, as a table or JSON; `status` (as of local runs) leaves out the others."""
-    server = connect(host, namespace, auth, _QUICK_PATIENCE)
+    server = access.connect()
     rows = [_row(server, run) for run in server.list_runs(last)]
     rows = [row for row in rows if status in (None, _ENDS.get(row["status"], "running"))]
     if as_json:
@@ -205,28 +148,17 @@ def show_runs(
 @schedules.command("add")
 def schedule_add(
     cron: Annotated[str, typer.Option("--cron", help="When, in UTC: '0 3 * * 1' is Mondays at 3.")],
+    *,
     photos: Annotated[str | None, typer.Option("--photos", help="gs:// prefix; else synthetic people.")] = None,
-    preset_name: PresetOption = "demo",
-    settings_file: SettingsOption = None,
-    changes: SetOption = None,
-    profile: ProfileOption = "gke-ondemand",
-    registry: RegistryOption = "",
-    experiment: ExperimentOption = "",
-    name: NameOption = "",
-    args: ArgOption = None,
-    root: RootOption = "",
-    upload: UploadOption = "",
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    auth: AuthOption = None,
+    asked: SettingsOptions,
+    ordered: OrderOptions,
+    access: ServerOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Run the pipeline of now, with these settings, at fixed times. A run that is still going delays the next."""
     from pipelines.kubeflow.submit import schedule
 
-    settings = settings_from(preset_name, settings_file, changes)
-    order = order_of(settings, photos, profile, registry, name, experiment, args, root, upload)
-    found = schedule(connect(host, namespace, auth, _QUICK_PATIENCE), order, cron)
+    found = schedule(access.connect(), ordered.order(asked.settings(), photos), cron)
     if as_json:
         succeeded(schedule_id=found)
         return
@@ -234,11 +166,9 @@ def schedule_add(
 
 
 @schedules.command("list")
-def schedule_list(
-    host: HostOption = None, namespace: NamespaceOption = None, auth: AuthOption = None, as_json: JsonOption = False
-) -> None:
+def schedule_list(access: ServerOptions, as_json: JsonOption = False) -> None:
     """List what runs at fixed times."""
-    found = connect(host, namespace, auth, _QUICK_PATIENCE).schedules()
+    found = access.connect().schedules()
     rows = [{"schedule_id": one.recurring_run_id, "name": one.display_name, "status": str(one.status).lower(),
              "cron": one.trigger.cron_schedule.cron if one.trigger and one.trigger.cron_schedule else ""}
             for one in found]
@@ -255,13 +185,11 @@ def schedule_list(
 @schedules.command("delete")
 def schedule_delete(
     schedule_id: Annotated[str, typer.Argument(metavar="SCHEDULE", help="Id, from `photoshoot schedule list`.")],
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    auth: AuthOption = None,
+    access: ServerOptions,
     as_json: JsonOption = False,
 ) -> None:
     """End a schedule. Runs that it has started go on."""
-    connect(host, namespace, auth, _QUICK_PATIENCE).delete_schedule(schedule_id)
+    access.connect().delete_schedule(schedule_id)
     _done(as_json, "succeeded", None, f"schedule {schedule_id} is no more")
 
 

@@ -12,12 +12,9 @@ from pipelines.cli.app import (
     JsonOption,
     PeopleOption,
     PhotosOption,
-    PresetOption,
-    SetOption,
-    SettingsOption,
+    SettingsOptions,
     app,
     finish,
-    settings_from,
     succeeded,
 )
 
@@ -26,12 +23,13 @@ from pipelines.cli.app import (
 def pose_maps(
     dump: Annotated[Path, typer.Argument(help="What DensePose's `apply_net.py dump` wrote (.pkl).")],
     photos: PhotosOption,
+    *,
     out: Annotated[Path | None, typer.Option("--out", help="Folder to write; default: iuv/ beside the photos.")] = None,
-    preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None,
+    asked: SettingsOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Turn a DensePose dump into a pose map (PNG) for each photo; photos that have one keep it."""
-    settings = settings_from(preset_name, settings_file, changes).preprocess
+    settings = asked.settings().preprocess
     from components.preprocess.densepose.dump import unpack_dump
 
     finish("pose-maps", unpack_dump(dump, photos, out, settings), out or photos / "iuv", as_json)

@@ -14,30 +14,17 @@ from pipelines.cli.app import (
     PIPELINE,
     HomeOption,
     JsonOption,
-    PresetOption,
-    SetOption,
-    SettingsOption,
+    SettingsOptions,
     SourceOption,
     app,
-    settings_from,
 )
 from pipelines.cli.options import (
-    ArgOption,
-    AuthOption,
     BackendOption,
     DetachOption,
-    ExperimentOption,
-    HostOption,
-    NameOption,
-    NamespaceOption,
-    PatienceOption,
-    PollOption,
-    ProfileOption,
+    FollowOptions,
+    OrderOptions,
     RegistryOption,
-    RootOption,
-    UploadOption,
-    WaitOption,
-    connect,
+    ServerOptions,
 )
 from pipelines.display import errors, output
 
@@ -48,10 +35,9 @@ if TYPE_CHECKING:
 
 @app.command(rich_help_panel=PIPELINE)
 def run(
+    *,
     photos: SourceOption = None,
-    preset_name: PresetOption = "demo",
-    settings_file: SettingsOption = None,
-    changes: SetOption = None,
+    asked: SettingsOptions,
     tune: Annotated[bool, typer.Option("--tune", help="First search for the loss weights (tune.enabled).")] = False,
     study: Annotated[
         str | None, typer.Option("--set-from", metavar="STUDY", help="Train with the best weights of a study.")
@@ -59,20 +45,10 @@ def run(
     home: HomeOption = DEFAULT_HOME,
     backend: BackendOption = "local",
     memory: Annotated[str, typer.Option("--memory", help="Memory limit of each container, such as 8g.")] = "",
-    profile: ProfileOption = "gke-ondemand",
-    registry: RegistryOption = "",
-    experiment: ExperimentOption = "",
-    name: NameOption = "",
-    args: ArgOption = None,
-    root: RootOption = "",
-    upload: UploadOption = "",
+    ordered: OrderOptions,
     detach: DetachOption = False,
-    wait: WaitOption = None,
-    poll: PollOption = 5.0,
-    patience: PatienceOption = 600.0,
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    auth: AuthOption = None,
+    following: FollowOptions,
+    access: ServerOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Run the pipeline: photos in, a registered version, a report and a contact sheet out.
@@ -82,17 +58,18 @@ def run(
     """
     if memory and backend != "containers":
         raise InputError("--memory applies to containers only", remedy="--backend containers --memory 8g")
-    settings = settings_from(preset_name, settings_file, [*(changes or []), *(["tune.enabled=true"] if tune else [])])
+    settings = asked.settings(*(["tune.enabled=true"] if tune else []))
     if study:
         settings = _with_weights_of(study, settings, home)
     if backend == "kubeflow":
-        from pipelines.cli.commands.kubeflow import order_of, run_on_kubeflow
+        from pipelines.cli.commands.kubeflow import run_on_kubeflow
 
-        server = connect(host, namespace, auth, patience)
-        order = order_of(settings, photos, profile, registry, name, experiment, args, root, upload)
-        run_on_kubeflow(server, order, as_json, detach, wait, poll)
+        server = access.connect(following.patience)
+        run_on_kubeflow(server, ordered.order(settings, photos), as_json, detach, following)
     elif backend == "containers":
-        _run_in_containers(settings, photos, home, memory, as_json)
+        from pipelines.containers.execution import Limits
+
+        _run_here(settings, photos, home, as_json, Limits(memory))
     else:
         _run_here(settings, photos, home, as_json)
 
@@ -102,12 +79,6 @@ def _with_weights_of(study: str, settings: Settings, home: Path) -> Settings:
     from pipelines.results.studies import with_weights_of
 
     return with_weights_of(settings, Home.at(home), study)
-
-
-def _run_in_containers(settings: Settings, photos: Path | None, home: Path, memory: str, as_json: bool) -> None:
-    from pipelines.containers.execution import Limits
-
-    _run_here(settings, photos, home, as_json, Limits(memory))
 
 
 def _run_here(
@@ -125,18 +96,17 @@ def _run_here(
 
 @app.command("compile", rich_help_panel=PIPELINE)
 def compile_(
+    *,
     out: Annotated[Path, typer.Option("--out", "-o", help="YAML file to write.")] = Path("pipeline.yaml"),
     photos: Annotated[str | None, typer.Option("--photos", help="gs:// prefix or folder; else synthetic.")] = None,
     registry: RegistryOption = "",
     profile: Annotated[
         str | None, typer.Option("--profile", help="Place the steps: gke-ondemand, gke-spot, local or a YAML file.")
     ] = None,
-    preset_name: PresetOption = "demo",
-    settings_file: SettingsOption = None,
-    changes: SetOption = None,
+    asked: SettingsOptions,
 ) -> None:
     """Write the pipeline as KFP IR YAML, to upload to Kubeflow."""
-    settings = settings_from(preset_name, settings_file, changes)
+    settings = asked.settings()
     from pipelines.kubeflow.compilation import compile_pipeline
     from pipelines.placement import load_profile
 
@@ -145,10 +115,8 @@ def compile_(
 
 
 @app.command("settings", rich_help_panel=PIPELINE)
-def settings_(
-    preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None
-) -> None:
+def settings_(asked: SettingsOptions) -> None:
     """Print all settings as YAML, each with its meaning."""
     from components.core.settings.explained import explained_yaml
 
-    output.file.write(explained_yaml(settings_from(preset_name, settings_file, changes)))
+    output.file.write(explained_yaml(asked.settings()))

@@ -21,12 +21,9 @@ from pipelines.cli.app import (
     ModelOption,
     OutOption,
     PeopleOption,
-    PresetOption,
-    SetOption,
-    SettingsOption,
+    SettingsOptions,
     app,
     finish,
-    settings_from,
     succeeded,
 )
 from pipelines.display import errors, table
@@ -40,10 +37,10 @@ ReasonOption = Annotated[str, typer.Option("--reason", help="Reason, kept in the
 
 @app.command(rich_help_panel=STEP_BY_STEP)
 def challenge(model: ModelOption, people: PeopleOption, identities: IdentitiesOption, evaluation: EvaluationOption,
-              out: OutOption, preset_name: PresetOption = "demo", settings_file: SettingsOption = None,
-              changes: SetOption = None, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+              out: OutOption, asked: SettingsOptions, home: HomeOption = DEFAULT_HOME,
+              as_json: JsonOption = False) -> None:
     """Ask the champion what a model was asked, and compare the two pair by pair."""
-    settings = settings_from(preset_name, settings_file, changes).register_
+    settings = asked.settings().register_
     from components.core.record.tracking import step_run
     from components.evaluate.challenge import challenge as work
     from pipelines.home.folder import Home
@@ -59,13 +56,13 @@ def challenge(model: ModelOption, people: PeopleOption, identities: IdentitiesOp
 
 @app.command(rich_help_panel=STEP_BY_STEP)
 def register(model: ModelOption, people: PeopleOption, identities: IdentitiesOption, evaluation: EvaluationOption,
-             out: OutOption,
+             out: OutOption, *,
              comparison: Annotated[Path | None, typer.Option("--comparison", "--duel", help="What `challenge` wrote; "
                                                              "--duel is the old name.")] = None,
-             preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None,
+             asked: SettingsOptions,
              home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Hold an evaluation against the gate and register the model as a version."""
-    settings = settings_from(preset_name, settings_file, changes)
+    settings = asked.settings()
     from components.core.record import tracking
     from components.register import register as work
     from pipelines.home.folder import Home

@@ -15,17 +15,18 @@ from pipelines.cli.app import (
     JsonOption,
     SetOption,
     SettingsOption,
+    SettingsOptions,
     app,
-    settings_from,
     succeeded,
 )
 from pipelines.cli.commands.kubeflow import show_runs
-from pipelines.cli.options import KUBEFLOW, AuthOption, HostOption, NamespaceOption, old_name
+from pipelines.cli.options import KUBEFLOW, ServerOptions, old_name
 from pipelines.display import errors, table
 
 
 @app.command(rich_help_panel=RESULTS)
 def runs(
+    *,
     last: Annotated[int, typer.Option("--last", "-n", min=1, help="How many, newest first.")] = 20,
     status: Annotated[
         str | None, typer.Option("--status", help="Only these: running, succeeded, failed or killed.")
@@ -36,9 +37,7 @@ def runs(
     on_kubeflow: Annotated[bool, typer.Option("--kubeflow", rich_help_panel=KUBEFLOW,
                                               help="List Kubeflow's runs instead of MLflow's.")] = False,
     on_cluster: Annotated[bool, typer.Option("--cluster", hidden=True)] = False,
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    auth: AuthOption = None,
+    access: ServerOptions,
     as_json: JsonOption = False,
 ) -> None:
     """List pipeline runs: status, duration, cost, headline metrics; running, failed and killed ones too.
@@ -56,9 +55,9 @@ def runs(
     if on_cluster:
         old_name("--cluster", "--kubeflow")
     if on_kubeflow or on_cluster:
-        show_runs(last, host, namespace, auth, as_json, status)
+        show_runs(last, access, as_json, status)
         return
-    prices = settings_from("demo", settings_file, changes).costs if settings_file or changes else None
+    prices = SettingsOptions("demo", settings_file, changes).settings().costs if settings_file or changes else None
     rows = list_runs(Home.found(home), last, prices, status)
     if as_json:
         succeeded(runs=plain(rows))

@@ -16,31 +16,26 @@ from pipelines.cli.app import (
     OutOption,
     PeopleOption,
     PhotosOption,
-    PresetOption,
-    SetOption,
-    SettingsOption,
+    SettingsOptions,
     app,
     finish,
-    settings_from,
 )
 from pipelines.display import errors
 
 
 @app.command(rich_help_panel=STEP_BY_STEP)
-def synthesize(out: OutOption, preset_name: PresetOption = "demo", settings_file: SettingsOption = None,
-               changes: SetOption = None, as_json: JsonOption = False) -> None:
+def synthesize(out: OutOption, asked: SettingsOptions, as_json: JsonOption = False) -> None:
     """Render photos of people who do not exist, with exact pose maps."""
-    settings = settings_from(preset_name, settings_file, changes).synthesize
+    settings = asked.settings().synthesize
     from components.synthesize import synthesize as work
 
     finish("synthesize", work(out, settings), out, as_json)
 
 
 @app.command(rich_help_panel=STEP_BY_STEP)
-def preprocess(photos: PhotosOption, out: OutOption, preset_name: PresetOption = "demo",
-               settings_file: SettingsOption = None, changes: SetOption = None, as_json: JsonOption = False) -> None:
+def preprocess(photos: PhotosOption, out: OutOption, asked: SettingsOptions, as_json: JsonOption = False) -> None:
     """Cut out every person: crop, pose map, matte, texture map."""
-    settings = settings_from(preset_name, settings_file, changes).preprocess
+    settings = asked.settings().preprocess
     from components.core.record.tracking import step_run
     from components.preprocess import preprocess as work
 
@@ -50,6 +45,7 @@ def preprocess(photos: PhotosOption, out: OutOption, preset_name: PresetOption =
 
 @app.command(rich_help_panel=STEP_BY_STEP)
 def cluster(
+    *,
     people: Annotated[Path | None, typer.Option("--people", help="People data set that `preprocess` wrote.")] = None,
     photos: Annotated[
         Path | None, typer.Option("--photos", help="Folder of portraits without pose maps, instead of --people.")
@@ -58,12 +54,11 @@ def cluster(
     embedder: Annotated[
         str | None, typer.Option("--embedder", help="Face network: short for --set cluster.embedder=...")
     ] = None,
-    preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None,
+    asked: SettingsOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Sort people into identities by their faces, and split the identities."""
-    changes = [*(changes or []), *([] if embedder is None else [f"cluster.embedder={embedder}"])]
-    settings = settings_from(preset_name, settings_file, changes).cluster
+    settings = asked.settings(*([] if embedder is None else [f"cluster.embedder={embedder}"])).cluster
     if (people is None) == (photos is None):
         raise InputError("one of --people and --photos is needed", remedy="give one of them, not both")
     if people is not None and out is None:
@@ -88,8 +83,7 @@ def cluster(
 
 @app.command(rich_help_panel=STEP_BY_STEP)
 def train(
-    people: PeopleOption, identities: IdentitiesOption, out: OutOption, preset_name: PresetOption = "demo",
-    settings_file: SettingsOption = None, changes: SetOption = None,
+    people: PeopleOption, identities: IdentitiesOption, out: OutOption, *, asked: SettingsOptions,
     processes: Annotated[
         int | None, typer.Option("--processes", min=1, help="Processes that share the work: short for --set "
                                                             "train.processes=...; default: one for each GPU.")
@@ -100,8 +94,7 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train the re-posing model; the same command again goes on from the last checkpoint."""
-    changes = [*(changes or []), *([] if processes is None else [f"train.processes={processes}"])]
-    settings = settings_from(preset_name, settings_file, changes).train
+    settings = asked.settings(*([] if processes is None else [f"train.processes={processes}"])).train
     from components.core.record.tracking import step_run
     from components.train import train as work
     from components.train.record import earlier_run
@@ -113,10 +106,9 @@ def train(
 
 @app.command(rich_help_panel=STEP_BY_STEP)
 def evaluate(model: ModelOption, people: PeopleOption, identities: IdentitiesOption, out: OutOption,
-             preset_name: PresetOption = "demo", settings_file: SettingsOption = None, changes: SetOption = None,
-             as_json: JsonOption = False) -> None:
+             asked: SettingsOptions, as_json: JsonOption = False) -> None:
     """Judge a model on people it was never trained on; write the report and the contact sheet."""
-    settings = settings_from(preset_name, settings_file, changes)
+    settings = asked.settings()
     from components.core.record.tracking import step_run
     from components.evaluate import evaluate as work
 

@@ -13,12 +13,9 @@ from pipelines.cli.app import (
     RESULTS,
     HomeOption,
     JsonOption,
-    PresetOption,
-    SetOption,
-    SettingsOption,
+    SettingsOptions,
     SourceOption,
     app,
-    settings_from,
     succeeded,
 )
 from pipelines.display import errors, table
@@ -26,14 +23,13 @@ from pipelines.display import errors, table
 
 @app.command(rich_help_panel=PIPELINE)
 def tune(
+    *,
     photos: SourceOption = None,
     trials: Annotated[int | None, typer.Option("--trials", min=4, help="Trials in all (tune.trials).")] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Tasks that share them.")] = None,
     show: Annotated[bool, typer.Option("--dashboard", help="Open optuna-dashboard on the studies instead.")] = False,
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the dashboard.")] = 8080,
-    preset_name: PresetOption = "demo",
-    settings_file: SettingsOption = None,
-    changes: SetOption = None,
+    asked: SettingsOptions,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -48,8 +44,8 @@ def tune(
 
         dashboard(Home.at(home), "127.0.0.1", port)
         return
-    asked = [f"tune.{key}={value}" for key, value in (("trials", trials), ("workers", workers)) if value is not None]
-    settings = settings_from(preset_name, settings_file, [*(changes or []), *asked])
+    short = [f"tune.{key}={value}" for key, value in (("trials", trials), ("workers", workers)) if value is not None]
+    settings = asked.settings(*short)
     from pipelines.local.run import run_tuning
 
     result = run_tuning(settings, photos, Home.at(home))
