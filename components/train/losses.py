@@ -7,15 +7,18 @@ Weights come from `LossWeights`; nothing here knows them. Every function returns
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from components.core.networks.generator.alignment import shows
+from components.core.networks.generator.reposer import Painting
 from components.core.networks.layers import dilated
 from components.core.pictures.iuv import HEAD_PARTS
+from components.train.data.augment import Batch
 
 
 class Embedder(Protocol):
@@ -137,3 +140,41 @@ class PathLength(nn.Module):
         with torch.no_grad():
             self.mean.lerp_(lengths.mean().to(self.mean), self._decay)
         return (lengths - self.mean.detach()).square().mean()
+
+
+class Compared(NamedTuple):
+    """What a reconstruction loss may look at: what was painted of a batch, and the real photos."""
+
+    painting: Painting
+    batch: Batch
+    painted: Tensor
+    """The painted person over the batch's backgrounds [B, 3, S, S] in [-1, 1]."""
+    real: Tensor
+    """The real one over the same."""
+    weight: Tensor
+    """How much a pixel counts, by matte and `emphasis` [B, 1, S, S]."""
+    networks: tuple[Distance | None, Embedder | None]
+    """Of the losses `perceptual` and `face`; None where the loss has weight 0."""
+
+    @property
+    def distance(self) -> Distance:
+        """The network of the perceptual loss."""
+        assert self.networks[0] is not None
+        return self.networks[0]
+
+    @property
+    def embedder(self) -> Embedder:
+        """The network of the face loss."""
+        assert self.networks[1] is not None
+        return self.networks[1]
+
+
+RECONSTRUCTION: Mapping[str, Callable[[Compared], Tensor]] = {
+    "l1": lambda of: l1(of.painting.person, of.batch.photos, of.weight),
+    "detail": lambda of: detail(of.painted, of.real, of.weight),
+    "matte": lambda of: matte(of.painting.soft_matte, of.batch.mattes),
+    "perceptual": lambda of: perceptual(of.painted, of.real, of.batch.mattes, of.distance),
+    "face": lambda of: face(of.painted, of.real, of.batch.poses, of.embedder),
+}
+"""The losses that compare with the real photo, each under the name of its weight in `LossWeights`: the trainer computes
+those whose weight is not 0, and logs them by that name."""

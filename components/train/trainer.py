@@ -132,20 +132,10 @@ class Trainer:
     def reconstruction_terms(self, painting: Painting, batch: Batch) -> Terms:
         """The losses that compare with the real photo; those of weight 0 are left out."""
         weights = self.settings.weights
-        painted, real = painting.over(batch.backgrounds), batch.real
-        terms: Terms = {}
-        weight = batch.mattes * losses.emphasis(batch.poses, weights.head)
-        if weights.l1:
-            terms["l1"] = losses.l1(painting.person, batch.photos, weight)
-        if weights.detail:
-            terms["detail"] = losses.detail(painted, real, weight)
-        if weights.matte:
-            terms["matte"] = losses.matte(painting.soft_matte, batch.mattes)
-        if weights.perceptual and self._perceptual is not None:
-            terms["perceptual"] = losses.perceptual(painted, real, batch.mattes, self._perceptual)
-        if weights.face and self._embedder is not None:
-            terms["face"] = losses.face(painted, real, batch.poses, self._embedder)
-        return terms
+        compared = losses.Compared(
+            painting, batch, painting.over(batch.backgrounds), batch.real,
+            batch.mattes * losses.emphasis(batch.poses, weights.head), (self._perceptual, self._embedder))
+        return {name: loss(compared) for name, loss in losses.RECONSTRUCTION.items() if getattr(weights, name)}
 
     def weighted(self, terms: Terms) -> Tensor:
         """The sum that the generator minimises."""
