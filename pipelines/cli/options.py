@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipelines.kubeflow.server import Server
     from pipelines.kubeflow.submit import Order
 
-QUICK = 30.0
+QUICK_PATIENCE = 30.0
 """Patience of commands that ask the server one thing."""
 
 HostOption = Annotated[
@@ -114,12 +114,12 @@ class ServerOptions:
 
         return Access(self.host, self.namespace, self.auth)
 
-    def connect(self, patience: float = QUICK) -> Server:
-        """A connection to the server."""
+    def connect(self, patience: float | None = None) -> Server:
+        """A connection to the server, given up after `patience` seconds without an answer (`QUICK_PATIENCE`)."""
         from pipelines.display import errors
         from pipelines.kubeflow.server import Server
 
-        return Server(self.access(), patience=patience,
+        return Server(self.access(), patience=QUICK_PATIENCE if patience is None else patience,
                       note=lambda text: errors.print(text, markup=False, soft_wrap=True))
 
 

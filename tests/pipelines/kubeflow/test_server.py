@@ -34,7 +34,7 @@ def photoshoot(kfp: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.setenv("HOME", "/nonexistent")
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", kfp.url)
     monkeypatch.setattr("pipelines.kubeflow.server._WAITS_S", (0.01, 0.02))
-    monkeypatch.setattr("pipelines.cli.commands.kubeflow._QUICK_PATIENCE", 0.3)
+    monkeypatch.setattr("pipelines.cli.options.QUICK_PATIENCE", 0.3)
 
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["photoshoot", *arguments])
