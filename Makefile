@@ -10,7 +10,7 @@ ARGS   ?=
 # Arguments for pip, e.g. the index of a CPU or CUDA build of torch.
 PIP_ARGS ?=
 
-.PHONY: help setup run test lint bench bench-train bench-docs images containers push weights docs house lock clean
+.PHONY: help setup run test lint bench bench-train bench-docs images containers push weights docs house reference lock clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -73,6 +73,9 @@ docs: setup  ## Make the pictures of the README again (a whole `make run`)
 
 house: setup  ## Draw docs/architecture.svg again, from the import graph
 	$(BIN)/python -m pipelines.experiments.house
+
+reference: setup  ## Write docs/reference/ again, from the docstrings
+	$(BIN)/python -m pipelines.experiments.reference
 
 lock: setup  ## Write constraints.txt from .venv
 	@{ echo '# The set-up that is tested, every package pinned. `make lock` writes it anew from .venv.'; \
