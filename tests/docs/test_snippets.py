@@ -117,13 +117,13 @@ def test_snippets_run(page: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("workplace")
 def test_short_commands_of_running_text_run() -> None:
-    """Those that need nothing, and the help of all that the README's table names."""
+    """Those that need nothing, and the help of all that the table of commands names."""
     said = {code for page in PAGES for code in snippets.spoken((REPOSITORY / page).read_text())}
     short = {code for code in said if re.match(r"photoshoot (settings|compile)\b", code)}
     assert len(short) > 1
     for code in sorted(short):
         assert snippets.run_shell(code)
-    cells = snippets.first_cells((REPOSITORY / "README.md").read_text())
+    cells = snippets.first_cells((REPOSITORY / "docs" / "commands.md").read_text())
     names = {code.removeprefix("photoshoot ").split()[0] for cell in cells for code in cell
              if not code.startswith("make ")}
     assert len(names) > 20
