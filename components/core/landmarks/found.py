@@ -28,7 +28,7 @@ class Landmarks:
     world: Floats
     """[33, 3] metres around the middle of the hips: x to the image's right, y down, z away from the camera."""
     face: Floats | None
-    """[468, 3] points of the face mesh: x, y, z as in `body`, z 0 near the ears; None: no face seen."""
+    """[468, 3] x, y of the face mesh, and z in their units, negative toward the camera; None where no face is seen."""
     left_hand: Floats | None
     """[21, 3] as `face`; None where the hand is not seen."""
     right_hand: Floats | None
