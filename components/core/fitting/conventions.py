@@ -36,12 +36,17 @@ class Conventions:
     girths: dict[str, float] = field(default_factory=lambda: {
         "pelvis": 1.1, "spine": 1.2, "chest": 1.0, "neck": 1.0, "head": 1.0, "upper_arm": 1.0, "lower_arm": 1.0,
         "hand": 1.2, "upper_leg": 1.05, "lower_leg": 1.0, "foot": 1.0})
-    loose: float = 1.06
-    """The mask's cross-sections over the body's: clothes, hair, and the mask's own softness."""
-    spread: float = 0.12
-    """Standard deviation of the logarithm of people's girths."""
+    threshold: int = 140
+    """Where the mask (0..255) ends."""
+    margin: float = 0.003
+    """How much wider than the body it is on each side, metres: clothes, and its own softness."""
+    spread: float = 0.15
+    """Standard deviation of the logarithm of people's thickness, over the typical one."""
+    sideways: float = 0.12
+    """Standard deviation of how far off the landmarks' line a limb's middle is, in half widths."""
     noise: float = 0.12
-    """Standard deviation of the logarithm of one cross-section of the mask."""
+    odd: float = 0.2
+    """Standard deviation of the logarithm of one section of the mask, and from where on a section is an odd one."""
 
 
 CONVENTIONS = Conventions()

@@ -8,10 +8,10 @@ from components.core.body.template import BONE, BONES, JOINTS
 from components.core.fitting import numbering as at
 from components.core.fitting.conventions import CONVENTIONS, Conventions
 from components.core.fitting.fitted import Fitted
-from components.core.fitting.girth import girths_in_mask
+from components.core.fitting.girth import rest_in_mask
 from components.core.fitting.neck import put_head_and_neck
 from components.core.fitting.posed import BoneMaps, Build, bone_maps
-from components.core.fitting.skeleton import Skeleton, skeleton
+from components.core.fitting.skeleton import skeleton
 from components.core.landmarks.found import Landmarks
 
 _JOINT_POINTS = {
@@ -27,19 +27,13 @@ def fit(landmarks: Landmarks, size: tuple[int, int], rules: Conventions = CONVEN
     """The body that `landmarks` show in a photo of `size` (height, width)."""
     body = skeleton(landmarks)
     scale = body.scale * rules.metres
-    typical = np.array([rules.girths[bone.removesuffix("_l").removesuffix("_r")] for bone in BONES], np.float32)
-    maps = _placed(landmarks, body, Build(scale, typical), rules)
-    girths = girths_in_mask(maps, landmarks.mask, typical, rules)
-    maps = _placed(landmarks, body, Build(scale, girths), rules)
+    girths = np.array([rules.girths[bone.removesuffix("_l").removesuffix("_r")] for bone in BONES], np.float32)
+    maps = bone_maps(body.points, Build(scale, girths), rules)
+    put_head_and_neck(maps, landmarks, body, Build(scale, girths))
+    rest = rest_in_mask(maps, landmarks.mask, scale, rules)
     joints = np.einsum("bij,bj->bi", maps.matrix, JOINTS) + maps.offset
     sure = np.array([body.sure[list(_JOINT_POINTS[bone])].min() for bone in BONES], np.float32)
-    return Fitted(scale, joints.astype(np.float32), maps.matrix, maps.offset, girths, sure, _shows_back(maps))
-
-
-def _placed(landmarks: Landmarks, body: Skeleton, build: Build, rules: Conventions) -> BoneMaps:
-    maps = bone_maps(body.points, build, rules)
-    put_head_and_neck(maps, landmarks, body, build)
-    return maps
+    return Fitted(scale, joints.astype(np.float32), maps.matrix, maps.offset, rest, sure, _shows_back(maps))
 
 
 def _shows_back(maps: BoneMaps) -> bool:

@@ -26,8 +26,8 @@ class Fitted:
     """[17, 3, 3] what each bone does to places of the resting template, and ..."""
     offset: Floats
     """[17, 3] ... where it moves them."""
-    girths: Floats
-    """[17] each bone's thickness over the template's."""
+    rest: Floats
+    """[V, 3] the resting surface (`surface.surface`) with this person's thickness, metres of the template."""
     confidence: Floats
     """[17] 0..1 how well each joint is seen."""
     back: bool

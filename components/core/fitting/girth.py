@@ -1,6 +1,14 @@
-"""How thick trunk and limbs are, from the person mask: its cross-sections against those of the posed body."""
+"""How thick trunk and limbs are, from the person mask: its cross-sections against those of the posed body.
+
+Along a chain of bones (an arm, a leg, the trunk) the logarithm of the thickness and a shift to the side are smooth
+functions of the place; both sides of the body are equally thick. Typical people are the prior, sections of the mask
+the evidence, and what is far from the rest (a skirt, an arm at the hip) counts little.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -13,81 +21,165 @@ from components.core.fitting.posed import BoneMaps
 from components.core.fitting.surface import posed_points, surface
 from components.core.pictures.images import Pixels
 
-_WORKING = 512
-_STATIONS = np.linspace(0.2, 0.8, 7, dtype=np.float32)
+_WORKING = 400
 _FARTHEST = 1.7
-_ODD = 0.15
-_TRUNK = {"pelvis": (0.86, 1.0), "spine": (1.0, 1.16)}
-_LIMBS = ("upper_arm", "lower_arm", "upper_leg", "lower_leg")
+_STEP = 0.5
+_ROUNDS = 4
 
 
-def girths_in_mask(maps: BoneMaps, mask: Pixels, typical: Floats, rules: Conventions) -> Floats:
-    """Girths [17] of all bones, both sides alike: `typical` where the mask does not tell."""
-    posed = posed_points(maps.matrix, maps.offset)
+@dataclass(frozen=True)
+class Chain:
+    """Bones in a row: `bones` by name, `knots` [K + 1, 3] between them at rest, `stations` along them."""
+
+    bones: tuple[str, ...]
+    knots: Floats
+    stations: Floats
+    """[S] places along the chain, 0 at the first knot, 1 at the second and so on."""
+    vertices: NDArray[np.intp]
+    share: Floats
+    """[N] how much each vertex follows the chain's bones."""
+    place: Floats
+    """[N] where along the chain each vertex lies."""
+    off: Floats
+    """[N, 3] from the chain's axis to the vertex, at rest."""
+
+
+_TRUNK = np.array([[0, y, -0.01] for y in (0.80, 1.00, 1.20, 1.40)], np.float32)
+
+
+@lru_cache(maxsize=1)
+def chains() -> tuple[tuple[Chain, ...], ...]:
+    """Trunk; left and right arm; left and right leg."""
+    def limb(first: str, side: str) -> Chain:
+        start = BONE[f"upper_{first}_{side}"]
+        return _chain((f"upper_{first}_{side}", f"lower_{first}_{side}"), JOINTS[start : start + 3])
+
+    trunk = _chain(("pelvis", "spine", "chest"), _TRUNK)
+    return (trunk,), (limb("arm", "l"), limb("arm", "r")), (limb("leg", "l"), limb("leg", "r"))
+
+
+def _chain(bones: tuple[str, ...], knots: Floats) -> Chain:
+    figure = surface()
+    share = figure.weights[:, [BONE[bone] for bone in bones]].sum(1)
+    vertices = np.nonzero(share > 0.02)[0]
+    points = figure.points[vertices]
+    stations = np.linspace(0, len(knots) - 1, 4 * (len(knots) - 1) + 1, dtype=np.float32)[1:-1]
+    place = np.zeros(len(points), np.float32)
+    for number, (start, end) in enumerate(zip(knots, knots[1:], strict=False)):
+        axis = end - start
+        along = (points - start) @ axis / (axis @ axis)
+        place += np.clip(along, -0.2 if number == 0 else 0, 1.2 if number == len(knots) - 2 else 1)
+    return Chain(bones, knots, stations, vertices, share[vertices], place, points - _axis(knots, place))
+
+
+def _axis(knots: Floats, place: Floats) -> Floats:
+    """[N, 3] points of the chain's axis."""
+    number = np.clip(np.floor(place).astype(int), 0, len(knots) - 2)
+    share = (place - number)[:, None]
+    return np.asarray(knots[number] * (1 - share) + knots[number + 1] * share, np.float32)
+
+
+def rest_in_mask(maps: BoneMaps, mask: Pixels, scale: float, rules: Conventions) -> Floats:
+    """The resting surface [V, 3] with the thickness that the mask tells of."""
+    figure = surface()
+    posed = posed_points(figure.points, maps.matrix, maps.offset)
     shrink = min(1.0, _WORKING / max(float(np.ptp(posed[:, 1])), 1.0))
-    small = cv2.resize(mask, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) > 127
-    girths = typical.copy()
-    for names in (*((bone,) for bone in _TRUNK), *((f"{bone}_l", f"{bone}_r") for bone in _LIMBS)):
-        tables = [_sections(name, maps, posed * shrink, small, shrink) for name in names]
-        level = _level(np.concatenate(tables) / rules.loose, rules)
-        for name in names:
-            girths[BONE[name]] *= level
-    return girths
+    small = mask
+    if shrink < 1:
+        small = cv2.resize(mask, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    inside = small > rules.threshold
+    rest = figure.points.copy()
+    for pair in chains():
+        seen = [_sections(chain, maps, posed * shrink, inside, shrink, rules.margin * scale * shrink) for chain in pair]
+        thick, shifts = _solved([table for table, _ in seen], rules)
+        for chain, (_, normals), shift in zip(pair, seen, shifts, strict=True):
+            grow = np.exp(np.interp(chain.place, chain.stations, thick)) - 1
+            side = np.stack([np.interp(chain.place, chain.stations, shift * normals[:, k]) for k in range(3)], 1)
+            rest[chain.vertices] += chain.share[:, None] * (grow[:, None] * chain.off + side)
+    return rest
 
 
-def _level(table: Floats, rules: Conventions) -> float:
-    """The girth over the typical one that a table [N, 2] of ratios speaks for: a robust mean that leans to 1.
-
-    Where both sides of a section are known their mean counts, which does not mind a bone that lies off the middle;
-    where one is, it counts with twice the deviation.
-    """
-    known = (~np.isnan(table)).sum(1)
-    both, single = table[known == 2].mean(1), np.nansum(table[known == 1], 1)
-    values = np.log(np.concatenate([both, single]))
-    noise = np.concatenate([np.full(len(both), rules.noise), np.full(len(single), 2 * rules.noise)])
-    level = 0.0
-    for _ in range(5):
-        weight = 0.25 / noise**2 / (1 + ((values - level) / _ODD) ** 2)
-        level = float((weight * values).sum() / (weight.sum() + 1 / rules.spread**2))
-    return float(np.exp(level))
-
-
-def _sections(bone: str, maps: BoneMaps, posed: Floats, mask: NDArray[np.bool_], shrink: float) -> Floats:
-    """The mask's extents over the body's to either side of a bone's stations: [stations, 2], nan where unknown."""
-    table = np.full((len(_STATIONS), 2), np.nan, np.float32)
-    start, end = (maps.place(bone, rest)[:2] * shrink for rest in _rest_axis(bone))
-    length = float(np.linalg.norm(end - start))
-    if length < 8:
-        return table
-    axis = (end - start) / length
-    normal = np.array([-axis[1], axis[0]], np.float32)
-    own = posed[surface().weights.argmax(1) == BONE[bone]][:, :2] - start
-    along, out = own @ axis / length, own @ normal
-    for row, station in enumerate(_STATIONS):
-        near = np.abs(along - station) < 0.12
-        if near.sum() < 4:
+def _sections(chain: Chain, maps: BoneMaps, posed: Floats, mask: NDArray[np.bool_], shrink: float, margin: float
+              ) -> tuple[Floats, Floats]:
+    """Logarithms of the mask's extents over the body's to either side of the stations [S, 2], nan where unknown; and
+    [S, 3] the step at rest that moves the body sideways by its half width in the picture."""
+    table = np.full((len(chain.stations), 2), np.nan, np.float32)
+    steps = np.zeros((len(chain.stations), 3), np.float32)
+    number = np.minimum(chain.stations.astype(int), len(chain.knots) - 2)
+    own = posed[chain.vertices][:, :2]
+    main = chain.share > 0.5
+    for bone in range(len(chain.knots) - 1):
+        name = chain.bones[bone]
+        start, end = (maps.place(name, knot)[:2] * shrink for knot in chain.knots[bone : bone + 2])
+        length = float(np.linalg.norm(end - start))
+        mine = np.nonzero(number == bone)[0]
+        if length < 6:
             continue
-        for column, (way, extent) in enumerate(((normal, out[near].max()), (-normal, -out[near].min()))):
-            if extent > 1:
-                reach = _reach(mask, start + station * length * axis, way, _FARTHEST * extent)
-                table[row, column] = reach / extent
-    return table
-
-
-def _rest_axis(bone: str) -> tuple[Floats, Floats]:
-    if bone in _TRUNK:
-        low, high = (np.array([0, y, -0.012], np.float32) for y in _TRUNK[bone])
-        return low, high
-    return JOINTS[BONE[bone]], JOINTS[BONE[bone] + 1]
+        normal = np.array([start[1] - end[1], end[0] - start[0]], np.float32) / length
+        out = (own - start) @ normal
+        inverse = np.linalg.inv(maps.matrix[BONE[name]])
+        for row in mine:
+            near = main & (np.abs(chain.place - chain.stations[row]) < 0.14)
+            if near.sum() < 4:
+                continue
+            centre = start + (chain.stations[row] - bone) * (end - start)
+            extents = float(out[near].max()), -float(out[near].min())
+            steps[row] = inverse @ (np.array([*normal, 0]) * sum(extents) / 2 / shrink)
+            for column, (way, extent) in enumerate(zip((normal, -normal), extents, strict=True)):
+                if extent > 1:
+                    reach = _reach(mask, centre, way, _FARTHEST * extent + margin) - margin
+                    table[row, column] = np.log(max(reach, 0.1) / extent)
+    return table, steps
 
 
 def _reach(mask: NDArray[np.bool_], start: Floats, way: Floats, far: float) -> float:
     """How far along `way` the mask goes on; nan where that leaves the picture, begins outside or goes on past `far`."""
-    steps = np.arange(0.0, far + 1, 0.5, dtype=np.float32)
-    x, y = ((start[k] + steps * way[k]).astype(np.int32) for k in (0, 1))
-    if x.min() < 0 or y.min() < 0 or x.max() >= mask.shape[1] or y.max() >= mask.shape[0]:
-        return np.nan
+    steps = np.arange(0.0, far + 1, _STEP, dtype=np.float32)
+    x, y = (start[0] + steps * way[0]).astype(np.int32), (start[1] + steps * way[1]).astype(np.int32)
+    ends = x[[0, -1]], y[[0, -1]]
+    if min(ends[0]) < 0 or min(ends[1]) < 0 or max(ends[0]) >= mask.shape[1] or max(ends[1]) >= mask.shape[0]:
+        return float("nan")
     values = mask[y, x]
     if not values[0] or values.all():
-        return np.nan
+        return float("nan")
     return float(steps[int(np.argmin(values))])
+
+
+def _solved(tables: list[Floats], rules: Conventions) -> tuple[Floats, list[Floats]]:
+    """Logarithm of the thickness [S], shared, and each chain's shift [S] in half widths, positive along the normal.
+
+    Reweighted least squares: a section says thickness + shift on one side and thickness - shift on the other.
+    """
+    stations = len(tables[0])
+    size = stations * (1 + len(tables))
+    rows, values = [], []
+    for number, table in enumerate(tables):
+        for station, column in np.argwhere(~np.isnan(table)):
+            row = np.zeros(size)
+            row[station] = 1
+            row[stations * (number + 1) + station] = 1 if column == 0 else -1
+            rows.append(row)
+            values.append(table[station, column])
+    prior = _prior(stations, len(tables), rules)
+    normal = prior.T @ prior
+    solution = np.zeros(size)
+    if rows:
+        evidence, value = np.stack(rows), np.array(values)
+        for _ in range(_ROUNDS):
+            left = (evidence @ solution - value) / rules.odd
+            weight = 1 / rules.noise**2 / (1 + left * left) ** 2
+            solution = np.linalg.solve(normal + evidence.T @ (weight[:, None] * evidence), evidence.T @ (weight * value))
+    thick, *shifts = solution.reshape(-1, stations)
+    return thick, shifts
+
+
+def _prior(stations: int, chains: int, rules: Conventions) -> Floats:
+    """Rows that hold thickness and shifts near 0 and near their neighbours."""
+    near = np.eye(stations)
+    apart = np.diff(near, axis=0)
+    blocks = [np.concatenate([near / spread, apart / (0.6 * spread)])
+              for spread in (rules.spread, *[rules.sideways] * chains)]
+    out = np.zeros((sum(len(block) for block in blocks), stations * len(blocks)))
+    for number, block in enumerate(blocks):
+        out[number * len(block) : (number + 1) * len(block), number * stations : (number + 1) * stations] = block
+    return out

@@ -10,7 +10,7 @@ from components.core.fitting import numbering as at
 from components.core.fitting.fitted import Floats
 from components.core.fitting.posed import BoneMaps, Build, upward
 from components.core.fitting.skeleton import Skeleton
-from components.core.fitting.vectors import across, unit
+from components.core.fitting.vectors import across, cross, unit
 from components.core.landmarks.found import Landmarks
 
 _FACE_WIDTH, _FACE_HEIGHT = 0.145, 0.175
@@ -28,7 +28,7 @@ def put_head_and_neck(maps: BoneMaps, landmarks: Landmarks, body: Skeleton, buil
         ears = points[[at.LEFT_EAR, at.RIGHT_EAR]]
         sideways = unit(ears[0] - ears[1])
         up = unit(across(unit(upward(points)[1]), sideways))
-        matrix = np.stack([sideways, up, np.cross(sideways, up)], 1) * build.scale * 1.1
+        matrix = np.stack([sideways, up, cross(sideways, up)], 1) * build.scale * 1.1
         rest, place = CENTRE, ears.mean(0)
     # The face's own depth starts anywhere; the ears' is the body's.
     depth = points[[at.LEFT_EAR, at.RIGHT_EAR], 2].mean()
@@ -43,7 +43,7 @@ def _by_face(face: Floats) -> tuple[Floats, Floats, Floats]:
     x = unit(sideways)
     y = unit(across(upright, x))
     wide, high = np.linalg.norm(sideways) / _FACE_WIDTH, np.linalg.norm(upright) / _FACE_HEIGHT
-    matrix = np.stack([x * wide, y * high, np.cross(x, y) * (wide + high) / 2], 1)
+    matrix = np.stack([x * wide, y * high, cross(x, y) * (wide + high) / 2], 1)
     return matrix, CENTRE + _EYES_AHEAD, face[list(_EYE_CORNERS)].mean(0)
 
 
@@ -54,5 +54,5 @@ def _put_neck(maps: BoneMaps, build: Build) -> None:
     axis = maps.place("head", head) - base
     sideways = unit(across(unit(maps.matrix[BONE["head"]][:, 0]) + unit(maps.matrix[BONE["chest"]][:, 0]), unit(axis)))
     girth = build.girth("neck")
-    matrix = np.stack([sideways * girth, axis / (head - neck)[1], np.cross(sideways, unit(axis)) * girth], 1)
+    matrix = np.stack([sideways * girth, axis / (head - neck)[1], cross(sideways, unit(axis)) * girth], 1)
     maps.put("neck", matrix.astype(np.float32), neck, base)

@@ -14,7 +14,7 @@ from components.core.body.template import ARM_AXIS, BONE, BONES
 from components.core.fitting import numbering as at
 from components.core.fitting.conventions import Conventions
 from components.core.fitting.fitted import Floats
-from components.core.fitting.vectors import across, carried, frame, turned, unit
+from components.core.fitting.vectors import across, carried, cross, frame, turned, unit
 
 _MIRROR = np.array([-1, 1, 1], np.float32)
 _FORWARD = np.array([0, 0, 1], np.float32)
@@ -76,7 +76,7 @@ def _put_trunk(maps: BoneMaps, points: Floats, build: Build, rules: Conventions)
     for bone, width in (("pelvis", hips), ("spine", hips + shoulders), ("chest", shoulders)):
         sideways = unit(across(width, unit(up)))
         girth = build.girth(bone)
-        ahead = np.cross(sideways, unit(up)) * girth
+        ahead = cross(sideways, unit(up)) * girth
         wide = shoulders / (2 * rules.shoulder[0]) if bone == "chest" else sideways * girth
         rest, place = (rest_hips, middle) if bone == "pelvis" else (rest_shoulders, middle + up)
         maps.put(bone, np.stack([wide, tall, ahead], 1), rest, place)
@@ -101,17 +101,17 @@ def _put_arm(maps: BoneMaps, points: Floats, build: Build, rules: Conventions, s
     shoulder, elbow, wrist = (points[pair[side]] for pair in (at.SHOULDERS, at.ELBOWS, at.WRISTS))
     rest = [anchor * mirror for anchor in (rules.shoulder, rules.elbow, rules.wrist, rules.knuckle)]
     axis = ARM_AXIS * mirror
-    hinge = np.cross(axis, _FORWARD)
+    hinge = cross(axis, _FORWARD)
     upper, lower = unit(elbow - shoulder), unit(wrist - elbow)
     chest = turned(maps.matrix[BONE["chest"]])
     # Bent, the elbow tells how the arm is turned about its length; straight, the chest does.
     easy = carried(chest @ hinge, chest @ axis, upper)
-    upper_hinge = unit(np.cross(upper, lower) + 0.25 * easy)
+    upper_hinge = unit(cross(upper, lower) + 0.25 * easy)
     lower_hinge = carried(upper_hinge, upper, lower)
     index, pinky = points[at.INDICES[side]], points[at.PINKIES[side]]
     hand = unit((index + pinky) / 2 - wrist)
     # The thumb's side of the hand lies forward at rest.
-    hand_hinge = unit(unit(np.cross(hand, index - pinky)) + 0.1 * carried(lower_hinge, lower, hand))
+    hand_hinge = unit(unit(cross(hand, index - pinky)) + 0.1 * carried(lower_hinge, lower, hand))
     _put_bone(maps, f"upper_arm_{name}", (rest[0], rest[1], hinge), (shoulder, elbow, upper_hinge),
               build.girth(f"upper_arm_{name}"))
     _put_bone(maps, f"lower_arm_{name}", (rest[1], rest[2], hinge), (elbow, wrist, lower_hinge),

@@ -24,7 +24,7 @@ def pose_map(fitted: Fitted, landmarks: Landmarks, size: tuple[int, int]) -> Pix
 
     It is drawn with the person at most 384 pixels high and enlarged part by part.
     """
-    posed = posed_points(fitted.matrix, fitted.offset)
+    posed = posed_points(fitted.rest, fitted.matrix, fitted.offset)
     tall = float(np.ptp(posed[:, 1]))
     shrink = min(1.0, _WORKING / max(tall, 1.0))
     small = max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))

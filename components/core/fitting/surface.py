@@ -52,9 +52,8 @@ def surface() -> Surface:
     )
 
 
-def posed_points(matrix: Floats, offset: Floats) -> Floats:
-    """The surface's vertices [V, 3] where bones [17, 3, 3], [17, 3] move them (linear blend skinning)."""
-    figure = surface()
-    blend = figure.weights @ np.concatenate([matrix.reshape(-1, 9), offset], 1)
-    moved = np.einsum("vij,vj->vi", blend[:, :9].reshape(-1, 3, 3), figure.points)
+def posed_points(rest: Floats, matrix: Floats, offset: Floats) -> Floats:
+    """Vertices [V, 3] that lie at `rest` [V, 3], where bones [17, 3, 3], [17, 3] move them (linear blend skinning)."""
+    blend = surface().weights @ np.concatenate([matrix.reshape(-1, 9), offset], 1)
+    moved = np.einsum("vij,vj->vi", blend[:, :9].reshape(-1, 3, 3), rest)
     return np.asarray(moved + blend[:, 9:], np.float32)
