@@ -49,6 +49,13 @@ def head_chart(azimuth: Floats, elevation: Floats) -> tuple[Parts, Floats, Float
     return part, u.astype(np.float32), v.astype(np.float32)
 
 
+def head_direction(part: Parts, u: Floats, v: Floats) -> tuple[Floats, Floats]:
+    """Azimuth and elevation of places on the head: what `head_chart` undoes. Above V's lowest value it is exact."""
+    right_u = np.where(part == 23, u, 1 - u)
+    azimuth = np.interp(right_u, _HEAD_U[::-1], _TURN[::-1]) * np.where(part == 23, -1, 1)
+    return azimuth.astype(np.float32), np.interp(v, _HEAD_V, _RISE).astype(np.float32)
+
+
 def body_chart(rest: Floats) -> tuple[Parts, Floats, Floats]:
     """I [N] in 1..24, U and V [N] in 0..1 of places `rest` [N, 3] on the resting template."""
     left = rest[:, 0] >= 0

@@ -1,0 +1,126 @@
+"""How the head stands in the picture: turn, size and place, and where the neck leaves the torso.
+
+Head axes are `body.head`'s: x to the person's left, y up, z forward, metres from the middle between the ears at eye
+level. Picture axes here: x right, y up (the photo's y negated), z toward the camera, pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.core.fitting.head_points import (
+    EYE_CORNERS,
+    MOUTH_CORNERS,
+    NOSE_TIP,
+    head_points,
+    similarity,
+)
+from components.core.landmarks.found import Landmarks
+
+Doubles = NDArray[np.float64]
+
+NECK_TOP = np.array([0.0, -0.085, -0.012])
+"""The middle of the neck where it enters the head."""
+_EARS = np.array([[0.078, -0.012, 0.0], [-0.078, -0.012, 0.0]])
+_TO_PICTURE = np.array([1.0, -1.0, -1.0])
+_LEFT_SHOULDER, _RIGHT_SHOULDER, _LEFT_HIP, _RIGHT_HIP = 11, 12, 23, 24
+_HEAD_POINTS = 11
+_NECK_RISE = 0.062
+"""Metres from the line between the shoulder joints up to the middle of the neck's base (median of detected maps)."""
+_NECK_LENGTHS = (0.05, 0.16)
+_BELIEVED = 0.3
+_LOOSE = 0.5
+"""A face further from the body's own head points than this share of its width is somebody else's."""
+
+
+@dataclass(frozen=True)
+class HeadPose:
+    """`picture = scale * rotation @ head + shift`."""
+
+    scale: float
+    """Pixels for a metre."""
+    rotation: Doubles
+    shift: Doubles
+    face: Doubles | None
+    """[468, 3] the face's points in picture axes, where a face was seen."""
+
+    def place(self, points: Doubles) -> Doubles:
+        """[N, 3] in the picture of [N, 3] in the head."""
+        placed: Doubles = self.scale * points @ self.rotation.T + self.shift
+        return placed
+
+    def undo(self, points: Doubles) -> Doubles:
+        """[N, 3] in the head of [N, 3] in the picture."""
+        undone: Doubles = (points - self.shift) @ self.rotation / self.scale
+        return undone
+
+
+@dataclass(frozen=True)
+class NeckBase:
+    """Where the neck leaves the torso, in picture axes."""
+
+    middle: Doubles
+    axes: Doubles
+    """[3, 3] columns: toward the person's left, up along the torso, forward out of the chest; unit length."""
+
+
+def head_pose(landmarks: Landmarks) -> HeadPose:
+    """From the face's points where there are any, else from the body's points of nose, eyes, ears and mouth."""
+    if landmarks.face is not None:
+        face = landmarks.face.astype(np.float64) * _TO_PICTURE
+        if _is_on_the_head(face, landmarks):
+            return HeadPose(*similarity(head_points().points.astype(np.float64), face), face)
+    return _from_body(landmarks)
+
+
+def _is_on_the_head(face: Doubles, landmarks: Landmarks) -> bool:
+    body = landmarks.body[:_HEAD_POINTS, :2].astype(np.float64).mean(0) * _TO_PICTURE[:2]
+    width = np.ptp(face[:, :2], axis=0).max()
+    return bool(np.linalg.norm(face[:, :2].mean(0) - body) < _LOOSE * width)
+
+
+def _body_points() -> Doubles:
+    """[11, 3] nose, left eye inner, middle, outer, right eye, left and right ear, mouth's left and right corner."""
+    face = head_points().points.astype(np.float64)
+    eyes = []
+    for outer, inner in EYE_CORNERS[::-1]:
+        eyes += [face[inner], (face[inner] + face[outer]) / 2, face[outer]]
+    return np.stack([face[NOSE_TIP], *eyes, *_EARS, face[MOUTH_CORNERS[1]], face[MOUTH_CORNERS[0]]])
+
+
+def _from_body(landmarks: Landmarks) -> HeadPose:
+    return HeadPose(*similarity(_body_points(), landmarks.body[:_HEAD_POINTS].astype(np.float64) * _TO_PICTURE), None)
+
+
+def neck_base(landmarks: Landmarks, pose: HeadPose) -> NeckBase:
+    """From the shoulders where they are seen, else straight below the head."""
+    body = landmarks.body.astype(np.float64) * _TO_PICTURE
+    top = pose.place(NECK_TOP[None])[0]
+    axes = pose.rotation.copy()
+    seen = landmarks.visibility[[_LEFT_SHOULDER, _RIGHT_SHOULDER]].min() > _BELIEVED
+    if not seen:
+        return NeckBase(top - axes[:, 1] * 0.12 * pose.scale, axes)
+    shoulders = body[[_LEFT_SHOULDER, _RIGHT_SHOULDER]]
+    middle = shoulders.mean(0)
+    up = middle - body[[_LEFT_HIP, _RIGHT_HIP]].mean(0)
+    axes = torso_axes(shoulders[0] - shoulders[1], up)
+    down = (middle + axes[:, 1] * _NECK_RISE * pose.scale - top)[:2]
+    reach = float(np.linalg.norm(down))
+    low, high = (pose.scale * length for length in _NECK_LENGTHS)
+    down = down * np.clip(reach, low, high) / max(reach, 1e-6)
+    # How far the neck leans is hardly seen in the picture: a little forward, as people hold their heads.
+    return NeckBase(np.array([*(top[:2] + down), top[2]]) - axes[:, 2] * 0.018 * pose.scale, axes)
+
+
+def torso_axes(across: Doubles, up: Doubles) -> Doubles:
+    """[3, 3] unit columns left, up, forward from the shoulder line and the spine; the spine taken as upright in depth."""
+    flat = np.array([up[0], up[1], 0.0])
+    size = np.linalg.norm(flat)
+    y = flat / size if size > 1e-6 else np.array([0.0, 1.0, 0.0])
+    x = across - (across @ y) * y
+    size = np.linalg.norm(x)
+    x = x / size if size > 1e-6 else np.array([y[1], -y[0], 0.0])
+    return np.stack([x, y, np.cross(x, y)], 1)
