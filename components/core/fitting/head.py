@@ -37,6 +37,8 @@ _BASE_TILT = 0.015
 """How much lower the neck's base is in front, and higher behind, than at its sides."""
 _NECK_V = 0.20
 _LEAST_DEPTH = 1.0
+_LARGEST = 224
+"""Pixels; larger heads are drawn at this size and enlarged: the surface is smooth."""
 _RIM = 0.02
 """How far outside the person mask the head may reach, as a share of its height: the mask is no truer than that."""
 
@@ -98,37 +100,59 @@ class _Surface:
 
     head: Doubles
     """[H, 3] the mean head with the mean face, metres from its middle."""
-    carried: Doubles
+    carried: Floats
     """[H, 468] how much each corner of the head moves with each point of the face."""
     triangles: Ints
-    chart: Floats
-    """[V, 2] U as on the right half, and V, of head and neck corners."""
-    part: Pixels
-    """[T] 23 or 24."""
+    u: Floats
+    """[T, 3] U of a triangle's corners as on the right half, whichever half it is."""
+    v: Floats
+    left: NDArray[np.bool_]
+    """[T] whether a triangle belongs to the left half, part 24."""
 
 
 @lru_cache(maxsize=1)
 def _surface() -> _Surface:
     table = head_points()
-    azimuth, elevation, ray = directions()
-    carried = _carrying(ray, unit(table.azimuth, table.elevation))
-    mean = head_mesh(MEAN_HEAD).points.astype(np.float64) - CENTRE
+    azimuth, elevation, _ = directions()
+    kept, triangles = _coarse()
+    azimuth, elevation = azimuth[kept], elevation[kept]
+    carried = _carrying(unit(azimuth, elevation), unit(table.azimuth, table.elevation))
+    mean = mean_skull()
     off = table.points - _on_grid(mean, table.azimuth, table.elevation)
-    _, u, v = head_chart(-np.abs(azimuth), elevation)
+    u, v = _right_half(azimuth, elevation)
 
     turn = np.linspace(-np.pi, np.pi, _NECK_SIDES + 1)
-    neck_u = head_chart(-np.abs(turn), np.zeros_like(turn))[1]
+    neck_u, _ = _right_half(turn, np.zeros_like(turn))
     neck_v = np.linspace(0, _NECK_V, _NECK_RINGS)
-    neck = np.stack([np.tile(neck_u, _NECK_RINGS), np.repeat(neck_v, _NECK_SIDES + 1)], 1)
-    triangles = np.concatenate([head_triangles(), grid_triangles(_NECK_RINGS, _NECK_SIDES + 1) + len(ray)])
+    corner_u = np.concatenate([u, np.tile(neck_u, _NECK_RINGS)]).astype(np.float32)
+    corner_v = np.concatenate([v, np.repeat(neck_v, _NECK_SIDES + 1)]).astype(np.float32)
+    triangles = np.concatenate([triangles, grid_triangles(_NECK_RINGS, _NECK_SIDES + 1) + len(kept)])
     left = np.concatenate([azimuth, np.tile(turn, _NECK_RINGS)])[triangles].mean(1) >= 0
     return _Surface(
-        mean + carried @ off,
-        carried,
+        mean[kept] + carried @ off,
+        carried.astype(np.float32),
         triangles.astype(np.int32),
-        np.concatenate([np.stack([u, v], 1), neck]).astype(np.float32),
-        np.where(left, 24, 23).astype(np.uint8),
+        corner_u[triangles],
+        corner_v[triangles],
+        left,
     )
+
+
+def _coarse() -> tuple[NDArray[np.int64], Ints]:
+    """Every second row and column of the head's grid, midline and poles among them, and their triangles."""
+    rows, columns = (np.unique(np.r_[0, n // 2 % 2 : n : 2, n - 1]) for n in (len(ELEVATIONS), len(AZIMUTHS)))
+    return (rows[:, None] * len(AZIMUTHS) + columns).ravel(), grid_triangles(len(rows), len(columns))
+
+
+def mean_skull() -> Doubles:
+    """[V, 3] the mean head's surface from its middle, per direction of `body.head.directions`."""
+    return head_mesh(MEAN_HEAD).points.astype(np.float64) - CENTRE
+
+
+def _right_half(azimuth: Doubles, elevation: Doubles) -> tuple[Floats, Floats]:
+    """U, as on the right half, and V: both run on over the midlines, where the halves meet."""
+    _, u, v = head_chart(-np.maximum(np.abs(azimuth), 1e-6), elevation)
+    return u, v
 
 
 def _carrying(at: Floats, ray: Floats) -> Doubles:
@@ -163,7 +187,7 @@ def _bent(pose: HeadPose) -> Doubles:
     surface = _surface()
     if pose.face is None:
         return surface.head
-    bent: Doubles = surface.head + surface.carried @ (pose.undo(pose.face) - head_points().points)
+    bent: Doubles = surface.head + surface.carried @ (pose.undo(pose.face) - head_points().points).astype(np.float32)
     return bent
 
 
@@ -192,22 +216,49 @@ def _line(pose: HeadPose, base: NeckBase) -> Floats:
 
 
 def _draw(screen: Floats, surface: _Surface, height: int, width: int) -> tuple[Pixels, Floats, Floats, Floats]:
-    two_sided = np.zeros(len(surface.triangles), np.bool_)
-    fragments = rasterise(screen, surface.triangles, height, width, two_sided)
+    """Part, U, V and depth [height, width] of what is seen of the surface whose corners lie at `screen`."""
+    small = max(height, width) / _LARGEST
+    if small > 1:
+        shape = int(np.ceil(height / small)), int(np.ceil(width / small))
+        planes = _planes(screen / np.array([width / shape[1], height / shape[0], 1], np.float32), surface, *shape)
+        planes = [_enlarged(plane, planes[0], (width, height)) for plane in planes]
+    else:
+        planes = _planes(screen, surface, height, width)
+    seen, across, u, v, depth = planes
+    hit = seen > 0.5
+    left = across >= 0
+    part = np.where(hit, np.where(left, 24, 23), 0).astype(np.uint8)
+    # From the temples forward |across| is U of the right half and has no kink at the midline to be blurred.
+    u = np.where(np.abs(across) < 0.5, 1 - np.abs(across), u)
+    u = np.where(left, 1 - u, u)
+    outside = ~hit
+    u[outside], v[outside], depth[outside] = 0, 0, np.inf
+    return part, u.clip(0, 1), v.clip(0, 1), depth
+
+
+def _planes(screen: Floats, surface: _Surface, height: int, width: int) -> list[Floats]:
+    """[height, width] each: seen (0 or 1), 1 - U of the right half with a minus on it, U of the right half, V, depth."""
+    fragments = rasterise(screen, surface.triangles, height, width, np.zeros(len(surface.triangles), np.bool_))
     nearest = fragments.nearest(height * width)
-    hit = nearest >= 0
-    which = nearest[hit]
-    triangle = fragments.triangle[which]
-    corner = surface.chart[surface.triangles[triangle]]
-    place = (corner * fragments.weight[which][:, :, None]).sum(1)
-    part = np.zeros(height * width, np.uint8)
-    u, v = np.zeros(height * width, np.float32), np.zeros(height * width, np.float32)
-    depth = np.full(height * width, np.inf, np.float32)
-    part[hit] = surface.part[triangle]
-    u[hit] = np.where(part[hit] == 23, place[:, 0], 1 - place[:, 0])
-    v[hit], depth[hit] = place[:, 1], fragments.depth[which]
-    shape = height, width
-    return part.reshape(shape), u.reshape(shape), v.reshape(shape), depth.reshape(shape)
+    at = np.nonzero(nearest >= 0)[0]
+    which = nearest[at]
+    triangle, weight = fragments.triangle[which], fragments.weight[which]
+    right_u, v = ((corners[triangle] * weight).sum(1) for corners in (surface.u, surface.v))
+    across = np.where(surface.left[triangle], 1 - right_u, right_u - 1)
+    planes = []
+    for values in (np.float32(1), across, right_u, v, fragments.depth[which]):
+        plane = np.zeros(height * width, np.float32)
+        plane[at] = values
+        planes.append(plane.reshape(height, width))
+    return planes
+
+
+def _enlarged(plane: Floats, seen: Floats, size: tuple[int, int]) -> Floats:
+    """`plane` at `size` (width, height), nothing of the outside mixed into what is seen."""
+    large = cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR)
+    if plane is seen:
+        return np.asarray(large, np.float32)
+    return np.asarray(large / np.maximum(cv2.resize(seen, size, interpolation=cv2.INTER_LINEAR), 1e-6), np.float32)
 
 
 def _near_mask(mask: Pixels, rim: float) -> NDArray[np.bool_]:
