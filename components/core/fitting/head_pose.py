@@ -28,9 +28,13 @@ _EARS = np.array([[0.078, -0.012, 0.0], [-0.078, -0.012, 0.0]])
 _TO_PICTURE = np.array([1.0, -1.0, -1.0])
 _LEFT_SHOULDER, _RIGHT_SHOULDER, _LEFT_HIP, _RIGHT_HIP = 11, 12, 23, 24
 _HEAD_POINTS = 11
-_NECK_RISE = 0.062
-"""Metres from the line between the shoulder joints up to the middle of the neck's base (median of detected maps)."""
+_SIDEWAYS, _DOWNWARD, _NECK_DROP = 0.27, 0.54, -0.003
+"""Share of the way from the neck's top to the middle of the shoulders that its base lies sideways and down, and metres
+on top of that (least squares over detected maps)."""
 _NECK_LENGTHS = (0.05, 0.16)
+_FLATTENED = np.geomspace(0.1, 1.0, 12)
+_HEAD_SIZE = 1.04
+"""The template's head against heads of the size that shoulders and hips in metres promise (median over faces)."""
 _BELIEVED = 0.3
 _LOOSE = 0.5
 """A face further from the body's own head points than this share of its width is somebody else's."""
@@ -92,7 +96,26 @@ def _body_points() -> Doubles:
 
 
 def _from_body(landmarks: Landmarks) -> HeadPose:
-    return HeadPose(*similarity(_body_points(), landmarks.body[:_HEAD_POINTS].astype(np.float64) * _TO_PICTURE), None)
+    """The turn from the body's head points, the size from the torso: the depths of these points have no known unit."""
+    head = _body_points()
+    seen = landmarks.body[:_HEAD_POINTS].astype(np.float64) * _TO_PICTURE
+    scale = _pixels_per_metre(landmarks)
+
+    def turned(flattened: float) -> tuple[float, Doubles]:
+        flat = seen * [1, 1, flattened]
+        size, rotation, shift = similarity(head, flat)
+        return float((((size * head @ rotation.T + shift - flat) / size) ** 2).sum()), rotation
+
+    rotation = min((turned(float(share)) for share in _FLATTENED), key=lambda found: found[0])[1]
+    return HeadPose(scale, rotation, (seen - scale * head @ rotation.T).mean(0), None)
+
+
+def _pixels_per_metre(landmarks: Landmarks) -> float:
+    """From shoulders and hips, which the networks give in pixels and in metres."""
+    corners = [_LEFT_SHOULDER, _RIGHT_SHOULDER, _LEFT_HIP, _RIGHT_HIP]
+    seen, metres = (points[corners, :2].astype(np.float64) for points in (landmarks.body, landmarks.world))
+    seen, metres = seen - seen.mean(0), metres - metres.mean(0)
+    return max(float((seen * metres).sum() / max(float((metres * metres).sum()), 1e-9)), 1.0) * _HEAD_SIZE
 
 
 def neck_base(landmarks: Landmarks, pose: HeadPose) -> NeckBase:
@@ -103,16 +126,15 @@ def neck_base(landmarks: Landmarks, pose: HeadPose) -> NeckBase:
     seen = landmarks.visibility[[_LEFT_SHOULDER, _RIGHT_SHOULDER]].min() > _BELIEVED
     if not seen:
         return NeckBase(top - axes[:, 1] * 0.12 * pose.scale, axes)
-    shoulders = body[[_LEFT_SHOULDER, _RIGHT_SHOULDER]]
-    middle = shoulders.mean(0)
-    up = middle - body[[_LEFT_HIP, _RIGHT_HIP]].mean(0)
-    axes = torso_axes(shoulders[0] - shoulders[1], up)
-    down = (middle + axes[:, 1] * _NECK_RISE * pose.scale - top)[:2]
-    reach = float(np.linalg.norm(down))
-    low, high = (pose.scale * length for length in _NECK_LENGTHS)
-    down = down * np.clip(reach, low, high) / max(reach, 1e-6)
-    # How far the neck leans is hardly seen in the picture: a little forward, as people hold their heads.
-    return NeckBase(np.array([*(top[:2] + down), top[2]]) - axes[:, 2] * 0.018 * pose.scale, axes)
+    shoulders = body[[_LEFT_SHOULDER, _RIGHT_SHOULDER]].mean(0)
+    up = shoulders - body[[_LEFT_HIP, _RIGHT_HIP]].mean(0)
+    metres = landmarks.world.astype(np.float64) * _TO_PICTURE
+    axes = torso_axes(metres[_LEFT_SHOULDER] - metres[_RIGHT_SHOULDER], up)
+    # In the torso's own directions from the middle of the shoulders: the head leans, and the neck goes half the way.
+    above = axes.T @ (np.array([*shoulders[:2], top[2]]) - top)
+    sideways = (axes[:, 0] * above[0] + axes[:, 2] * above[2]) * _SIDEWAYS
+    drop = np.clip(-above[1] * _DOWNWARD + _NECK_DROP * pose.scale, *(pose.scale * length for length in _NECK_LENGTHS))
+    return NeckBase(top + sideways - axes[:, 1] * drop, axes)
 
 
 def torso_axes(across: Doubles, up: Doubles) -> Doubles:
