@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from components.core.body.charts import head_chart
 from components.core.body.head import AZIMUTHS, CENTRE, ELEVATIONS, directions, head_mesh, head_triangles, unit
-from components.core.body.meshes import Ints, grid_triangles
+from components.core.body.meshes import Ints, grid_triangles, smoothstep
 from components.core.body.rasteriser import rasterise
 from components.core.fitting.head_points import MEAN_HEAD, head_points
 from components.core.fitting.head_pose import NECK_TOP, HeadPose, NeckBase, head_pose, neck_base
@@ -30,10 +30,11 @@ Doubles = NDArray[np.float64]
 _NEAR, _FAR = 0.16, 0.55
 """How far, on the unit sphere of directions, a point of the face carries its neighbourhood with it: two scales."""
 _NUGGET = 0.01
+_LOWER_CROWN, _LONGER_BACK, _WIDER = 0.14, 0.2, 0.03
 _NECK_RINGS, _NECK_SIDES = 9, 32
-_NECK_RADII = np.array([[0.060, 0.056], [0.052, 0.054]])
+_NECK_RADII = np.array([[0.060, 0.045], [0.066, 0.070]])
 """Half width and half depth of the neck at its base and at its top, metres."""
-_BASE_TILT = 0.015
+_BASE_TILT = 0.022
 """How much lower the neck's base is in front, and higher behind, than at its sides."""
 _NECK_V = 0.20
 _LEAST_DEPTH = 1.0
@@ -146,7 +147,11 @@ def _coarse() -> tuple[NDArray[np.int64], Ints]:
 
 def mean_skull() -> Doubles:
     """[V, 3] the mean head's surface from its middle, per direction of `body.head.directions`."""
-    return head_mesh(MEAN_HEAD).points.astype(np.float64) - CENTRE
+    skull = head_mesh(MEAN_HEAD).points.astype(np.float64) - CENTRE
+    skull[:, 1] *= 1 - _LOWER_CROWN * smoothstep(0.0, 0.09, skull[:, 1])
+    skull[:, 2] *= 1 + _LONGER_BACK * smoothstep(0.0, -0.07, skull[:, 2])
+    skull[:, 0] *= 1 + _WIDER * smoothstep(0.06, -0.01, skull[:, 2])
+    return skull
 
 
 def _right_half(azimuth: Doubles, elevation: Doubles) -> tuple[Floats, Floats]:

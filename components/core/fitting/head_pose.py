@@ -28,7 +28,7 @@ _EARS = np.array([[0.078, -0.012, 0.0], [-0.078, -0.012, 0.0]])
 _TO_PICTURE = np.array([1.0, -1.0, -1.0])
 _LEFT_SHOULDER, _RIGHT_SHOULDER, _LEFT_HIP, _RIGHT_HIP = 11, 12, 23, 24
 _HEAD_POINTS = 11
-_SIDEWAYS, _DOWNWARD, _NECK_DROP = 0.27, 0.54, -0.003
+_SIDEWAYS, _DOWNWARD, _NECK_DROP = 0.27, 0.54, 0.0
 """Share of the way from the neck's top to the middle of the shoulders that its base lies sideways and down, and metres
 on top of that (least squares over detected maps)."""
 _NECK_LENGTHS = (0.05, 0.16)
