@@ -32,11 +32,12 @@ _NEAR, _FAR = 0.16, 0.55
 _NUGGET = 0.01
 _LOWER_CROWN, _LONGER_BACK, _WIDER = 0.14, 0.2, 0.03
 _NECK_RINGS, _NECK_SIDES = 9, 32
-_NECK_RADII = np.array([[0.060, 0.045], [0.066, 0.070]])
+_NECK_RADII = np.array([[0.057, 0.045], [0.070, 0.070]])
 """Half width and half depth of the neck at its base and at its top, metres."""
 _BASE_TILT = 0.022
 """How much lower the neck's base is in front, and higher behind, than at its sides."""
-_NECK_V = 0.20
+_NECK_V = 0.36
+"""V at the neck's top, hidden in the head: it grows from 0 at the base past 0.2 where the jaw comes out."""
 _LEAST_DEPTH = 1.0
 _LARGEST = 224
 """Pixels; larger heads are drawn at this size and enlarged: the surface is smooth."""

@@ -22,16 +22,16 @@ from components.core.landmarks.found import Landmarks
 
 Doubles = NDArray[np.float64]
 
-NECK_TOP = np.array([0.0, -0.085, -0.012])
+NECK_TOP = np.array([0.0, -0.060, -0.012])
 """The middle of the neck where it enters the head."""
 _EARS = np.array([[0.078, -0.012, 0.0], [-0.078, -0.012, 0.0]])
 _TO_PICTURE = np.array([1.0, -1.0, -1.0])
 _LEFT_SHOULDER, _RIGHT_SHOULDER, _LEFT_HIP, _RIGHT_HIP = 11, 12, 23, 24
 _HEAD_POINTS = 11
-_SIDEWAYS, _DOWNWARD, _NECK_DROP = 0.27, 0.54, 0.0
+_SIDEWAYS, _DOWNWARD, _NECK_DROP = 0.4, 0.5, 0.018
 """Share of the way from the neck's top to the middle of the shoulders that its base lies sideways and down, and metres
 on top of that (least squares over detected maps)."""
-_NECK_LENGTHS = (0.05, 0.16)
+_NECK_LENGTHS = (0.075, 0.185)
 _FLATTENED = np.geomspace(0.1, 1.0, 12)
 _HEAD_SIZE = 1.04
 """The template's head against heads of the size that shoulders and hips in metres promise (median over faces)."""
