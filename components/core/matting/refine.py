@@ -1,0 +1,178 @@
+"""A person mask, right to a hundredth of the person, to a matte that is right to the pixel.
+
+At a small working size each doubtful pixel is told by the colours around it (`colours`) and by its neighbours (`walk`);
+what the photo itself shows decides the rest at its own resolution (`detail`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from components.core.errors import InputError
+from components.core.landmarks.found import Landmarks
+from components.core.matting.colours import log_odds
+from components.core.matting.detail import Region, paint
+from components.core.matting.walk import random_walk
+from components.core.pictures.images import Pixels
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Head = tuple[float, float, float, float]
+"""A head in pixels of the photo: (x0, y0, x1, y1), hair included as far as it is known."""
+
+_WORKING_SIDE = 512
+_MOST_UNKNOWN = 60_000
+"""Doubtful pixels that are decided at once; a mask that is doubtful all over is decided at a smaller working size."""
+_BAND = 1.6, 4.0, 12.0
+"""Half the width of the doubtful band: times the mask's softness, at least, at most; in pixels of the working size."""
+_HAIR = 1.8
+"""How much wider the band is outside of heads."""
+_NEAR = 40.0
+"""How far from the outline colours are learned, in pixels of the working size."""
+_COLOUR, _MASK = 1.0, 1.5
+"""Weights of the colours' and the mask's log odds. Decided on synthetic people (docs/decisions.md)."""
+_UNSURE = 0.04
+"""A mask of 0 or 1 is wrong at about this rate within the band."""
+_CONTRAST = 3.0
+"""The walk's outline is softer than the photo's by about this factor."""
+
+
+@dataclass(frozen=True)
+class Matte:
+    """A person of a photo [H, W, 3]."""
+
+    alpha: Pixels
+    """uint8 [H, W], 255: nothing but the person."""
+    foreground: Pixels
+    """uint8 RGB [H, W, 3]: the person's own colours, from the outline to a little beyond it without those of the
+    background behind; the photo's pixels where alpha is 255 and far from the person."""
+
+
+def refine(photo: Pixels, mask: Pixels, silhouette: Pixels | None = None, head: Head | None = None) -> Matte:
+    """The matte of the person whom `mask` shows roughly, by the colours and edges of the photo.
+
+    `photo` uint8 RGB [H, W, 3]; `mask` uint8 [H, W], soft, 255: person (`Landmarks.mask`). `silhouette` uint8 or bool
+    [H, W], not 0: where a pose map has body; what it has beyond the mask is decided by colour. `head` is where to look
+    farther out, for hair (`head_of`). Deterministic. Raises `InputError` for arrays of different sizes.
+    """
+    size = photo.shape[:2]
+    for what, array in (("mask", mask), ("silhouette", silhouette)):
+        if array is not None and array.shape != size:
+            raise InputError(f"the {what} is {array.shape[1]} x {array.shape[0]} pixels, its photo is "
+                             f"{size[1]} x {size[0]}", remedy=f"make the {what} from this very photo")
+    body = None if silhouette is None else np.where(silhouette > 0, np.uint8(255), np.uint8(0))
+    region = _region(mask, body)
+    alpha = np.zeros(size, np.uint8)
+    foreground = photo.copy()
+    if region is None:
+        return Matte(alpha, foreground)
+    crop = np.s_[region.y0:region.y1, region.x0:region.x1]
+    side = _WORKING_SIDE
+    while True:
+        view = _View.of(photo[crop], mask[crop], None if body is None else body[crop], region.towards(head), side)
+        if view.doubtful.sum() <= _MOST_UNKNOWN or side <= 64:
+            break
+        side //= 2
+    paint(photo[crop], view.rgb, _decided(view), alpha[crop], foreground[crop])
+    return Matte(alpha, foreground)
+
+
+def head_of(found: Landmarks) -> Head | None:
+    """Where the head of the person is, hair included; None where no point of it is in the picture."""
+    points = found.body[:11, :2][found.presence[:11] > 0.5] if found.face is None else found.face[:, :2]
+    if not len(points):
+        return None
+    (x0, y0), (x1, y1) = points.min(0), points.max(0)
+    # The mesh ends at the hair line; eyes to mouth are about a third of a head.
+    room = (0.5 if found.face is not None else 1.2) * max(x1 - x0, y1 - y0)
+    return float(x0 - room), float(y0 - room), float(x1 + room), float(y1 + room)
+
+
+def _region(mask: Pixels, body: Pixels | None) -> Region | None:
+    """The person's box and room around it to learn the background in; None where there is nobody."""
+    shown = mask > 127
+    if not shown.any():
+        return None
+    shown |= mask > 25 if body is None else (mask > 25) | (body > 0)
+    rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
+    y0, y1, x0, x1 = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    room = round(0.1 * max(y1 - y0, x1 - x0)) + 4
+    return Region(max(0, int(x0) - room), max(0, int(y0) - room), min(mask.shape[1], int(x1) + room),
+                  min(mask.shape[0], int(y1) + room))
+
+
+@dataclass(frozen=True)
+class _View:
+    """The region at the working size [h, w]."""
+
+    rgb: Pixels
+    mask: Floats
+    """0..1"""
+    inside: Floats
+    """Distance to the mask's outline within it; beyond the picture it goes on."""
+    outside: Floats
+    person: Mask
+    """Surely."""
+    background: Mask
+
+    @property
+    def doubtful(self) -> Mask:
+        return ~(self.person | self.background)
+
+    @staticmethod
+    def of(photo: Pixels, mask: Pixels, body: Pixels | None, head: Head | None, side: int) -> _View:
+        """`head` in pixels of `photo`, which is the region's."""
+        height, width = mask.shape
+        scale = min(1.0, side / max(height, width))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        rgb = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
+        small = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.float32) / 255
+        shown = small > 0.5
+        inside, outside = _distance(shown), _distance(~shown)
+        band = _band(small, shown)
+        beyond = np.full(shown.shape, band, np.float32)
+        if head is not None:
+            x, y = (np.arange(n, dtype=np.float32) / scale for n in size)
+            across, down = (x > head[0]) & (x < head[2]), (y > head[1]) & (y < head[3])
+            beyond[down[:, None] & across] *= _HAIR
+        person = (inside > band) & (small > 0.9)
+        background = (outside > beyond) & (small < 0.1)
+        if body is not None:
+            background &= np.asarray(cv2.resize(body, size, interpolation=cv2.INTER_AREA)) < 128
+        return _View(rgb, small, inside, outside, person, background)
+
+
+def _distance(where: Mask) -> Floats:
+    """To the nearest pixel that is not `where`; the picture's border is no outline. Far where all are."""
+    if where.all():
+        return np.full(where.shape, max(where.shape), np.float32)
+    return np.asarray(cv2.distanceTransform(where.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
+
+
+def _band(mask: Floats, shown: Mask) -> float:
+    """Half the width of the doubtful band. A mask is as wrong as it is soft: both come from its network's few pixels."""
+    outline = (shown != np.roll(shown, 1, 0))[1:].sum() + (shown != np.roll(shown, 1, 1))[:, 1:].sum()
+    softness = ((mask > 0.1) & (mask < 0.9)).sum() / max(1, outline)
+    factor, least, most = _BAND
+    return float(np.clip(factor * softness, least, most))
+
+
+def _decided(view: _View) -> Floats:
+    """Alpha at the working size, 0..1."""
+    known = view.person.astype(np.float32)
+    doubtful = view.doubtful
+    if not doubtful.any():
+        return known
+    if not view.person.any() or not view.background.any():
+        return np.where(doubtful, view.mask, known)
+    lab = np.asarray(cv2.cvtColor(view.rgb, cv2.COLOR_RGB2LAB), np.float32)
+    seen = log_odds(lab, view.person & (view.inside < _NEAR), view.background & (view.outside < _NEAR), doubtful)
+    mask = view.mask[doubtful]
+    told = _MASK * np.log((mask + _UNSURE) / (1 - mask + _UNSURE))
+    prior = 1 / (1 + np.exp(-(_COLOUR * seen + told)))
+    walked = random_walk(lab, known, doubtful, prior)
+    return np.clip((walked - 0.5) * _CONTRAST + 0.5, 0, 1)
