@@ -62,12 +62,13 @@ class Model:
         """Paint a person in each of the target poses.
 
         `photos` is one photo or several of the same person, in any order: what each shows of them is put together.
-        `poses` are pose maps of any size, one or several. `background` is any picture, cut to a square around its
-        middle (None: a studio wall). `clothes` are photos of whoever's clothes to wear (None: their own). Files and
-        arrays may be mixed, see `Picture`. The same arguments give the same pictures.
+        `poses` are pose maps of any size, or photos of somebody in the pose, one or several. `background` is any
+        picture, cut to a square around its middle (None: a studio wall). `clothes` are photos of whoever's clothes to
+        wear (None: their own). Files and arrays may be mixed, see `Picture`. The same arguments give the same pictures.
 
         Raises `InputError`, naming the file where it is one, for what cannot be read or is no photo or pose map, for
-        sizes that do not go together, for nobody in a pose map, and where there is no photo or no pose.
+        sizes that do not go together, for nobody in a pose map or photo, and where there is no photo or no pose;
+        `MachineError` where a plain photo needs the landmark networks and they cannot be had.
         """
         cut = self._preprocess
         person = [person_of(photo, cut) for photo in _several(photos)]

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from components.core.errors import InputError
 from components.core.people.person import PersonCrop, person_from_photo, pose_crop
 from components.core.pictures.images import read_photo
-from components.core.pictures.iuv import check_iuv, read_iuv, split_iuv
+from components.core.pictures.iuv import check_iuv, is_pose_map, read_iuv, split_iuv
 from components.core.pictures.matte import read_matte
 from components.core.settings import PreprocessSettings
+from components.core.shooting.plain import person_estimated, pose_estimated, pose_of
 
 Pixels = NDArray[np.uint8]
 
@@ -27,33 +28,42 @@ mattes (255 = person)."""
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A photo of a person with the pose map that belongs to it.
+    """A photo of a person and, where there is one, the pose map that belongs to it.
 
     The pose map is a DensePose map of the photo's size. A file may hold (I, U, V) or (V, U, I), an array is (I, U, V).
     """
 
     photo: Picture
     """The photo, RGB."""
-    pose: Picture
-    """Its pose map."""
+    pose: Picture | None = None
+    """Its pose map; None: made from landmarks, of the largest person in the photo."""
     matte: Picture | None = None
-    """Its matte; None: found by GrabCut around the pose map."""
+    """Its matte; None: made with the pose map from landmarks, else found by GrabCut around the pose map."""
 
 
 def person_of(photo: Photo, settings: PreprocessSettings) -> PersonCrop:
     """Cut the person of a photo out. Raises `InputError`, naming the file where it is one, for what cannot be used."""
     pixels = photo_pixels(photo.photo, settings)
     size = pixels.shape[0], pixels.shape[1]
-    pose = _pose_pixels(photo.pose, size)
     matte = None if photo.matte is None else _matte_pixels(photo.matte, size, settings)
     with _naming(photo.photo):
-        return person_from_photo(pixels, pose, settings, matte)
+        if photo.pose is None:
+            return person_estimated(pixels, settings, matte)
+        return person_from_photo(pixels, _pose_pixels(photo.pose, size), settings, matte)
 
 
 def target_of(pose: Picture, settings: PreprocessSettings) -> Pixels:
-    """A pose map as a target, uint8 [S, S, 3]. Raises `InputError` for one that cannot be used."""
+    """A pose map, or a photo of somebody in the pose, as a target uint8 [S, S, 3].
+
+    Raises `InputError` for one that cannot be used.
+    """
     with _naming(pose):
-        return pose_crop(_pose_pixels(pose, None), settings)
+        if not isinstance(pose, np.ndarray):
+            return pose_of(Path(pose), settings)
+        pixels = _checked(pose, 3, "a pose is uint8 [H, W, 3]: a pose map (I, U, V), or a photo")
+        if is_pose_map(pixels):
+            return pose_crop(_pose_pixels(pose, None), settings)
+        return pose_estimated(pixels, settings)
 
 
 def photo_pixels(picture: Picture, settings: PreprocessSettings) -> Pixels:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +25,11 @@ from photoshoot.photos import Photo
 class PhotoshootModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,misc]  # mlflow.pyfunc is untyped
     """Re-pose people, a row each.
 
-    Columns, each the bytes of an image file: `source_photo` and `source_pose`, its DensePose map (RGB = (I, U, V), or
-    (V, U, I)); `target_pose`, the pose map to imitate; optionally `source_matte` and `background`. Further photos of
-    the person, in any order: `more_photos` and `more_poses`, lists of as many image files (none or an empty list where
-    a row has no more), optionally `more_mattes`. In JSON, where a picture is base64, so are those in lists. Column
+    Columns, each the bytes of an image file: `source_photo`; `target_pose`, the pose map to imitate, or a photo of
+    somebody in that pose; optionally `source_pose`, the photo's DensePose map (RGB = (I, U, V), or (V, U, I); without
+    it one is made from landmarks), `source_matte` and `background`. Further photos of the person, in any order:
+    `more_photos`, a list of image files (none or an empty list where a row has no more), optionally `more_poses` and
+    `more_mattes`, as many. In JSON, where a picture is base64, so are those in lists. Column
     out: `image`, PNG bytes.
     """
 
@@ -44,7 +44,7 @@ class PhotoshootModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,m
     def _paint(self, row: dict[str, Any]) -> bytes:
         with tempfile.TemporaryDirectory() as name:
             files = _files(row, Path(name))
-            photos = [Photo(files["source_photo"], files["source_pose"], files.get("source_matte")),
+            photos = [Photo(files["source_photo"], files.get("source_pose"), files.get("source_matte")),
                       *_more(row, Path(name))]
             pictures = self._model.shoot(photos, files["target_pose"], background=files.get("background"))
         return encode_png(pictures.images[0])
@@ -80,8 +80,8 @@ def _more(row: dict[str, Any], folder: Path) -> list[Photo]:
             # Inside a list MLflow's server leaves base64 as it came.
             path.write_bytes(base64.b64decode(data) if isinstance(data, str) else bytes(data))
     photos, poses, mattes = columns
-    if len(photos) != len(poses) or len(mattes) not in (0, len(photos)):
+    if len(poses) not in (0, len(photos)) or len(mattes) not in (0, len(photos)):
         raise InputError(f"{len(photos)} more_photos, {len(poses)} more_poses, {len(mattes)} more_mattes",
-                         remedy="give one pose map, and one matte or none at all, for each photo, in the same order")
-    own: Sequence[Path | None] = mattes or [None] * len(photos)
-    return [Photo(*files) for files in zip(photos, poses, own, strict=True)]
+                         remedy="give one pose map and one matte for each photo, in the same order, or none at all")
+    nothing: list[Path | None] = [None] * len(photos)
+    return [Photo(*files) for files in zip(photos, poses or nothing, mattes or nothing, strict=True)]

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from components.core.digest import file_digest
 from components.core.errors import InputError
+from components.core.estimation.estimate import Estimate, cut_out, estimate_people
 from components.core.faces.head import face_chip, face_seen, head_box, view
-from components.core.people.dataset import FACE, PersonRecord
+from components.core.people.dataset import FACE, MatteSource, PersonRecord, PoseSource
 from components.core.people.person import PersonCrop, framing, person_from_photo
 from components.core.people.writer import EncodedPerson
 from components.core.pictures.images import Pixels, Upright, decode_png, encode_png, read_upright
@@ -23,7 +24,7 @@ from components.core.settings import PreprocessSettings
 from components.preprocess.checking.agreement import check_map
 from components.preprocess.checking.quality import check_person, grey_of, perceptual_hash
 from components.preprocess.checking.several import people_in
-from components.preprocess.densepose.maps import chosen, person_ids
+from components.preprocess.choice import chosen, person_ids
 from components.preprocess.photos import Photo
 
 
@@ -38,7 +39,7 @@ class Rejected:
 def people_of_photo(photo: Photo, settings: PreprocessSettings) -> list[EncodedPerson | Rejected]:
     """Do the whole work on one photo: a result for each person in it, at least one.
 
-    Those whom its pose map shows, or DensePose found where it came without, as ``settings.densepose.person`` chooses.
+    Those whom its pose map shows, or who were found where it came without, as ``settings.person`` chooses.
     What is wrong with a photo or a person is returned, not raised; a full disk is raised.
     """
     try:
@@ -53,15 +54,15 @@ def people_of_photo(photo: Photo, settings: PreprocessSettings) -> list[EncodedP
     for pose in poses:
         try:
             framing(pose.planes, settings)  # who is too small is that, whatever else is wrong
-            if settings.check_maps and photo.detected is None:
+            if settings.check_maps and pose.source == "given":
                 check_map(pixels, pose.planes)
             results.append(_encode(photo, digest, pixels, pose, _without_others(own, pose), len(poses), settings))
         except InputError as error:
             results.append(_rejected(photo, error, pose.id if len(poses) > 1 else None))
     if poses[0].not_taken:
         results.append(_rejected(photo, InputError(
-            f"{poses[0].not_taken} more in its pose map left out: {settings.densepose.person} is taken",
-            remedy="preprocess.densepose.person=all takes everybody")))
+            f"{poses[0].not_taken} more in it left out: {settings.person} is taken",
+            remedy="preprocess.person=all takes everybody")))
     return results
 
 
@@ -73,26 +74,31 @@ class _Pose:
     planes: Pixels
     order: Order
     digest: str
-    """sha256 of the file that it came in."""
+    """sha256 of the file that it came in; of nothing where it was made from the photo."""
+    source: PoseSource
     others: NDArray[np.bool_] | None = None
     """[H, W]: where other people of the same pose map are; None where it shows nobody else."""
     not_taken: int = 0
-    """People whom the pose map that was brought shows, and who were not chosen."""
+    """People whom the photo shows, and who were not chosen."""
+    estimate: Estimate | None = None
+    """Where it comes from landmarks: what they found, in the photo's own size."""
 
 
 def _poses(photo: Photo, upright: Upright, settings: PreprocessSettings) -> list[_Pose]:
-    if photo.iuv.exists():
+    if photo.iuv.exists() and settings.pose_maps != "landmarks":
         return _shown(photo, read_iuv(photo.iuv, upright.size, upright.orientation), settings)
+    if settings.pose_maps in ("auto", "landmarks"):
+        return _estimated(photo, upright.pixels, settings)
     if photo.detected is None:
         missed = PurePosixPath(photo.name).with_suffix(".png")
         raise InputError("no pose map", path=photo.path,
-                         remedy=f"add iuv/{missed}, or install detectron2 (docs/densepose.md)")
+                         remedy=f"add iuv/{missed}, or let preprocess.pose_maps=auto make it")
     if not photo.detected:
         score = settings.densepose.min_score
         raise InputError(f"DensePose found nobody with a score of at least {score:g}", path=photo.path,
                          remedy="remove the photo or lower preprocess.densepose.min_score")
     found = [decode_png(one.iuv) for one in photo.detected]
-    return [_Pose(one.id, planes, "IUV", hashlib.sha256(one.iuv).hexdigest(), _others(planes, found))
+    return [_Pose(one.id, planes, "IUV", hashlib.sha256(one.iuv).hexdigest(), "densepose", _others(planes, found))
             for one, planes in zip(photo.detected, found, strict=True)]
 
 
@@ -100,10 +106,23 @@ def _shown(photo: Photo, read: IuvMap, settings: PreprocessSettings) -> list[_Po
     """The people to take of those whom a pose map shows."""
     people, digest = people_in(read.planes), file_digest(photo.iuv)
     if len(people) == 1:
-        return [_Pose(photo.id, read.planes, read.order, digest)]
-    taken = chosen(people, settings.densepose)
-    return [_Pose(id, planes, read.order, digest, _others(planes, people), len(people) - len(taken))
+        return [_Pose(photo.id, read.planes, read.order, digest, "given")]
+    taken = [people[index] for index in chosen(people, settings.person)]
+    return [_Pose(id, planes, read.order, digest, "given", _others(planes, people), len(people) - len(taken))
             for id, planes in zip(person_ids(photo.id, photo.taken), taken, strict=False)]
+
+
+def _estimated(photo: Photo, pixels: Pixels, settings: PreprocessSettings) -> list[_Pose]:
+    """The people to take of those whom the landmark networks find."""
+    found = estimate_people(pixels)
+    maps = [one.iuv for one in found]
+    taken = chosen(maps, settings.person)
+    if not taken:
+        raise InputError("nobody is found in it", path=photo.path,
+                         remedy="remove the photo, or bring a pose map of it")
+    return [_Pose(id, maps[index], "IUV", "", "landmarks", _others(maps[index], maps), len(found) - len(taken),
+                  found[index])
+            for id, index in zip(person_ids(photo.id, photo.taken), taken, strict=False)]
 
 
 def _others(planes: Pixels, people: list[Pixels]) -> NDArray[np.bool_] | None:
@@ -113,7 +132,7 @@ def _others(planes: Pixels, people: list[Pixels]) -> NDArray[np.bool_] | None:
 
 
 def _own_matte(photo: Photo, upright: Upright, settings: PreprocessSettings) -> Pixels | None:
-    if photo.matte is None or settings.matte != "auto":
+    if photo.matte is None or settings.matte == "silhouette":
         return None
     return read_matte(photo.matte, upright.size, settings.max_megapixels, upright.orientation)
 
@@ -125,6 +144,15 @@ def _without_others(matte: Pixels | None, pose: _Pose) -> Pixels | None:
 
 def _encode(photo: Photo, digest: str, pixels: Pixels, pose: _Pose, matte: Pixels | None, people: int,
             settings: PreprocessSettings) -> EncodedPerson:
+    made_by: MatteSource = "silhouette" if settings.matte == "silhouette" else "grabcut"
+    if matte is not None:
+        made_by = "given"
+    if pose.estimate is not None:
+        if doubt := pose.estimate.doubt(settings.min_confidence):
+            raise InputError(doubt, path=photo.path, remedy="bring another photo, or a pose map of this one")
+        if matte is None and settings.matte == "auto":
+            cutout = cut_out(pixels, pose.estimate, pose.others)
+            pixels, matte, made_by = cutout.photo, cutout.matte, "landmarks"
     person = person_from_photo(pixels, pose.planes, settings, matte)
     grey = grey_of(person.native_photo)
     check_person(grey, person.native_iuv, settings)
@@ -135,18 +163,20 @@ def _encode(photo: Photo, digest: str, pixels: Pixels, pose: _Pose, matte: Pixel
     if face is not None:
         members[FACE] = encode_png(face)
     looks = perceptual_hash(grey) if settings.repeats >= 0 else None
-    return EncodedPerson(_record(photo, digest, pose, person, looks, people, settings), members)
+    return EncodedPerson(_record(photo, digest, pose, person, looks, people, made_by, settings), members)
 
 
 def _record(photo: Photo, digest: str, pose: _Pose, person: PersonCrop, looks: str | None,
-            people: int, settings: PreprocessSettings) -> PersonRecord:
+            people: int, matte: MatteSource, settings: PreprocessSettings) -> PersonRecord:
     digests = [digest, pose.digest, *([file_digest(photo.matte)] if photo.matte else [])]
     return PersonRecord(
         id=pose.id, photo=photo.name, photo_digest=digest,
         inputs_digest=hashlib.sha256("".join(digests).encode()).hexdigest(), shard=0, offset=0, length=0,
         box=person.box, scale=settings.resolution / (person.box[2] - person.box[0]), coverage=float(person.seen.mean()),
         head_box=head_box(person.iuv), face_seen=face_seen(person.iuv), view=view(person.iuv),
-        channel_order=pose.order, label=photo.label if people == 1 else None, perceptual_hash=looks)
+        channel_order=pose.order, label=photo.label if people == 1 else None, perceptual_hash=looks,
+        pose_source=pose.source, matte_source=matte,
+        confidence=None if pose.estimate is None else pose.estimate.confidence.score)
 
 
 def _rejected(photo: Photo, error: InputError, person: str | None = None) -> Rejected:

@@ -20,10 +20,10 @@ from components.core.progress import Task, task
 from components.core.record.recorder import NoRecord, Recorder
 from components.core.settings import PreprocessSettings
 from components.preprocess.checking.quality import duplicates
-from components.preprocess.densepose.maps import PoseFinder
 from components.preprocess.person import Rejected, people_of_photo
 from components.preprocess.photos import Photo, PhotoFolder
 from components.preprocess.pool import cores, map_in_order
+from components.preprocess.source import Source, source_of
 
 _FEW_PHOTOS = 12
 """Up to this many photos are done in this process: starting workers takes longer."""
@@ -72,9 +72,9 @@ def preprocess(photos: Path, out: Path, settings: PreprocessSettings, recorder: 
     without usable photos, `MachineError`.
     """
     folder, plan = _plan(photos, settings)
-    finder = PoseFinder(folder, settings)
+    source = source_of(folder, settings)
     with PartWriter(_work(Path(out), state, plan), plan) as writer:
-        _make(writer, folder, finder, settings, range(plan.shards), "preprocess", cores())
+        _make(writer, folder, source, settings, range(plan.shards), "preprocess", cores())
         try:
             assemble([writer.folder], Path(out), repeated_by(settings))
         except InputError:
@@ -94,11 +94,11 @@ def preprocess_part(photos: Path, out: Path, settings: PreprocessSettings, part:
     """
     number, of = _share(part)
     folder, plan = _plan(photos, settings)
-    finder = PoseFinder(folder, settings)
+    source = source_of(folder, settings)
     mine = range(number - 1, plan.shards, of)
     with PartWriter(_work(Path(out), state, plan, f"-{number}-of-{of}"), plan) as writer:
         workers = max(1, cores() // min(at_once, of))
-        done = _make(writer, folder, finder, settings, mine, f"preprocess {part}", workers)
+        done = _make(writer, folder, source, settings, mine, f"preprocess {part}", workers)
         link_part(writer.folder, Path(out), mine)
         writer.discard()
     return PartSummary(part, done, list(mine))
@@ -157,7 +157,7 @@ def _share(part: str) -> tuple[int, int]:
     raise InputError(f"{part!r} is not a part", remedy="write the second of three parts as 2/3")
 
 
-def _make(writer: PartWriter, folder: PhotoFolder, finder: PoseFinder, settings: PreprocessSettings,
+def _make(writer: PartWriter, folder: PhotoFolder, source: Source, settings: PreprocessSettings,
           shards: Sequence[int], label: str, workers: int) -> int:
     """Write the shards that are missing; returns how many photos all of them hold."""
     size = shard_photos(len(folder.photos), settings.shard_size)
@@ -167,7 +167,7 @@ def _make(writer: PartWriter, folder: PhotoFolder, finder: PoseFinder, settings:
     total = sum(len(some) for some in photos.values())
     workers = 1 if len(todo) <= _FEW_PHOTOS else workers
     # Shard by shard, so that what is in one batch of DensePose's does not hang on where a run was interrupted.
-    posed = chain.from_iterable(finder(photos[number]) for number in left)
+    posed = chain.from_iterable(source(photos[number]) for number in left)
     results = map_in_order(partial(people_of_photo, settings=settings), posed, workers)
     with task(label, total, done=total - len(todo)) as shown:
         for number in left:

@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from components.shoot.generate import ShootSummary
 
 
-def subjects(photos: Sequence[Path], iuvs: Sequence[Path], mattes: Sequence[Path] = ()) -> list[Subject]:
-    """A person's photos, their pose maps and, where there are any, mattes, the first with the first and so on.
+def subjects(photos: Sequence[Path], iuvs: Sequence[Path] = (), mattes: Sequence[Path] = ()) -> list[Subject]:
+    """A person's photos and, where there are any, their pose maps and mattes, the first with the first and so on.
 
     Raises `InputError` where their numbers differ.
     """
     from components.core.shooting.subjects import Subject
 
     for what, option, files in (("pose maps", "--iuv", iuvs), ("mattes", "--matte", mattes)):
-        if len(files) != len(photos) and (files or option == "--iuv"):
+        if files and len(files) != len(photos):
             raise InputError(f"{len(photos)} photos, but {len(files)} {what}",
-                             remedy=f"give {option} once for each --photo, in the same order")
-    own: Sequence[Path | None] = mattes or [None] * len(photos)
-    return [Subject(*files) for files in zip(photos, iuvs, own, strict=True)]
+                             remedy=f"give {option} once for each --photo, in the same order, or not at all")
+    nothing: Sequence[Path | None] = [None] * len(photos)
+    return [Subject(*files) for files in zip(photos, iuvs or nothing, mattes or nothing, strict=True)]
 
 
 def shoot_with_version(home: Home, model_name: str, version: str, subject: Subject | Sequence[Subject],

@@ -39,6 +39,8 @@ FACE = "face"  # a member of those whose face is seen
 BLOCK = 512  # of a tar file
 
 Origin = Literal["synthetic", "photos"]
+PoseSource = Literal["given", "landmarks", "densepose"]
+MatteSource = Literal["given", "landmarks", "grabcut", "silhouette"]
 Box = tuple[int, int, int, int]
 
 
@@ -73,6 +75,12 @@ class PersonRecord:
     """Identity from labels.csv or, where there is none, the sub-folder; scores a clustering."""
     perceptual_hash: str | None = None
     """What the picture looks like, hex: near-equal for near-equal pictures; None: never taken for a repetition."""
+    pose_source: PoseSource = "given"
+    """Where the pose map comes from."""
+    matte_source: MatteSource = "grabcut"
+    """Where the matte comes from."""
+    confidence: float | None = None
+    """How sure a pose map from landmarks is, 0..1; None for any other."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,8 @@ class Records(Sequence[PersonRecord]):
         row = self._manifest.row(_position(index, len(self)))
         row["box"] = tuple(row["box"])
         row["head_box"] = tuple(row["head_box"]) if row["head_box"] is not None else None
-        return PersonRecord(**{field.name: row[field.name] for field in fields(PersonRecord)})
+        # Columns that came later are missing in data sets of before; their defaults hold there.
+        return PersonRecord(**{field.name: row[field.name] for field in fields(PersonRecord) if field.name in row})
 
 
 class PeopleDataset:

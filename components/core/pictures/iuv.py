@@ -40,6 +40,7 @@ BODY_PARTS = (*HAND_PARTS, *HEAD_PARTS)
 # Lanczos resizing by 0.5 to 2, also where only I was interpolated.
 _IN_BETWEEN = 0.08
 _FEW_CHANGES = 24
+_STRAY = 0.02
 _ROUNDING = 1
 _FEW_PIXELS = 16
 
@@ -76,6 +77,12 @@ def read_iuv(path: str | Path, size: tuple[int, int] | None = None, orientation:
     turned = upright(found, orientation)
     assert turned is not None, "a mirrored size is not allowed"
     return IuvMap(turned, order, turned=True)
+
+
+def is_pose_map(pixels: Pixels) -> bool:
+    """Whether a picture [H, W, 3] is meant as a pose map, right or not: part numbers in one channel, black around."""
+    beyond = min(float((pixels[..., channel] > PARTS).mean()) for channel in (0, 2))
+    return beyond < _STRAY and float((pixels.max(axis=2) == 0).mean()) > _STRAY
 
 
 def _sizes(size: tuple[int, int], orientation: int) -> list[tuple[int, int]]:

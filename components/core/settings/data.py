@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from components.core.settings.section import Section
 
@@ -49,7 +50,7 @@ class SynthesizeSettings(Section):
 
 
 class DensePoseSettings(Section):
-    """DensePose through detectron2, for photos that come without a pose map. Needs detectron2 (docs/densepose.md)."""
+    """DensePose through detectron2, where pose_maps asks for it. Needs detectron2 (docs/densepose.md)."""
 
     config: str = "densepose_rcnn_R_101_FPN_DL_s1x"
     """One of DensePose's chart configurations by name, or the path of a YAML file."""
@@ -65,15 +66,21 @@ class DensePoseSettings(Section):
     """Photos in one pass."""
     min_score: float = Field(0.8, ge=0, le=1)
     """Detections less sure than this are nobody."""
-    person: Literal["largest", "all", "centre"] = "largest"
-    """Whom to take of several people, found by DensePose or shown by a pose map that was brought: the one who covers
-    most pixels, all of them (each a person of their own), or the one nearest the photo's middle."""
     overrides: tuple[str | int | float | bool, ...] = ()
     """Further detectron2 configuration, key and value in turn, e.g. [INPUT.MIN_SIZE_TEST, 512]."""
 
 
 class PreprocessSettings(Section):
-    """From photos with pose maps to person crops, mattes and texture maps."""
+    """From photos to person crops, pose maps, mattes and texture maps."""
+
+    pose_maps: Literal["auto", "given", "landmarks", "densepose"] = "auto"
+    """Where pose maps come from. auto: a photo's own where it has one (iuv/<stem>.png), else from landmarks; given: its
+    own only; landmarks: from landmarks, whatever was brought; densepose: its own, else DensePose's."""
+    person: Literal["largest", "all", "centre"] = "largest"
+    """Whom to take of several people in a photo: the one who covers most pixels, all of them (each a person of their
+    own), or the one nearest the photo's middle."""
+    min_confidence: float = Field(0.25, ge=0, le=1)
+    """Photos whose pose is less sure than this are left out, where it comes from landmarks. 0: none."""
 
     resolution: Resolution = 128
     """Side of the square person crop in pixels; the networks take their size from it."""
@@ -81,9 +88,10 @@ class PreprocessSettings(Section):
     """Side of one of the 24 texture atlas tiles."""
     margin: float = Field(0.08, ge=0, le=1)
     """Room around the person's box, as a share of its longer side."""
-    matte: Literal["auto", "silhouette"] = "auto"
-    """auto: the user's own matte/<stem>.png where there is one, else GrabCut seeded by the pose map;
-    silhouette: the pose map's outline as it is."""
+    matte: Literal["auto", "grabcut", "silhouette"] = "auto"
+    """auto: the user's own matte/<stem>.png where there is one, else the landmark networks' person mask, refined to
+    hair and fingers, where they made the pose map, else GrabCut seeded by the pose map; grabcut: the user's own, else
+    GrabCut; silhouette: the pose map's outline as it is."""
     erode: float = Field(0.006, ge=0, le=0.1)
     """How far the silhouette shrinks before unwrapping, as a share of the crop's side: keeps background out of
     the texture."""
@@ -105,11 +113,21 @@ class PreprocessSettings(Section):
     max_megapixels: float = Field(80.0, gt=0)
     """Photos that unpack to more than this are refused (image bombs)."""
     densepose: DensePoseSettings = DensePoseSettings()
-    """How pose maps are made for photos that come without."""
+    """How DensePose makes pose maps for photos that come without."""
     shard_size: int = Field(256, ge=1)
     """Most photos per shard; a small folder is cut finer."""
     shards: int = Field(1, ge=1, le=1000)
     """Tasks that share the photos, on a cluster each with its own machine. The outcome is the same for any number."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _person_was_densepose_s(cls, given: Any) -> Any:
+        """Settings stored before 0.3 have `person` under densepose."""
+        below = given.get("densepose") if isinstance(given, Mapping) else None
+        if not isinstance(below, Mapping) or "person" not in below:
+            return given
+        rest = {key: value for key, value in below.items() if key != "person"}
+        return {"person": below["person"], **given, "densepose": rest}
 
 
 class ClusterSettings(Section):

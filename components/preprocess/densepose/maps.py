@@ -7,10 +7,9 @@ into what everything else takes, and decides whom of several people to take.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import count
 from typing import Any, Protocol
 
 import cv2
@@ -19,13 +18,12 @@ import numpy as np
 from components.core.errors import DataError, InputError
 from components.core.pictures.images import Pixels, encode_png, read_photo
 from components.core.pictures.iuv import PARTS
-from components.core.settings import DensePoseSettings, PreprocessSettings
+from components.core.settings import PreprocessSettings
+from components.preprocess.choice import beside, chosen, person_ids
 from components.preprocess.densepose.detection import WAYS_OUT, Detection
 from components.preprocess.photos import Detected, Photo, PhotoFolder
 
 _READERS = 4
-_MOST_PEOPLE = 99
-"""More people than that are in no pose map that can be taken apart."""
 
 
 class Detector(Protocol):
@@ -68,24 +66,13 @@ def paste(detection: Detection, size: tuple[int, int]) -> Pixels:
     return out
 
 
-def pose_maps(detections: Sequence[Detection], size: tuple[int, int], settings: DensePoseSettings) -> list[Pixels]:
-    """Pose maps uint8 [H, W, 3] of the people to take, whoever covers most pixels first; [] where nobody is found.
+def pose_maps(detections: Sequence[Detection], size: tuple[int, int], settings: PreprocessSettings) -> list[Pixels]:
+    """Pose maps uint8 [H, W, 3] of the people to take (`chosen`); [] where nobody is found.
 
-    Detections under ``settings.min_score`` and those without a pixel of body count for nothing. ``settings.person``
-    chooses: the one who covers most pixels, the one whose middle is nearest the picture's, or all.
+    Detections under ``settings.densepose.min_score`` count for nothing.
     """
-    return chosen([paste(detection, size) for detection in detections if detection.score >= settings.min_score],
-                  settings)
-
-
-def chosen(maps: Sequence[Pixels], settings: DensePoseSettings) -> list[Pixels]:
-    """Of the people's pose maps [H, W, 3] those to take by ``settings.person``, as `pose_maps` does."""
-    covered = [int(np.count_nonzero(iuv[..., 0])) for iuv in maps]
-    order = sorted((i for i in range(len(maps)) if covered[i]), key=lambda i: -covered[i])
-    found = [maps[i] for i in order]
-    if settings.person == "centre":
-        found = sorted(found, key=_off_centre)
-    return found if settings.person == "all" else found[:1]
+    maps = [paste(one, size) for one in detections if one.score >= settings.densepose.min_score]
+    return [maps[index] for index in chosen(maps, settings.person)]
 
 
 class PoseFinder:
@@ -112,7 +99,7 @@ class PoseFinder:
         """
         waiting: list[Photo] = []
         lacking = 0
-        for photo in map(self._beside_others, photos):
+        for photo in beside(photos, self._taken):
             if self._able and not photo.iuv.exists():
                 lacking += 1
             elif not lacking:
@@ -124,12 +111,6 @@ class PoseFinder:
                 waiting, lacking = [], 0
         if waiting:
             yield from self._found(waiting)
-
-    def _beside_others(self, photo: Photo) -> Photo:
-        """The photo, told which ids of further people in it are other photos'."""
-        ids = (f"{photo.id}-{number}" for number in range(2, _MOST_PEOPLE + 1))
-        taken = tuple(id for id in ids if id in self._taken)
-        return replace(photo, taken=taken) if taken else photo
 
     def _found(self, photos: Sequence[Photo]) -> Iterator[Photo]:
         detector = self._ready()
@@ -153,7 +134,7 @@ class PoseFinder:
 
     def _named(self, photo: Photo, size: tuple[int, int], seen_at: tuple[int, int],
                people: Sequence[Detection]) -> tuple[Detected, ...]:
-        maps = pose_maps(people, seen_at, self._settings.densepose)
+        maps = pose_maps(people, seen_at, self._settings)
         if seen_at != size:
             maps = [np.asarray(cv2.resize(one, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)) for one in maps]
         return tuple(Detected(id, encode_png(one, compress_level=1))
@@ -174,21 +155,6 @@ def way_out(folder: PhotoFolder) -> str:
     return f"`photoshoot pose-maps {folder.dumps[0]} --photos {folder.path}` makes pose maps of this DensePose dump"
 
 
-def person_ids(id: str, taken: Container[str]) -> Iterator[str]:
-    """Ids for the people of one photo: ``id``, ``id-2``, ``id-3``, ...; those that another photo has are left to it."""
-    yield id
-    for number in count(2):
-        if f"{id}-{number}" not in taken:
-            yield f"{id}-{number}"
-
-
 def installed() -> bool:
     """Whether detectron2 and its DensePose project can be imported; nothing is imported to find out."""
     return all(importlib.util.find_spec(name) is not None for name in ("detectron2", "densepose"))
-
-
-def _off_centre(iuv: Pixels) -> float:
-    """Distance of a body's centre of mass from the picture's middle, squared, in pixels."""
-    ys, xs = np.nonzero(iuv[..., 0])
-    height, width = iuv.shape[:2]
-    return float((ys.mean() - (height - 1) / 2) ** 2 + (xs.mean() - (width - 1) / 2) ** 2)

@@ -24,9 +24,11 @@ from pipelines.display import errors, table
 @app.command(rich_help_panel=RESULTS)
 def shoot(
     photo: Annotated[list[Path], typer.Option("--photo", help="Photo of the person; may be given several times.")],
-    iuv: Annotated[list[Path], typer.Option("--iuv", help="The photo's DensePose map; one for each photo, in order.")],
-    pose: Annotated[list[Path], typer.Option("--pose", help="Pose map to imitate; may be given several times.")],
+    pose: Annotated[list[Path], typer.Option(
+        "--pose", help="Pose to imitate: a pose map, or a photo of somebody in it; may be given several times.")],
     out: OutOption,
+    iuv: Annotated[list[Path] | None, typer.Option(
+        "--iuv", help="The photo's DensePose map, if there is one; then one for each photo, in order.")] = None,
     matte: Annotated[
         list[Path] | None, typer.Option("--matte", help="The photo's matte, if there is one; then one for each photo.")
     ] = None,
@@ -40,7 +42,7 @@ def shoot(
     from pipelines.home.folder import Home
     from pipelines.results.shooting import shoot_with_version, subjects
 
-    person = subjects(photo, iuv, matte or [])
+    person = subjects(photo, iuv or [], matte or [])
     summary = shoot_with_version(Home.found(home), model_name, version, person, pose, out, background)
     finish("shoot", summary, out, as_json)
 

@@ -1,0 +1,124 @@
+"""The people of a photo that comes without a pose map: landmarks, our body fitted to them, its pose map, the matte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from components.core.errors import InputError
+from components.core.estimation.confidence import Confidence, confidence_of, overlap
+from components.core.fitting.fit import fit
+from components.core.fitting.posemap import pose_map
+from components.core.landmarks.finder import find_people
+from components.core.landmarks.found import Landmarks
+from components.core.landmarks.runtime import network, yunet
+from components.core.matting.refine import head_of, refine
+from components.core.pictures.images import Pixels
+from components.core.stores.published import GROUPS
+
+_LARGEST = 2048
+"""Longer sides are scaled down to this for looking; the result is enlarged again."""
+_OVERLAP = 0.35
+"""Share of a person that lies under another from which the two cannot be told apart."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One person of a photo [H, W, 3]."""
+
+    iuv: Pixels
+    """Pose map uint8 [H, W, 3] as (I, U, V)."""
+    landmarks: Landmarks
+    """In pixels of the photo that was looked at."""
+    confidence: Confidence
+    overlapped: float
+    """Share of the person that another person of the photo covers or is covered by, 0..1."""
+
+    def doubt(self, least: float) -> str | None:
+        """Why this person cannot be used, in words; None where they can. `least` is the lowest score that will do."""
+        if self.overlapped > _OVERLAP:
+            return "two people overlap"
+        if self.confidence.score >= least:
+            return None
+        why = self.confidence.notes[0] if self.confidence.notes else "body and outline do not go together"
+        return f"the pose is not sure enough ({self.confidence.score:.2f} of {least:g}: {why})"
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """A person cut out of a photo [H, W, 3]."""
+
+    photo: Pixels
+    """The photo; along the person's outline without the colours of what was behind them."""
+    matte: Pixels
+    """uint8 [H, W], 255 = person."""
+
+
+def prepare() -> None:
+    """See that the networks can be loaded; those that are not here are fetched. Raises as `runtime.network` does."""
+    for name in GROUPS["landmarks"]:
+        yunet() if name == "yunet" else network(name)
+
+
+def estimate_people(photo: Pixels) -> list[Estimate]:
+    """Everybody in a photo uint8 RGB [H, W, 3], the largest first; [] where nobody is found."""
+    size = photo.shape[0], photo.shape[1]
+    small = _reduced(photo)
+    seen = small.shape[0], small.shape[1]
+    found = find_people(small)
+    masks = [one.mask for one in found]
+    estimates = []
+    for number, landmarks in enumerate(found):
+        planes = pose_map(fit(landmarks, seen), landmarks, seen)
+        others = max((overlap(landmarks.mask, mask) for k, mask in enumerate(masks) if k != number), default=0.0)
+        confidence = confidence_of(landmarks, planes)
+        full = planes if seen == size else np.asarray(
+            cv2.resize(planes, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+        estimates.append(Estimate(full, landmarks, confidence, others))
+    return estimates
+
+
+def best_estimate(photo: Pixels, least: float) -> Estimate:
+    """The largest person of a photo. Raises `InputError` where there is none, or none that can be used."""
+    found = estimate_people(photo)
+    if not found:
+        raise InputError("nobody is found in the photo", remedy="bring one that shows a person, or a pose map of it")
+    if doubt := found[0].doubt(least):
+        raise InputError(doubt, remedy="bring another photo, or a pose map of this one")
+    return found[0]
+
+
+def cut_out(photo: Pixels, estimate: Estimate, others: NDArray[np.bool_] | None = None) -> Cutout:
+    """The matte of an estimated person, true to hair and fingers, and the photo with the person's own colours there.
+
+    `others` [H, W] says where further people of the photo are: that is not in the matte.
+    """
+    size = photo.shape[0], photo.shape[1]
+    seen = estimate.landmarks.mask.shape
+    head = head_of(estimate.landmarks)
+    if head is not None:
+        x, y = size[1] / seen[1], size[0] / seen[0]
+        head = head[0] * x, head[1] * y, head[2] * x, head[3] * y
+    matte = refine(photo, _enlarged(estimate.landmarks.mask, size), estimate.iuv[..., 0], head)
+    alpha = matte.alpha
+    if others is not None:
+        alpha = np.where(others, np.uint8(0), alpha)
+    soft = (alpha > 0) & (alpha < 255)
+    return Cutout(np.where(soft[..., None], matte.foreground, photo), alpha)
+
+
+def _reduced(photo: Pixels) -> Pixels:
+    scale = _LARGEST / max(photo.shape[:2])
+    if scale >= 1:
+        return photo
+    size = (round(photo.shape[1] * scale), round(photo.shape[0] * scale))
+    return np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _enlarged(mask: Pixels, size: tuple[int, int]) -> Pixels:
+    if mask.shape == size:
+        return mask
+    return np.asarray(cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
