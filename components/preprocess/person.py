@@ -60,8 +60,9 @@ def people_of_photo(photo: Photo, settings: PreprocessSettings) -> list[EncodedP
         except InputError as error:
             results.append(_rejected(photo, error, pose.id if len(poses) > 1 else None))
     if poses[0].not_taken:
+        where = "its pose map" if poses[0].source == "given" else "the photo"
         results.append(_rejected(photo, InputError(
-            f"{poses[0].not_taken} more in it left out: {settings.person} is taken",
+            f"{poses[0].not_taken} more in {where} left out: {settings.person} is taken",
             remedy="preprocess.person=all takes everybody")))
     return results
 

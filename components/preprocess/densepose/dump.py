@@ -61,7 +61,7 @@ def unpack_dump(dump: Path, photos: Path, out: Path | None, settings: Preprocess
         except InputError as error:
             rejected.append({"photo": photo.name, "reason": error.problem})
             continue
-        maps = pose_maps(detections, (pixels.shape[0], pixels.shape[1]), settings.densepose)
+        maps = pose_maps(detections, (pixels.shape[0], pixels.shape[1]), settings)
         if not maps:
             rejected.append({"photo": photo.name, "reason": "DensePose found nobody in it"})
             continue

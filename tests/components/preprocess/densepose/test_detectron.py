@@ -45,7 +45,7 @@ def test_the_real_predictor_end_to_end(random_network: DensePoseSettings, bring:
     folder = bring(3)
     (folder / "iuv" / "p0.png").unlink()
     (folder / "iuv" / "p2.png").unlink()
-    settings = PreprocessSettings(resolution=64, texel=16, matte="silhouette", densepose=random_network, min_person=8,
+    settings = PreprocessSettings(resolution=64, texel=16, matte="silhouette", pose_maps="densepose", densepose=random_network, min_person=8,
                                   min_coverage=0.0, repeats=-1, min_sharpness=0.0)
     opened = PhotoFolder.open(folder)
     found = list(PoseFinder(opened, settings)(opened.photos))
@@ -56,7 +56,7 @@ def test_the_real_predictor_end_to_end(random_network: DensePoseSettings, bring:
         assert not maps[0][maps[0][..., 0] == 0].any()
     assert found[1].detected is None
     every = replace(opened, photos=opened.photos[:1])
-    several = settings.model_copy(update={"densepose": random_network.model_copy(update={"person": "all"})})
+    several = settings.model_copy(update={"person": "all"})
     (photo,) = PoseFinder(every, several)(every.photos)
     assert [one.id for one in photo.detected or ()][:2] == ["p0", "p0-2"]
     summary = preprocess(folder, tmp_path / "people", settings)

@@ -14,15 +14,16 @@ from components.core.errors import DataError, InputError
 from components.core.people.dataset import PeopleDataset
 from components.core.pictures.images import Pixels, decode_png
 from components.core.settings import DensePoseSettings, PreprocessSettings
+from components.preprocess.choice import person_ids
 from components.preprocess.densepose import maps as densepose
 from components.preprocess.densepose.detection import Detection
-from components.preprocess.densepose.maps import PoseFinder, paste, person_ids, pose_maps
+from components.preprocess.densepose.maps import PoseFinder, paste, pose_maps
 from components.preprocess.photos import PhotoFolder
 from components.preprocess.run import preprocess
 
 Drawn = Callable[[int], tuple[np.ndarray, np.ndarray]]
 Bring = Callable[..., Path]
-SMALL = PreprocessSettings(resolution=64, texel=16, matte="silhouette")
+SMALL = PreprocessSettings(resolution=64, texel=16, matte="silhouette", pose_maps="densepose")
 
 
 def recorded(iuv: Pixels, box: tuple[int, int, int, int], score: float = 0.95) -> Detection:
@@ -99,7 +100,8 @@ def test_whom_to_take_of_several_people() -> None:
     people = [small, nobody, middle, doubtful, beside, large]
 
     def taken(**settings: Any) -> list[int]:
-        return [int(one[..., 0].max()) for one in pose_maps(people, (100, 100), DensePoseSettings(**settings))]
+        return [int(one[..., 0].max()) for one in pose_maps(people, (100, 100), PreprocessSettings(
+            person=settings.pop("person", "largest"), densepose=DensePoseSettings(**settings)))]
 
     assert taken(person="largest") == [1]
     assert taken(person="centre") == [2]
@@ -178,7 +180,7 @@ def test_several_people_of_one_photo_are_several_rows(
     answering([[recorded(iuv, (0, 0, 128, 160))],
                [recorded(second, (150, 0, 110, 170)), recorded(wide[0], (0, 0, 130, 160)), _block(250, 150, 6, 2)],
                []])
-    settings = SMALL.model_copy(update={"densepose": DensePoseSettings(person="all"), "repeats": -1})
+    settings = SMALL.model_copy(update={"person": "all", "repeats": -1})
     summary = preprocess(folder, tmp_path / "people", settings)
     people = PeopleDataset.open(tmp_path / "people")
     assert [(record.id, record.photo, record.label) for record in people.records] == [
