@@ -131,7 +131,7 @@ def measured_outputs(kind: str, pairs: Sequence[EvaluationPair], measured: Measu
 
 def over_warp(kind: str, pairs: Sequence[EvaluationPair], measured: Measured, warped: Floats,
               against: Against) -> Metric:
-    """Perceptual distance of outputs for some pairs as a multiple of the plain warp's, `warped`."""
+    """Perceptual distance of outputs for some pairs as a multiple of the texture warp's, `warped`."""
     return against.resampler(pairs).ratio(measured.perceptual, warped, nobody=NO_PAIRS[kind])
 
 

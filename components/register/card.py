@@ -12,7 +12,7 @@ from components.core.judging.gate import Outcome
 from components.register.gate import Verdict
 
 _ROWS = (("perceptual", "Perceptual distance, lower is better"),
-         ("over_warp", "… as a multiple of plain warp's, lower is better"), ("ssim", "SSIM inside the person"),
+         ("over_warp", "… as a multiple of the texture warp's, lower is better"), ("ssim", "SSIM inside the person"),
          ("matte_iou", "Matte overlap"), ("pose_fidelity", "Pose kept, as a share of real photos'"),
          ("psnr", "PSNR inside the person, dB"),
          ("face_similarity", "Face similarity (cosine)"), ("face_found", "Faces found"),
@@ -57,9 +57,9 @@ def model_card(name: str, evaluation: Mapping[str, Any], verdict: Verdict) -> st
         f"{counts['pairs']} ordered pairs, the face of one photo in pose and clothes of another. Intervals are 95 %, "
         f"by bootstrap. Faces are judged by `{judge['embedder']}`"
         + (", which was also in the loss." if judge["judge_in_loss"] else ", which was not in the loss."), "",
-        *_table(("Metric", "This model", "Plain texture warp", "n"), _metrics(evaluation)),
+        *_table(("Metric", "This model", "Texture warp", "n"), _metrics(evaluation)),
         *(["Absolute difference by body part, 0 to 1:", "",
-           *_table(("Part", "This model", "Plain texture warp", "n"), parts)] if parts else []),
+           *_table(("Part", "This model", "Texture warp", "n"), parts)] if parts else []),
         *[f"- {note}" for note in evaluation["notes"]], *([""] if evaluation["notes"] else []),
         "## Memorisation", "", *_memorisation(evaluation, verdict),
         "## Controls", "",

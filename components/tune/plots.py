@@ -55,7 +55,7 @@ def _history(rows: Sequence[TrialRow], winner: FrozenTrial) -> Any:
     best = [max(scores[: count + 1]) for count in range(len(scores))]
     axes.step([row.slot for row in rows], best, where="post", color="#999", lw=1.5, label="best so far")
     _points(axes, rows, winner, [float(row.slot) for row in rows], scores)
-    axes.set(xlabel="trial", ylabel="score: identity recovered − Fréchet / plain warp's", title="Validation score")
+    axes.set(xlabel="trial", ylabel="score: identity recovered − Fréchet / texture warp's", title="Validation score")
     axes.legend(frameon=False, fontsize=8)
     return figure
 
@@ -67,7 +67,7 @@ def _front(rows: Sequence[TrialRow], winner: FrozenTrial) -> Any:
     figure, axes = plt.subplots(figsize=(6, 5))
     _points(axes, rows, winner, [float(row.frechet or 0.0) for row in rows],
             [float(row.identity_recovered or 0.0) for row in rows])
-    axes.set(xlabel="Fréchet distance / plain warp's (lower is better)",
+    axes.set(xlabel="Fréchet distance / texture warp's (lower is better)",
              ylabel="identity recovered (higher is better)", title="Face against realism")
     axes.legend(frameon=False, fontsize=8)
     return figure

@@ -1,6 +1,6 @@
 """What a trial is worth: one number from people it was not trained on, none of them among the test people.
 
-    score = identity recovered - Fréchet distance / Fréchet distance of plain warping
+    score = identity recovered - Fréchet distance / Fréchet distance of the texture warp
 
 Both parts have no unit. The first is 0 for a stranger's face and 1 for one as similar as another photo of the person
 (`components.evaluate.measuring.identity`); the second is 1 for pictures as far from real photos as texture maps that
@@ -46,7 +46,7 @@ class Score:
     value: float
     identity_recovered: float
     frechet: float
-    """As a multiple of plain warping's."""
+    """As a multiple of the texture warp's."""
     perceptual: float
     """Mean distance from the truth; not in the score, for the record."""
 
@@ -75,7 +75,7 @@ class Scorer:
         self._resampler = Resampler([pair.identity for pair in self._pairs], 100, settings.seed)
         count = min(len(self._pairs), len(self._reals.features))
         self._axes = _principal(self._reals.features, min(max(count // _PER_COMPONENT, 1), _MOST_COMPONENTS))
-        self._plain = self._distance(self._measure(TextureWarp(), "plain warp"))
+        self._plain = self._distance(self._measure(TextureWarp(), "texture warp"))
 
     @property
     def facts(self) -> dict[str, int]:

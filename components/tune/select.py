@@ -29,7 +29,7 @@ class SelectSummary:
     weights: dict[str, float]
     score: float
     parts: dict[str, float]
-    """Of the winner: identity_recovered, frechet (as a multiple of plain warping's), perceptual."""
+    """Of the winner: identity_recovered, frechet (as a multiple of the texture warp's), perceptual."""
     gained: dict[str, float | None]
     """By how much the winner's score is above that of each weighting set by hand; null: not finished."""
     trials: dict[str, int]

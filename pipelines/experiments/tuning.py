@@ -28,7 +28,7 @@ from pipelines.results.studies import with_weights_of
 
 PAGE, PICTURE = "tuning.md", "tuning.webp"
 _WIDTH = 1400
-_PARTS = {"value": "score", "identity_recovered": "identity recovered", "frechet": "Fréchet / plain warp's"}
+_PARTS = {"value": "score", "identity_recovered": "identity recovered", "frechet": "Fréchet / texture warp's"}
 """Parts of a trial's score, and how the page calls them."""
 
 
@@ -101,7 +101,7 @@ def markdown(findings: Findings) -> str:
         "# The search for loss weights", "", _result(findings), "",
         "Made by `photoshoot experiment tuning`. A trial trains for "
         f"{settings.tune.steps} steps at {settings.preprocess.resolution} px on synthetic people and is scored on "
-        "validation people: identity recovered less the Fréchet distance as a multiple of plain warping's.", "",
+        "validation people: identity recovered less the Fréchet distance as a multiple of the texture warp's.", "",
         f"{counts}. **{study.winner}** does best, at {study.score:.3f}: "
         + (f"{min(gains):+.3f} to {max(gains):+.3f} over the three weightings set by hand in 2021."
            if gains else "no weighting set by hand has finished."), "",

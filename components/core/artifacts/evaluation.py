@@ -19,6 +19,8 @@ SAMPLES, SAMPLES_CARD = "samples", "samples.json"
 """Folder with the sheet's rows as strips, and in it the file that says what they show."""
 MEMORISATION = "memorisation"
 """Folder with the worst pairs of the tests of memorisation as strips."""
+_RENAMED = {"plain warp": "texture warp"}
+"""What 0.1 wrote over a column of the sheet -> its name."""
 _COMMAND = "photoshoot evaluate"
 
 
@@ -58,4 +60,5 @@ def read_samples(evaluation: Path) -> dict[str, Any]:
     path = evaluation / SAMPLES / SAMPLES_CARD
     if not path.is_file():
         return {"columns": [], "gap": 0, "rows": []}
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return {**found, "columns": [_RENAMED.get(name, name) for name in found["columns"]]}

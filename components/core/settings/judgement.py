@@ -49,7 +49,7 @@ class GateSettings(Section):
     perceptual: float = 0.3
     """Largest perceptual distance."""
     over_warp: float = 1.0
-    """Largest perceptual distance as a multiple of a plain texture warp's: a network must be better than none."""
+    """Largest perceptual distance as a multiple of the texture warp's: a network must be better than none."""
     matte_iou: float = 0.8
     """Least overlap of the outline with the true one."""
     identity_recovered: float = 0.7

@@ -52,7 +52,7 @@ class TuneSettings(Section):
     pairs: int = Field(96, ge=8)
     """Validation pairs that score a trial."""
     objective: Literal["score", "pareto"] = "score"
-    """score: one number, identity recovered minus the Fréchet distance as a multiple of plain warping's; pareto: the
+    """score: one number, identity recovered minus the Fréchet distance as a multiple of the texture warp's; pareto: the
     front of both. Trials of a front are never stopped early."""
     pruner: Literal["asha", "median", "none"] = "median"
     """Which trials are stopped early: ASHA (successive halving), those under the median, or none."""

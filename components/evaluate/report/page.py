@@ -57,7 +57,7 @@ class Legend:
 METRICS = (
     Legend("perceptual", "Perceptual distance", "inside the person; 0 the same, 1 as far as two unrelated photos", 3,
            "lower"),
-    Legend("over_warp", "… of plain warp's", "as a multiple of plain warp's; 1 is no better than no network", 2,
+    Legend("over_warp", "… of the texture warp's", "as its multiple; 1 is no better than no network", 2,
            "lower"),
     Legend("ssim", "SSIM", "structural similarity inside the person", 3, "higher"),
     Legend("psnr", "PSNR", "inside the person, dB", 1, "higher"),
@@ -80,7 +80,7 @@ METRICS = (
            "best", 2, "lower"),
     Legend("kernel", "Kernel distance", "KID; unbiased, 0 at best, can be below", 5, "lower"),
 )
-METHODS = {"model": "Model", "texture_warp": "Plain warp", "copy_source": "Copy of the source"}
+METHODS = {"model": "Model", "texture_warp": "Texture warp", "copy_source": "Copy of the source"}
 PARTS = {"face": "Face", "hands": "Hands", "upper_body": "Upper body", "lower_body": "Lower body"}
 MEMORISATION = {
     "background_retrieval": "Does the photo's own background come back?",

@@ -20,7 +20,7 @@ from components.evaluate.measuring.quality import PLAIN
 from components.evaluate.memorisation.probes import Finding
 from components.evaluate.report import sheet
 
-COLUMNS = ("source", "target pose", "output", "plain warp", "truth")
+COLUMNS = ("source", "target pose", "output", "texture warp", "truth")
 _EXTREMES = 4
 
 

@@ -45,7 +45,7 @@ def identity(
     asked: SettingsOptions,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Train `paper` and `warp` alike and compare them, plain warping and a copy-cat on held-out people."""
+    """Train `paper` and `warp` alike and compare them, warping and a copy-cat on held-out people."""
     settings = asked.settings()
     from components.core.record.tracking import step_run
     from pipelines.display import table

@@ -54,7 +54,7 @@ def tune(
         return
     table(f"Study {result.study}: {result.winner} does best", ("loss", "weight"),
           [(name, f"{value:.4g}") for name, value in result.weights.items()])
-    table("Score on validation people: identity recovered - Fréchet distance / plain warp's", ("trial", "score"), [
+    table("Score on validation people: identity recovered - Fréchet distance / texture warp's", ("trial", "score"), [
         (result.winner, f"{result.score:.3f}"),
         *((f"  gained over {name}", "-" if gain is None else f"{gain:+.3f}") for name, gain in result.gained.items()),
     ])

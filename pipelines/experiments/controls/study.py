@@ -108,7 +108,7 @@ class Remembering(Measurer):
         """Perceptual distances of a texture warp's outputs; each once."""
         new = [pair for pair in pairs if (pair.source, pair.target) not in self._warped]
         if new:
-            found = measure(self.album, new, TextureWarp(), self.instruments, "plain warp").perceptual
+            found = measure(self.album, new, TextureWarp(), self.instruments, "texture warp").perceptual
             self._warped |= {(pair.source, pair.target): float(value)
                              for pair, value in zip(new, found, strict=True)}
         return np.asarray([self._warped[pair.source, pair.target] for pair in pairs], np.float64)

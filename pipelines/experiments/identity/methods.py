@@ -69,10 +69,10 @@ class MeanPhoto:
 
 
 class MirroredHeadWarp:
-    """Plain warping with mirrored heads: the texture map looked up through the target pose, unseen texels of the head
+    """The mirrored-head warp: the texture map looked up through the target pose, unseen texels of the head
     from its other half, all others the mean of what was seen. `TextureWarp` guesses the rest better."""
 
-    name = "plain_warp"
+    name = "mirrored_head_warp"
 
     def render(self, people: Album, pairs: Sequence[EvaluationPair], background: Images | int) -> Rendered:
         poses = np.stack([people[pair.target].iuv for pair in pairs])

@@ -23,14 +23,14 @@ _MOST_BYTES, _ROWS = 300_000, 6
 _COLUMNS = (
     ("identity_recovered", "identity recovered", 2), ("head_psnr", "head PSNR, dB", 1),
     ("head_box_psnr", "head box PSNR, dB", 1), ("unseen_l1", "unseen texels L1", 3),
-    ("outside_l1", "outside the map L1", 3), ("sharpness", "head sharpness / real", 2),
+    ("off_body_l1", "off-body L1", 3), ("sharpness", "head sharpness / real", 2),
     ("perceptual", "perceptual", 3), ("ssim", "SSIM", 3),
 )  # fmt: skip
 _AGAINST = (("head_gain", "head PSNR, dB more", 2), ("head_box_gain", "head box PSNR, dB more", 2),
-            ("unseen_ratio", "unseen texels, L1 times", 2), ("outside_ratio", "outside the map, L1 times", 2))
+            ("unseen_ratio", "unseen texels, L1 times", 2), ("off_body_ratio", "off-body, L1 times", 2))
 _BASELINES = dict(zip((one.name for one in BASELINES), (
-    "plain warping with mirrored heads (other unseen texels are the mean of the seen ones)",
-    "warping with every unseen texel guessed from its mirror image or the nearest seen ones"), strict=True))
+    "the mirrored-head warp (other unseen texels are the mean of the seen ones)",
+    "the texture warp (every unseen texel from its mirror image or the nearest seen ones)"), strict=True))
 _KINDS = {
     "transfer": "Transfer: the face of one photo in the clothes and pose of another photo of the same person, which is "
                 "the ground truth",
@@ -60,7 +60,7 @@ def markdown(findings: Findings) -> str:
         f"{train.width}{_beginning(train)}. Faces are judged "
         f"by `{findings.judge}`, which was in no loss. *Identity recovered*: 0 is a stranger's face, 1 as like as "
         "another photo of the same person. *Unseen texels*: pixels of the body whose texel the source does not show, "
-        "nor one near it. *Outside the map*: the person beyond the pose map: hair, skirts. *Head*: pixels of the "
+        "nor one near it. *Off-body*: the person beyond the pose map: hair, skirts. *Head*: pixels of the "
         "head's charts; *head box*: their bounding box over plain grey, hair included. *Sharpness*: mean "
         "absolute Laplacian inside the head.", "",
     ]
@@ -71,10 +71,11 @@ def markdown(findings: Findings) -> str:
     lines += ["## Time to quality", "", *_times(findings), ""]
     if findings.sources:
         lines += [f"## Several photos of the person ({findings.sources_pairs} pairs)", "",
-                  "Texture maps merged by visibility, the photo with the best view of the head beside them. The second "
-                  "table compares with plain warping of one photo.", "", *_table(findings.sources, _COLUMNS), "",
-                  *_table(findings.sources, _against(BASELINES[0].name)), ""]
-    lines += ["## Pictures", "", f"![Source, pose, plain warp, {', '.join(findings.models)}, truth]({PICTURE})", ""]
+                  "Texture maps merged by visibility, the photo with the best view of the head beside them. The "
+                  "second table compares with the mirrored-head warp of one photo.", "",
+                  *_table(findings.sources, _COLUMNS), "", *_table(findings.sources, _against(BASELINES[0].name)), ""]
+    shown = ", ".join(("source", "pose", "mirrored-head warp", *findings.models, "truth"))
+    lines += ["## Pictures", "", f"![{shown.capitalize()}]({PICTURE})", ""]
     return "\n".join(lines)
 
 
@@ -116,9 +117,9 @@ def _cell(metric: Metric, digits: int) -> str:
 
 
 def _times(findings: Findings) -> list[str]:
-    plain = findings.plain_distance
+    plain = findings.warp_distance
     lines = [f"Seconds of training until the perceptual distance on fixed held-out pairs falls to a multiple of "
-             f"plain warping's ({plain:.3f}).", "",
+             f"the mirrored-head warp's ({plain:.3f}).", "",
              "| | " + " | ".join(f"{level:g} x" for level in LEVELS) + " | at the end | seconds in all |",
              "|" + "---|" * (len(LEVELS) + 3)]
     for generator, curve in findings.curves.items():
@@ -138,7 +139,7 @@ def _sheet(findings: Findings, study: Study) -> Image.Image:
     rows = [SheetRow([study.album[pair.source].photo, colour_pose(study.album[pair.target].iuv),
                       *(output[k] for output in outputs), real[k]], f"{pair.identity}: held out, never trained on")
             for k, pair in enumerate(pairs)]
-    columns = ("source", "target pose", "plain warp", *findings.models, "truth")
+    columns = ("source", "target pose", "mirrored-head warp", *findings.models, "truth")
     return Image.fromarray(contact_sheet("Identity", "face and hands of the source, clothes of the target", columns,
                                          rows))
 

@@ -1,4 +1,4 @@
-"""Where a picture is right: the head, texels that the source never showed, what lies outside the pose map.
+"""Where a picture is right: the head, texels that the source never showed, what lies off the body.
 
 Whole-person metrics hide what a re-posing network is for. Each region is cut out by the target's pose map and matte,
 the same for every method, and measured over the plain background.
@@ -24,7 +24,7 @@ from components.evaluate.measuring.quality import PLAIN, Images
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-METRICS = ("head_psnr", "head_box_psnr", "unseen_l1", "outside_l1")
+METRICS = ("head_psnr", "head_box_psnr", "unseen_l1", "off_body_l1")
 _BATCH = 16
 _FEWEST = 8  # Pixels below which a region says nothing.
 _NEAR = 16  # A texel within a 16th of its tile from a seen one counts as seen: the rim that unwrapping leaves out.
@@ -41,7 +41,7 @@ class Regions:
     """In the head's box, hair and background with it."""
     unseen: Floats
     """On the body where the source shows no texel nearby."""
-    outside: Floats
+    off_body: Floats
     """Of the person, but not on the pose map: hair, skirts."""
 
 
@@ -52,7 +52,7 @@ class Regional:
     head_psnr: Floats
     head_box_psnr: Floats
     unseen_l1: Floats
-    outside_l1: Floats
+    off_body_l1: Floats
     sharpness: Floats
     """Mean absolute Laplacian inside the head, grey levels."""
     true_sharpness: Floats
@@ -71,7 +71,7 @@ def regions(pair: EvaluationPair, source: Person, target: Person) -> Regions:
     if (found := head_box(target.iuv)) is not None:
         box[found[1] : found[3], found[0] : found[2]] = 1
     return Regions(head=np.isin(target.iuv[..., 0], HEAD_PARTS) * matte, head_box=box,
-                   unseen=(body & (shown[..., 0] < 128)) * matte, outside=~body * matte)
+                   unseen=(body & (shown[..., 0] < 128)) * matte, off_body=~body * matte)
 
 
 def measure_regions(people: Album, pairs: Sequence[EvaluationPair], method: Method) -> Regional:
@@ -88,7 +88,7 @@ def measure_regions(people: Album, pairs: Sequence[EvaluationPair], method: Meth
 def _metrics(where: Regions, image: Images, true: Images) -> tuple[float, ...]:
     apart = (image.astype(np.float64) - true) / 255
     return (_decibels(apart, where.head), _decibels(apart, where.head_box), _mean(np.abs(apart).mean(-1), where.unseen),
-            _mean(np.abs(apart).mean(-1), where.outside), sharpness(image, where.head), sharpness(true, where.head))
+            _mean(np.abs(apart).mean(-1), where.off_body), sharpness(image, where.head), sharpness(true, where.head))
 
 
 def sharpness(image: Images, weight: Floats) -> float:

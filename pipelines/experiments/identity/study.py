@@ -1,4 +1,4 @@
-"""``photoshoot experiment identity``: does the face survive, and what does the network add to plain warping?
+"""``photoshoot experiment identity``: does the face survive, and what does the network add to warping?
 
 Trains `paper` and `warp`, or one of them, with an equal number of steps on the same people and evaluates them, and
 methods without a network, on people of the test split. Faces are judged by an embedder that was in nobody's loss.
@@ -37,9 +37,9 @@ from pipelines.experiments.identity.regions import METRICS, Regional, measure_re
 GENERATORS: tuple[Generator, ...] = get_args(Generator)
 SOURCES = (1, 2, 4)
 BASELINES: tuple[Method, ...] = (MirroredHeadWarp(), TextureWarp())
-"""Warping without a network: as plain as can be, and with every unseen texel guessed from the seen ones."""
+"""Warping without a network: unseen texels off the head at the mean, or filled from the seen ones."""
 LEVELS = (1.0, 0.85, 0.75)
-"""Perceptual distances to reach, as multiples of plain warping's on the same pairs."""
+"""Perceptual distances to reach, as multiples of the mirrored-head warp's on the same pairs."""
 _LOOKS, _LOOKED_AT = 12, 48
 
 
@@ -49,8 +49,8 @@ class Row:
 
     name: str
     metrics: dict[str, Metric]
-    """identity_recovered, face_similarity, head_psnr, head_box_psnr, unseen_l1, outside_l1, sharpness, perceptual,
-    ssim; and on the same pairs against `BASELINES`: head_gain (dB), head_box_gain, unseen_ratio, outside_ratio
+    """identity_recovered, face_similarity, head_psnr, head_box_psnr, unseen_l1, off_body_l1, sharpness, perceptual,
+    ssim; and on the same pairs against `BASELINES`: head_gain (dB), head_box_gain, unseen_ratio, off_body_ratio
     with the baseline's name and a slash before them."""
 
 
@@ -66,8 +66,8 @@ class Findings:
     counts: dict[str, int]
     """Pairs by kind."""
     curves: dict[Generator, Curve]
-    plain_distance: float
-    """Plain warping's perceptual distance on the pairs of the curves."""
+    warp_distance: float
+    """The mirrored-head warp's perceptual distance on the pairs of the curves."""
     sources: list[Row]
     sources_pairs: int
     judge: str
@@ -126,7 +126,7 @@ def _against(regional: Regional, baseline: Regional, resampler: Resampler) -> di
         "head_gain": resampler.mean(regional.head_psnr - baseline.head_psnr),
         "head_box_gain": resampler.mean(regional.head_box_psnr - baseline.head_box_psnr),
         "unseen_ratio": resampler.ratio(regional.unseen_l1, baseline.unseen_l1),
-        "outside_ratio": resampler.ratio(regional.outside_l1, baseline.outside_l1),
+        "off_body_ratio": resampler.ratio(regional.off_body_l1, baseline.off_body_l1),
     }
 
 
@@ -174,7 +174,7 @@ def run(people: Path, identities: Path, out: Path, settings: Settings, recorder:
         methods.append(method)
     rows = {kind: [study.row(method, pairs, f"{kind}: {method.name}") for method in methods]
             for kind, pairs in study.pairs.items() if pairs}
-    plain = measure(study.album, shown, BASELINES[0], study.instruments, "plain warp")
+    plain = measure(study.album, shown, BASELINES[0], study.instruments, "mirrored-head warp")
     count, sources = _sources(study, models["warp"]) if "warp" in models else (0, [])
     findings = Findings(
         settings, len(study.dataset), len(study.pair_set.members), rows,

@@ -62,7 +62,7 @@ def test_each_region_is_where_it_says() -> None:
     whole = somebody("b", 180, 90)
     found = regions(EvaluationPair(0, 1, "p", "repose"), half, whole)
     assert (found.head > 0).sum() == 18 * 24 and found.head_box.sum() == 18 * 24
-    assert (found.outside > 0).sum() == 18 * 6 and not (found.outside * (whole.iuv[..., 0] > 0)).any()
+    assert (found.off_body > 0).sum() == 18 * 6 and not (found.off_body * (whole.iuv[..., 0] > 0)).any()
     assert found.unseen[:, 36:][whole.iuv[:, 36:, 0] > 0].mean() > 0.9 and not found.unseen[:, :30].any()
     dressed = regions(EvaluationPair(0, 1, "p", "transfer"), half, whole)
     assert not dressed.unseen[26:].any() and dressed.unseen[:24].any()  # the clothes are the target's own
@@ -76,12 +76,12 @@ def test_the_truth_has_no_error_and_a_copy_has_one_where_it_is_wrong() -> None:
         render = staticmethod(truth)
 
     perfect = measure_regions(people, [pair], cast(Any, Truth()))
-    assert perfect.head_psnr[0] == pytest.approx(50) and perfect.outside_l1[0] == 0
+    assert perfect.head_psnr[0] == pytest.approx(50) and perfect.off_body_l1[0] == 0
     assert perfect.sharpness[0] == pytest.approx(perfect.true_sharpness[0])
     copied = measure_regions(people, [pair], SourceCopy())
     assert copied.head_psnr[0] > 40  # the same head
     warped = measure_regions(people, [pair], TextureWarp())
-    assert warped.outside_l1[0] > 0.05  # hair: nothing of it is in the atlas
+    assert warped.off_body_l1[0] > 0.05  # hair: nothing of it is in the atlas
     assert np.isnan(warped.unseen_l1[0])  # everything was seen
 
 
@@ -113,7 +113,7 @@ def test_the_mean_is_the_same_whoever_is_asked_for() -> None:
     assert abs(int(one[15, 30, 0]) - int(people[0].photo[15, 30, 0]) // 2 - int(people[1].photo[15, 30, 0]) // 2) <= 2
 
 
-def test_plain_warping_mirrors_heads_and_leaves_the_rest_at_the_mean() -> None:
+def test_the_mirrored_head_warp_mirrors_heads_and_leaves_the_rest_at_the_mean() -> None:
     half, whole = somebody("a", 180, 90, columns=slice(0, 32)), somebody("b", 180, 90)
     pair = EvaluationPair(0, 1, "p", "repose")
     image = MirroredHeadWarp().render(album(half, whole), [pair], 0).images[0].astype(int)
@@ -155,10 +155,10 @@ def test_a_curve_outlives_an_interruption(tmp_path: Path) -> None:
 
 
 def test_the_page_says_what_was_found_and_what_was_not(tmp_path: Any) -> None:
-    names = ("identity_recovered", "face_similarity", "head_psnr", "head_box_psnr", "unseen_l1", "outside_l1",
+    names = ("identity_recovered", "face_similarity", "head_psnr", "head_box_psnr", "unseen_l1", "off_body_l1",
              "sharpness", "perceptual", "ssim",
              *(f"{one.name}/{name}" for one in BASELINES
-               for name in ("head_gain", "head_box_gain", "unseen_ratio", "outside_ratio")))
+               for name in ("head_gain", "head_box_gain", "unseen_ratio", "off_body_ratio")))
     row = Row("texture_warp", {name: Metric(0.5, 0.25, 0.75, 9, "identity") for name in names}
               | {"unseen_l1": missing("nothing to measure")})
     curves = {"paper": Curve(), "warp": Curve([(1, 3.0, 0.084), (2, 12.0, 0.08)])}

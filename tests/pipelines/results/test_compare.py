@@ -26,7 +26,7 @@ from pipelines.results.links import Links
 from pipelines.results.page import sheets, write_page
 from pipelines.results.runs import RUN_TAG
 
-COLUMNS = ("source", "target pose", "output", "plain warp", "truth")
+COLUMNS = ("source", "target pose", "output", "texture warp", "truth")
 
 
 def _metric(value: float) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def test_a_figure_that_is_missing_is_no_difference() -> None:
 
 
 def test_ratios_follow_the_pairs_they_are_made_of() -> None:
-    """Identity recovered and the multiple of plain warp's distance share their lower halves between models."""
+    """Identity recovered and the multiple of the texture warp's distance share their lower halves between models."""
     def with_faces(run: Judged, name: str, ratio: str, shift: float) -> Judged:
         lines = [line | {name: 0.5 + shift + 0.001 * (k % 7)} for k, line in enumerate(run.pairs)]
         metric = {"value": 0.5 + shift, "low": 0.0, "high": 1.0, "n": len(lines)}

@@ -68,6 +68,13 @@ def test_a_comparison_of_version_0_1_is_read_and_written_anew(tmp_path: Path) ->
         comparison.read_comparison(tmp_path)
 
 
+def test_columns_of_pictures_of_version_0_1_have_their_names_of_today(tmp_path: Path) -> None:
+    (tmp_path / evaluation.SAMPLES).mkdir()
+    evaluation.write_samples(tmp_path / evaluation.SAMPLES, ("output", "plain warp"), 2, [{"file": "a.png"}])
+    assert evaluation.read_samples(tmp_path) == {
+        "columns": ["output", "texture warp"], "gap": 2, "rows": [{"file": "a.png"}]}
+
+
 def test_pairs_are_lines(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no evaluation here"):
         evaluation.read_pairs(tmp_path)

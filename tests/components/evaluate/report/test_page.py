@@ -18,7 +18,7 @@ from components.core.artifacts.report import no_verdict
 from components.evaluate.report import page as report
 from components.evaluate.report import sheet
 
-COLUMNS = ("source", "target pose", "output", "plain warp", "truth")
+COLUMNS = ("source", "target pose", "output", "texture warp", "truth")
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +123,6 @@ def test_a_browser_shows_it_without_complaint(content: dict[str, Any], evaluated
     page.wait_for_function("document.querySelector('dialog img').naturalWidth > 0")
     assert page.locator("dialog p").inner_text() == "output of row 0"
     page.keyboard.press("ArrowRight")
-    assert page.locator("dialog p").inner_text() == "plain warp of row 0"
+    assert page.locator("dialog p").inner_text() == "texture warp of row 0"
     page.keyboard.press("Escape")
     assert not page.locator("dialog").is_visible()
