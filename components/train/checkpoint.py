@@ -125,10 +125,10 @@ class Checkpoints:
     def _write(self, step: int, tensors: dict[str, Tensor], points: list[Point]) -> None:
         weights, note = _names(step)
         data = safetensors.save(tensors, {"format": FORMAT, "step": str(step)})
-        told = {"format": FORMAT, "step": step, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(),
+        record = {"format": FORMAT, "step": step, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(),
                 "points": points}
         self._location.write_bytes(weights, data)
-        self._location.write_bytes(note, (json.dumps(told) + "\n").encode())
+        self._location.write_bytes(note, (json.dumps(record) + "\n").encode())
         for old in self.steps()[: -self._keep]:
             for name in reversed(_names(old)):
                 self._location.remove(name)
@@ -136,11 +136,11 @@ class Checkpoints:
     def _whole(self, step: int) -> Saved | None:
         weights, note = _names(step)
         try:
-            told = json.loads(self._location.read_bytes(note))
+            record = json.loads(self._location.read_bytes(note))
             data = self._location.read_bytes(weights)
-            if told["format"] != FORMAT or told["sha256"] != hashlib.sha256(data).hexdigest():
+            if record["format"] != FORMAT or record["sha256"] != hashlib.sha256(data).hexdigest():
                 return None
-            return Saved(int(told["step"]), safetensors.load(data), list(told["points"]))
+            return Saved(int(record["step"]), safetensors.load(data), list(record["points"]))
         except (InputError, ValueError, KeyError, TypeError, SafetensorError):
             return None
 

@@ -27,17 +27,17 @@ def train(
     from components.core.artifacts.loss_weights import read_weights, write_weights
     from components.core.record.step import state_address, step
     from components.train import train as run
-    from components.train.record import asked_for, earlier_run
+    from components.train.record import earlier_run, requested
 
     out, found = Path(model.path), Path(weights.path) if weights else None
     state = state_address() or out.parent / "state"
     here = Path(people.path), Path(identities.path)
-    with step("train", settings, lambda: earlier_run(*here, asked_for(settings, found)[0], state)) as this:
-        asked, tuned = asked_for(settings, found)
+    with step("train", settings, lambda: earlier_run(*here, requested(settings, found)[0], state)) as this:
+        wanted, tuned = requested(settings, found)
         this.recorder.params({"tuned": tuned} if tuned else {})
         # Other machines read what is on gs://, not this pod's copy.
-        shown = here if asked.nodes == 1 else (people.uri, identities.uri)
-        this.done(run(shown[0], shown[1], out, asked, state=state, recorder=this.recorder), out)
+        shown = here if wanted.nodes == 1 else (people.uri, identities.uri)
+        this.done(run(shown[0], shown[1], out, wanted, state=state, recorder=this.recorder), out)
         if found:
             # Stays with the model, so that its version can say where the weights come from.
             write_weights(out, read_weights(found))

@@ -96,12 +96,12 @@ def train(people: Path | str, identities: Path, out: Path, settings: TrainSettin
         first, curves = _resume(trainer, checkpoints, group)
         samples = Samples(dataset, who, device)
         reposer = Reposer(trainer.averaged, settings, dataset.resolution, dataset.texel, dataset.origin, str(device))
-        told = 0
+        recorded = 0
         if group.main:
             remember_run(place, recorder)
             recorder.params(_facts(trainer, dataset, groups, batches, device, group))
             recorder.dataset("people", str(people), dataset.digest, "training")
-            told = _told(recorder, curves)
+            recorded = _recorded_until(recorder, curves)
 
         # Step after step.
         window, logged, began = _Window(), dict[str, float](), time.monotonic()
@@ -120,10 +120,10 @@ def train(people: Path | str, identities: Path, out: Path, settings: TrainSettin
                 if done % settings.log_every == 0 or done == settings.steps:
                     logged = window.losses()
                     curves.add(done, logged)
-                    if done > told:
+                    if done > recorded:
                         recorder.metrics(logged | window.speed(), done)
                     window = _Window()
-                if (done % settings.sample_every == 0 or done == settings.steps) and done > told:
+                if (done % settings.sample_every == 0 or done == settings.steps) and done > recorded:
                     recorder.image("samples", samples.grid(trainer.averaged), done)
                 if done % settings.checkpoint_every == 0 or done == settings.steps:
                     checkpoints.save(done, trainer.networks, trainer.optimisers, curves.points)
@@ -170,15 +170,15 @@ def _resume(trainer: Trainer, checkpoints: Checkpoints, group: Group) -> tuple[i
     return step, Curves(points)
 
 
-def _told(recorder: Recorder, curves: Curves) -> int:
+def _recorded_until(recorder: Recorder, curves: Curves) -> int:
     """The step up to which the run has its metrics: it may be ahead of the checkpoint, or be another run, which then
     gets those of the steps before."""
-    told = recorder.logged("loss/")
+    recorded = recorder.logged("loss/")
     for point in curves.points:
-        if point["step"] > told:
+        if point["step"] > recorded:
             recorder.metrics(point["values"], point["step"])
-            told = point["step"]
-    return told
+            recorded = point["step"]
+    return recorded
 
 
 def examples_of(share: Share, in_memory: bool, first: int, steps: int, device: torch.device) -> Iterator[Examples]:

@@ -1,4 +1,4 @@
-"""What a training step was asked for, and the MLflow run of one that was interrupted: one training is one run."""
+"""What is requested of a training step, and the MLflow run of one that was interrupted: one training is one run."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 _FILE = "run.json"
 
 
-def asked_for(settings: str, weights: Path | None) -> tuple[TrainSettings, dict[str, object]]:
+def requested(settings: str, weights: Path | None) -> tuple[TrainSettings, dict[str, object]]:
     """TrainSettings in JSON with the loss weights that a study found, if any, and what to record of the study.
 
     Raises `DataError` for a weights file that is torn.
     """
     from components.core.settings import TrainSettings
 
-    asked = TrainSettings.model_validate_json(settings)
+    wanted = TrainSettings.model_validate_json(settings)
     if weights is None:
-        return asked, {}
+        return wanted, {}
     found = read_weights(weights)
-    asked = asked.model_copy(update={"weights": found.over(asked.weights)})
-    return asked, {"study": found.study, "trial": found.trial, **found.weights}
+    wanted = wanted.model_copy(update={"weights": found.over(wanted.weights)})
+    return wanted, {"study": found.study, "trial": found.trial, **found.weights}
 
 
 def remember_run(place: str | Path, recorder: Recorder) -> None:
@@ -55,10 +55,10 @@ def earlier_run(people: Path, identities: Path, settings: TrainSettings, state: 
     from components.train.place import place_of
 
     try:
-        told = json.loads(open_location(place_of(people, identities, settings, state)).read_bytes(_FILE))
-        run = tracking.client().get_run(str(told["run"]))
+        kept = json.loads(open_location(place_of(people, identities, settings, state)).read_bytes(_FILE))
+        run = tracking.client().get_run(str(kept["run"]))
     except (InputError, ValueError, KeyError, TypeError, MlflowException):
         return {}
     mine = os.environ.get(tracking.PARENT_RUN_ID) or None
     gone = run.info.status == "FINISHED" or run.info.lifecycle_stage == "deleted"
-    return {} if gone or told.get("parent") != mine else {"run_id": str(told["run"])}
+    return {} if gone or kept.get("parent") != mine else {"run_id": str(kept["run"])}

@@ -128,11 +128,11 @@ def end_all(client: docker.DockerClient, owner: str) -> None:
 
 
 def environment(setup: Setup, here: Mapping[str, str]) -> dict[str, str]:
-    """What a step's process is told: of the environment `here` what concerns it, nothing else of this machine."""
-    told = {name: value for name, value in here.items() if _HANDED_ON.match(name)}
+    """What a step's process is handed: of the environment `here` what concerns it, nothing else of this machine."""
+    handed = {name: value for name, value in here.items() if _HANDED_ON.match(name)}
     for name in (tracking.RUN_ID, "PHOTOSHOOT_HOME", "PHOTOSHOOT_DEBUG"):
-        told.pop(name, None)
-    return told | {CACHE: f"{setup.owner}/downloads", progress.PROGRESS_FILE: setup.events}
+        handed.pop(name, None)
+    return handed | {CACHE: f"{setup.owner}/downloads", progress.PROGRESS_FILE: setup.events}
 
 
 def _check_images(client: docker.DockerClient, steps: tuple[str, ...]) -> None:

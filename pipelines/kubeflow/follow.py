@@ -79,7 +79,7 @@ def follow(server: Server, run_id: str, display: PipelineDisplay, *, poll: float
         InputError: No such run.
     """
     started = looked = time.monotonic()
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     while True:
         run = _ask(server, run_id)
         _show(run, display)
@@ -92,8 +92,8 @@ def follow(server: Server, run_id: str, display: PipelineDisplay, *, poll: float
         if look and now - looked >= _LOOK_EVERY_S:
             looked = now
             for trouble in look():
-                if (trouble.pod, trouble.reason) not in told:
-                    told.add((trouble.pod, trouble.reason))
+                if (trouble.pod, trouble.reason) not in reported:
+                    reported.add((trouble.pod, trouble.reason))
                     say(str(trouble))
         time.sleep(poll)
 

@@ -61,10 +61,10 @@ def lines(title: str, series: Sequence[Series]) -> Markup:
                          f'cy="{up.at(line[0][1]):.1f}" r="2.5"/>')
         elif line:
             parts.append(f'<polyline class="c{number % COLOURS}" points="{path}"/>')
-    told = "; ".join(f"{one.name} from {_tick(line[0][1])} to {_tick(line[-1][1])}"
+    described = "; ".join(f"{one.name} from {_tick(line[0][1])} to {_tick(line[-1][1])}"
                      for one, line in zip(series, points, strict=True) if line)
     return (Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
-        _WIDTH, _HEIGHT, f"{title}: {told}") + Markup("".join(parts)) + Markup("</svg>"))
+        _WIDTH, _HEIGHT, f"{title}: {described}") + Markup("".join(parts)) + Markup("</svg>"))
 
 
 def dots(rows: Sequence[Mapping[str, Mapping[str, Any]]]) -> tuple[list[list[Dot]], list[tuple[float, str]]]:

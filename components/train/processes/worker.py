@@ -62,17 +62,17 @@ def run(job: Job) -> None:
                     open_location(job.out).upload(out)
                 report.write_bytes(SUMMARY, json.dumps(asdict(summary)).encode())
     except Exception as error:
-        told = error if isinstance(error, PhotoshootError) else MachineError(
+        failure = error if isinstance(error, PhotoshootError) else MachineError(
             f"process {rank}: {type(error).__name__}: {error}", remedy="the log has the whole trace")
-        report.write_bytes(f"{FAILURE}{rank}.json", json.dumps([time.time(), told.to_json()]).encode())
+        report.write_bytes(f"{FAILURE}{rank}.json", json.dumps([time.time(), failure.to_json()]).encode())
         raise
 
 
 def first_failure(report: str) -> PhotoshootError | None:
     """What the process that failed first left word of: the others fail because it is gone."""
     place = open_location(report)
-    told = [json.loads(place.read_bytes(name)) for name in place.list(FAILURE)]
-    return PhotoshootError.from_json(min(told)[1]) if told else None
+    failures = [json.loads(place.read_bytes(name)) for name in place.list(FAILURE)]
+    return PhotoshootError.from_json(min(failures)[1]) if failures else None
 
 
 def summary_of(report: str) -> TrainSummary:

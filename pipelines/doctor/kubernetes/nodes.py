@@ -141,12 +141,12 @@ def _sizes(what: str, nodes: Sequence[V1Node], pool: Pool, ask: Ask) -> list[Fin
         largest = max(_allocatable(node, resource) for node in nodes)
         if not asked or (resource == "ephemeral-storage" and not largest):
             continue  # a node that does not say how much disk it has
-        told = f"at most {amount(resource, largest)} on a node"
+        found_here = f"at most {amount(resource, largest)} on a node"
         wanted = f"{amount(resource, asked)} for {task}"
         if largest >= asked:
-            found.append(ok(f"{what}: {resource}", told, wanted))
+            found.append(ok(f"{what}: {resource}", found_here, wanted))
         else:
-            found.append(problem(f"{what}: {resource}", told, wanted,
+            found.append(problem(f"{what}: {resource}", found_here, wanted,
                                  f"larger machines, or a smaller `{name}` in the profile"))
     return found
 
