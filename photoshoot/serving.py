@@ -54,7 +54,7 @@ def served(format: str) -> PhotoshootModel:
     """The code of a version whose file was written for this format. Raises `DataError` for one not known here."""
     if format != SERVING_FORMAT:
         raise DataError(f"the version was registered as {format}, this photoshoot serves {SERVING_FORMAT}",
-                        remedy="install the photoshoot that its requirements name")
+                        remedy="install the photoshoot version in its requirements")
     return PhotoshootModel()
 
 

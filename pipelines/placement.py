@@ -109,8 +109,8 @@ class Retries(_Part):
     def _ends(self) -> Self:
         last = seconds(self.wait) * self.factor ** max(self.count - 1, 0)
         if last > _LONGEST_WAIT_S:
-            raise ValueError(f"the last of {self.count} retries would wait {last / 3600:.0f} hours, and KFP knows no "
-                             "longest wait: take fewer retries, a shorter wait or factor 1")
+            raise ValueError(f"the last of {self.count} retries would wait {last / 3600:.0f} hours, and KFP has no "
+                             "maximum wait: use fewer retries, a shorter wait or factor 1")
         return self
 
 

@@ -141,7 +141,7 @@ def judged(control: Control, measured: Mapping[str, Any], settings: GateSettings
 def verdict_on(control: Control, verdict: Verdict) -> dict[str, Any]:
     """A control's verdict, the lines that failed, what was expected, whether it behaved.
 
-    A line that could not be judged, for want of a metric or since its interval reaches across the bound, is no reason:
+    A line that could not be judged, for lack of a value or since its interval reaches across the bound, is no reason:
     a control that should have failed by it did not behave.
     """
     lines = {line.name: line for line in verdict.lines}

@@ -49,8 +49,8 @@ def model_card(name: str, evaluation: Mapping[str, Any], verdict: Verdict) -> st
                  for line in verdict.lines]),
         "## Intended use", "",
         "New pictures of a person who agreed to them, from a photo of theirs: other poses, other backgrounds, other "
-        "clothes. Not for pictures of people who did not agree, not to show what somebody did or wore, not to tell who "
-        "somebody is: it paints, it does not know.", "",
+        "clothes. Not for pictures of people who did not agree, nor to show what somebody did or wore, nor to identify "
+        "anybody: it paints, it does not know.", "",
         "## How to load it", "", _LOADING.format(name=name), "",
         "## Measured", "",
         f"On {counts['identities']} people of the {evaluation['settings']['split']} split, none of them trained on: "
@@ -116,7 +116,7 @@ def _data(evaluation: Mapping[str, Any]) -> list[str]:
         reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1
     lines += [f"  - {count} x {reason}" for reason, count in sorted(reasons.items(), key=lambda item: -item[1])[:5]]
     if scores.get("set_aside"):
-        lines.append(f"- {len(scores['set_aside'])} crops set aside: nobody could say who they are")
+        lines.append(f"- {len(scores['set_aside'])} crops set aside: their identity could not be determined")
     splits, photos = scores.get("identities_per_split"), scores.get("photos_per_split")
     if isinstance(splits, Mapping) and isinstance(photos, Mapping):
         lines += [f"- {split}: {count} people, {photos.get(split, 0)} photos" for split, count in splits.items()]
@@ -125,15 +125,15 @@ def _data(evaluation: Mapping[str, Any]) -> list[str]:
 
 def _limits(evaluation: Mapping[str, Any]) -> Sequence[str]:
     model, people = evaluation["model"], evaluation["people"]
-    limits = ["- What the photo did not show, it paints: hands, hair, the back of clothes are guesses.",
+    limits = ["- What the photo does not show is made up: hands, hair, the back of clothes are guesses.",
               f"- It works on crops of {model['resolution']} px; the metrics above hold at that size only."]
     if model["trained_on"] == "synthetic":
-        limits.append("- Trained on synthetic people: on photos of real people it was not measured and is likely "
-                      "to do worse.")
+        limits.append("- Trained on synthetic people: it was not measured on photos of real people and is likely "
+                      "to do worse there.")
     if people["origin"] != model["trained_on"]:
         limits.append("- Trained and measured on people of different origin.")
-    limits.append("- Who is rare among the training photos (by age, skin tone, clothes, aids such as wheelchairs) is "
-                  "likely to be painted worse; it was not measured by such groups.")
+    limits.append("- People who are rare among the training photos (by age, skin tone, clothes, aids such as "
+                  "wheelchairs) are likely to be painted worse; nothing was measured by such groups.")
     return limits
 
 

@@ -120,7 +120,7 @@ def replay(stored: Iterable[tuple[int, str | None]]) -> Journal:
         expected = number + 1
         entry = Entry.from_text(number, text or "")
         if entry is None:
-            complaints.append(f"entry {number} was not written by photoshoot, or was changed beyond recognition")
+            complaints.append(f"entry {number} was not written by photoshoot, or is corrupted")
             missing.add(number)  # what followed it, followed it rightly
             continue
         last = counting[-1] if counting else None
@@ -212,7 +212,7 @@ def checked_reason(reason: str) -> str:
     """A reason as it may stand in the ledger: one line. Raises `InputError` for more than 1000 characters."""
     line = " ".join(reason.split())
     if len(line) > 1000:
-        raise InputError("this reason has more than 1000 characters", remedy="give the short one")
+        raise InputError("this reason has more than 1000 characters", remedy="shorten it")
     return line
 
 

@@ -53,7 +53,7 @@ def run_probe(uri: str, tracking_uri: str, pictures: Mapping[str, bytes]) -> Pix
             raise DataError(f"{uri} does not work in a fresh process: {last}", remedy=remedy)
         image = decode_png((folder / "image.png").read_bytes())
         if image.ndim != 3 or np.ptp(image) == 0:
-            raise DataError(f"{uri} paints nothing in a fresh process", remedy=remedy)
+            raise DataError(f"{uri} paints an empty picture in a fresh process", remedy=remedy)
         return image
 
 

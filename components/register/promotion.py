@@ -91,7 +91,7 @@ def project(registry: Registry) -> Journal:
         journal = ledger.read()
         if journal.champion == champion and registry.aliased(CHAMPION) == champion:
             return journal
-    raise MachineError(f"the alias {CHAMPION} of {registry.name} is being moved by others all the time",
+    raise MachineError(f"somebody else keeps moving the alias {CHAMPION} of {registry.name}",
                        path=registry.uri, remedy="`photoshoot versions` sets it right once they are done")
 
 
@@ -131,7 +131,7 @@ def rollback(registry: Registry, *, reason: str = "", try_out: TryOut | None = r
     now = standing(registry)
     previous = now.journal.previous
     if previous is None:
-        raise InputError(f"{registry.name} has no champion before the present one", path=registry.uri,
+        raise InputError(f"{registry.name} has no previous champion", path=registry.uri,
                          remedy="`photoshoot history` shows the promotions, `photoshoot promote` makes one")
     return _move(registry, "rollback", registry.get(previous), now, why=reason or "rollback", forced=False,
                  try_out=try_out)
@@ -160,7 +160,7 @@ def example(registry: Registry, version: Version) -> dict[str, bytes]:
     with registry.files(version) as folder:
         pictures = {path.stem: path.read_bytes() for path in sorted((folder / EXAMPLE).glob("*.png"))}
     if not pictures:
-        raise DataError(f"version {version.number} of {registry.name} keeps no example to try it on",
+        raise DataError(f"version {version.number} of {registry.name} has no example to try it on",
                         path=registry.uri, remedy="register the model again with `photoshoot run`")
     return pictures
 

@@ -43,7 +43,7 @@ def generate(model: Path, subject: Subject | Sequence[Subject], poses: Sequence[
     names = [f"{path.stem}.png" for path in poses]
     if not names or len(set(names)) < len(names):
         raise InputError("no target pose" if not names else "two target poses have the same name",
-                         remedy="give each pose map a name of its own")
+                         remedy="give each pose map its own name")
     subjects = _several(subject)
     people = [cut_out(one, settings) for one in subjects]
     others = None if clothes is None else [cut_out(one, settings) for one in _several(clothes)]

@@ -62,7 +62,7 @@ def synthesize(
     out = Path(out)
     if out.exists() and not (out.is_dir() and ((out / SYNTHETIC).is_file() or not any(out.iterdir()))):
         raise InputError(
-            "not empty and not written by synthesize", path=out, remedy="name a new folder, or remove this one first"
+            "not empty and not written by synthesize", path=out, remedy="choose a new folder, or remove this one first"
         )
     blocked = next((parent for parent in out.parents if parent.exists() and not parent.is_dir()), None)
     if blocked:

@@ -113,7 +113,7 @@ def joined(device: str) -> Iterator[Group]:
     if on_gpu:
         if local >= torch.cuda.device_count():
             raise SettingsError(f"train.processes: more than the {torch.cuda.device_count()} GPUs of this machine",
-                                remedy="ask for one process per GPU")
+                                remedy="use one process per GPU")
         torch.cuda.set_device(local)
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=_PATIENCE)
     yield Group(rank, size, local)

@@ -201,7 +201,7 @@ class Trainer:
     def _compile(self) -> None:
         """Compile the generator's two convolutional networks; the rest is small, or differentiated twice."""
         if self.path is not None:
-            raise SettingsError("train.compile and train.weights.path exclude each other",
+            raise SettingsError("train.compile and train.weights.path cannot be used together",
                                 remedy="compiled networks cannot be differentiated twice: switch one off")
         if self.device.type == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
             raise SettingsError("train.compile needs a C++ compiler, and there is none here",

@@ -96,14 +96,14 @@ def create(name: str, database: RDBStorage, settings: TuneSettings, current: Los
     """Create the study or open it again, and fill up its slots to `settings.trials`.
 
     To be called by one process before any worker starts (two first connections to an empty PostgreSQL collide).
-    Raises `InputError` when a study to start from does not exist, or this one has another objective.
+    Raises `InputError` when a study to start from does not exist, or this one has a different objective.
     """
     directions = [StudyDirection.MAXIMIZE]
     if settings.objective == "pareto":
         directions.append(StudyDirection.MINIMIZE)
     study = optuna.create_study(study_name=name, storage=database, directions=directions, load_if_exists=True)
     if len(study.directions) != len(directions):
-        raise InputError(f"study {name} has another objective", remedy="give tune.study another name")
+        raise InputError(f"study {name} has a different objective", remedy="give tune.study another name")
     for key, value in facts.items():
         study.set_user_attr(key, value)
     first = list(_first_trials(settings, current, database).items())
@@ -169,7 +169,7 @@ def best(study: Study, keep_face: float) -> FrozenTrial:
     """
     complete = finished(study)
     if not complete:
-        raise InputError(f"study {study.study_name}: no trial has finished", remedy="run it again to go on with it")
+        raise InputError(f"study {study.study_name}: no trial has finished", remedy="run it again to continue")
     if len(study.directions) == 1:
         return max(complete, key=lambda trial: (trial.values[0], -trial.number))
     top = max(trial.values[0] for trial in complete)

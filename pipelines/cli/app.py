@@ -115,7 +115,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         from pipelines.display import errors
 
-        errors.print("interrupted: the same command goes on where it stopped")
+        errors.print("interrupted: run the same command again to resume")
         _json_error(as_json, "interrupted")
         sys.exit(_INTERRUPTED)
     except BrokenPipeError:

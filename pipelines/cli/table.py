@@ -42,11 +42,11 @@ COMMANDS = {
     "cluster": Listed(STEP_BY_STEP, "Sort people into identities by their faces, and split the identities.", "steps"),
     "identities": Listed(STEP_BY_STEP, "List, merge, split and confirm identities by hand; later clusterings respect "
                                        "it.", "identities"),
-    "train": Listed(STEP_BY_STEP, "Train the re-posing model; the same command again goes on from the last checkpoint.",
+    "train": Listed(STEP_BY_STEP, "Train the re-posing model; the same command again resumes from the last checkpoint.",
                     "steps"),
     "evaluate": Listed(STEP_BY_STEP, "Judge a model on people it was never trained on; write the report and the "
                                      "contact sheet.", "steps"),
-    "challenge": Listed(STEP_BY_STEP, "Ask the champion what a model was asked, and compare the two pair by pair.",
+    "challenge": Listed(STEP_BY_STEP, "Evaluate the champion on a model's pairs, and compare the two pair by pair.",
                         "promotion"),
     "register": Listed(STEP_BY_STEP, "Hold an evaluation against the gate and register the model as a version.",
                        "promotion"),
@@ -62,7 +62,7 @@ COMMANDS = {
     "ui": Listed(RESULTS, "Open the MLflow UI on this home folder; Ctrl-C ends it.", "results"),
     "versions": Listed(RESULTS, "List the registered versions with aliases and verdicts.", "promotion"),
     "promote": Listed(RESULTS, "Make a version the champion, the one that is served.", "promotion"),
-    "rollback": Listed(RESULTS, "Make the previous champion champion again; once more goes one further back.",
+    "rollback": Listed(RESULTS, "Make the previous champion champion again; once more goes one version further back.",
                        "promotion"),
     "history": Listed(RESULTS, "Show the ledger: who was made champion when, by whom, why and on which evidence.",
                       "promotion"),

@@ -132,8 +132,8 @@ def _build(engine: Engine, name: str, tags: Sequence[str], known: Mapping[str, s
         engine.run("build", *options, *arguments, *[f"--tag={tag}" for tag in tags], f"--file={dockerfile}",
                    f"--target={target(name)}", str(repository()), shown=True)
     except MachineError as error:
-        raise MachineError(f"image {name} does not build: the output above says why", path=dockerfile,
-                           remedy=_REMEDIES.get(name, "the same command again goes on")) from error
+        raise MachineError(f"image {name} failed to build: see the output above", path=dockerfile,
+                           remedy=_REMEDIES.get(name, "run the same command again to resume")) from error
     _say(f"built {name} in {time.monotonic() - started:.0f} s")
 
 
@@ -219,7 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"error: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        _say("interrupted: the same command goes on where it stopped")
+        _say("interrupted: run the same command again to resume")
         return 130
     return 0
 

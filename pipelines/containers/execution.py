@@ -47,7 +47,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         if self.memory and not _MEMORY.fullmatch(self.memory):
-            raise InputError(f"{self.memory!r} is not a size of memory", remedy="write --memory 8g or --memory 500m")
+            raise InputError(f"{self.memory!r} is not a memory size", remedy="write --memory 8g or --memory 500m")
 
 
 @dataclass(frozen=True)

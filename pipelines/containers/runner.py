@@ -88,15 +88,16 @@ def _run(client: docker.DockerClient, setup: Setup, image: str, command: Sequenc
             security_opt=["no-new-privileges"], **setup.options,
         )
     except docker.errors.DockerException as error:
-        raise MachineError(f"the engine makes no container of {image}: {error}", remedy="make images") from error
+        raise MachineError(f"the engine cannot create a container from {image}: {error}",
+                           remedy="make images") from error
     try:
         container.start()
         return _end(container)
     except docker.errors.NotFound as error:
-        raise MachineError("the container was removed before its end", remedy="the same command again goes on"
+        raise MachineError("the container was removed before its end", remedy="run the same command again to resume"
                            ) from error
     except docker.errors.APIError as error:
-        raise MachineError(f"the engine does not start a container of {image}: {error.explanation or error}",
+        raise MachineError(f"the engine cannot start a container from {image}: {error.explanation or error}",
                            path=setup.log) from error
     finally:
         # A container that the engine no longer reaches is removed by whoever started us.
@@ -124,7 +125,7 @@ def _end(container: Container) -> dict[str, Any]:
             silent_since = silent_since or time.monotonic()
             if time.monotonic() - silent_since > _PATIENCE_S:
                 raise MachineError(f"the container engine has been silent for {_PATIENCE_S} s",
-                                   remedy="start it; the same command again goes on") from error
+                                   remedy="start it, then run the same command again to resume") from error
         # Asking now and then, not the engine's own wait: podman's asks itself four times a second, at a price.
         time.sleep(min(_LONGEST_POLL_S, 0.1 + (time.monotonic() - begun) / 10))
 
@@ -136,12 +137,12 @@ def _explained(step: str, state: Mapping[str, Any], setup: Setup) -> MachineErro
         return MachineError(f"step {step} ran out of memory{f' (limit {limit})' if limit else ''}", remedy=remedy)
     if code == _KILLED:
         return MachineError(f"step {step} was killed from outside (signal 9)",
-                            remedy="if nobody did, the machine ran out of memory; the same command again goes on")
+                            remedy="if nobody did, the machine ran out of memory; run the same command again to resume")
     if code in _NOT_STARTED:
         return MachineError(f"step {step} could not be started in its container: {state.get('Error') or code}",
                             path=setup.log, remedy="make images")
-    return MachineError(f"step {step} ended with exit code {code}", path=setup.log,
-                        remedy="the log has the whole story")
+    return MachineError(f"step {step} exited with code {code}", path=setup.log,
+                        remedy="see the log")
 
 
 def _failed(setup: Setup, begun: int, task: str, error: MachineError) -> None:

@@ -48,11 +48,11 @@ def memory(free: int | None = None) -> Finding:
     """Memory (bytes) that a process may still take, a container's limit counted."""
     free = _free_memory() if free is None else free
     if free is None:
-        return ok("memory", "this system does not say", f"{_gib(_MEMORY)} free")
+        return ok("memory", "unknown on this system", f"{_gib(_MEMORY)} free")
     if free >= _MEMORY:
         return ok("memory", f"{_gib(free)} free", f"{_gib(_MEMORY)} free")
     return warning("memory", f"{_gib(free)} free", f"{_gib(_MEMORY)} free",
-                   "end other programs, or lower train.batch and preprocess.resolution")
+                   "close other programs, or lower train.batch and preprocess.resolution")
 
 
 def disk(home: Path) -> list[Finding]:

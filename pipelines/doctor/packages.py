@@ -62,7 +62,7 @@ def against_ranges(wanted: Iterable[Requirement], installed: Mapping[str, str | 
         elif not one.specifier.contains(version, prereleases=True):
             found.append(problem(f"package {one.name}", version, str(one.specifier),
                                  f"pip install '{one.name}{one.specifier}'"))
-    return found or [ok("packages", f"{len(installed)} installed, versions as asked for")]
+    return found or [ok("packages", f"{len(installed)} installed, versions as required")]
 
 
 def against_pins(pins: str, installed: Mapping[str, str | None]) -> list[Finding]:

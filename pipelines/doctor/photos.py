@@ -91,7 +91,7 @@ def _pose_maps(sample: Sequence[Photo]) -> Finding:
             orders[read_iuv(photo.iuv, read.size, read.orientation).order] += 1
         except (PhotoshootError, OSError) as error:
             broken.append(of_error(_POSES, error) if isinstance(error, PhotoshootError)
-                          else problem(_POSES, f"{photo.name}: {error}", "", "bring the file again"))
+                          else problem(_POSES, f"{photo.name}: {error}", "", "copy the file again"))
     told = ", ".join(f"{count} as {order}" for order, count in orders.most_common())
     wanted = "the photo's size, one channel order"
     if broken:
@@ -128,7 +128,7 @@ def writable(uri: str, what: str = "artifacts") -> list[Finding]:
     except PhotoshootError as error:
         return [of_error(what, error, mend, wanted="can be written and read")]
     if not same:
-        return [problem(what, f"{uri} gives back something else than was written", "the same", "check the store")]
+        return [problem(what, f"{uri} returns something other than what was written", "the same", "check the store")]
     if not _removed(uri, name):
         return [warning(what, f"{uri} is written and read, but {name} cannot be deleted", "can be deleted too", mend)]
     return [ok(what, f"{uri} is written, read, deleted", "can be written and read")]

@@ -68,7 +68,7 @@ def _present(image: str) -> Finding:
     if status == 404:
         return problem(what, f"no {reference} at {host}", "in its registry", "make images && make push REGISTRY=...")
     return warning(what, f"{host} answers {status} to this account", "in its registry",
-                   "log in here to have it looked at; the nodes' account or image_pull_secrets must have the right")
+                   "log in here to have it checked; the nodes' account or image_pull_secrets must have the right")
 
 
 def _ask(url: str) -> tuple[int, str]:

@@ -111,7 +111,7 @@ def _ask(uri: str, path: str, method: str, **more: Any) -> Any:
 def studies(url: str, enabled: bool) -> list[Finding]:
     """Whether studies can be kept at `url` (as SQLAlchemy writes it); only asked where they will be."""
     if not enabled and not os.environ.get(STUDIES):
-        return [ok(_STUDIES, "not asked for (tune.enabled is false)")]
+        return [ok(_STUDIES, "not needed (tune.enabled is false)")]
     path = sqlite_file(url)
     if path is not None and not path.exists():
         return [ok(_STUDIES, f"{path}: the first study makes it", _WRITABLE)]

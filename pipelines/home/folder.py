@@ -59,10 +59,10 @@ class Home:
             leads_nowhere = path.is_symlink() and not path.exists()
         if leads_nowhere:
             raise InputError(f"a link to {path.readlink()}, which is not there", path=path,
-                             remedy="see that its disk is mounted, mend the link, or choose another --home")
+                             remedy="make sure its disk is mounted, fix the link, or choose another --home")
         place = Path(os.path.realpath(path))
         if _NO_ADDRESS.search(str(place)):
-            raise InputError("MLflow takes a question mark, or % with two digits, in an address for something else",
+            raise InputError("MLflow misreads a question mark, or % with two digits, in a path",
                              path=place, remedy="rename the folder, or choose another --home")
         return place
 

@@ -182,7 +182,7 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
             database.close()
     except sqlite3.Error as error:
         raise MachineError(f"the database cannot be used: {error}", path=path,
-                           remedy="see that it can be read and written and no other program holds it") from error
+                           remedy="make sure it can be read and written, and that no other program uses it") from error
 
 
 def has(database: sqlite3.Connection, table: str, column: str) -> bool:
@@ -297,7 +297,7 @@ def _no_run(root: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise MachineError("this home was moved while a run is under way in it", path=root,
-                               remedy="end that run, or wait for it; then the same command again") from None
+                               remedy="end that run or wait for it, then run the same command again") from None
         yield
 
 

@@ -194,7 +194,7 @@ def _secret(path: Path, what: str) -> str:
     try:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"no {what} to be read: {_line(error)}", path=path, remedy="give a file that exists") from None
+        raise InputError(f"no readable {what}: {_line(error)}", path=path, remedy="give a file that exists") from None
     if not text or "\n" in text:
         raise InputError(f"holds no {what}: one line is expected", path=path, remedy="write it again")
     return text

@@ -187,7 +187,7 @@ def conclude(run: V2beta1Run, link: str, troubles: Sequence[Trouble] = ()) -> No
     """Return if the run succeeded. Raises `RunFailed`, which says what failed, why, and how to go on."""
     if run.state == SUCCEEDED:
         return
-    again = f"see {link}; `photoshoot retry {run.run_id}` goes on from what is done"
+    again = f"see {link}; `photoshoot retry {run.run_id}` resumes from what is done"
     if run.state == CANCELED:
         raise RunFailed(f"run {run.display_name} was cancelled", remedy=again)
     if run.state == SKIPPED:

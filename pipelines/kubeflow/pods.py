@@ -25,7 +25,7 @@ _LOG_LINES = 60
 _ERROR = re.compile(r"^(?:[a-z_]\w*\.)*(?P<kind>[A-Z]\w*(?:Error|Exception|Interrupt)): (?P<text>.+)$")
 _OURS = {"PhotoshootError", "InputError", "SettingsError", "MachineError", "DataError"}
 
-_TAKEN = "the node was taken back (spot or maintenance); `photoshoot retry` goes on from the last checkpoint"
+_TAKEN = "the node was taken back (spot or maintenance); `photoshoot retry` resumes from the last checkpoint"
 _ENDED = {
     "Evicted": "evicted: {message}",
     "Preempting": "made way for a more important pod",
@@ -139,7 +139,7 @@ def _of_containers(pod: V1Pod, final: bool) -> tuple[str, str] | None:
             return waiting.reason, _WAITING[waiting.reason].format(image=container.image, message=waiting.message or "")
         ended = container.state.terminated if container.state else None
         if final and ended and ended.exit_code and container.name == "main":
-            return "Error", f"ended with exit code {ended.exit_code}"
+            return "Error", f"exited with code {ended.exit_code}"
     return None
 
 

@@ -186,15 +186,15 @@ def _plain(error: ApiException, host: str, what: str) -> PhotoshootError:
     if error.status in _LOGIN:
         return _login(host)
     if error.status == 401:
-        return MachineError(f"{host} does not accept who you are: the token or cookie is missing or has expired",
+        return MachineError(f"{host} rejects your credentials: the token or cookie is missing or has expired",
                             remedy="log in again and renew the file that --auth token:FILE or cookies:FILE names")
     if error.status == 403:
-        return MachineError(f"{host} does not allow this: {said}", remedy="is --namespace yours?")
+        return MachineError(f"{host} does not allow this: {said}", remedy="check --namespace")
     if error.status == 404:
         return InputError(f"no {what or 'such thing'} on {host}", remedy="`photoshoot runs --kubeflow` lists runs")
     if error.status == 0:
         return MachineError(f"no secure connection to {host}: {said}",
-                            remedy="SSL_CERT_FILE names the file of your authority")
+                            remedy="point SSL_CERT_FILE at your certificate authority's file")
     kind = InputError if error.status in (400, 409) else MachineError
     return kind(f"{host} refuses ({error.status}): {said}", remedy="`photoshoot doctor` checks the server")
 

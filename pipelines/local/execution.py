@@ -151,8 +151,8 @@ def _follow(events: Path, child: subprocess.Popen[bytes]) -> Iterator[Event]:
 def _failure(event: Event | None, under_way: list[str], log: Path) -> PhotoshootError:
     if event is None and under_way:
         return MachineError(f"step {step_of(under_way[-1])} was killed, perhaps because memory ran out", path=log,
-                            remedy="the same command again goes on where it stopped")
+                            remedy="run the same command again to resume")
     if event and "error" in event:
         return PhotoshootError.from_json(event["error"])
     what = f"step {event['step']} failed: {event['bug']}" if event else "the pipeline failed before its first step"
-    return PhotoshootError(what, path=log, remedy="the log has the whole story (--debug prints it)")
+    return PhotoshootError(what, path=log, remedy="see the log (--debug prints it)")

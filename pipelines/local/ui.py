@@ -36,7 +36,7 @@ def serve(home: Home, host: str, port: int) -> None:
     with contextlib.suppress(KeyboardInterrupt), ended_with_us(server):
         code = server.wait()
         if code:
-            raise MachineError(f"the MLflow server ended with exit code {code}", remedy="its output above says why")
+            raise MachineError(f"the MLflow server exited with code {code}", remedy="see its output above")
 
 
 def _check_port(host: str, port: int) -> None:

@@ -117,15 +117,15 @@ def _notes(runs: Sequence[FinishedRun], found: Sequence[Mapping[str, Difference]
     first, notes = runs[0], []
     without = [run.name for run in runs if not run.judged.evaluation]
     if without:
-        notes.append(f"{', '.join(without)}: kept no evaluation. Nobody knows which people and networks their metrics "
-                     "stand on, so they are shown but not compared.")
+        notes.append(f"{', '.join(without)}: kept no evaluation, so it is not known which people and networks their "
+                     "metrics stand on: they are shown but not compared.")
     elsewhere = [run.name for run in runs[1:] if not same_data(run.judged, first.judged) and run.name not in without]
     if elsewhere and first.name not in without:
-        notes.append(f"{', '.join(elsewhere)}: judged on other people than {first.name}. A difference may be "
-                     "theirs and not the model's.")
+        notes.append(f"{', '.join(elsewhere)}: judged on other people than {first.name}. A difference may come "
+                     "from the people and not from the model.")
     every = [one for each in found for one in each.values()]
     networks = sorted({one.why for one in every if one.other_network})
-    notes += [f"Metrics that stand on another network are not compared ({names})." for names in networks]
+    notes += [f"Metrics of different networks are not compared ({names})." for names in networks]
     notes += sorted({f"Differences pair by pair: {one.why}." for one in every if one.method == "paired" and one.why})
     compared = sum(one.method != "none" for one in every)
     if compared > 1:

@@ -119,7 +119,7 @@ def draw_identity(identities: Path, name: str, out: Path, people: Path | None, p
     `InputError` for an unknown name, for neither or both of the two, and for another data set or folder.
     """
     if (people is None) == (photos is None):
-        raise InputError("one of --people and --photos is needed",
+        raise InputError("--people or --photos is required",
                          remedy="give the one that `photoshoot cluster` was given")
     members = _members_of(read_members(identities), name, identities)
     subjects: Subjects = (PeopleSubjects(PeopleDataset.open(people)) if people is not None

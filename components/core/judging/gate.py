@@ -1,7 +1,7 @@
 """What a gate is made of: requirements, each a line with value, bound and pass or fail. Pure: metrics in, lines out.
 
 Every line fails closed: a metric that is missing, null or not a number fails it, and the line says so. But a line
-that failed for want of evidence, none or too little to tell, says nothing bad of the model, so a verdict has three
+that failed for lack of evidence, none or too little to tell, says nothing bad of the model, so a verdict has three
 outcomes: passed, failed, not judged. Both evaluation (which judges its controls with them) and registration (which
 judges the model) use these lines.
 """
@@ -32,7 +32,7 @@ class Line:
     passed: bool
     reason: str
     judged: bool = True
-    """False where it did not pass for want of evidence: no value, or too few people to tell."""
+    """False where it did not pass for lack of evidence: no value, or too few people to tell."""
 
     @property
     def outcome(self) -> Outcome:

@@ -3,7 +3,7 @@
 For a pair (source i, target j) of person p, with s(a, b) the cosine of two faces' embeddings:
 
 - face similarity: s(output, photo j), against the real face in the same pose;
-- another photo: mean of s(photo k, photo j) over p's other photos k: as like as two photos of p are;
+- another photo: mean of s(photo k, photo j) over p's other photos k: as similar as two photos of p are;
 - a stranger: mean of s(photo x, photo j) over everybody else of the split;
 - identity recovered: (output - stranger) / (another photo - stranger), the means over all pairs put in. 0 is a
   stranger's face, 1 is as similar as another photo; above 1 it copies the very photo it is compared with.

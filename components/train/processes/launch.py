@@ -55,7 +55,7 @@ def launch(people: Path | str, identities: Path, out: Path, settings: TrainSetti
             raise
         if code:
             raise first_failure(report) or MachineError(
-                f"a process of the training ended with exit code {code}", remedy="the log above says why")
+                f"a training process exited with code {code}", remedy="see the log above")
         return summary_of(report)
 
 

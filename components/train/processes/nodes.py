@@ -47,7 +47,7 @@ def train_on_nodes(people: str, identities: str, out: Path, settings: TrainSetti
     cluster, the job is lost or the cluster stays silent, and what the process that failed first raised.
     """
     if state is None or not (is_remote(people) and is_remote(identities) and is_remote(state)):
-        raise SettingsError(f"train.nodes = {settings.nodes}: machines share nothing but gs://",
+        raise SettingsError(f"train.nodes = {settings.nodes}: several machines can share only gs://",
                             remedy="put people, identities and PHOTOSHOOT_STATE on gs://, or set train.nodes=1")
     from components.train.place import place_of
 
@@ -142,7 +142,7 @@ class _Cluster:
                 _, context = config.list_kube_config_contexts()
                 config.load_kube_config()
             except (config.ConfigException, OSError) as error:
-                raise MachineError("train.nodes: no Kubernetes cluster here",
+                raise MachineError("train.nodes needs a Kubernetes cluster, and there is none here",
                                    remedy="run the pipeline on a cluster, or set train.nodes=1") from error
             namespace = context["context"].get("namespace", "default")
         return _Cluster(client.CustomObjectsApi(), client.CoreV1Api(), namespace)
@@ -175,8 +175,8 @@ class _Cluster:
                 except (ApiException, urllib3.exceptions.HTTPError) as error:
                     status = getattr(error, "status", None)
                     if status == 404:
-                        raise MachineError(f"the training job {name} is gone: somebody deleted it",
-                                           remedy="run the step again: it goes on from the checkpoint") from None
+                        raise MachineError(f"the training job {name} was deleted",
+                                           remedy="run the step again: it resumes from the checkpoint") from None
                     if status in (401, 403) or time.monotonic() - heard > _SILENCE_S:
                         raise _refused("watch its TrainJob", error) from error
                     wait = min(wait * 2, _LONGEST_POLL_S)
@@ -213,7 +213,7 @@ def _refused(what: str, error: Exception) -> PhotoshootError:
     status = getattr(error, "status", None)
     if status is None:
         return MachineError(f"the Kubernetes API does not answer ({type(error).__name__}): could not {what}",
-                            remedy="run the step again: it goes on from the checkpoint")
+                            remedy="run the step again: it resumes from the checkpoint")
     try:
         text = str(json.loads(getattr(error, "body", "") or "")["message"])
     except (ValueError, KeyError, TypeError):

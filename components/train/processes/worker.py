@@ -63,7 +63,7 @@ def run(job: Job) -> None:
                 report.write_bytes(SUMMARY, json.dumps(asdict(summary)).encode())
     except Exception as error:
         failure = error if isinstance(error, PhotoshootError) else MachineError(
-            f"process {rank}: {type(error).__name__}: {error}", remedy="the log has the whole trace")
+            f"process {rank}: {type(error).__name__}: {error}", remedy="see the log for the traceback")
         report.write_bytes(f"{FAILURE}{rank}.json", json.dumps([time.time(), failure.to_json()]).encode())
         raise
 

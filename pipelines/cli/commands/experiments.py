@@ -102,7 +102,7 @@ _SEEDS, _MACHINES = "0-4", "plain,one-thread,two-threads,avx2"
 @experiments.command()
 def repeat(
     *,
-    seeds: Annotated[str, typer.Option("--seeds", help="Of synthesize.seed, such as 0-4 or 1,5.")] = _SEEDS,
+    seeds: Annotated[str, typer.Option("--seeds", help="Values of synthesize.seed, such as 0-4 or 1,5.")] = _SEEDS,
     machines: Annotated[str, typer.Option(
         "--machines", help="plain runs every seed as the machine is; the others (one-thread, two-threads, avx2) run "
                            "the first seed.")] = _MACHINES,
@@ -161,7 +161,7 @@ def _numbers(text: str) -> list[int]:
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
         if not first.isdigit() or not (last or first).isdigit():
-            raise InputError(f"no seeds: {text}", remedy="--seeds takes such as 0-4 or 1,5")
+            raise InputError(f"no seeds: {text}", remedy="--seeds takes ranges and lists, such as 0-4 or 1,5")
         found += range(int(first), int(last or first) + 1)
     return found
 
@@ -184,7 +184,7 @@ def controls(
     """Judge copy-cat, baked background and real photos on a hundred held-out sets, and say how far each bound is."""
     settings = asked.settings()
     if len(people or []) != len(identities or []):
-        raise InputError("--people and --identities go together", remedy="give as many of one as of the other")
+        raise InputError("--people and --identities go together", remedy="give the same number of each")
     from pipelines.display import table
     from pipelines.experiments.controls import page, study
     from pipelines.experiments.identity.study import made_people

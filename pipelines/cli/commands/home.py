@@ -16,7 +16,7 @@ _SHOWN = 10
 @app.command("home", rich_help_panel=RESULTS)
 def home_(
     repair: Annotated[
-        bool, typer.Option("--repair", help="Look for paths to where the home was before, whatever its record says.")
+        bool, typer.Option("--repair", help="Look for paths to the home's earlier place, whatever its record says.")
     ] = False,
     home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
 ) -> None:
@@ -38,7 +38,7 @@ def home_(
         ("all", _megabytes(sum(found.sizes.values())), ""),
     ])
     if found.on_server:
-        errors.print("MLFLOW_TRACKING_URI is set: what the records there point to is not looked at", soft_wrap=True)
+        errors.print("MLFLOW_TRACKING_URI is set: the files that its records point to are not checked", soft_wrap=True)
     for title, references in (("missing", found.missing), ("outside the home", found.outside)):
         for reference in references[:_SHOWN]:
             errors.print(f"{title}: {reference.what}, {reference.path}", markup=False, soft_wrap=True)

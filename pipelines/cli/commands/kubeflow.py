@@ -99,7 +99,7 @@ def follow(run: RunArgument, following: FollowOptions, access: ServerOptions, as
 
 @app.command(rich_help_panel=KUBEFLOW)
 def cancel(run: RunArgument, access: ServerOptions, as_json: JsonOption = False) -> None:
-    """End a run on Kubeflow. What its steps have finished stays; `photoshoot retry` goes on from there."""
+    """End a run on Kubeflow. What its steps have finished stays; `photoshoot retry` resumes from there."""
     from pipelines.kubeflow import record
     from pipelines.kubeflow.follow import ENDED
 

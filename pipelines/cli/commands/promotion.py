@@ -39,7 +39,7 @@ ReasonOption = Annotated[str, typer.Option("--reason", help="Reason, kept in the
 def challenge(model: ModelOption, people: PeopleOption, identities: IdentitiesOption, evaluation: EvaluationOption,
               out: OutOption, asked: SettingsOptions, home: HomeOption = DEFAULT_HOME,
               as_json: JsonOption = False) -> None:
-    """Ask the champion what a model was asked, and compare the two pair by pair."""
+    """Evaluate the champion on a model's pairs, and compare the two pair by pair."""
     settings = asked.settings().register_
     from components.core.record.tracking import step_run
     from components.evaluate.challenge import challenge as work
@@ -116,7 +116,7 @@ def promote(
 @app.command(rich_help_panel=RESULTS)
 def rollback(reason: ReasonOption = "", model_name: ModelNameOption = "photoshoot", home: HomeOption = DEFAULT_HOME,
              as_json: JsonOption = False) -> None:
-    """Make the previous champion champion again; once more goes one further back."""
+    """Make the previous champion champion again; once more goes one version further back."""
     from pipelines.home.folder import Home
     from pipelines.results.promotion import roll_back
 

@@ -51,7 +51,7 @@ def runs(
     from pipelines.results.runs import as_json as plain
 
     if status is not None and status not in STATUSES:
-        raise InputError(f"no such status {status}", remedy=f"choose one of {', '.join(STATUSES)}")
+        raise InputError(f"unknown status {status}", remedy=f"choose one of {', '.join(STATUSES)}")
     if on_cluster:
         old_name("--cluster", "--kubeflow")
     if on_kubeflow or on_cluster:

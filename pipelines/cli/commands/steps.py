@@ -60,7 +60,7 @@ def cluster(
     """Sort people into identities by their faces, and split the identities."""
     settings = asked.settings(*([] if embedder is None else [f"cluster.embedder={embedder}"])).cluster
     if (people is None) == (photos is None):
-        raise InputError("one of --people and --photos is needed", remedy="give one of them, not both")
+        raise InputError("--people or --photos is required", remedy="give one of them, not both")
     if people is not None and out is None:
         raise InputError("no output folder", remedy="give --out a folder to write")
     beside = None if out is None else out.absolute().parent / "overrides.jsonl"
@@ -93,7 +93,7 @@ def train(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the re-posing model; the same command again goes on from the last checkpoint."""
+    """Train the re-posing model; the same command again resumes from the last checkpoint."""
     settings = asked.settings(*([] if processes is None else [f"train.processes={processes}"])).train
     from components.core.record.tracking import step_run
     from components.train import train as work

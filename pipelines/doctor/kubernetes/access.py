@@ -93,7 +93,7 @@ def _reach(api: CoreV1Api) -> tuple[bool, list[Finding]]:
         if status_of(error) != 401:
             return False, [problem(_API, f"{host} answers {error.status} {error.reason}", "the API",
                                    "is the kubeconfig the right one?")]
-        return False, [problem(_API, f"{host} does not accept who you are", "an account that it knows",
+        return False, [problem(_API, f"{host} rejects your credentials", "an account that it accepts",
                                "log in again: gcloud container clusters get-credentials, or a fresh token")]
     except (urllib3.exceptions.HTTPError, OSError) as error:
         return False, [problem(_API, f"{host} does not answer: {_reason(error)}", "the API",

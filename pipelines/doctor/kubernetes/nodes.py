@@ -95,8 +95,8 @@ def _labels(what: str, nodes: Sequence[V1Node], here: Sequence[V1Node], pool: Po
                    if _of(near[0].metadata.labels).get(key) != value}
         found += f"; {_names(near)} has {_pairs(lacking)}"
     elif _grows(nodes):
-        return warning(f"{what}: labels", f"{found}; a pool that grows from nothing shows none before a step asks",
-                       wanted, "does the node pool exist, with these labels? resize it to 1 to have it looked at")
+        return warning(f"{what}: labels", f"{found}; a pool scaled to zero shows none until a step needs one",
+                       wanted, "does the node pool exist, with these labels? resize it to 1 to have it checked")
     return problem(f"{what}: labels", found, wanted,
                    "label the node pool so, or name its labels in the profile (node_selector)")
 
@@ -159,8 +159,8 @@ def _one_with_all(what: str, nodes: Sequence[V1Node], pool: Pool, ask: Ask) -> F
         return ok(what, f"{len(ready)} of {len(nodes)}: {_names(ready)}", wanted)
     if fit:
         return problem(what, f"{_names(fit)} not ready or cordoned", wanted, "kubectl describe node; kubectl uncordon")
-    return problem(what, "each thing is on some node, but no node has everything", wanted,
-                   "make the node pool of one kind")
+    return problem(what, "each of these is on some node, but no node has them all", wanted,
+                   "use nodes of one kind in the pool")
 
 
 def _large_enough(node: V1Node, pool: Pool, ask: Ask) -> bool:

@@ -103,7 +103,7 @@ def claim(api: CoreV1Api, namespace: str, name: str, several_nodes: bool) -> lis
                         "a claim of a shared file system, or tune.workers=1 and preprocess.shards=1")]
     if phase != "Bound":
         return [warning(what, f"{phase}".lower(), "bound",
-                        "right if its storage class waits for a first pod; else kubectl describe pvc says why")]
+                        "fine if its storage class waits for the first pod; otherwise see kubectl describe pvc")]
     return [ok(what, f"bound, {', '.join(modes)}", "bound")]
 
 

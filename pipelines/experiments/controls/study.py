@@ -146,7 +146,7 @@ def _of_set(people: Path, identities: Path, work: Path, settings: Settings, draw
     wanted: tuple[Split, ...] = ("train", settings.evaluate.split)
     for split in wanted:
         if not owners.members(dataset, split):
-            raise InputError(f"nobody is in the split {split}", path=identities,
+            raise InputError(f"the {split} split is empty", path=identities,
                              remedy="give identities of more people")
     kept = work / json_digest([dataset.digest, owners.digest, settings.evaluate.model_dump(mode="json"),
                                settings.register_.gate.model_dump(mode="json"), code_digest("core", "evaluate")])[:16]

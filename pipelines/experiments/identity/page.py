@@ -58,7 +58,7 @@ def markdown(findings: Findings) -> str:
         f"{findings.people} photos of synthetic people, {findings.held_out} of them held out. "
         f"{' and '.join(f'`{name}`' for name in findings.models)}: {train.steps} steps of {train.batch} pairs, width "
         f"{train.width}{_beginning(train)}. Faces are judged "
-        f"by `{findings.judge}`, which was in no loss. *Identity recovered*: 0 is a stranger's face, 1 as like as "
+        f"by `{findings.judge}`, which was in no loss. *Identity recovered*: 0 is a stranger's face, 1 as similar as "
         "another photo of the same person. *Unseen texels*: pixels of the body whose texel the source does not show, "
         "nor one near it. *Off-body*: the person beyond the pose map: hair, skirts. *Head*: pixels of the "
         "head's charts; *head box*: their bounding box over plain grey, hair included. *Sharpness*: mean "

@@ -81,8 +81,8 @@ def plan(seeds: Sequence[int], machines: Sequence[str], settings: Settings, opti
     """
     unknown = [name for name in machines if name not in MACHINES]
     if unknown or not machines or not seeds:
-        raise InputError(f"no kind of machine {unknown[0]}" if unknown else "nothing to run",
-                         remedy=f"--machines takes some of {', '.join(MACHINES)}, --seeds such as 0-4 or 1,5")
+        raise InputError(f"unknown kind of machine {unknown[0]}" if unknown else "nothing to run",
+                         remedy=f"--machines takes any of {', '.join(MACHINES)}, --seeds such as 0-4 or 1,5")
     asked = [(seed, PLAIN) for seed in dict.fromkeys(seeds) if PLAIN in machines]
     asked += [(seeds[0], name) for name in dict.fromkeys(machines) if name != PLAIN]
     return [Job(seed, MACHINES[name], work / (f"seed-{seed}" if name == PLAIN else f"seed-{seed}-{name}"),
@@ -117,8 +117,8 @@ def _check(job: Job) -> None:
         return
     known = json.loads(path.read_text(encoding="utf-8"))
     if known["settings"] != json_digest(job.settings.to_tree()):
-        raise InputError("a run with other settings is here", path=job.folder,
-                         remedy="give another --work, or remove this folder")
+        raise InputError("this folder has a run with other settings", path=job.folder,
+                         remedy="choose another --work, or remove this folder")
     done = read_outcome(job.folder)
     if done and done.code != code_digest(*_CODE):
         _say(f"{job.name}: finished, with other code than now; without {job.folder} it is run again")

@@ -53,7 +53,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "Unschedulable": (
         {"phase": "Pending", **_condition("PodScheduled", "False", "Unschedulable", "0/3 nodes available")},
         "waits for a node: 0/3 nodes available"),
-    "Error": (_ended("Error", 7), "ended with exit code 7"),
+    "Error": (_ended("Error", 7), "exited with code 7"),
 }
 
 
