@@ -21,8 +21,8 @@ from components.core.errors import DataError, InputError, MachineError
 from components.core.pictures.images import Pixels
 from components.core.record.registry import CHAMPION, Version
 from components.register.ledger import Action, Entry, Journal, Ledger, checked_reason, facts, sentence
-from components.register.probe import run_probe
 from components.register.registry import Registry
+from components.register.try_out import try_version
 
 TryOut = Callable[[str, str, Mapping[str, bytes]], Pixels]
 COMPARED = "champion.compared"
@@ -96,7 +96,7 @@ def project(registry: Registry) -> Journal:
 
 
 def promote(registry: Registry, version: str, *, reason: str = "", force: bool = False,
-            try_out: TryOut | None = run_probe) -> Move:
+            try_out: TryOut | None = try_version) -> Move:
     """Make a version (number or alias) champion.
 
     It must have passed its gate, in comparison with the present champion; `force` does without, and then needs a
@@ -121,7 +121,7 @@ def promote(registry: Registry, version: str, *, reason: str = "", force: bool =
     return _move(registry, "promote", found, now, why=why, forced=bool(objection), try_out=try_out)
 
 
-def rollback(registry: Registry, *, reason: str = "", try_out: TryOut | None = run_probe) -> Move:
+def rollback(registry: Registry, *, reason: str = "", try_out: TryOut | None = try_version) -> Move:
     """Make the previous champion champion again, by the ledger; again and again goes back further.
 
     Raises `InputError` when there is no previous one, `DataError` when it no longer works, `Overtaken` when another

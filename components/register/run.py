@@ -23,9 +23,9 @@ from components.register import evidence as rests_on
 from components.register.card import model_card
 from components.register.evidence import VersionEvidence
 from components.register.gate import Verdict, verdict
-from components.register.probe import run_probe
 from components.register.promotion import COMPARED, NOBODY, Overtaken, Standing, promote, standing
 from components.register.registry import Registry
+from components.register.try_out import try_version
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def run(evidence: VersionEvidence, out: Path, settings: RegisterSettings, record
     tags = _tags(found, run_id, now) | evidence.digests(settings) | study_tags(evidence.generator.parent)
     registry.describe(version, card, tags, stale="gate.")
     with registry.trying(version):
-        tried = run_probe(f"models:/{settings.model_name}/{version}", registry.uri, evidence.example())
+        tried = try_version(f"models:/{settings.model_name}/{version}", registry.uri, evidence.example())
     registry.point(CHALLENGER, version)
     if found.passed:
         _promote(registry, version, now, evidence, settings)

@@ -61,10 +61,10 @@ def disk(home: Path) -> list[Finding]:
     there = next(path for path in (home.absolute(), *home.absolute().parents) if path.exists())
     if not there.is_dir():
         return [problem(what, f"{there} is a file", "a folder", "choose another --home")]
-    probe = there / f".photoshoot-doctor-{os.getpid()}"
+    trial = there / f".photoshoot-doctor-{os.getpid()}"
     try:
-        probe.write_bytes(b"probe")
-        probe.unlink()
+        trial.write_bytes(b"trial")
+        trial.unlink()
         free = shutil.disk_usage(there).free
     except OSError as error:
         return [problem(what, error.strerror or str(error), "a folder that can be written",

@@ -123,8 +123,8 @@ def writable(uri: str, what: str = "artifacts") -> list[Finding]:
     location, name = open_location(uri), f"photoshoot-doctor-{secrets.token_hex(4)}"
     mend = "grant this account roles/storage.objectUser on the bucket"
     try:
-        location.write_bytes(name, b"probe")
-        same = location.read_bytes(name) == b"probe"
+        location.write_bytes(name, b"trial")
+        same = location.read_bytes(name) == b"trial"
     except PhotoshootError as error:
         return [of_error(what, error, mend, wanted="can be written and read")]
     if not same:

@@ -24,7 +24,7 @@ from pipelines.doctor.finding import Finding, ok, problem
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-PROBE = "photoshoot-doctor"
+TRIAL = "photoshoot-doctor"
 _MLFLOW, _STUDIES, _ARTIFACTS = "MLflow", "studies", "MLflow's artifacts"
 _ANSWER_S = 5
 _DESTINATION = "can the server's account write to its --artifacts-destination?"
@@ -48,9 +48,9 @@ def mlflow_store(uri: str, experiment: str) -> list[Finding]:
         known = mlflow.get_experiment_by_name(experiment)
         _register_and_forget(mlflow)
         if known is not None:
-            mlflow.set_experiment_tag(known.experiment_id, PROBE, "written and deleted")
+            mlflow.set_experiment_tag(known.experiment_id, TRIAL, "written and deleted")
             with suppress(MlflowException):  # servers before MLflow 3.3 cannot take it away
-                mlflow.delete_experiment_tag(known.experiment_id, PROBE)
+                mlflow.delete_experiment_tag(known.experiment_id, TRIAL)
     except PhotoshootError as error:
         return [*found, of_error(_MLFLOW, error)]
     except Exception as error:  # MlflowException, SQLAlchemy's, requests': all say what is wrong
@@ -75,7 +75,7 @@ def _health(uri: str) -> tuple[bool, list[Finding]]:
 
 
 def _register_and_forget(mlflow: MlflowClient) -> None:
-    name = f"{PROBE}-{secrets.token_hex(4)}"
+    name = f"{TRIAL}-{secrets.token_hex(4)}"
     mlflow.create_registered_model(name, description="Written and deleted by `photoshoot doctor`.")
     mlflow.delete_registered_model(name)
 
@@ -86,9 +86,9 @@ def _artifacts(uri: str, location: str) -> list[Finding]:
         return []
     if location and not location.startswith("mlflow-artifacts"):
         return [ok(_ARTIFACTS, f"steps write to {location} themselves")]
-    path, wanted = f"/api/2.0/mlflow-artifacts/artifacts/{PROBE}-{secrets.token_hex(4)}", "a store that can be written"
+    path, wanted = f"/api/2.0/mlflow-artifacts/artifacts/{TRIAL}-{secrets.token_hex(4)}", "a store that can be written"
     try:
-        status = _ask(uri, path, "PUT", data=b"probe").status_code
+        status = _ask(uri, path, "PUT", data=b"trial").status_code
     except Exception as error:
         return [problem(_ARTIFACTS, f"the server cannot keep a file: {error}", wanted, _DESTINATION)]
     if status != 200:
@@ -123,7 +123,7 @@ def studies(url: str, enabled: bool) -> list[Finding]:
         database = storage(url)
     except PhotoshootError as error:
         return [of_error(_STUDIES, error, wanted=_WRITABLE)]
-    name = f"{PROBE}-{secrets.token_hex(4)}"
+    name = f"{TRIAL}-{secrets.token_hex(4)}"
     try:
         optuna.create_study(study_name=name, storage=database)
         optuna.delete_study(study_name=name, storage=database)

@@ -39,9 +39,9 @@ class Home:
                 (root / "runs").mkdir(parents=True, exist_ok=True)
             except (FileExistsError, NotADirectoryError):
                 raise InputError("is a file, not a folder", path=root, remedy="choose another --home") from None
-            probe = root / f".probe-{os.getpid()}"
-            probe.write_text("")
-            probe.unlink()
+            trial = root / f".trial-{os.getpid()}"
+            trial.write_text("")
+            trial.unlink()
         repaired = moved_home.settle(root, again=repair)
         if repaired:
             moved_home.tell(repaired, root)

@@ -28,10 +28,10 @@ from components.register import register
 from components.register.card import model_card
 from components.register.evidence import VersionEvidence
 from components.register.gate import verdict
-from components.register.probe import run_probe
 from components.register.promotion import standing
 from components.register.registry import Registry
 from components.register.run import RegisterSummary
+from components.register.try_out import try_version
 
 STRICT = RegisterSettings()
 
@@ -78,7 +78,7 @@ def registered(world, evaluation: Path, out: Path, settings: RegisterSettings, u
 def tried_here() -> Iterator[None]:
     """Stands for the fresh process, which takes longer than all the rest; two tests below start it for real."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("components.register.run.run_probe", lambda *_: np.zeros((64, 64, 3), np.uint8))
+        patch.setattr("components.register.run.try_version", lambda *_: np.zeros((64, 64, 3), np.uint8))
         yield
 
 
@@ -134,7 +134,7 @@ def test_the_verdict_is_in_the_report(store: Store) -> None:
 
 def test_a_fresh_process_paints_what_this_one_does(world, store: Store) -> None:
     people = PeopleDataset.open(world.people)
-    painted = run_probe("models:/photoshoot@challenger", store.uri, columns(people))
+    painted = try_version("models:/photoshoot@challenger", store.uri, columns(people))
     settings = PreprocessSettings.model_validate({**people.settings, "min_person": 8, "min_coverage": 0})
     person = person_from_photo(people[0].photo, people[0].iuv, settings, people[0].matte)
     ours = shoot(Reposer.load(world.model / "generator.safetensors"), person, [pose_crop(people[1].iuv, settings)])
@@ -165,7 +165,7 @@ def test_the_model_takes_optional_columns_and_both_channel_orders(world, store: 
 
 def test_no_alias_moves_to_a_version_that_does_not_work(world, store: Store, tmp_path: Path,
                                                         monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.register.run.run_probe", run_probe)
+    monkeypatch.setattr("components.register.run.try_version", try_version)
     monkeypatch.setattr(VersionEvidence, "example", lambda _: {"source_photo": b"not a picture", "source_pose": b"x",
                                                         "target_pose": b"x"})
     with pytest.raises(DataError, match=r"does not work in a fresh process.*not a photo"):

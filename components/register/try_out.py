@@ -1,8 +1,8 @@
 """Try a registered version the way a stranger would: in a fresh process, through MLflow, with nothing but this package.
 
-    python -m components.register.probe models:/photoshoot/3 pictures.json image.png
+    python -m components.register.try_out models:/photoshoot/3 pictures.json image.png
 
-`pictures.json` maps column names to image files. `run_probe` starts it.
+`pictures.json` maps column names to image files. `try_version` starts it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from components.core.pictures.images import Pixels, decode_png
 _LIMIT_S = 300
 
 
-def run_probe(uri: str, tracking_uri: str, pictures: Mapping[str, bytes]) -> Pixels:
+def try_version(uri: str, tracking_uri: str, pictures: Mapping[str, bytes]) -> Pixels:
     """Load the version `uri` in a fresh process and paint one picture from the given columns.
 
     Raises `DataError`, with the process's last line, when it does not load, does not run, or paints nothing.
@@ -33,7 +33,7 @@ def run_probe(uri: str, tracking_uri: str, pictures: Mapping[str, bytes]) -> Pix
         for column, data in pictures.items():
             (folder / column).write_bytes(data)
         (folder / "pictures.json").write_text(json.dumps({column: str(folder / column) for column in pictures}))
-        command = [sys.executable, "-m", "components.register.probe", uri, str(folder / "pictures.json"),
+        command = [sys.executable, "-m", "components.register.try_out", uri, str(folder / "pictures.json"),
                    str(folder / "image.png")]
         package = str(Path(__file__).resolve().parents[2])
         paths = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
