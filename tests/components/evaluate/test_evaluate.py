@@ -113,12 +113,12 @@ class Notes(NoRecord):
     """Keeps what was recorded."""
 
     def __init__(self) -> None:
-        self.metrics: dict[str, float] = {}
+        self.values: dict[str, float] = {}
         self.headlines: dict[str, float] = {}
         self.files: list[str] = []
 
     def metrics(self, values, step=None) -> None:
-        self.metrics |= values
+        self.values |= values
 
     def headline(self, values) -> None:
         self.headlines |= values
@@ -134,10 +134,10 @@ def test_the_same_evaluation_twice_is_the_same_and_is_recorded(evaluated: Path, 
     assert notes.files == ["metrics.json", "pairs.jsonl", "contact_sheet.png", "report.html"]
     for name in notes.files:
         assert (tmp_path / "again" / name).read_bytes() == (evaluated / name).read_bytes(), name
-    assert notes.headlines["ssim"] == notes.logged["evaluate/ssim"]
+    assert notes.headlines["ssim"] == notes.values["evaluate/ssim"]
     content = json.loads((evaluated / "metrics.json").read_text())
-    assert notes.logged["evaluate/pairs"] == content["counts"]["pairs"]
-    assert "evaluate/texture_warp/ssim" in notes.logged
+    assert notes.values["evaluate/pairs"] == content["counts"]["pairs"]
+    assert "evaluate/texture_warp/ssim" in notes.values
 
 
 def relabelled(world, out: Path, split_of) -> Path:
