@@ -36,5 +36,4 @@ def step_of(task: str) -> str:
 
 def steps_of_run(*, synthetic: bool, tuned: bool) -> tuple[str, ...]:
     """The steps that a training run has: people are synthesised or brought, loss weights are searched for or not."""
-    return tuple(step for step in STEPS
-                 if (step != "synthesize" or synthetic) and (step != "tune" or tuned))
+    return tuple(step for step in STEPS if (step != "synthesize" or synthetic) and (step != "tune" or tuned))

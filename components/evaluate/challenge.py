@@ -36,7 +36,7 @@ from components.core.record.registry import CHAMPION, Version, Versions
 from components.core.settings import EvaluateSettings, RegisterSettings
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.identity import similarities
-from components.evaluate.measuring.intervals import Resampler
+from components.evaluate.measuring.intervals import Resampler, plain
 from components.evaluate.measuring.measure import Instruments, measure, measure_reals
 from components.evaluate.measuring.methods import ModelMethod
 from components.evaluate.measuring.pairs import EvaluationPair
@@ -200,8 +200,8 @@ def _measure(champion: Reposer, challenger: _Challenger, shared: Sequence[Line])
     values = {name: getattr(measured, name) for name in GAINS if name != "face_similarity"}
     values["face_similarity"] = similarities(pairs, measured, reals).output
     return [{**{key: line[key] for key in ("kind", "identity", "source", "target")},
-             **{name: _plain(value[k]) for name, value in values.items()},
-             "parts": {name: _plain(measured.parts[k, column]) for column, name in enumerate(PARTS)}}
+             **{name: plain(value[k]) for name, value in values.items()},
+             "parts": {name: plain(measured.parts[k, column]) for column, name in enumerate(PARTS)}}
             for k, line in enumerate(shared)]
 
 
@@ -251,7 +251,3 @@ def _slices(lines: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[in
             if value != _UNSEEN:
                 rows.setdefault((kind, str(value)), []).append(k)
     return dict(sorted(rows.items()))
-
-
-def _plain(value: float) -> float | None:
-    return round(float(value), 6) if np.isfinite(value) else None

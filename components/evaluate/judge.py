@@ -140,6 +140,5 @@ def measured_control(ground: Ground, control: Control, pairs: Sequence[Evaluatio
 
 def bounds(findings: Mapping[str, Finding], model: EvaluatedModel) -> dict[str, tuple[float, str, bool]]:
     """Of each test its bound, comparison and whether it passed."""
-    lines = {name: gate.memorisation(name, finding.metric.to_json(), model.gate)
-             for name, finding in findings.items()}
+    lines = {name: gate.memorisation(name, finding.metric.to_json(), model.gate) for name, finding in findings.items()}
     return {name: (line.bound, line.comparison, line.passed) for name, line in lines.items()}

@@ -12,7 +12,7 @@ from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.distances import Space, set_distances
 from components.evaluate.measuring.facefind import Trial
 from components.evaluate.measuring.identity import Similarities, identity_metrics, similarities
-from components.evaluate.measuring.intervals import Metric, Resampler, difference, missing, side_of
+from components.evaluate.measuring.intervals import Metric, Resampler, difference, mean_of, missing, side_of
 from components.evaluate.measuring.measure import Instruments, Measured, Reals, measure
 from components.evaluate.measuring.methods import Method, ModelMethod, SourceCopy, TextureWarp
 from components.evaluate.measuring.pairs import EvaluationPair
@@ -187,9 +187,9 @@ def by_identity(group: Group) -> list[dict[str, object]]:
         mine = names == name
         row: dict[str, object] = {"identity": name, "pairs": int(mine.sum())}
         for key in ("perceptual", "ssim", "psnr", "matte_iou"):
-            row[key] = _mean(getattr(outputs.measured, key)[mine])
-        row["face_similarity"] = _mean(outputs.faces.output[mine])
-        row["another_photo_similarity"] = _mean(outputs.faces.another[mine])
+            row[key] = mean_of(getattr(outputs.measured, key)[mine])
+        row["face_similarity"] = mean_of(outputs.faces.output[mine])
+        row["another_photo_similarity"] = mean_of(outputs.faces.another[mine])
         rows.append(row)
     return sorted(rows, key=lambda row: (-float(str(row["perceptual"] or 0)), str(row["identity"])))
 
@@ -198,8 +198,3 @@ def ranked(group: Group) -> list[int]:
     """Pairs of a group from the model's best to its worst output, by perceptual distance."""
     distances = group.model.measured.perceptual
     return [int(k) for k in np.argsort(distances, kind="stable") if np.isfinite(distances[k])]
-
-
-def _mean(values: Floats) -> float | None:
-    valid = values[np.isfinite(values)]
-    return round(float(valid.mean()), 6) if len(valid) else None

@@ -101,8 +101,7 @@ def _memorisation(evaluation: Mapping[str, Any], verdict: Verdict) -> list[str]:
     rows = []
     for name, test in (evaluation.get("memorisation") or {}).items():
         line = lines.get(name)
-        bound, passed = ("", "") if line is None else (f"{line.comparison} {line.bound:g}",
-                                                       _MARKS[line.outcome])
+        bound, passed = ("", "") if line is None else (f"{line.comparison} {line.bound:g}", _MARKS[line.outcome])
         rows.append((name.replace("_", " "), _metric(test), bound, passed, str(test.get("meaning", ""))))
     return _table(("Test", "Value", "Bound", "", "What it asks"), rows)
 

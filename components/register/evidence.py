@@ -45,8 +45,7 @@ class VersionEvidence:
             raise InputError("this evaluation is of another model", path=path, remedy="evaluate this model")
         dataset, owners = PeopleDataset.open(people), Identities.open(identities)
         if dataset.digest != metrics["people"]["digest"]:
-            raise InputError("this evaluation is of other people", path=path,
-                             remedy="give the people it was made with")
+            raise InputError("this evaluation is of other people", path=path, remedy="give the people it was made with")
         if owners.digest != metrics["identities"]["digest"]:
             raise InputError("this evaluation is of other identities", path=path,
                              remedy="give the identities it was made with")

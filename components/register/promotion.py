@@ -150,8 +150,7 @@ def objection_to(version: Version, champion: str | None) -> tuple[str, str] | No
     if compared not in ((champion or NOBODY), version.number):
         whom = "no champion" if compared == NOBODY else f"version {compared}"
         now = f"version {champion} is champion now" if champion else "there is no champion now"
-        return (f"was compared with {whom}, but {now}",
-                "the same `photoshoot run` again compares it")
+        return (f"was compared with {whom}, but {now}", "the same `photoshoot run` again compares it")
     return None
 
 

@@ -32,8 +32,7 @@ def train(people: Path | str, identities: Path | str, out: Path, settings: Train
         return launch(people, Path(identities), out, settings, state=state, recorder=record, processes=processes)
     from components.train.loop import train as work
 
-    return work(people, Path(identities), out, settings, state=state, recorder=record, look=look,
-                look_every=look_every)
+    return work(people, Path(identities), out, settings, state=state, recorder=record, look=look, look_every=look_every)
 
 
 __all__ = ["train"]

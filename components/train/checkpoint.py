@@ -32,6 +32,7 @@ from components.train.curves import Point
 
 FORMAT = "photoshoot.checkpoint/2"
 _PREFIX, _WEIGHTS, _NOTE = "step-", ".safetensors", ".json"
+_FORMERLY = {"generator_optimiser": "adam", "discriminator_optimiser": "adam_judges"}  # in checkpoints of 0.1
 _log = logging.getLogger(__name__)
 Networks = Mapping[str, nn.Module]
 Optimisers = Mapping[str, torch.optim.Optimizer]
@@ -143,10 +144,6 @@ class Checkpoints:
             return Saved(int(record["step"]), safetensors.load(data), list(record["points"]))
         except (InputError, ValueError, KeyError, TypeError, SafetensorError):
             return None
-
-
-_FORMERLY = {"generator_optimiser": "adam", "discriminator_optimiser": "adam_judges"}
-"""What version 0.1 called them in its checkpoints."""
 
 
 def state_tensors(networks: Networks, optimisers: Optimisers) -> dict[str, Tensor]:

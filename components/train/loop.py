@@ -155,8 +155,7 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise SettingsError(f"train.device = {name}: {str(error).splitlines()[0]}",
-                            remedy="use auto or cpu") from None
+        raise SettingsError(f"train.device = {name}: {str(error).splitlines()[0]}", remedy="use auto or cpu") from None
     return device
 
 

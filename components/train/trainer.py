@@ -240,8 +240,7 @@ class _Output(NamedTuple):
 def _means(collected: Sequence[Terms]) -> Terms:
     """Mean of each term over the parts that have it, detached."""
     names = {name: None for terms in collected for name in terms}
-    return {name: torch.stack([terms[name].detach() for terms in collected if name in terms]).mean()
-            for name in names}
+    return {name: torch.stack([terms[name].detach() for terms in collected if name in terms]).mean() for name in names}
 
 
 def decay(step: int, settings: TrainSettings) -> float:

@@ -186,8 +186,7 @@ def _lives(trial: FrozenTrial) -> bool:
     return done(trial) or trial.state in (TrialState.WAITING, TrialState.RUNNING)
 
 
-def _first_trials(settings: TuneSettings, current: LossWeights, database: RDBStorage
-                  ) -> dict[str, Mapping[str, float]]:
+def _first_trials(settings: TuneSettings, current: LossWeights, database: RDBStorage) -> dict[str, Mapping[str, float]]:
     """What every study tries first: what was set by hand, what is set now, what another study found best."""
     first: dict[str, Mapping[str, float]] = dict(PUBLISHED)
     now = {name: float(getattr(current, name)) for name in SEARCHED}
@@ -206,8 +205,7 @@ def _sampler(settings: TuneSettings | None) -> optuna.samplers.BaseSampler | Non
     seed = settings.seed * 1_000_003 + os.getpid()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return optuna.samplers.TPESampler(seed=seed % 2**31, multivariate=True, constant_liar=True,
-                                          n_startup_trials=8)
+        return optuna.samplers.TPESampler(seed=seed % 2**31, multivariate=True, constant_liar=True, n_startup_trials=8)
 
 
 def _pruner(settings: TuneSettings | None) -> optuna.pruners.BasePruner | None:

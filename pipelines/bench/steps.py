@@ -33,8 +33,7 @@ def _start() -> dict[str, float]:
 
 
 START, PREPROCESS, PEOPLE = "start", "preprocess", "people"
-BENCHES: dict[str, Callable[[], dict[str, float]]] = {
-    "synthesize": _synthesize, PREPROCESS: _preprocess, START: _start}
+BENCHES: dict[str, Callable[[], dict[str, float]]] = {"synthesize": _synthesize, PREPROCESS: _preprocess, START: _start}
 PAGES = {"data.md": (PREPROCESS, PEOPLE), "start.md": (START,)}
 """The pages that can be written, and the benches each is made of."""
 

@@ -141,8 +141,7 @@ def _explained(step: str, state: Mapping[str, Any], setup: Setup) -> MachineErro
     if code in _NOT_STARTED:
         return MachineError(f"step {step} could not be started in its container: {state.get('Error') or code}",
                             path=setup.log, remedy="make images")
-    return MachineError(f"step {step} exited with code {code}", path=setup.log,
-                        remedy="see the log")
+    return MachineError(f"step {step} exited with code {code}", path=setup.log, remedy="see the log")
 
 
 def _failed(setup: Setup, begun: int, task: str, error: MachineError) -> None:

@@ -142,8 +142,7 @@ def _paired(name: str, run: Judged, other: Judged) -> Metric | None:
     if name == "over_warp":
         return _scaled(_paired("perceptual", run, other), _value(run, "baselines", "texture_warp", "perceptual"))
     if name == "identity_recovered":
-        another, stranger = (_value(run, "metrics", key)
-                             for key in ("another_photo_similarity", "stranger_similarity"))
+        another, stranger = (_value(run, "metrics", key) for key in ("another_photo_similarity", "stranger_similarity"))
         gap = None if another is None or stranger is None else another - stranger
         return _scaled(_paired("face_similarity", run, other), gap)
     return _mean_difference(run, other, lambda line: line.get(name)) if name in PAIRED else None

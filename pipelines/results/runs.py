@@ -24,8 +24,7 @@ PARENT_TAG = "mlflow.parentRunId"
 STATUSES = ("running", "succeeded", "failed", "killed")
 COLUMNS = {"identity_recovered": "identity", "perceptual": "perceptual", "ssim": "SSIM"}
 """Metrics of the table and their heads there; --json has them all."""
-_NAMES = {"FINISHED": "succeeded", "FAILED": "failed", "KILLED": "killed", "RUNNING": "running",
-          "SCHEDULED": "running"}
+_NAMES = {"FINISHED": "succeeded", "FAILED": "failed", "KILLED": "killed", "RUNNING": "running", "SCHEDULED": "running"}
 _STEP_RUNS = 5000
 
 

@@ -21,7 +21,6 @@ from components.core.settings.tuning import TuneSettings
 
 RENAMED = {"train.momentum": "train.beta1"}
 """Old name of a setting -> its name."""
-_OLD_NAME = "%s: %s is the old name of %s"
 _log = logging.getLogger(__name__)
 
 
@@ -59,10 +58,7 @@ class Settings(Section):
             key, separator, value = change.partition("=")
             if not separator:
                 raise SettingsError(f"--set {change}: no value", remedy="write it as section.key=value")
-            name = RENAMED.get(key.strip(), key.strip())
-            _assign(tree, name, _yaml(value, f"--set {change}"))
-            if name != key.strip():
-                _log.warning(_OLD_NAME, "--set", key.strip(), name)
+            _assign(tree, _today(key.strip(), "--set"), _yaml(value, f"--set {change}"))
         return Settings.from_tree(tree, source="--set")
 
     def to_tree(self) -> dict[str, Any]:
@@ -124,16 +120,16 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def _today(name: str, source: str | None = None) -> str:
+    """What the setting `name` is called today; who used an old name just now, in `source`, is told."""
+    if name in RENAMED and source:
+        _log.warning("%s: %s is the old name of %s", source, name, RENAMED[name])
+    return RENAMED.get(name, name)
+
+
 def _renamed(tree: Mapping[str, Any], source: str | None = None) -> dict[str, Any]:
-    """The tree with today's names for old ones; what somebody wrote just now, in `source`, is told of them."""
-    tree = dict(tree)
-    for old, new in RENAMED.items():
-        (section, key), now = old.split("."), new.partition(".")[2]
-        if isinstance(given := tree.get(section), Mapping) and key in given:
-            tree[section] = {now if name == key else name: value for name, value in given.items()}
-            if source:
-                _log.warning(_OLD_NAME, source, old, new)
-    return tree
+    return {section: {_today(f"{section}.{key}", source).partition(".")[2]: value for key, value in below.items()}
+            if isinstance(below, Mapping) else below for section, below in tree.items()}
 
 
 def _assign(tree: dict[str, Any], key: str, value: Any) -> None:

@@ -40,6 +40,17 @@ class Metric:
         return {key: item for key, item in content.items() if item != "" or key == "value"}
 
 
+def plain(value: float) -> float | None:
+    """A number as files have it; None for NaN."""
+    return round(float(value), 6) if np.isfinite(value) else None
+
+
+def mean_of(values: Floats, digits: int = 6) -> float | None:
+    """Mean of the values that are finite; None without one."""
+    finite = values[np.isfinite(values)]
+    return round(float(finite.mean()), digits) if len(finite) else None
+
+
 def missing(reason: str, n: int = 0) -> Metric:
     """A metric that cannot be given."""
     return Metric(None, n=n, reason=reason)

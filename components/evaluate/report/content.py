@@ -9,6 +9,7 @@ from components.evaluate.evaluated import EvaluatedModel
 from components.evaluate.judge import Measurements, bounds
 from components.evaluate.measuring.distances import real_halves
 from components.evaluate.measuring.identity import separation
+from components.evaluate.measuring.intervals import plain
 from components.evaluate.measuring.measure import Reals
 from components.evaluate.measuring.parts import PARTS, slices
 from components.evaluate.memorisation import probes as memorisation
@@ -61,14 +62,10 @@ def _group_lines(model: EvaluatedModel, group: metrics.Group) -> list[dict[str, 
     values = {name: getattr(measured, name) for name in metrics.PER_PAIR} | {"face_similarity": faces.output}
     kinds = slices(model.album, group.pairs)
     return [{"kind": pair.kind, "identity": pair.identity, "source": ids[pair.source], "target": ids[pair.target],
-             **{name: _plain(value[k]) for name, value in values.items()},
-             "parts": {name: _plain(measured.parts[k, column]) for column, name in enumerate(PARTS)},
+             **{name: plain(value[k]) for name, value in values.items()},
+             "parts": {name: plain(measured.parts[k, column]) for column, name in enumerate(PARTS)},
              "slices": kinds[k]}
             for k, pair in enumerate(group.pairs)]
-
-
-def _plain(value: float) -> float | None:
-    return round(float(value), 6) if value == value else None  # NaN is not equal to itself
 
 
 def _counts(measurements: Measurements) -> dict[str, int]:

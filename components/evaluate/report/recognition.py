@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from components.evaluate.measuring.identity import NO_FACE
-from components.evaluate.measuring.intervals import Metric, Resampler, missing
+from components.evaluate.measuring.intervals import Metric, Resampler, mean_of, missing
 from components.evaluate.measuring.measure import Measured, Reals
 from components.evaluate.measuring.pairs import EvaluationPair
 
@@ -61,12 +61,7 @@ def recognise(pairs: Sequence[EvaluationPair], measured: Measured, reals: Reals,
     present = [name for name in names if any(pair.identity == name for pair in pairs)]
     shown = present[:MOST_SHOWN]
     columns = [names.index(name) for name in shown]
-    matrix = [[_mean(likeness[(own == names.index(name)) & measured.face_valid, column]) for column in columns]
+    matrix = [[mean_of(likeness[(own == names.index(name)) & measured.face_valid, column], 4) for column in columns]
               for name in shown]
     chance = round(float(np.mean(1 / np.isfinite(likeness[valid]).sum(axis=1))), 4) if valid.any() else None
     return Recognition(shown, matrix, metric, chance, len(present) - len(shown))
-
-
-def _mean(values: np.ndarray) -> float | None:
-    found = values[np.isfinite(values)]
-    return round(float(found.mean()), 4) if len(found) else None

@@ -109,8 +109,7 @@ class Remembering(Measurer):
         new = [pair for pair in pairs if (pair.source, pair.target) not in self._warped]
         if new:
             found = measure(self.album, new, TextureWarp(), self.instruments, "texture warp").perceptual
-            self._warped |= {(pair.source, pair.target): float(value)
-                             for pair, value in zip(new, found, strict=True)}
+            self._warped |= {(pair.source, pair.target): float(value) for pair, value in zip(new, found, strict=True)}
         return np.asarray([self._warped[pair.source, pair.target] for pair in pairs], np.float64)
 
     @staticmethod
@@ -146,8 +145,7 @@ def _of_set(people: Path, identities: Path, work: Path, settings: Settings, draw
     wanted: tuple[Split, ...] = ("train", settings.evaluate.split)
     for split in wanted:
         if not owners.members(dataset, split):
-            raise InputError(f"the {split} split is empty", path=identities,
-                             remedy="give identities of more people")
+            raise InputError(f"the {split} split is empty", path=identities, remedy="give identities of more people")
     kept = work / json_digest([dataset.digest, owners.digest, settings.evaluate.model_dump(mode="json"),
                                settings.register_.gate.model_dump(mode="json"), code_digest("core", "evaluate")])[:16]
     measurer: list[Remembering] = []
@@ -163,8 +161,7 @@ def _of_set(people: Path, identities: Path, work: Path, settings: Settings, draw
         for draw in range(draws):
             path = kept / f"{draw:03}.json"
             if (known := _read(path)) is None:
-                ground = Ground(dataset, dealt(owners, draw), remembering(), settings.evaluate,
-                                settings.register_.gate)
+                ground = Ground(dataset, dealt(owners, draw), remembering(), settings.evaluate, settings.register_.gate)
                 known = _judged(ground, dataset.digest[:12], draw)
                 with atomic_path(path) as partial:
                     partial.write_text(json.dumps([asdict(one) for one in known]), encoding="utf-8")
@@ -186,8 +183,7 @@ def dealt(identities: Identities, draw: int) -> Identities:
     names = sorted(split)
     order = np.random.default_rng(draw).permutation(len(names)) if draw else np.arange(len(names))
     anew = {name: split[names[at]] for name, at in zip(names, order, strict=True)}
-    rows = [row if row.identity is None else replace(row, split=anew[row.identity])
-            for row in identities.rows.values()]
+    rows = [row if row.identity is None else replace(row, split=anew[row.identity]) for row in identities.rows.values()]
     return Identities(rows, identities.people_digest, identities.scores)
 
 

@@ -82,8 +82,7 @@ class Study:
         self.settings = settings
         self.dataset, self.identities = PeopleDataset.open(people), Identities.open(identities)
         self.album = Album(self.dataset)
-        self.pair_set = choose(self.dataset, self.identities, "test", settings.evaluate.pairs,
-                               settings.evaluate.seed)
+        self.pair_set = choose(self.dataset, self.identities, "test", settings.evaluate.pairs, settings.evaluate.seed)
         if not self.pair_set.transfer:
             raise InputError("no held-out person has two photos", path=identities,
                              remedy="bring more photos of each person, or raise cluster.test")

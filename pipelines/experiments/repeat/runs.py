@@ -33,8 +33,7 @@ _GRACE_S = 20.0
 """A run that is ended ends its own processes first, then its MLflow runs."""
 _CODE = ("core", "synthesize", "preprocess", "cluster", "train", "evaluate", "register")
 # A child has its own home and MLflow database, whatever this process was told.
-_NOT_INHERITED = ("PHOTOSHOOT_", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_PARENT_RUN_ID",
-                  "MLFLOW_EXPERIMENT_ID")
+_NOT_INHERITED = ("PHOTOSHOOT_", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_PARENT_RUN_ID", "MLFLOW_EXPERIMENT_ID")
 
 
 @dataclass(frozen=True, eq=False)
