@@ -91,7 +91,7 @@ class _Challenger:
                 raise InputError(f"this evaluation is of another {name}", path=path,
                                  remedy=f"give the {name} it was made with")
         return _Challenger(dataset, owners, metrics, [line for line in lines if line["kind"] == "transfer"],
-                          file_digest(path))
+                           file_digest(path))
 
     @property
     def settings(self) -> EvaluateSettings:
@@ -171,7 +171,7 @@ def _seen(trained: set[str], challenger: _Challenger) -> set[str]:
 
 
 def _champion_lines(generator: Path, challenger: _Challenger, shared: Sequence[Line],
-             state: Path | None) -> tuple[list[Line], bool]:
+                    state: Path | None) -> tuple[list[Line], bool]:
     """The champion's line for each of the lines `shared`; measured once for one champion, evaluation and code."""
     key = json.dumps([file_digest(generator), challenger.digest, code_digest("core", "evaluate"),
                       [[line["source"], line["target"]] for line in shared]])

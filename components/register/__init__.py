@@ -36,5 +36,5 @@ def register(model: Path, evaluation: Path, people: Path, identities: Path, out:
     from components.register.run import run  # the pipeline
 
     evidence = VersionEvidence.open(Path(model), Path(evaluation), Path(people), Path(identities),
-                             None if comparison is None else Path(comparison))
+                                    None if comparison is None else Path(comparison))
     return run(evidence, Path(out), settings, recorder or NoRecord(), tracking_uri)

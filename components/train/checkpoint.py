@@ -127,7 +127,7 @@ class Checkpoints:
         weights, note = _names(step)
         data = safetensors.save(tensors, {"format": FORMAT, "step": str(step)})
         record = {"format": FORMAT, "step": step, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(),
-                "points": points}
+                  "points": points}
         self._location.write_bytes(weights, data)
         self._location.write_bytes(note, (json.dumps(record) + "\n").encode())
         for old in self.steps()[: -self._keep]:

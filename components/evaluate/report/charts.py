@@ -62,7 +62,7 @@ def lines(title: str, series: Sequence[Series]) -> Markup:
         elif line:
             parts.append(f'<polyline class="c{number % COLOURS}" points="{path}"/>')
     described = "; ".join(f"{one.name} from {_tick(line[0][1])} to {_tick(line[-1][1])}"
-                     for one, line in zip(series, points, strict=True) if line)
+                          for one, line in zip(series, points, strict=True) if line)
     return (Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
         _WIDTH, _HEIGHT, f"{title}: {described}") + Markup("".join(parts)) + Markup("</svg>"))
 

@@ -166,7 +166,7 @@ def run(people: Path, identities: Path, out: Path, settings: Settings, recorder:
         curves[generator] = _train(study, chosen, people, identities, folder, shown)
         models[generator] = folder / GENERATOR
     methods: list[Method] = [SourceCopy(), MeanPhoto(study.album, study.trained), NearestPhoto(study.trained),
-                               *BASELINES]
+                             *BASELINES]
     for generator in generators:
         method = ModelMethod(Reposer.load(models[generator]))
         method.name = generator

@@ -67,7 +67,7 @@ def held_out_photos(world) -> dict[str, list[str]]:
 
 
 def test_with_nobody_to_compare_with_it_says_so_at_once(world, evaluated: Path, run: Challenge,
-                                                       crown: Callable[..., str]) -> None:
+                                                        crown: Callable[..., str]) -> None:
     summary, found = run()
     assert summary.status == found["status"] == "none" and found["champion"] is None
     digest = json.loads((evaluated / "metrics.json").read_text())["model"]["digest"]

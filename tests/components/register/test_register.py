@@ -167,7 +167,7 @@ def test_no_alias_moves_to_a_version_that_does_not_work(world, store: Store, tmp
                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("components.register.run.try_version", try_version)
     monkeypatch.setattr(VersionEvidence, "example", lambda _: {"source_photo": b"not a picture", "source_pose": b"x",
-                                                        "target_pose": b"x"})
+                                                               "target_pose": b"x"})
     with pytest.raises(DataError, match=r"does not work in a fresh process.*not a photo"):
         registered(world, store.believed, tmp_path / "bad", lenient(3), store.uri)
     registry = Registry("photoshoot", store.uri)

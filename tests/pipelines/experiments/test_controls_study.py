@@ -89,7 +89,7 @@ def test_what_is_remembered_is_what_would_be_measured(world: World) -> None:
         training, against = on_ground(ground, pair_set)
         warped = np.ones(len(pair_set.transfer))
         measured.append([measured_control(ground, control, pair_set.transfer, warped, training, against)
-                        for control in controls(album, training.reals.indices.tolist())])
+                         for control in controls(album, training.reals.indices.tolist())])
     first, again, anew = measured
     assert first == again
     for mine, theirs in zip(first, anew, strict=True):

@@ -68,7 +68,7 @@ def _make(home: Home, name: str, shift: float, people: str = "p", **changes: str
                       f"transfer/{people}{k}/t") for k in range(2)]
     sheet.write_samples(folder / RECORDS / "samples", COLUMNS, rows)
     (folder / SETTINGS_FILE).write_text(Settings().with_changes([f"train.{key}={value}" for key, value in
-                                                                changes.items()]).to_yaml())
+                                                                 changes.items()]).to_yaml())
     line = {"name": "ssim", "value": 0.7 + shift, "bound": 0.6, "comparison": ">=", "passed": True, "reason": ""}
     result = {"run_id": name, "mlflow_run_id": run, "model_version": "1", "verdict": "passed", "seconds": 60.0,
               "metrics": content["metrics"], "gate": [line], "cost": "0.01 USD (60 device-seconds cpu)"}
