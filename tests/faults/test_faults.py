@@ -226,7 +226,7 @@ def test_memory_is_scarce_and_then_the_step_is_killed(home: Path, table: Table) 
     said = failed(Run(home, *other, "--memory", "200m").end(), uri, 1)
     assert "out of memory" in said
     table.row("out of memory", "containers limited to 200 MB", said,
-              "with enough memory the same command goes on; steps that were done are reused")
+              "with enough memory the same command resumes; steps that were done are reused")
     with engine_socket() as address, connected(address) as client:
         run = Run(home, *other)
         run.reaches(8)
@@ -238,7 +238,7 @@ def test_memory_is_scarce_and_then_the_step_is_killed(home: Path, table: Table) 
     assert again.began("train") >= 4, "training did not go on from its checkpoint"
     assert again.result["steps"]["cluster"] == "reused"
     table.row("a step is killed", "SIGKILL to the training container in the middle", said,
-              "the same command goes on from the last checkpoint and registers the version")
+              "the same command resumes from the last checkpoint and registers the version")
 
 
 def test_the_disk_is_full(home: Path, disk: Path, table: Table) -> None:
@@ -257,7 +257,7 @@ def test_the_disk_is_full(home: Path, disk: Path, table: Table) -> None:
     assert "no space left" in outcome.said and "Traceback" not in outcome.log
     succeeded(Run(home, *other).end(), uri, 3)
     table.row("the disk is full", "two megabytes left on the disk with the home folder",
-              "fails: “... no space left on the disk ...”", "with more space the same command goes on")
+              "fails: “... no space left on the disk ...”", "with more space the same command resumes")
 
 
 def test_mlflow_is_away_and_its_database_restarts(
@@ -276,7 +276,7 @@ def test_mlflow_is_away_and_its_database_restarts(
     service.start()
     assert versions(url) == 0
     table.row("MLflow stays down", "the server killed during training", f"fails: “{outcome.said}”",
-              "with the server back the same command goes on")
+              "with the server back the same command resumes")
 
     run = Run(home, *other, MLFLOW_TRACKING_URI=url)
     run.reaches(10)

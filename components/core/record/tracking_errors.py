@@ -31,9 +31,9 @@ def tracking_errors(uri: str | None = None, *, refusals: bool = False) -> Iterat
         said, where = str(error), uri or os.environ.get("MLFLOW_TRACKING_URI")
         if any(words in said for words in _NO_SPACE):
             raise MachineError("no space left on the disk of MLflow's store", path=where,
-                               remedy="free some space; the same command again goes on") from error
+                               remedy="free some space, then run the same command again to resume") from error
         if any(words in said for words in _NO_ANSWER):
-            remedy = "see that it runs and can be reached from here; the same command again goes on"
+            remedy = "make sure it is up and can be reached from here, then run the same command again to resume"
             raise MachineError("MLflow does not answer", path=where, remedy=remedy) from error
         if refusals:
             first = said.partition("\n")[0]

@@ -33,7 +33,7 @@ def tune(
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Search for the loss weights that do best on validation people. The same command goes on with its study.
+    """Search for the loss weights that do best on validation people. The same command continues its study.
 
     What was set by hand in 2021 and what is set now are tried first, so the study says what it gained.
     """

@@ -100,13 +100,13 @@ def test_a_version_that_does_not_work_moves_nothing(registry: Registry) -> None:
 
 
 def test_rollback_goes_back_one_promotion_at_a_time(registry: Registry) -> None:
-    with pytest.raises(InputError, match="no champion before"):
+    with pytest.raises(InputError, match="no previous champion"):
         rollback(registry, try_out=tried)
     for version in "123":
         promote(registry, version, force=True, reason="test", try_out=tried)
     assert [rollback(registry, try_out=tried).champion for _ in range(2)] == ["2", "1"]
     assert registry.aliased(CHAMPION) == "1"
-    with pytest.raises(InputError, match="no champion before"):
+    with pytest.raises(InputError, match="no previous champion"):
         rollback(registry, try_out=tried)
     actions = [(entry.action, entry.before, entry.to) for entry in standing(registry).journal.counting[-2:]]
     assert actions == [("rollback", "3", "2"), ("rollback", "2", "1")]

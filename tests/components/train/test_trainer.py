@@ -192,7 +192,7 @@ def test_compiled_networks_give_the_same_losses(batch: Batch) -> None:
 
 
 def test_compiling_is_refused_where_it_cannot_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SettingsError, match="exclude each other"):
+    with pytest.raises(SettingsError, match="cannot be used together"):
         trainer(compile=True, weights={"path": 2.0})
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(SettingsError, match=r"C\+\+ compiler"):

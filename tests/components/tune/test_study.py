@@ -112,7 +112,7 @@ def test_the_winner_of_a_front_keeps_the_face(url: str) -> None:
         study.tell(trial, (identity, distance))
     assert studies.best(study, keep_face=0.02).values == [0.99, 0.8]
     assert studies.best(study, keep_face=1.0).values == [0.7, 0.1]
-    with pytest.raises(InputError, match="another objective"):
+    with pytest.raises(InputError, match="a different objective"):
         _make(url)
 
 

@@ -145,5 +145,5 @@ def test_people_of_one_split_cannot_be_dealt(world: World, tmp_path: Path) -> No
     rows = [dataclasses.replace(row, split="train") if row.identity else row for row in given.rows.values()]
     (tmp_path / "all").mkdir()
     Identities(rows, given.people_digest, given.scores).write(tmp_path / "all")
-    with pytest.raises(InputError, match="nobody is in the split test"):
+    with pytest.raises(InputError, match="the test split is empty"):
         study.run([(world.people, tmp_path / "all")], tmp_path / "work", settings(), 2)

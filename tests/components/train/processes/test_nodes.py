@@ -248,7 +248,7 @@ def test_a_refusal_is_one_line_with_a_remedy(kubernetes: Kubernetes, inputs: tup
 
 
 def test_what_machines_cannot_share_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="share nothing but gs://"):
+    with pytest.raises(SettingsError, match="can share only gs://"):
         train(tmp_path, tmp_path, tmp_path / "model", SETTINGS, state="gs://state/s")
 
 
