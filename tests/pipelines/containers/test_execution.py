@@ -72,7 +72,7 @@ def test_a_container_sees_the_home_the_photos_and_files_of_the_settings(
     ({"ExitCode": 251}, ["out of memory", "limit 2g", "--memory"]),
     ({"ExitCode": 137, "OOMKilled": False}, ["killed from outside"]),
     ({"ExitCode": 127, "OOMKilled": False, "Error": "no sh"}, ["could not be started", "no sh"]),
-    ({"ExitCode": 1}, ["exit code 1", "/log.txt"]),
+    ({"ExitCode": 1}, ["exited with code 1", "/log.txt"]),
 ])
 def test_an_end_is_explained(state: dict[str, Any], words: list[str]) -> None:
     setup = Setup("unix:///x", "/h", "1:1", options={"mem_limit": "2g"}, log="/log.txt")
@@ -130,11 +130,11 @@ def test_a_container_that_ends_at_once_is_a_success_and_its_words_are_kept(start
 
 @needs_engine
 @pytest.mark.parametrize(("script", "options", "words"), [
-    ("exit 3", {}, "exit code 3"),
+    ("exit 3", {}, "exited with code 3"),
     ("python3 -c 'import os; os.kill(os.getpid(), 9)'", {}, "killed from outside"),
     ("python3 -c 'b = bytearray(400_000_000)'", {"mem_limit": "100m"}, "ran out of memory (limit 100m)"),
-    ("touch /opt/venv/x", {}, "exit code 1"),
-    ("chown 12345 $PHOTOSHOOT_PROGRESS", {}, "exit code 1"),
+    ("touch /opt/venv/x", {}, "exited with code 1"),
+    ("chown 12345 $PHOTOSHOOT_PROGRESS", {}, "exited with code 1"),
 ], ids=["fails", "killed", "memory", "read-only", "no-privileges"])
 def test_a_container_that_fails_is_no_success_and_says_why(
     started: Any, script: str, options: dict[str, Any], words: str
