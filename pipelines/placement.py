@@ -2,7 +2,7 @@
 
 A profile names node pools (selector, tolerations, accelerator) and, per step, the pool with what the step asks of it.
 What belongs to a pool becomes an input of the compiled pipeline (``gpu_node_selector``, ``gpu_tolerations``,
-``gpu_accelerator``, ``gpu_count``, the same for ``cpu``), so that another pool can be chosen at submission without
+``gpu_accelerator``, ``gpu_count``, the first two for ``cpu``), so that another pool can be chosen at submission without
 compiling again. KFP fixes the rest when it compiles.
 """
 
@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from kfp.dsl.pipeline_task import PipelineTask
 
 DEFAULT = "default"
-POOLS = ("cpu", "gpu")
+PoolName = Literal["cpu", "gpu"]
+"""Pools that a profile may describe; the pods of all but `cpu` get accelerators. Another name is another pool."""
+POOLS: tuple[PoolName, ...] = get_args(PoolName)
 SHARED_MEMORY, SCRATCH, STATE = "/dev/shm", "/scratch", "/state"
 _DURATION = re.compile(r"(\d+)(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -128,7 +130,7 @@ class Secret(_Part):
 class Placement(_Part):
     """What one step asks for."""
 
-    pool: Literal["cpu", "gpu"] = "cpu"
+    pool: PoolName = "cpu"
     """Which pool."""
     cpu: Quantity = "1"
     """CPU cores requested."""
@@ -166,7 +168,7 @@ class Profile(_Part):
     """Address of the MLflow server from inside the pods."""
     state_claim: str | None = None
     """Persistent volume claim where interrupted steps keep what they need to go on, mounted at /state."""
-    pools: dict[Literal["cpu", "gpu"], Pool] = {}
+    pools: dict[PoolName, Pool] = {}
     """The node pools."""
     steps: dict[str, Placement] = {}
     """Per step; `default` is for every step that is not named. A task of a step that is not like the rest of it
@@ -183,9 +185,9 @@ class Profile(_Part):
         """The placement of a task: its own, else its step's, else the default."""
         return self.steps.get(task) or self.steps.get(step_of(task)) or self.steps.get(DEFAULT) or Placement()
 
-    def pool(self, name: str) -> Pool:
+    def pool(self, name: PoolName) -> Pool:
         """A pool; one that the profile does not describe takes any node."""
-        return self.pools.get(name) or Pool()  # type: ignore[call-overload]
+        return self.pools.get(name) or Pool()
 
     def inputs(self) -> dict[str, Any]:
         """Pipeline inputs that a submission may change, with this profile's values."""
@@ -196,9 +198,10 @@ class Profile(_Part):
                 f"{name}_node_selector": dict(pool.node_selector),
                 f"{name}_tolerations": [toleration.to_kubernetes() for toleration in pool.tolerations],
             }
-        gpu = self.pool("gpu")
-        # The count is text: KFP's driver reads accelerator counts given by input as strings.
-        return found | {"gpu_accelerator": gpu.accelerator, "gpu_count": str(gpu.count)}
+            if name != "cpu":
+                # The count is text: KFP's driver reads accelerator counts given by input as strings.
+                found |= {f"{name}_accelerator": pool.accelerator, f"{name}_count": str(pool.count)}
+        return found
 
 
 def names() -> list[str]:
@@ -255,10 +258,11 @@ def place(task: PipelineTask, name: str, profile: Profile, inputs: Mapping[str, 
     asked = profile.step(name)
     kubernetes.add_node_selector_json(task, inputs[f"{asked.pool}_node_selector"])
     kubernetes.add_toleration_json(task, inputs[f"{asked.pool}_tolerations"])
-    if asked.pool == "gpu":
+    if asked.pool != "cpu":
+        accelerator, count = inputs[f"{asked.pool}_accelerator"], inputs[f"{asked.pool}_count"]
         # The setters alone do not carry the inputs into a loop: its sub-pipeline would lack what its tasks refer to.
-        task.register_pipeline_channels([inputs["gpu_accelerator"], inputs["gpu_count"]])
-        task.set_accelerator_type(inputs["gpu_accelerator"]).set_accelerator_limit(inputs["gpu_count"])
+        task.register_pipeline_channels([accelerator, count])
+        task.set_accelerator_type(accelerator).set_accelerator_limit(count)
     task.set_cpu_request(asked.cpu).set_memory_request(asked.memory).set_memory_limit(asked.memory)
     kubernetes.set_timeout(task, seconds(asked.timeout))
     if asked.retries.count:

@@ -76,9 +76,10 @@ def profile_itself(profile: Profile, tasks: Sequence[str]) -> list[Finding]:
             found.append(problem(f"profile {profile.name}: {task}",
                                  f"shared_memory {asked.shared_memory} of memory {asked.memory}",
                                  "less: /dev/shm counts as the pod's memory", "raise memory, or lower shared_memory"))
-        if asked.pool == "gpu" and not profile.pool("gpu").count:
-            found.append(warning(f"profile {profile.name}: {task}", "is on the gpu pool, which asks for no accelerator",
-                                 "count of at least 1", "set pools.gpu.count in the profile"))
+        if asked.pool != "cpu" and not profile.pool(asked.pool).count:
+            found.append(warning(f"profile {profile.name}: {task}",
+                                 f"is on the {asked.pool} pool, which asks for no accelerator",
+                                 "count of at least 1", f"set pools.{asked.pool}.count in the profile"))
     return found or [ok(f"profile {profile.name}", "shared memory and accelerators fit")]
 
 
@@ -126,7 +127,7 @@ def _nodes(api: CoreV1Api, profile: Profile, tasks: Sequence[str]) -> list[Findi
 def _largest(profile: Profile, tasks: Sequence[str]) -> dict[str, Decimal]:
     asks = asked_of_pools(profile, tasks)
     cpu, memory = max(ask.cpu[0] for ask in asks), max(ask.memory[0] for ask in asks)
-    gpu = profile.pool("gpu")
-    used = gpu.count if any(ask.pool == "gpu" for ask in asks) else 0
-    return {"requests.cpu": cpu, "requests.memory": memory, "limits.memory": memory,
-            **({f"requests.{gpu.accelerator}": Decimal(used)} if used else {})}
+    accelerators = {f"requests.{pool.accelerator}": Decimal(pool.count)
+                    for pool in sorted((profile.pool(ask.pool) for ask in asks if ask.pool != "cpu"),
+                                       key=lambda pool: pool.count) if pool.count}
+    return {"requests.cpu": cpu, "requests.memory": memory, "limits.memory": memory, **accelerators}

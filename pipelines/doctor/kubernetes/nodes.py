@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pipelines.doctor.finding import Finding, Level, ok, problem, warning
-from pipelines.placement import POOLS, Placement, Pool, Profile, Toleration
+from pipelines.placement import POOLS, Placement, Pool, PoolName, Profile, Toleration
 
 if TYPE_CHECKING:
     from kubernetes.client import V1Node, V1Taint
@@ -26,7 +26,7 @@ _SHOWN = 3
 class Ask:
     """The most that tasks of one pool ask of a node, and which task it is."""
 
-    pool: str
+    pool: PoolName
     cpu: tuple[Decimal, str]
     memory: tuple[Decimal, str]
     scratch: tuple[Decimal, str]
