@@ -16,4 +16,4 @@ class CostSettings(Section):
     """Price of one device-hour by kind of device: `cpu` is a whole machine or container without a GPU; a GPU is named
     by a part of its product name (`H100`). E.g. {cpu: 0.2, H100: 3.9}."""
     currency: str = Field("USD", min_length=1, max_length=8)
-    """What prices are in."""
+    """Currency of the prices."""

@@ -14,11 +14,11 @@ class EvaluateSettings(Section):
     """How a model is judged."""
 
     split: Literal["validation", "test"] = "test"
-    """Which identities."""
+    """Which identities to evaluate on."""
     pairs: int = Field(256, ge=1)
-    """Most ordered source-target pairs, chosen by seed."""
+    """Maximum number of ordered source-target pairs, chosen by seed."""
     min_images: int = Field(32, ge=2)
-    """Fewest images for a Fréchet or kernel distance; with fewer there is no number."""
+    """Minimum number of images for a Fréchet or kernel distance; with fewer there is no number."""
     embedder: Embedder = "auto"
     """Face embedder that judges. auto: `builtin-judge` for synthetic people, `dlib` for photos."""
     features: Literal["builtin", "inception"] = "builtin"
@@ -26,9 +26,9 @@ class EvaluateSettings(Section):
     perceptual: Literal["builtin"] = "builtin"
     """Network of the perceptual distance."""
     rows: int = Field(8, ge=1)
-    """Rows of the contact sheet."""
+    """Number of rows of the contact sheet."""
     bootstrap: int = Field(500, ge=100)
-    """Resamples behind each 95 % interval."""
+    """Number of bootstrap resamples for each 95 % interval."""
     probes: int = Field(64, ge=8)
     """Training photos that the model is asked to give back, for the tests of memorisation."""
     distractors: int = Field(99, ge=9)
@@ -36,51 +36,51 @@ class EvaluateSettings(Section):
     training_photos: int = Field(1024, ge=16)
     """Most training photos, chosen by seed, that outputs and faces are compared with."""
     seed: int = 0
-    """Chooses pairs and resamples."""
+    """Random seed of the choice of pairs and of the resamples."""
 
 
 class GateSettings(Section):
     """What a version must reach. A metric that is missing fails."""
 
     min_pairs: int = Field(24, ge=1)
-    """Fewest evaluated pairs."""
+    """Minimum number of evaluated pairs."""
     ssim: float = 0.6
-    """Least SSIM inside the person."""
+    """Minimum SSIM inside the person."""
     perceptual: float = 0.3
-    """Largest perceptual distance."""
+    """Maximum perceptual distance."""
     over_warp: float = 1.0
-    """Largest perceptual distance as a multiple of the texture warp's: a network must be better than none."""
+    """Maximum perceptual distance as a multiple of the texture warp's: a network must be better than none."""
     matte_iou: float = 0.8
-    """Least overlap of the outline with the true one."""
+    """Minimum overlap of the outline with the true one."""
     identity_recovered: float = 0.7
-    """Least share of identity recovered: 0 a stranger's face, 1 as similar as another photo of the same person."""
+    """Minimum share of identity recovered: 0 a stranger's face, 1 as similar as another photo of the same person."""
     frechet_ratio: float = 2.0
-    """Largest Fréchet ratio: how far outputs are from one half of the real held-out photos, as a multiple of how far
+    """Maximum Fréchet ratio: how far outputs are from one half of the real held-out photos, as a multiple of how far
     the other half is, both with as many images (a bare Fréchet distance depends on their number). 1 at best."""
     features: Literal["builtin-features", "inception-2015-12-05"] = "builtin-features"
     """Feature network that the bound of the Fréchet ratio is for; metrics of another one fail."""
     pose_fidelity: float | None = 0.85
-    """Least agreement of body parts with the pose asked for, as a share of the real photos' own. null: not asked."""
+    """Minimum agreement of body parts with the pose asked for, as a share of the real photos' own. null: not asked."""
     face_found: float | None = 0.8
-    """Least share of outputs in which a face is found where there should be one. null: not asked."""
+    """Minimum share of outputs in which a face is found where there should be one. null: not asked."""
     face_error: float | None = 0.12
-    """Largest absolute difference on the face, 0..1. null: not asked; the same for the other parts."""
+    """Maximum absolute difference on the face, 0..1. null: not asked; the same for the other parts."""
     hands_error: float | None = 0.2
-    """Largest absolute difference on the hands."""
+    """Maximum absolute difference on the hands."""
     upper_body_error: float | None = 0.12
-    """Largest absolute difference on torso and arms."""
+    """Maximum absolute difference on torso and arms."""
     lower_body_error: float | None = 0.15
-    """Largest absolute difference on legs and feet."""
+    """Maximum absolute difference on legs and feet."""
     background_retrieval: float = 0.1
-    """Largest share of training photos whose background comes back, beyond chance."""
+    """Maximum share of training photos whose background comes back, beyond chance."""
     counterfactual_swap: float = 0.1
-    """Largest share of training poses in another person's texture with a background of either, beyond chance."""
+    """Maximum share of training poses in another person's texture with a background of either, beyond chance."""
     training_gap: float = 0.35
-    """Largest share by which the error on training people lies under that on held-out people."""
+    """Maximum share by which the error on training people lies under that on held-out people."""
     identity_capture: float = 0.1
     """Most by which outputs are nearer to a training person's face more often than real photos are, as a share."""
     neighbour_test: float = -3.0
-    """Least z-score of distances to the nearest training photo, outputs against held-out real photos."""
+    """Minimum z-score of distances to the nearest training photo, outputs against held-out real photos."""
 
 
 class ChampionSettings(Section):
@@ -91,7 +91,7 @@ class ChampionSettings(Section):
     """
 
     min_pairs: int = Field(16, ge=1)
-    """Fewest pairs of people whom neither model was trained on; with fewer there is no comparison."""
+    """Minimum number of pairs of people whom neither model was trained on; with fewer there is no comparison."""
     ssim: float = Field(0.01, ge=0)
     """Margin of the SSIM inside the person."""
     perceptual: float = Field(0.01, ge=0)
@@ -107,7 +107,7 @@ class ChampionSettings(Section):
     slices: float = Field(0.02, ge=0)
     """Most by which the mean perceptual distance of a slice of the pairs may grow: a view, a kind of clothes."""
     min_slice: int = Field(12, ge=1)
-    """Fewest pairs of a slice or part that is judged; smaller ones are listed, no more."""
+    """Minimum number of pairs of a slice or part that is judged; smaller ones are listed, no more."""
     incomparable: Literal["fail", "pass"] = "fail"
     """What the gate says where the champion cannot be compared with: another resolution, or trained on these people."""
 

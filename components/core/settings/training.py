@@ -17,9 +17,9 @@ class LossWeights(Section):
     l1: float = Field(5.0, ge=0)
     """Absolute difference inside the person."""
     head: float = Field(2.0, ge=1)
-    """How much more a pixel of the head counts than one of the body in the differences of pixels and of edges."""
+    """Weight of a pixel of the head relative to one of the body, in `l1` and `detail`."""
     detail: float = Field(6.0, ge=0)
-    """Difference in the strength of edges, wherever exactly they are."""
+    """Difference in the strength of edges, regardless of their exact position."""
     perceptual: float = Field(4.0, ge=0)
     """Distance between network features."""
     face: float = Field(1.0, ge=0)
@@ -50,11 +50,11 @@ class TrainSettings(Section):
     batch: int = Field(8, ge=1)
     """Pairs per step (all processes together)."""
     accumulate: int = Field(1, ge=1)
-    """Parts into which a batch is cut, one after the other, with one optimiser step for all: for little memory."""
+    """Gradient accumulation: number of parts a batch is split into to save memory, with one optimiser step for all."""
     width: int = Field(16, ge=4)
     """Channels at full resolution; they double at each halving. The discriminators have half as many."""
     max_width: int = Field(256, ge=8)
-    """Most channels anywhere."""
+    """Maximum number of channels."""
     latent: int = Field(256, ge=8)
     """Length of ANet's appearance vector (2048 in the paper)."""
     learning_rate: float = Field(0.008, gt=0)
@@ -65,27 +65,26 @@ class TrainSettings(Section):
     learning_rate_end: float = Field(0.1, gt=0, le=1)
     """Learning rate at the last step, as a share of the first; cosine in between."""
     gan_start: float = Field(1.0, ge=0, le=1)
-    """Share of the steps after which the GAN and patch losses begin; 1: never, as in short trainings, where more steps
-    without a GAN do more good."""
+    """Share of the steps after which the GAN and patch losses begin. 1: never; in short trainings more steps without a
+    GAN do more good."""
     ema: float = Field(0.995, ge=0, lt=1)
-    """Decay of the averaged generator, warmed up from 0."""
+    """Decay of the exponential moving average of the generator's weights, warmed up from 0."""
     sources: int = Field(4, ge=1)
-    """Most photos of a person that are merged into one source; half of the pairs have a single one."""
+    """Maximum number of a person's photos merged into one source; half of the pairs use a single photo."""
     reconstruction: float = Field(0.1, ge=0, le=1)
     """Share of each batch in which source and target are the same photo (the paper's first term)."""
     augment: bool = True
     """One random colour change, and for half of the examples a mirror, for texture, photos and truth alike."""
     diff_augment: bool = False
-    """Random changes of all that the discriminator sees (DiffAugment): for data sets of a few thousand photos."""
+    """Random changes of everything the discriminator sees (DiffAugment), for data sets of a few thousand photos."""
     compile: bool = False
-    """Compile PNet and GNet with torch.compile: a slower start, then faster steps; needs a C++ compiler."""
+    """Whether to compile PNet and GNet with torch.compile: slower start, faster steps; needs a C++ compiler."""
     weights: LossWeights = LossWeights()
     """Loss weights."""
     perceptual: Literal["builtin", "vgg16", "vgg19"] = "builtin"
-    """Network of the perceptual loss; those that do not ship are fetched by name."""
+    """Network of the perceptual loss. vgg16 and vgg19 are downloaded."""
     face: Literal["auto", "builtin", "dlib", "vggface2"] = "auto"
-    """Network of the face loss; vggface2 is fetched by name. auto: `builtin` for synthetic people, `dlib` for
-    photos."""
+    """Network of the face loss. auto: `builtin` for synthetic people, `dlib` for photos. vggface2 is downloaded."""
     log_every: int = Field(20, ge=1)
     """Steps between logged losses."""
     sample_every: int = Field(150, ge=1)
@@ -93,14 +92,14 @@ class TrainSettings(Section):
     checkpoint_every: int = Field(200, ge=1)
     """Steps between checkpoints."""
     keep_checkpoints: int = Field(2, ge=1)
-    """Checkpoints kept."""
+    """Number of checkpoints kept."""
     device: str = "auto"
-    """auto: a CUDA GPU where there is one; or cpu, cuda, cuda:1."""
+    """auto: a CUDA GPU if there is one; or cpu, cuda, cuda:1."""
     processes: int = Field(0, ge=0)
-    """Processes per machine that share each batch; 0: one for each GPU, one where there is none."""
+    """Processes per machine that share each batch. 0: one per GPU, or one without a GPU."""
     nodes: int = Field(1, ge=1)
-    """Machines that share each batch; more than one by a Kubeflow Trainer job, with people and state on gs://."""
+    """Machines that share each batch. More than one takes a Kubeflow Trainer job, with people and state on gs://."""
     runtime: str = "torch-distributed"
     """ClusterTrainingRuntime of that job."""
     seed: int = 0
-    """Seed of initialisation, sampling and augmentation."""
+    """Random seed of initialisation, sampling and augmentation."""

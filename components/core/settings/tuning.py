@@ -10,7 +10,7 @@ from components.core.settings.section import Section
 
 
 class SearchSpace(Section):
-    """Lowest and highest value of each weight that is searched, on a logarithmic scale."""
+    """Range of each weight that is searched, on a logarithmic scale."""
 
     l1: tuple[float, float] = (0.5, 20.0)
     """Range of train.weights.l1."""
@@ -35,20 +35,20 @@ class TuneSettings(Section):
     """How loss weights are searched for. A trial is a short training, judged on validation people."""
 
     enabled: bool = False
-    """Whether a pipeline run searches before it trains (`photoshoot run --tune`)."""
+    """Whether a pipeline run searches for weights before it trains (`photoshoot run --tune`)."""
     study: str = ""
-    """Name of the study; when empty, one is made from the data and the training settings, so that the same command
-    goes on with the same study."""
+    """Name of the study. Empty: derived from the data and the training settings, so that the same command continues the
+    same study."""
     trials: int = Field(20, ge=4)
-    """Trials in all, the three published weightings and the current one included."""
+    """Total number of trials, including the three published weightings and the current one."""
     workers: int = Field(2, ge=1)
-    """Tasks that share the study."""
+    """Number of tasks that share the study."""
     device_hours: float | None = Field(None, gt=0)
-    """No trial begins once this many device-hours are spent; null: no such limit."""
+    """No trial starts once this many device-hours are spent; null: no limit."""
     steps: int = Field(120, ge=2)
-    """Training steps of a trial."""
+    """Training steps per trial."""
     looks: int = Field(4, ge=1)
-    """Times a trial is scored, the last time at its end; the earlier ones decide whether it is stopped."""
+    """How often a trial is scored: finally at its end, before that to decide whether to stop it."""
     pairs: int = Field(96, ge=8)
     """Validation pairs that score a trial."""
     objective: Literal["score", "pareto"] = "score"
@@ -60,10 +60,10 @@ class TuneSettings(Section):
     """Pareto: of the front, the lowest Fréchet distance is picked among trials whose identity recovered is at most this
     far under the best."""
     warm_start: str = ""
-    """Name of an older study whose best weights are tried first."""
+    """Name of an earlier study whose best weights are tried first."""
     space: SearchSpace = SearchSpace()
-    """Where to search."""
+    """The ranges to search."""
     heartbeat: int = Field(15, ge=1)
-    """Seconds between signs of life; a trial silent for three times as long is given to another worker."""
+    """Seconds between heartbeats; a trial silent for three times as long is handed to another worker."""
     seed: int = 0
-    """Seed of the sampler, the trainings and the choice of pairs."""
+    """Random seed of the sampler, the trainings and the choice of pairs."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from components.core.networks.generator.reposer import Generator, source_tensors
 from components.core.networks.generator.warp import SourceView
-from components.core.settings import TrainSettings
+from components.core.settings import LossWeights, TrainSettings
 from components.train import losses
 
 
@@ -168,3 +168,7 @@ def test_r1_is_not_the_distance_of_the_norm_from_one() -> None:
     steep: Callable[[Tensor], Tensor] = lambda x: 3 * x.flatten(1).sum(1)  # noqa: E731
     images = torch.randn(1, 3, 4, 4, requires_grad=True)
     assert losses.r1(steep(images), images).item() == pytest.approx(9 * 48 / 2)
+
+
+def test_every_loss_of_the_table_has_a_weight_and_is_computed_where_it_is_not_0() -> None:
+    assert set(losses.RECONSTRUCTION) <= set(LossWeights.model_fields)
