@@ -197,7 +197,7 @@ def _measure(champion: Reposer, challenger: _Challenger, shared: Sequence[Line])
     members = challenger.identities.members(people, challenger.settings.split)
     shown = {pair.identity for pair in pairs}
     reals = measure_reals(album, {name: group for name, group in members.items() if name in shown}, instruments)
-    values = {name: getattr(measured, name) for name in GAINS if name != "face_similarity"}
+    values = {name: measured[name] for name in GAINS if name != "face_similarity"}
     values["face_similarity"] = similarities(pairs, measured, reals).output
     return [{**{key: line[key] for key in ("kind", "identity", "source", "target")},
              **{name: plain(value[k]) for name, value in values.items()},

@@ -73,8 +73,8 @@ def judge(model: EvaluatedModel) -> Measurements:
     trained = measure(album, training.pairs, model.method, model.instruments, "training people")
     gaps = metrics.gaps(transfer, (training.pairs, trained, similarities(training.pairs, trained, training.reals)),
                         settings)
-    findings = _findings(model, model.method, transfer.pairs, transfer.model.measured, trained.l1, training, against)
-    warped = transfer.outputs[TextureWarp.name].measured.perceptual
+    findings = _findings(model, model.method, transfer.pairs, transfer.model.measured, trained["l1"], training, against)
+    warped = transfer.outputs[TextureWarp.name].measured["perceptual"]
     checked = {control.method.name: judged(control, measured_control(model, control, transfer.pairs, warped,
                                                                      training, against), model.gate)
                for control in controls(album, training.reals.indices.tolist())}
@@ -111,7 +111,7 @@ def _findings(ground: Ground, method: Method, pairs: Sequence[EvaluationPair], m
     return {
         "background_retrieval": retrieval(own, training.probes, settings),
         "counterfactual_swap": retrieval(swapped, training.probes, settings),
-        "training_gap": training_gap((against.resampler(pairs), measured.l1),
+        "training_gap": training_gap((against.resampler(pairs), measured["l1"]),
                                      (against.resampler(training.pairs), errors)),
         "identity_capture": identity_capture(pairs, measured, reals, training.reals, settings),
         "neighbour_test": neighbour_test(pairs, measured, reals, training.reals, settings),

@@ -33,7 +33,7 @@ class Measurer:
         return measure_by_target(self.album, pairs, method, self.instruments, label)
 
     def errors(self, pairs: Sequence[EvaluationPair], method: Method, label: str) -> Floats:
-        """`Measured.l1` of a method's outputs."""
+        """The metric `l1` of a method's outputs."""
         return masked_errors(self.album, pairs, method, label)
 
     def look(self, method: Method, pairs: Sequence[EvaluationPair], label: str) -> Seen:

@@ -19,7 +19,6 @@ from components.evaluate.measuring.pairs import EvaluationPair
 from components.evaluate.measuring.parts import PARTS
 from components.evaluate.measuring.quality import Floats
 
-PER_PAIR = ("ssim", "psnr", "l1", "perceptual", "matte_iou", "pose")
 NO_PAIRS = {
     "transfer": "no held-out person has two photos",
     "repose": "no two held-out photos of a person show the same clothes",
@@ -110,7 +109,7 @@ def group(kind: str, people: Album, pairs: Sequence[EvaluationPair], model: Mode
                 pairs, measured, against.reals, space(against.instruments), least=settings.min_images,
                 draws=settings.bootstrap, seed=settings.seed))
     found = Group(kind, list(pairs), outputs)
-    warped = outputs[TextureWarp.name].measured.perceptual
+    warped = outputs[TextureWarp.name].measured["perceptual"]
     found.model.metrics["over_warp"] = over_warp(kind, pairs, found.model.measured, warped, against)
     return found
 
@@ -119,7 +118,7 @@ def measured_outputs(kind: str, pairs: Sequence[EvaluationPair], measured: Measu
     """The metrics of outputs for `pairs` by themselves, whoever made them."""
     resampler = against.resampler(pairs)
     faces = similarities(pairs, measured, against.reals)
-    metrics = {name: resampler.mean(getattr(measured, name), nobody=NO_PAIRS[kind]) for name in PER_PAIR}
+    metrics = {name: resampler.mean(values, nobody=NO_PAIRS[kind]) for name, values in measured.of_pairs.items()}
     named = identity_metrics(faces, resampler)
     metrics |= {"face_similarity": named["face_similarity"]} if kind == "reconstruction" else named
     metrics["face_found"] = against.trial.share(pairs, measured, against.reals, resampler)
@@ -132,7 +131,7 @@ def measured_outputs(kind: str, pairs: Sequence[EvaluationPair], measured: Measu
 def over_warp(kind: str, pairs: Sequence[EvaluationPair], measured: Measured, warped: Floats,
               against: Against) -> Metric:
     """Perceptual distance of outputs for some pairs as a multiple of the texture warp's, `warped`."""
-    return against.resampler(pairs).ratio(measured.perceptual, warped, nobody=NO_PAIRS[kind])
+    return against.resampler(pairs).ratio(measured["perceptual"], warped, nobody=NO_PAIRS[kind])
 
 
 def space(instruments: Instruments) -> Space:
@@ -155,7 +154,7 @@ def _pose_metrics(pairs: Sequence[EvaluationPair], measured: Measured, against: 
         reason = missing(f"{name} cannot read poses from these photos: {said}" if side < 0 else
                          f"too few photos to tell whether {name} can read poses from them: {said}")
         return {"pose": reason, "pose_fidelity": reason}
-    return {"pose_fidelity": resampler.ratio(measured.pose, real)}
+    return {"pose_fidelity": resampler.ratio(measured["pose"], real)}
 
 
 def gaps(held_out: Group, trained: tuple[Sequence[EvaluationPair], Measured, Similarities],
@@ -175,7 +174,7 @@ def gaps(held_out: Group, trained: tuple[Sequence[EvaluationPair], Measured, Sim
         gap = difference((outside, sign * held), (inside, sign * train), nobody)
         return {"train": inside.mean(train, nobody=nobody), "held_out": outside.mean(held, nobody=nobody), "gap": gap}
 
-    return {"l1": three(measured.l1, held_out.model.measured.l1, 1),
+    return {"l1": three(measured["l1"], held_out.model.measured["l1"], 1),
             "face_similarity": three(faces.output, held_out.model.faces.output, -1)}
 
 
@@ -187,7 +186,7 @@ def by_identity(group: Group) -> list[dict[str, object]]:
         mine = names == name
         row: dict[str, object] = {"identity": name, "pairs": int(mine.sum())}
         for key in ("perceptual", "ssim", "psnr", "matte_iou"):
-            row[key] = mean_of(getattr(outputs.measured, key)[mine])
+            row[key] = mean_of(outputs.measured[key][mine])
         row["face_similarity"] = mean_of(outputs.faces.output[mine])
         row["another_photo_similarity"] = mean_of(outputs.faces.another[mine])
         rows.append(row)
@@ -196,5 +195,5 @@ def by_identity(group: Group) -> list[dict[str, object]]:
 
 def ranked(group: Group) -> list[int]:
     """Pairs of a group from the model's best to its worst output, by perceptual distance."""
-    distances = group.model.measured.perceptual
+    distances = group.model.measured["perceptual"]
     return [int(k) for k in np.argsort(distances, kind="stable") if np.isfinite(distances[k])]

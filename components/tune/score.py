@@ -92,7 +92,7 @@ class Scorer:
             raise DataError(f"identity cannot be scored on the validation people: {identity.reason}",
                             remedy="raise cluster.validation")
         distance = self._distance(measured) / self._plain
-        return Score(identity.value - distance, identity.value, distance, float(np.nanmean(measured.perceptual)))
+        return Score(identity.value - distance, identity.value, distance, float(np.nanmean(measured["perceptual"])))
 
     def _measure(self, method: ModelMethod | TextureWarp, label: str) -> Measured:
         return measure(self._album, self._pairs, method, self._instruments, label)

@@ -23,15 +23,7 @@ _FEW_PEOPLE = 10
 _FEW = f"fewer than {_FEW_PEOPLE} people, so intervals are narrower than they should be"
 """With few people the bootstrap underestimates its own spread."""
 BETTER = {legend.key: legend.better for legend in METRICS if legend.better}
-PAIRED = ("ssim", "psnr", "l1", "perceptual", "matte_iou", "pose", "face_similarity")
-"""Metrics that pairs.jsonl has for each pair."""
-NETWORK = {
-    "perceptual": ("networks", "perceptual"), "over_warp": ("networks", "perceptual"),
-    "frechet": ("networks", "features"), "frechet_ratio": ("networks", "features"), "kernel": ("networks", "features"),
-    "face_similarity": ("judge", "embedder"), "another_photo_similarity": ("judge", "embedder"),
-    "stranger_similarity": ("judge", "embedder"), "identity_recovered": ("judge", "embedder"),
-    "face_found": ("networks", "finder"), "pose": ("networks", "pose"), "pose_fidelity": ("networks", "pose"),
-}
+NETWORK = {legend.key: legend.network for legend in METRICS if legend.network}
 """Where an evaluation names the network that a metric stands on."""
 
 
@@ -145,7 +137,7 @@ def _paired(name: str, run: Judged, other: Judged) -> Metric | None:
         another, stranger = (_value(run, "metrics", key) for key in ("another_photo_similarity", "stranger_similarity"))
         gap = None if another is None or stranger is None else another - stranger
         return _scaled(_paired("face_similarity", run, other), gap)
-    return _mean_difference(run, other, lambda line: line.get(name)) if name in PAIRED else None
+    return _mean_difference(run, other, lambda line: line.get(name))
 
 
 def _mean_difference(run: Judged, other: Judged, value: Callable[[Mapping[str, Any]], float | None]) -> Metric | None:

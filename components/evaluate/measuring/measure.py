@@ -52,13 +52,8 @@ def judge_name(settings: EvaluateSettings, origin: str) -> str:
 class Measured:
     """Metrics of the outputs for n pairs, in their order; NaN where there is nothing to measure."""
 
-    l1: Floats
-    psnr: Floats
-    ssim: Floats
-    perceptual: Floats
-    matte_iou: Floats
-    pose: Floats
-    """Agreement of the body parts seen in the picture with those of the target pose map, 0..1."""
+    of_pairs: Mapping[str, Floats]
+    """`quality.OF_PAIRS` and `OF_NETWORKS` by name, [n] each."""
     parts: Floats
     """[n, 4]: error of each of `parts.PARTS`, 0..1"""
     features: Floats
@@ -69,10 +64,26 @@ class Measured:
     face_score: Floats
     """Above 0 where the finder sees a face; NaN where `face_valid` is false."""
 
+    def __getitem__(self, name: str) -> Floats:
+        return self.of_pairs[name]
+
     def take(self, which: Sequence[int]) -> Measured:
         """The metrics of some of the pairs."""
         rows = np.asarray(which, np.intp)
-        return Measured(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+        return Measured({name: values[rows] for name, values in self.of_pairs.items()},
+                        **{name: getattr(self, name)[rows] for name in _COLUMNS})
+
+    @staticmethod
+    def joined(parts: Sequence[Measured]) -> Measured:
+        """Several, of which there is at least one, as one."""
+        return Measured({name: np.concatenate([part[name] for part in parts]) for name in parts[0].of_pairs},
+                        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS})
+
+
+_COLUMNS = tuple(field.name for field in fields(Measured))[1:]
+OF_NETWORKS = ("perceptual", "pose")
+"""Metrics of single pairs that a network measures: the perceptual distance, and the agreement of the body parts seen in
+the picture with those of the target pose map, 0..1."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +96,7 @@ class Reals:
     faces: Floats
     face_valid: Bools
     pose: Floats
-    """As in `Measured`, of the photo with its own pose map: what the reader of poses is worth on such photos."""
+    """As in `OF_NETWORKS`, of the photo with its own pose map: what the reader of poses is worth on such photos."""
     face_score: Floats
     """As in `Measured`: what the finder of faces is worth on such photos."""
     no_faces: Floats
@@ -108,9 +119,10 @@ def measure(people: Album, pairs: Sequence[EvaluationPair], method: Method, inst
             rendered, real = method.render(people, batch, PLAIN), truth(people, batch, PLAIN)
             parts.append(compare(rendered, real, instruments, [pair.target for pair in batch]))
             shown.advance(len(batch))
-    found: dict[str, Any] = {field.name: np.concatenate([getattr(part, field.name) for part in parts]) if parts
-                             else _nothing(field.name, instruments) for field in fields(Measured)}
-    return Measured(**found).take(np.argsort(order, kind="stable").tolist())
+    if not parts:
+        return Measured({name: np.zeros(0) for name in (*quality.OF_PAIRS, *OF_NETWORKS)},
+                        **{name: _nothing(name, instruments) for name in _COLUMNS})
+    return Measured.joined(parts).take(np.argsort(order, kind="stable").tolist())
 
 
 def measure_by_target(people: Album, pairs: Sequence[EvaluationPair], method: Method, instruments: Instruments,
@@ -124,7 +136,7 @@ def measure_by_target(people: Album, pairs: Sequence[EvaluationPair], method: Me
 
 
 def masked_errors(people: Album, pairs: Sequence[EvaluationPair], method: Method, label: str) -> Floats:
-    """`Measured.l1` alone: no network looks at the outputs."""
+    """The metric `l1` alone: no network looks at the outputs."""
     parts: list[Floats] = [np.zeros(0)]
     with progress.task(label, len(pairs)) as shown:
         for batch in batches(pairs, BATCH):
@@ -136,14 +148,13 @@ def masked_errors(people: Album, pairs: Sequence[EvaluationPair], method: Method
 
 def compare(rendered: Rendered, real: Rendered, instruments: Instruments, targets: Sequence[int]) -> Measured:
     """Measure one batch of pictures against their truths; equal `targets` have equal truths."""
-    images, truths, mattes = rendered.images, real.images, real.mattes
-    tensor = quality.to_torch(images)
+    compared = quality.Compared(rendered.images, real.images, rendered.mattes, real.mattes)
+    tensor = quality.to_torch(rendered.images)
+    of_pairs = {name: metric(compared) for name, metric in quality.OF_PAIRS.items()}
+    of_pairs["perceptual"] = _perceptual(rendered.images, real.images, real.mattes, instruments, targets)
+    of_pairs["pose"] = _posed(tensor, real.poses, instruments)
     features, faces, valid, scores = _look(tensor, rendered.poses, instruments)
-    return Measured(
-        quality.absolute(images, truths, mattes), quality.psnr(images, truths, mattes),
-        quality.ssim(images, truths, mattes), _perceptual(images, truths, mattes, instruments, targets),
-        quality.matte_iou(rendered.mattes, mattes), _posed(tensor, real.poses, instruments),
-        part_errors(images, truths, real.poses), features, faces, valid, scores)
+    return Measured(of_pairs, part_errors(rendered.images, real.images, real.poses), features, faces, valid, scores)
 
 
 def measure_reals(people: Album, members: Mapping[str, npt.NDArray[np.int64]],

@@ -9,7 +9,8 @@ Images are uint8 RGB [B, S, S, 3], all over the same plain background; masks are
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -85,6 +86,26 @@ def matte_iou(mattes: Images, truths: Images) -> Floats:
     both = (first & second).sum(axis=(1, 2))
     share: Floats = np.divide(both, union, out=np.full(len(union), np.nan), where=union > 0)
     return share
+
+
+class Compared(NamedTuple):
+    """Outputs and the truths beside them, n of each, over the plain background."""
+
+    images: Images
+    truths: Images
+    mattes: Images
+    """Of the outputs."""
+    true_mattes: Images
+
+
+OF_PAIRS: Mapping[str, Callable[[Compared], Floats]] = {
+    "ssim": lambda of: ssim(of.images, of.truths, of.true_mattes),
+    "psnr": lambda of: psnr(of.images, of.truths, of.true_mattes),
+    "l1": lambda of: absolute(of.images, of.truths, of.true_mattes),
+    "matte_iou": lambda of: matte_iou(of.mattes, of.true_mattes),
+}
+"""Metrics of single pairs, [n] each, by the names that metrics.json, pairs.jsonl and MLflow have for them. How they are
+shown and which way is better: `components.evaluate.report.page.METRICS`."""
 
 
 def frechet(first: Floats, second: Floats, first_weights: Floats | None = None,

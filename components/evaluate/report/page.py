@@ -40,13 +40,15 @@ class Strip:
 
 @dataclass(frozen=True)
 class Legend:
-    """How a metric is shown: its key in metrics.json, its name, what it means, digits, and which way is better."""
+    """How a metric is shown: its key in metrics.json, its name, what it means, digits, which way is better, and where
+    an evaluation names the network that it stands on."""
 
     key: str
     name: str
     meaning: str
     digits: int
     better: str = ""
+    network: tuple[str, str] | None = None
 
     @property
     def arrow(self) -> str:
@@ -54,32 +56,37 @@ class Legend:
         return {"lower": "↓", "higher": "↑"}.get(self.better, "")
 
 
+_PERCEPTUAL, _FEATURES, _POSE = ("networks", "perceptual"), ("networks", "features"), ("networks", "pose")
+_JUDGE, _FINDER = ("judge", "embedder"), ("networks", "finder")
 METRICS = (
     Legend("perceptual", "Perceptual distance", "inside the person; 0 the same, 1 as far as two unrelated photos", 3,
-           "lower"),
+           "lower", _PERCEPTUAL),
     Legend("over_warp", "… of the texture warp's", "as its multiple; 1 is no better than no network", 2,
-           "lower"),
+           "lower", _PERCEPTUAL),
     Legend("ssim", "SSIM", "structural similarity inside the person", 3, "higher"),
     Legend("psnr", "PSNR", "inside the person, dB", 1, "higher"),
     Legend("l1", "Absolute difference", "inside the person, 0 to 1", 3, "lower"),
     Legend("matte_iou", "Matte overlap", "outline of the person, intersection over union", 3, "higher"),
     Legend("pose_fidelity", "Pose kept", "body parts where the pose map has them, as a share of real photos'", 3,
-           "higher"),
-    Legend("pose", "… by itself", "agreement of the body parts read from the picture with the pose map", 3, "higher"),
+           "higher", _POSE),
+    Legend("pose", "… by itself", "agreement of the body parts read from the picture with the pose map", 3, "higher",
+           _POSE),
     Legend("face_similarity", "Face similarity", "cosine of the output's face and the true one in that pose", 3,
-           "higher"),
-    Legend("another_photo_similarity", "… of another photo", "the same for the person's other photos", 3),
-    Legend("stranger_similarity", "… of a stranger", "the same for everybody else", 3),
+           "higher", _JUDGE),
+    Legend("another_photo_similarity", "… of another photo", "the same for the person's other photos", 3,
+           network=_JUDGE),
+    Legend("stranger_similarity", "… of a stranger", "the same for everybody else", 3, network=_JUDGE),
     Legend("identity_recovered", "Identity recovered", "0 a stranger, 1 as similar as another photo of the person", 2,
-           "higher"),
+           "higher", _JUDGE),
     Legend("face_found", "Faces found", "share of outputs in which a face is found where there should be one", 3,
-           "higher"),
+           "higher", _FINDER),
     Legend("frechet", "Fréchet distance", "between all outputs and all real photos; grows when there are few", 4,
-           "lower"),
+           "lower", _FEATURES),
     Legend("frechet_ratio", "Fréchet ratio", "to the distance of real photos from real photos, like with like; 1 at "
-           "best", 2, "lower"),
-    Legend("kernel", "Kernel distance", "KID; unbiased, 0 at best, can be below", 5, "lower"),
+           "best", 2, "lower", _FEATURES),
+    Legend("kernel", "Kernel distance", "KID; unbiased, 0 at best, can be below", 5, "lower", _FEATURES),
 )
+"""In the report and in `photoshoot compare`, in this order."""
 METHODS = {"model": "Model", "texture_warp": "Texture warp", "copy_source": "Copy of the source"}
 PARTS = {"face": "Face", "hands": "Hands", "upper_body": "Upper body", "lower_body": "Lower body"}
 MEMORISATION = {

@@ -83,9 +83,7 @@ class Remembering(Measurer):
         for row, pair in enumerate(new):
             assert found is not None
             self._outputs[_key(method, pair)] = found.take([row])
-        parts = [self._outputs[_key(method, pair)] for pair in pairs]
-        return Measured(**{field.name: np.concatenate([getattr(part, field.name) for part in parts])
-                           for field in fields(Measured)})
+        return Measured.joined([self._outputs[_key(method, pair)] for pair in pairs])
 
     def errors(self, pairs: Sequence[EvaluationPair], method: Method, label: str) -> Floats:
         """As `Measurer.errors`; each once."""
@@ -108,7 +106,7 @@ class Remembering(Measurer):
         """Perceptual distances of a texture warp's outputs; each once."""
         new = [pair for pair in pairs if (pair.source, pair.target) not in self._warped]
         if new:
-            found = measure(self.album, new, TextureWarp(), self.instruments, "texture warp").perceptual
+            found = measure(self.album, new, TextureWarp(), self.instruments, "texture warp")["perceptual"]
             self._warped |= {(pair.source, pair.target): float(value) for pair, value in zip(new, found, strict=True)}
         return np.asarray([self._warped[pair.source, pair.target] for pair in pairs], np.float64)
 

@@ -117,7 +117,7 @@ def _metrics(pairs: Sequence[EvaluationPair], measured: Measured, regional: Regi
     metrics = {name: faces[name] for name in ("identity_recovered", "face_similarity")}
     metrics |= {name: resampler.mean(getattr(regional, name)) for name in METRICS}
     metrics["sharpness"] = resampler.ratio(regional.sharpness, regional.true_sharpness)
-    return metrics | {name: resampler.mean(getattr(measured, name)) for name in ("perceptual", "ssim")}
+    return metrics | {name: resampler.mean(measured[name]) for name in ("perceptual", "ssim")}
 
 
 def _against(regional: Regional, baseline: Regional, resampler: Resampler) -> dict[str, Metric]:
@@ -177,7 +177,7 @@ def run(people: Path, identities: Path, out: Path, settings: Settings, recorder:
     count, sources = _sources(study, models["warp"]) if "warp" in models else (0, [])
     findings = Findings(
         settings, len(study.dataset), len(study.pair_set.members), rows,
-        {kind: len(pairs) for kind, pairs in study.pairs.items()}, curves, float(np.nanmean(plain.perceptual)),
+        {kind: len(pairs) for kind, pairs in study.pairs.items()}, curves, float(np.nanmean(plain["perceptual"])),
         sources, count, study.instruments.embedder.name, models, study.pair_set)
     _record(findings, recorder)
     return findings
@@ -196,7 +196,7 @@ def _train(study: Study, settings: TrainSettings, people: Path, identities: Path
         before = curve.before(step)
         seconds = (before[-1][1] if before else 0.0) + time.monotonic() - since
         found = measure(study.album, shown, ModelMethod(reposer), study.instruments, f"step {step}")
-        curve.add(step, seconds, float(np.nanmean(found.perceptual)))
+        curve.add(step, seconds, float(np.nanmean(found["perceptual"])))
         since = time.monotonic()
 
     train(people, identities, folder, settings, look=look, look_every=max(settings.steps // _LOOKS, 1))

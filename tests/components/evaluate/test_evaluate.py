@@ -51,20 +51,20 @@ def test_the_truth_scores_perfectly_and_a_stranger_does_not(evaluated_on) -> Non
     album, pair_set, instruments = evaluated_on
     reals = measure_reals(album, pair_set.members, instruments)
     found = measure(album, pair_set.transfer, TruthMethod(), instruments, "truth")
-    assert found.l1 == pytest.approx(0, abs=1e-9) and found.ssim == pytest.approx(1, abs=1e-9)
-    assert found.perceptual == pytest.approx(0, abs=1e-6) and (found.matte_iou == 1).all()
+    assert found["l1"] == pytest.approx(0, abs=1e-9) and found["ssim"] == pytest.approx(1, abs=1e-9)
+    assert found["perceptual"] == pytest.approx(0, abs=1e-6) and (found["matte_iou"] == 1).all()
     faces = similarities(pair_set.transfer, found, reals)
     assert np.nanmin(faces.output) == pytest.approx(1, abs=1e-5)
     copied = measure(album, pair_set.transfer, SourceCopy(), instruments, "copy")
-    assert copied.perceptual.mean() > 0.05 and copied.ssim.mean() < 0.9
+    assert copied["perceptual"].mean() > 0.05 and copied["ssim"].mean() < 0.9
 
 
 def test_an_invented_background_is_no_help_inside_the_person(evaluated_on) -> None:
     album, pair_set, instruments = evaluated_on
     honest, inventor = (measure(album, pair_set.transfer, TruthMethod(invents), instruments, "truth")
                         for invents in (False, True))
-    assert np.abs(honest.l1 - inventor.l1).max() < 0.01  # soft edges only
-    assert (inventor.perceptual >= honest.perceptual).all()
+    assert np.abs(honest["l1"] - inventor["l1"]).max() < 0.01  # soft edges only
+    assert (inventor["perceptual"] >= honest["perceptual"]).all()
 
 
 def test_every_pair_is_rendered_with_its_own_texture(evaluated_on, world) -> None:

@@ -25,7 +25,7 @@ def outputs(chosen: list[EvaluationPair], known: Reals, noise: float = 0.0, shif
     features = known.features[known.rows([pair.target for pair in chosen])]
     features = features + shift + noise * np.random.default_rng(1).normal(size=features.shape)
     nothing = np.zeros(len(chosen))
-    return Measured(*[nothing] * 6, np.zeros((len(chosen), 4)), features, np.zeros((len(chosen), 2)),
+    return Measured({}, np.zeros((len(chosen), 4)), features, np.zeros((len(chosen), 2)),
                     np.zeros(len(chosen), bool), nothing)
 
 

@@ -26,7 +26,7 @@ def reals(faces: np.ndarray, valid: np.ndarray | None = None) -> Reals:
 def measured(faces: np.ndarray, valid: np.ndarray | None = None) -> Measured:
     count = len(faces)
     nothing = np.zeros(count)
-    return Measured(*[nothing] * 6, np.zeros((count, 4)), np.zeros((count, 2)), faces,
+    return Measured({}, np.zeros((count, 4)), np.zeros((count, 2)), faces,
                     np.ones(count, bool) if valid is None else valid, nothing)
 
 

@@ -87,8 +87,8 @@ def photos(found: int, count: int, prefix: str = "p", taken: int = 0) -> Reals:
 
 
 def outputs(scores: np.ndarray) -> Measured:
-    nothing, count = np.zeros(len(scores)), len(scores)
-    return Measured(*[nothing] * 6, np.zeros((count, 4)), np.zeros((count, 2)), np.zeros((count, 2)),
+    count = len(scores)
+    return Measured({}, np.zeros((count, 4)), np.zeros((count, 2)), np.zeros((count, 2)),
                     np.isfinite(scores), scores)
 
 

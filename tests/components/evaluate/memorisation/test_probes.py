@@ -125,7 +125,7 @@ def reals(features: np.ndarray, faces: np.ndarray, first: int = 0, prefix: str =
 
 def outputs(features: np.ndarray, faces: np.ndarray) -> Measured:
     nothing = np.zeros(len(features))
-    return Measured(*[nothing] * 6, np.zeros((len(features), 4)), features, faces, np.ones(len(features), bool),
+    return Measured({}, np.zeros((len(features), 4)), features, faces, np.ones(len(features), bool),
                     nothing)
 
 
