@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -18,9 +19,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from components.core import progress
+from components.core.atomic import atomic_path
 from components.core.errors import InputError, MachineError
 from components.core.record import tracking
 from components.core.settings import Settings
+from components.core.stores.known_weights import CACHE, KNOWN, PLACE, cache_folder
+from components.core.stores.storage import is_remote
+from components.core.stores.wanted import wanted_weights
 from pipelines.containers.engines import engine_socket
 from pipelines.containers.images import LOCAL, images
 from pipelines.home.folder import Home
@@ -31,7 +36,6 @@ if TYPE_CHECKING:
 
 OWNER = "photoshoot.home"
 """Label of a container: the home folder whose run started it."""
-CACHE = "PHOTOSHOOT_CACHE"
 _HANDED_ON = re.compile(
     r"PHOTOSHOOT_|MLFLOW_|OPTUNA_|GOOGLE_|CUDA_VISIBLE_DEVICES$|OMP_NUM_THREADS$|STORAGE_EMULATOR_HOST$"
     r"|(HTTPS?|NO|https?|no)_(PROXY|proxy)$")
@@ -93,7 +97,7 @@ def containers(settings: Settings, photos: str | None, home: Home, events: Path,
     with engine_socket() as address, connected(address) as client:
         _check_images(client, steps_of_run(synthetic=photos is None, tuned=settings.tune.enabled))
         end_all(client, str(home.root))  # of a run that was killed together with its engine's service
-        (home.root / "downloads").mkdir(exist_ok=True)
+        _lend_weights(settings, photos, home.root / "downloads" / "weights")
         user, options = _as_this_user(client)
         setup = Setup(address, str(home.root), user, _mounts(settings, photos, home),
                       options | _devices(client) | ({"mem_limit": limits.memory} if limits.memory else {}),
@@ -132,7 +136,25 @@ def environment(setup: Setup, here: Mapping[str, str]) -> dict[str, str]:
     handed = {name: value for name, value in here.items() if _HANDED_ON.match(name)}
     for name in (tracking.RUN_ID, "PHOTOSHOOT_HOME", "PHOTOSHOOT_DEBUG"):
         handed.pop(name, None)
+    if weights := _weights_folder(here):
+        handed[PLACE] = weights
     return handed | {CACHE: f"{setup.owner}/downloads", progress.PROGRESS_FILE: setup.events}
+
+
+def _weights_folder(here: Mapping[str, str]) -> str:
+    """The folder that PHOTOSHOOT_WEIGHTS names, absolute; empty where it names none that is here."""
+    place = here.get(PLACE, "")
+    return str(Path(place).resolve()) if place and not is_remote(place) and Path(place).is_dir() else ""
+
+
+def _lend_weights(settings: Settings, photos: str | None, folder: Path) -> None:
+    """Published weights that this machine has, put where the containers keep what they fetch."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in wanted_weights(settings, photos is not None):
+        here, there = cache_folder() / KNOWN[name].file, folder / KNOWN[name].file
+        if here.is_file() and not there.is_file():
+            with atomic_path(there) as partial:
+                shutil.copyfile(here, partial)
 
 
 def _check_images(client: docker.DockerClient, steps: tuple[str, ...]) -> None:
@@ -170,6 +192,8 @@ def _mounts(settings: Settings, photos: str | None, home: Home) -> dict[str, str
             mounts[value] = "ro"
     if photos:
         mounts[photos] = "ro"
+    if weights := _weights_folder(os.environ):
+        mounts[weights] = "ro"
     for url in (home.tracking_uri, home.studies_url):  # SQLite writes more files beside the database
         if url.startswith("sqlite:///"):
             mounts[str(Path(urlsplit(url).path.removeprefix("/")).parent)] = "rw"

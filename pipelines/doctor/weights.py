@@ -5,35 +5,19 @@ from __future__ import annotations
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from components.core.digest import file_digest
 from components.core.errors import PhotoshootError
 from components.core.settings import Settings
-from components.core.stores.known_weights import GROUPS, KNOWN, PLACE, KnownWeights, Wheel, found
+from components.core.stores.known_weights import KNOWN, PLACE, KnownWeights, Wheel, found
 from components.core.stores.published import megabytes
 from components.core.stores.storage import is_remote, open_location
+from components.core.stores.wanted import wanted_weights
 from pipelines.doctor.finding import Finding, ok, problem, warning
 
 _ANSWER_S = 5.0
-INCEPTION = "inception-2015-12-05"
-_WITH_DETECTOR: Mapping[str, tuple[str, ...]] = {"sface": GROUPS["faces"]}
-"""Embedders that come with a detector of their own."""
-
-
-def wanted_weights(settings: Settings, photos: bool = False) -> list[str]:
-    """Names of published weights that the settings need; `photos`: for photos that were brought, not synthetic ones."""
-    names = list(GROUPS["landmarks"]) if photos and _from_landmarks(settings) else []
-    for name in (settings.cluster.embedder, settings.evaluate.embedder):
-        names += _WITH_DETECTOR.get(name, (name,))
-    if settings.evaluate.features == "inception":
-        names.append(INCEPTION)
-    # A search tries weights above 0 whatever the settings say.
-    weights, searched = settings.train.weights, settings.tune.enabled
-    losses = {settings.train.perceptual: weights.perceptual, settings.train.face: weights.face}
-    names += [name for name, weight in losses.items() if weight > 0 or searched]
-    return [name for name in dict.fromkeys(names) if name in KNOWN]
 
 
 def weights(settings: Settings, photos: bool = False) -> list[Finding]:
@@ -47,10 +31,6 @@ def weights(settings: Settings, photos: bool = False) -> list[Finding]:
         else:
             absent.setdefault(KNOWN[name].wheel or name, []).append(name)
     return [*seen, *[_absent(names) for names in absent.values()], *_files(settings)]
-
-
-def _from_landmarks(settings: Settings) -> bool:
-    return getattr(settings.preprocess, "pose_maps", "given") in ("auto", "landmarks")
 
 
 def _here(name: str) -> Finding | None:

@@ -154,8 +154,8 @@ def fetch(
     The same command goes on where it stopped. What cannot be fetched does not keep the rest from coming; exit code 3
     says that something is missing, 4 that a file is not what it should be.
     """
+    from components.core.stores.wanted import wanted_weights
     from pipelines.doctor.networks import chosen, destination
-    from pipelines.doctor.weights import wanted_weights
 
     wanted = chosen(names or wanted_weights(asked.settings(), photos=True))
     there = _bring_all(wanted, destination(to), as_json)

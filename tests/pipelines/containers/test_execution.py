@@ -18,8 +18,9 @@ import pytest
 
 from components.core.errors import InputError, MachineError
 from components.core.presets import preset
+from components.core.stores.known_weights import KNOWN, cache_folder
 from pipelines.containers import engines
-from pipelines.containers.execution import OWNER, Limits, Setup, _mounts, connected, end_all, environment
+from pipelines.containers.execution import OWNER, Limits, Setup, _lend_weights, _mounts, connected, end_all, environment
 from pipelines.containers.images import LOCAL, images
 from pipelines.containers.runner import _explained, run_container
 from pipelines.home.folder import Home
@@ -59,12 +60,33 @@ def test_a_container_sees_the_home_the_photos_and_files_of_the_settings(
         (tmp_path / name).write_text("x")
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/elsewhere/mlflow.db")
+    (tmp_path / "networks").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PHOTOSHOOT_WEIGHTS", "networks")
     home = Home.at(tmp_path / "home")
     settings = preset("smoke").with_changes([f"cluster.overrides={tmp_path}/overrides.csv"])
     assert _mounts(settings, str(tmp_path / "photos"), home) == {
         str(tmp_path / "overrides.csv"): "ro", str(tmp_path / "key.json"): "ro", str(tmp_path / "photos"): "ro",
-        str(tmp_path / "elsewhere"): "rw", str(tmp_path / "home"): "rw",
+        str(tmp_path / "elsewhere"): "rw", str(tmp_path / "home"): "rw", str(tmp_path / "networks"): "ro",
     }
+    told = environment(Setup("unix:///x", "/h", "1:1"), os.environ)
+    assert told["PHOTOSHOOT_WEIGHTS"] == str(tmp_path / "networks")
+
+
+def test_weights_that_are_here_are_not_fetched_in_containers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHOTOSHOOT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("PHOTOSHOOT_WEIGHTS", raising=False)
+    kept, lent = tmp_path / "cache" / "weights", tmp_path / "home" / "downloads" / "weights"
+    kept.mkdir(parents=True)
+    for name in ("vgg16", "vgg19"):
+        (kept / KNOWN[name].file).write_bytes(name.encode())
+    settings = preset("smoke").with_changes(["train.perceptual=vgg19", "cluster.embedder=vggface2"])
+    for _ in range(2):
+        _lend_weights(settings, None, lent)
+        assert {path.name: path.read_bytes() for path in lent.iterdir()} == {KNOWN["vgg19"].file: b"vgg19"}
+    told = environment(Setup("unix:///x", str(tmp_path / "home"), "1:1"), {})
+    monkeypatch.setenv("PHOTOSHOOT_CACHE", told["PHOTOSHOOT_CACHE"])
+    assert cache_folder() == lent
 
 
 @pytest.mark.parametrize(("state", "words"), [

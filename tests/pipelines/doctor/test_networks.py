@@ -14,7 +14,7 @@ from servers import Handler, gcs_emulator, http_server, url_of
 
 from components.core.digest import file_digest
 from components.core.settings import Settings
-from components.core.stores import fetching
+from components.core.stores import fetching, wanted
 from components.core.stores import known_weights as room
 from components.core.stores.known_weights import GROUPS, KNOWN, KnownWeights
 from components.core.stores.storage import open_location
@@ -148,17 +148,17 @@ def test_a_bucket_is_filled_and_read(run: Run, tmp_path: Path, monkeypatch: pyte
 
 
 def test_without_a_name_it_brings_what_the_settings_need_for_photos(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looked, "_from_landmarks", lambda settings: True)
+    monkeypatch.setattr(wanted, "from_landmarks", lambda settings: True)
     monkeypatch.setitem(GROUPS, "landmarks", ("two",))
-    assert looked.wanted_weights(Settings()) == []
+    assert wanted.wanted_weights(Settings()) == []
     assert run("fetch")[1].startswith("two: ") and run("fetch")[0] == 0
-    monkeypatch.setattr(looked, "_from_landmarks", lambda settings: False)
+    monkeypatch.setattr(wanted, "from_landmarks", lambda settings: False)
     assert run("fetch") == (0, "these settings need no network that is not in the package\n", "")
 
 
 def test_doctor_names_the_command_that_brings_what_is_missing(run: Run, tmp_path: Path,
                                                               monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looked, "_from_landmarks", lambda settings: True)
+    monkeypatch.setattr(wanted, "from_landmarks", lambda settings: True)
     names = [name for name in GROUPS["landmarks"] if name != "facemesh"]
     cached = tmp_path / "cache" / "weights" / KNOWN["facemesh"].file
     cached.parent.mkdir(parents=True)

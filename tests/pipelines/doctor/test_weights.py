@@ -11,8 +11,9 @@ import pytest
 from components.core.settings import Settings
 from components.core.stores import known_weights as room
 from components.core.stores.known_weights import KNOWN
+from components.core.stores.wanted import wanted_weights
 from pipelines.doctor.finding import Level
-from pipelines.doctor.weights import wanted_weights, weights
+from pipelines.doctor.weights import weights
 
 ASKED = ["train.perceptual=vgg19", "train.face=vggface2", "cluster.embedder=vggface2"]
 
