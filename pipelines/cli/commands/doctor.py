@@ -128,9 +128,9 @@ def list_(
          megabytes(one.size) if one.size else "", one.digest[:19].removesuffix("..."),
          one.where if one.address else f"not here: {one.publisher}")
         for one in shown])
-    absent = [one.name for one in shown if not one.address]
-    if absent:
-        print(f"`photoshoot weights fetch {absent[0]}` brings one; without a name, what the settings need for photos")
+    commands = [one.get for one in shown if one.get.startswith("photoshoot ")]
+    if commands:
+        print(f"`{commands[0]}` brings one; without a name, what the settings need for photos")
 
 
 @weights.command()

@@ -15,6 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import ClassVar
 
+import networks
 import pytest
 from servers import Handler, http_server, silent_port, url_of, wait_for
 
@@ -254,3 +255,17 @@ def test_a_folder_of_ones_own_and_an_images_come_first(index: str, tmp_path: Pat
         published_file(known())
     (own / "pose.tflite").write_bytes(POSE)
     assert published_file(known()) == own / "pose.tflite" and not _Index.asked
+
+
+def test_tests_without_a_registry_are_skipped_with_one_line(index: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KNOWN, "trial-pose", known(url=f"{index}/files/absent.tflite"))
+    monkeypatch.setenv("PIP_INDEX_URL", f"{index}/nothing")
+    monkeypatch.setattr(networks, "_refused", {})
+    for _ in range(2):
+        with pytest.raises(pytest.skip.Exception, match=r"^weights trial-pose: pose\.tflite .* is not here[^\n]*$"):
+            networks.needs_weights("trial-pose")
+    assert _Index.asked["/files/absent.tflite"] == 1
+    monkeypatch.setenv("PIP_INDEX_URL", f"{index}/simple")
+    monkeypatch.setattr(networks, "_refused", {})
+    (path,) = networks.needs_weights("trial-pose")
+    assert path.read_bytes() == POSE
