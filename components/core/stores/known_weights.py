@@ -124,9 +124,9 @@ def _group(known: KnownWeights) -> str:
 def _given(folder: Path, known: KnownWeights, name: str) -> Path:
     path = folder / known.file
     if not path.is_file():
-        bring = f"`photoshoot weights fetch {name} --to {folder}`" if name else f"bring them from {known.source}"
+        bring = f"`photoshoot weights fetch {name} --to {folder}` brings" if name else "bring"
         raise InputError("no such weights", path=path,
-                         remedy=f"{bring}, or unset {PLACE} where there is a connection")
+                         remedy=f"{bring} them from {known.source}, or unset {PLACE} where there is a connection")
     return path
 
 

@@ -257,7 +257,8 @@ def test_a_folder_of_ones_own_and_an_images_come_first(index: str, tmp_path: Pat
     own = tmp_path / "own"
     own.mkdir()
     monkeypatch.setenv(room.PLACE, str(own))
-    with pytest.raises(InputError, match=f"no such weights -- `photoshoot weights fetch trial-pose --to {own}`"):
+    wrong = f"no such weights -- `photoshoot weights fetch trial-pose --to {own}` brings them"
+    with pytest.raises(InputError, match=wrong):
         published_file(known(), "trial-pose")
     (own / "pose.tflite").write_bytes(FACE)
     with pytest.raises(DataError, match="sha256"):
