@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from components.core.landmarks import search
 from components.core.landmarks.found import Landmarks
 from components.core.landmarks.geometry import letterbox
 from components.core.landmarks.mask import person_mask
 from components.core.landmarks.parts import LEFT_HAND, RIGHT_HAND, find_face, find_hand
-from components.core.landmarks.people import Reading, distinct, read
+from components.core.landmarks.people import Reading, distinct, holds, read
 from components.core.landmarks.ssd import BODIES, Detection, detect
 from components.core.pictures.images import Pixels
 
-_GOOD, _VIEW = 0.75, 1280
+_VIEW = 1280
 
 
 @dataclass(frozen=True)
@@ -37,22 +39,27 @@ class Finder:
         """Body points and person masks alone of everybody, in the same order."""
         view = search.reduced(photo, _VIEW)
         found = self._read(photo, view, detect(view, BODIES, letterbox(*view.shape[:2])))
-        for face in search.faces(view):
-            if not any(search.holds(face * (photo.shape[1] / view.shape[1]), one.body.points) for one in found):
+        faces = search.faces(view)
+        boxes = [face * np.float32(_factor(photo, view)) for face in faces]
+        for face, box in zip(faces, boxes, strict=True):
+            if not any(holds(box, one.body) for one in found):
                 found += self._read(photo, view, search.below(view, face))
         for look in (search.turned, search.closer):
-            if not any(one.score >= _GOOD for one in found):
-                found += self._read(photo, view, look(view))
+            if not found:
+                found = self._read(photo, view, look(view))
         if not found:
             clean = search.cleaned(photo)
-            found += self._read(clean, clean, search.doubtful(clean, letterbox(*clean.shape[:2])))
-        return distinct(found)
+            found = self._read(clean, clean, search.doubtful(clean, letterbox(*clean.shape[:2])))
+        return distinct(found, boxes)
 
     def _read(self, photo: Pixels, view: Pixels, detections: Iterable[Detection]) -> list[Reading]:
         """Those in `photo` whom detections in `view`, a smaller copy of it, stand for."""
-        factor = max(photo.shape[:2]) / max(view.shape[:2])
-        readings = (read(photo, one.times(factor), self.least_score) for one in detections)
-        return distinct([reading for reading in readings if reading is not None])
+        readings = (read(photo, one.times(_factor(photo, view)), self.least_score) for one in detections)
+        return [reading for reading in readings if reading is not None]
+
+
+def _factor(photo: Pixels, view: Pixels) -> float:
+    return float(max(photo.shape[:2]) / max(view.shape[:2]))
 
 
 def find_people(photo: Pixels) -> list[Landmarks]:

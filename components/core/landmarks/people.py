@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from components.core.landmarks.body import Body, find_body, region
+from components.core.landmarks.found import Floats
 from components.core.landmarks.geometry import Square
+from components.core.landmarks.mask import person_mask
 from components.core.landmarks.ssd import BODIES, Detection, detect
 from components.core.pictures.images import Pixels
 
-_SURE, _CERTAIN, _SAME, _NEAR = 0.9, 0.75, 0.1, 0.2
+_SURE, _CERTAIN, _SAME, _NEAR, _WITHIN = 0.9, 0.75, 0.1, 0.2, 0.6
+_OUTLINE, _HEAD_POINTS = 160, 11
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,13 @@ class Reading:
     body: Body
     score: float
     """As `Landmarks.score`."""
+
+    def outline(self) -> NDArray[np.bool_]:
+        """Where the person is, in a copy of the photo of at most 160 pixels."""
+        height, width = self.photo.shape[:2]
+        scale, square = _OUTLINE / max(height, width), self.body.square
+        small = Square(square.x * scale, square.y * scale, square.side * scale, square.turn)
+        return person_mask(self.body.mask, small, max(1, round(height * scale)), max(1, round(width * scale))) > 127
 
 
 def read(photo: Pixels, found: Detection, least: float) -> Reading | None:
@@ -55,16 +66,29 @@ def confirmed(photo: Pixels, body: Body) -> float:
                 if np.hypot(*(one.points[0] - body.alignment[0])) < near), default=0.0)
 
 
-def distinct(readings: list[Reading]) -> list[Reading]:
-    """Each person once, by the surest reading; the largest first."""
+def distinct(readings: list[Reading], faces: list[Floats]) -> list[Reading]:
+    """Each person once, by the surest reading; the largest first. `faces`: boxes of all faces in the photo.
+
+    A reading that lies in a surer one's outline is a part of that person, unless it has a face of its own.
+    """
     kept: list[Reading] = []
     for one in sorted(readings, key=lambda reading: -reading.score):
-        if not any(same_person(one.body, other.body) for other in kept):
+        if not any(_same(one, other, faces) for other in kept):
             kept.append(one)
     return sorted(kept, key=lambda reading: -reading.body.square.side)
 
 
-def same_person(one: Body, other: Body) -> bool:
-    """Whether two readings put most points in the same places, within a tenth of the smaller region's side."""
-    apart = np.hypot(*(one.points[:, :2] - other.points[:, :2]).T)
-    return bool(np.median(apart) < _SAME * min(one.square.side, other.square.side))
+def holds(face: Floats, body: Body) -> bool:
+    """Whether the head of `body` is the one in the face's box [4]."""
+    middle, head = (face[:2] + face[2:]) / 2, body.points[:_HEAD_POINTS, :2].mean(0)
+    return bool(np.hypot(*(head - middle)) < 0.8 * (face[3] - face[1]))
+
+
+def _same(one: Reading, other: Reading, faces: list[Floats]) -> bool:
+    apart = np.hypot(*(one.body.points[:, :2] - other.body.points[:, :2]).T)
+    if np.median(apart) < _SAME * min(one.body.square.side, other.body.square.side):
+        return True
+    if any(holds(face, one.body) and not holds(face, other.body) for face in faces):
+        return False
+    mine, theirs = (reading.outline() for reading in (one, other))
+    return bool((mine & theirs).sum() > _WITHIN * mine.sum())

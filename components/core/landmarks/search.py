@@ -45,12 +45,6 @@ def below(photo: Pixels, face: Floats) -> Iterator[Detection]:
             yield one
 
 
-def holds(face: Floats, points: Floats) -> bool:
-    """Whether the head of `points` [33, 2 or more] is the one in the face's box."""
-    middle, head = (face[:2] + face[2:]) / 2, points[:11, :2].mean(0)
-    return bool(np.hypot(*(head - middle)) < 0.8 * (face[3] - face[1]))
-
-
 def turned(photo: Pixels) -> Iterator[Detection]:
     """Detections in the photo turned by quarters."""
     whole = letterbox(*photo.shape[:2])
