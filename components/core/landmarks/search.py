@@ -14,7 +14,7 @@ from components.core.landmarks.ssd import BODIES, Detection, detect
 from components.core.pictures.images import Pixels
 
 _TURNS = (0.5 * np.pi, -0.5 * np.pi, np.pi)
-_TILES, _STEP = (0.6, 0.36), 0.5
+_TILES, _STEP = (0.6, 0.36), 2 / 3
 _FACE_SIDE, _CLEAN_SIDE = 640, 640
 _BODY, _BELOW = 9.0, 3.0
 _DARKEST, _BRIGHTEST = 1.0, 99.0
@@ -95,7 +95,7 @@ def reduced(photo: Pixels, side: int) -> Pixels:
 
 
 def _middles(length: int, side: float) -> list[float]:
-    """Middles of tiles of `side` that cover `length` with steps of at most half a tile."""
+    """Middles of tiles of `side` that cover `length` with steps of at most two thirds of a tile."""
     if side >= length:
         return [length / 2]
     number = int(np.ceil((length - side) / (_STEP * side))) + 1
