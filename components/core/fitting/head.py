@@ -16,23 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.core.body.charts import head_chart
-from components.core.body.head import AZIMUTHS, CENTRE, ELEVATIONS, directions, head_mesh, head_triangles, unit
-from components.core.body.meshes import Ints, grid_triangles, smoothstep
+from components.core.body.head import AZIMUTHS, CENTRE, ELEVATIONS, directions, head_mesh, unit
+from components.core.body.meshes import Floats, Ints, grid_triangles, smoothstep
 from components.core.body.rasteriser import rasterise
 from components.core.fitting.head_points import MEAN_HEAD, head_points
 from components.core.fitting.head_pose import NECK_TOP, HeadPose, NeckBase, head_pose, neck_base
 from components.core.landmarks.found import Landmarks
 from components.core.pictures.images import Pixels
 
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-
 _NEAR, _FAR = 0.16, 0.55
 """How far, on the unit sphere of directions, a point of the face carries its neighbourhood with it: two scales."""
 _NUGGET = 0.01
 _LOWER_CROWN, _LONGER_BACK, _WIDER = 0.14, 0.2, 0.03
 _NECK_RINGS, _NECK_SIDES = 9, 32
-_NECK_RADII = np.array([[0.057, 0.045], [0.070, 0.070]])
+_NECK_RADII = np.array([[0.057, 0.045], [0.066, 0.070]])
 """Half width and half depth of the neck at its base and at its top, metres."""
 _BASE_TILT = 0.022
 """How much lower the neck's base is in front, and higher behind, than at its sides."""
@@ -59,7 +56,7 @@ class HeadMap:
     depth: Floats
     """float32 [h, w] pixels of the photo away from the camera, 0 at the middle of the neck's base; inf outside."""
     neck_line: Floats
-    """[N, 2] x, y in the photo, from left to right: where the side of the neck that is seen ends and the torso begins."""
+    """[N, 2] x, y in the photo, from left to right: where the neck, as far as it is seen, ends and the torso begins."""
 
     def pasted(self, size: tuple[int, int]) -> tuple[Pixels, Floats, Floats]:
         """Part, U and V in a photo of `size` (height, width)."""
@@ -71,9 +68,9 @@ class HeadMap:
 
 
 def head_map(landmarks: Landmarks, size: tuple[int, int], mask: Pixels) -> HeadMap:
-    """The head of one person in a photo of `size` (height, width), none of it outside `mask` (uint8 [H, W], 255: person).
+    """The head of one person in a photo of `size` (height, width), none of it outside `mask`.
 
-    A head wholly outside the photo gives an empty crop (0 x 0).
+    `mask` is uint8 [H, W], 255: person. A head wholly outside the photo gives an empty crop (0 x 0).
     """
     pose = head_pose(landmarks)
     base = neck_base(landmarks, pose)
@@ -100,7 +97,7 @@ def head_map(landmarks: Landmarks, size: tuple[int, int], mask: Pixels) -> HeadM
 class _Surface:
     """Head and neck as one set of triangles; places in the chart per corner, halves per triangle."""
 
-    head: Doubles
+    head: Floats
     """[H, 3] the mean head with the mean face, metres from its middle."""
     carried: Floats
     """[H, 468] how much each corner of the head moves with each point of the face."""
@@ -146,7 +143,7 @@ def _coarse() -> tuple[NDArray[np.int64], Ints]:
     return (rows[:, None] * len(AZIMUTHS) + columns).ravel(), grid_triangles(len(rows), len(columns))
 
 
-def mean_skull() -> Doubles:
+def mean_skull() -> Floats:
     """[V, 3] the mean head's surface from its middle, per direction of `body.head.directions`."""
     skull = head_mesh(MEAN_HEAD).points.astype(np.float64) - CENTRE
     skull[:, 1] *= 1 - _LOWER_CROWN * smoothstep(0.0, 0.09, skull[:, 1])
@@ -155,62 +152,62 @@ def mean_skull() -> Doubles:
     return skull
 
 
-def _right_half(azimuth: Doubles, elevation: Doubles) -> tuple[Floats, Floats]:
+def _right_half(azimuth: Floats, elevation: Floats) -> tuple[Floats, Floats]:
     """U, as on the right half, and V: both run on over the midlines, where the halves meet."""
     _, u, v = head_chart(-np.maximum(np.abs(azimuth), 1e-6), elevation)
     return u, v
 
 
-def _carrying(at: Floats, ray: Floats) -> Doubles:
+def _carrying(at: Floats, ray: Floats) -> Floats:
     """[V, P]: what is known at directions `ray` [P, 3], carried to directions `at` [V, 3]; it fades out with distance.
 
     The mean of a Gaussian process with a kernel of two widths (kriging), which passes through what is known.
     """
 
-    def kernel(a: Floats, b: Floats) -> Doubles:
+    def kernel(a: Floats, b: Floats) -> Floats:
         square = np.maximum(2 - 2 * a.astype(np.float64) @ b.astype(np.float64).T, 0)
         return 0.3 * np.exp(-square / (2 * _NEAR**2)) + 0.7 * np.exp(-square / (2 * _FAR**2))
 
-    weights: Doubles = np.linalg.solve(kernel(ray, ray) + _NUGGET * np.eye(len(ray)), kernel(ray, at)).T
+    weights: Floats = np.linalg.solve(kernel(ray, ray) + _NUGGET * np.eye(len(ray)), kernel(ray, at)).T
     return weights
 
 
-def _on_grid(mean: Doubles, azimuth: Floats, elevation: Floats) -> Doubles:
+def _on_grid(mean: Floats, azimuth: Floats, elevation: Floats) -> Floats:
     """[N, 3] of the head's surface in some directions, bilinearly between its corners."""
     grid = mean.reshape(len(ELEVATIONS), len(AZIMUTHS), 3)
     row = np.interp(elevation, ELEVATIONS, np.arange(len(ELEVATIONS)))
     column = np.interp(azimuth, AZIMUTHS, np.arange(len(AZIMUTHS)))
-    r, c = (np.floor(row).astype(int).clip(0, len(ELEVATIONS) - 2), np.floor(column).astype(int).clip(0, len(AZIMUTHS) - 2))
+    r, c = (np.floor(at).astype(int).clip(0, n - 2) for at, n in ((row, len(ELEVATIONS)), (column, len(AZIMUTHS))))
     dr, dc = (row - r)[:, None], (column - c)[:, None]
     near = grid[r, c] * (1 - dc) + grid[r, c + 1] * dc
     far = grid[r + 1, c] * (1 - dc) + grid[r + 1, c + 1] * dc
-    between: Doubles = near * (1 - dr) + far * dr
+    between: Floats = near * (1 - dr) + far * dr
     return between
 
 
-def _bent(pose: HeadPose) -> Doubles:
+def _bent(pose: HeadPose) -> Floats:
     """[H, 3] the mean head, moved so that the face's points lie where they are seen."""
     surface = _surface()
     if pose.face is None:
         return surface.head
-    bent: Doubles = surface.head + surface.carried @ (pose.undo(pose.face) - head_points().points).astype(np.float32)
+    bent: Floats = surface.head + surface.carried @ (pose.undo(pose.face) - head_points().points).astype(np.float32)
     return bent
 
 
-def _rings(middle: Doubles, axes: Doubles, radii: Doubles, tilt: float) -> Doubles:
+def _rings(middle: Floats, axes: Floats, radii: Floats, tilt: float) -> Floats:
     """[sides + 1, 3] a ring around the neck; azimuth 0 in front, growing toward the person's left."""
     turn = np.linspace(-np.pi, np.pi, _NECK_SIDES + 1)
     local = np.stack([radii[0] * np.sin(turn), -tilt * np.cos(turn), radii[1] * np.cos(turn)], 1)
-    ring: Doubles = middle + local @ axes.T
+    ring: Floats = middle + local @ axes.T
     return ring
 
 
-def _neck(pose: HeadPose, base: NeckBase) -> Doubles:
+def _neck(pose: HeadPose, base: NeckBase) -> Floats:
     """[rings * (sides + 1), 3] the neck in picture axes, from its base upward."""
     bottom = _rings(base.middle, base.axes, _NECK_RADII[0] * pose.scale, _BASE_TILT * pose.scale)
     top = _rings(pose.place(NECK_TOP[None])[0], pose.rotation, _NECK_RADII[1] * pose.scale, 0.0)
     share = np.linspace(0, 1, _NECK_RINGS)[:, None, None]
-    neck: Doubles = (bottom * (1 - share) + top * share).reshape(-1, 3)
+    neck: Floats = (bottom * (1 - share) + top * share).reshape(-1, 3)
     return neck
 
 
@@ -218,15 +215,16 @@ def _line(pose: HeadPose, base: NeckBase) -> Floats:
     """The half of the base's ring that faces the camera, from the photo's left to its right."""
     ring = _rings(base.middle, base.axes, _NECK_RADII[0] * pose.scale, _BASE_TILT * pose.scale)[:-1]
     seen = ring[ring[:, 2] >= base.middle[2]]
-    return (seen[np.argsort(seen[:, 0]), :2] * [1, -1]).astype(np.float32)
+    return np.asarray(seen[np.argsort(seen[:, 0]), :2] * [1, -1], np.float32)
 
 
 def _draw(screen: Floats, surface: _Surface, height: int, width: int) -> tuple[Pixels, Floats, Floats, Floats]:
     """Part, U, V and depth [height, width] of what is seen of the surface whose corners lie at `screen`."""
     small = max(height, width) / _LARGEST
     if small > 1:
-        shape = int(np.ceil(height / small)), int(np.ceil(width / small))
-        planes = _planes(screen / np.array([width / shape[1], height / shape[0], 1], np.float32), surface, *shape)
+        rows, columns = int(np.ceil(height / small)), int(np.ceil(width / small))
+        shrunk = screen * np.array([columns / width, rows / height, 1], np.float32)
+        planes = _planes(shrunk, surface, rows, columns)
         planes = [_enlarged(plane, planes[0], (width, height)) for plane in planes]
     else:
         planes = _planes(screen, surface, height, width)
@@ -243,7 +241,7 @@ def _draw(screen: Floats, surface: _Surface, height: int, width: int) -> tuple[P
 
 
 def _planes(screen: Floats, surface: _Surface, height: int, width: int) -> list[Floats]:
-    """[height, width] each: seen (0 or 1), 1 - U of the right half with a minus on it, U of the right half, V, depth."""
+    """[height, width] each: seen (0 or 1); 1 - U of the right half, negative there; U as on that half; V; depth."""
     fragments = rasterise(screen, surface.triangles, height, width, np.zeros(len(surface.triangles), np.bool_))
     nearest = fragments.nearest(height * width)
     at = np.nonzero(nearest >= 0)[0]

@@ -18,11 +18,9 @@ from numpy.typing import NDArray
 
 from components.core.body.charts import head_chart, head_direction
 from components.core.body.head import CENTRE, HeadShape, directions, head_mesh, unit
+from components.core.body.meshes import Floats
 from components.core.errors import InputError
 from components.core.pictures.iuv import HEAD_PARTS, read_iuv
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 
 TABLE = Path(__file__).resolve().parent.parent / "data" / "head-points.npz"
 MEAN_HEAD = HeadShape(width=1, jaw=1, chin=1, cheek=1, length=1, nose_length=1, nose_width=1, ears=1)
@@ -60,7 +58,7 @@ def head_points() -> HeadPoints:
         return HeadPoints(table["points"], table["azimuth"], table["elevation"], table["mirror"].astype(np.int64))
 
 
-def similarity(source: Doubles, target: Doubles, weight: Doubles | None = None) -> tuple[float, Doubles, Doubles]:
+def similarity(source: Floats, target: Floats, weight: Floats | None = None) -> tuple[float, Floats, Floats]:
     """Scale, rotation [3, 3] and shift [3] that carry `source` [N, 3] best onto `target` (Umeyama 1991)."""
     share = np.full(len(source), 1 / len(source)) if weight is None else weight / weight.sum()
     from_middle, to_middle = share @ source, share @ target
@@ -72,9 +70,9 @@ def similarity(source: Doubles, target: Doubles, weight: Doubles | None = None) 
     return scale, rotation, to_middle - scale * rotation @ from_middle
 
 
-def mean_face(faces: Doubles, rounds: int = 10) -> Doubles:
+def mean_face(faces: Floats, rounds: int = 10) -> Floats:
     """[468, 3]: the median of `faces` [F, 468, 3] laid over one another, as long as the first is."""
-    mean: Doubles = faces[0]
+    mean: Floats = faces[0]
     for _ in range(rounds):
         laid = []
         for face in faces:
@@ -85,7 +83,7 @@ def mean_face(faces: Doubles, rounds: int = 10) -> Doubles:
     return mean
 
 
-def symmetric_face(mean: Doubles) -> tuple[Doubles, NDArray[np.int64]]:
+def symmetric_face(mean: Floats) -> tuple[Floats, NDArray[np.int64]]:
     """A face turned to the front and made equal on both sides, and each point's counterpart."""
     from scipy.optimize import linear_sum_assignment
     from scipy.spatial.distance import cdist
@@ -95,14 +93,14 @@ def symmetric_face(mean: Doubles) -> tuple[Doubles, NDArray[np.int64]]:
     up = mean[FOREHEAD] - mean[CHIN]
     up = up - (up @ across) * across
     up = up / np.linalg.norm(up)
-    face: Doubles = mean @ np.stack([across, up, np.cross(across, up)], 1)
+    face: Floats = mean @ np.stack([across, up, np.cross(across, up)], 1)
     face[:, 0] -= face[[FOREHEAD, NOSE_TIP, CHIN], 0].mean()
     mirrored = face * [-1, 1, 1]
     mirror = linear_sum_assignment(cdist(face, mirrored) ** 2)[1].astype(np.int64)
     return (face + mirrored[mirror]) / 2, mirror
 
 
-def read_places(face: Doubles, planes: NDArray[np.uint8], mean: Doubles) -> Doubles:
+def read_places(face: Floats, planes: NDArray[np.uint8], mean: Floats) -> Floats:
     """[468, 2] azimuth and elevation where a pose map [H, W, 3] puts the points that face the camera; NaN elsewhere."""
     height, width = planes.shape[:2]
     x, y = face[:, 0].astype(int).clip(0, width - 1), (-face[:, 1]).astype(int).clip(0, height - 1)
@@ -115,31 +113,31 @@ def read_places(face: Doubles, planes: NDArray[np.uint8], mean: Doubles) -> Doub
     return found
 
 
-def _both_sides(places: Doubles, mirror: NDArray[np.int64]) -> Doubles:
+def _both_sides(places: Floats, mirror: NDArray[np.int64]) -> Floats:
     """[468, 2] medians over maps [M, 468, 2] and both halves of the face."""
     both = np.concatenate([places, places[:, mirror] * [-1, 1]])
-    middle: Doubles = np.nanmedian(both, axis=0)
+    middle: Floats = np.nanmedian(both, axis=0)
     return middle
 
 
-def _surface_at(places: Doubles) -> Doubles:
+def _surface_at(places: Floats) -> Floats:
     """[N, 3] places of the mean head's surface in the directions [N, 2], from its middle."""
     ray = directions()[2].astype(np.float64)
     wanted = unit(places[:, 0].astype(np.float32), places[:, 1].astype(np.float32)).astype(np.float64)
     surface = head_mesh(MEAN_HEAD).points - CENTRE
     near = np.argsort(-(wanted @ ray.T), axis=1)[:, :3]
     reach = np.linalg.norm(surface[near], axis=2).mean(1)
-    out: Doubles = wanted * reach[:, None]
+    out: Floats = wanted * reach[:, None]
     return out
 
 
-def _in_the_head(face: Doubles, places: Doubles) -> Doubles:
+def _in_the_head(face: Floats, places: Floats) -> Floats:
     """The mean face in metres, laid over the mean head where its points have their places."""
     from scipy.optimize import least_squares
 
     target = _surface_at(places)
 
-    def laid(q: Doubles) -> Doubles:
+    def laid(q: Floats) -> Floats:
         cos, sin = np.cos(q[1]), np.sin(q[1])
         x, y, z = (face * q[0]).T
         return np.stack([x, y * cos - z * sin + q[2], y * sin + z * cos + q[3]], 1)
@@ -148,7 +146,7 @@ def _in_the_head(face: Doubles, places: Doubles) -> Doubles:
     return laid(least_squares(lambda q: (laid(q) - target).ravel(), start, loss="soft_l1", f_scale=0.004).x)
 
 
-def _smooth(points: Doubles, places: Doubles, mirror: NDArray[np.int64]) -> Doubles:
+def _smooth(points: Floats, places: Floats, mirror: NDArray[np.int64]) -> Floats:
     """`places` without the noise of the maps: how they leave the points' own directions, averaged over neighbours."""
     own = np.stack(
         [np.arctan2(points[:, 0], points[:, 2]), np.arctan2(points[:, 1], np.hypot(points[:, 0], points[:, 2]))], 1
@@ -156,7 +154,7 @@ def _smooth(points: Doubles, places: Doubles, mirror: NDArray[np.int64]) -> Doub
     ray = points / np.linalg.norm(points, axis=1, keepdims=True)
     kernel = np.exp(-((ray[:, None] - ray) ** 2).sum(2) / (2 * _NEAR**2))
     smooth = own + kernel @ np.linalg.solve(kernel + _NUGGET * np.eye(len(ray)), places - own)
-    out: Doubles = (smooth + smooth[mirror] * [-1, 1]) / 2
+    out: Floats = (smooth + smooth[mirror] * [-1, 1]) / 2
     return out
 
 
@@ -169,10 +167,8 @@ def make_table(real: list[tuple[Path, Path]], synthetic: list[tuple[Path, Path]]
     mean, mirror = symmetric_face(mean_face(np.stack(seen)))
     medians = []
     for pairs in (real, synthetic):
-        places = [
-            read_places(face, read_iuv(where[1]).planes, mean) for where in pairs if (face := faces[where]) is not None
-        ]
-        medians.append(_both_sides(np.stack(places), mirror))
+        found = [read_places(face, read_iuv(at[1]).planes, mean) for at in pairs if (face := faces[at]) is not None]
+        medians.append(_both_sides(np.stack(found), mirror))
     detected, exact_ones = medians
     places = np.where(np.isnan(detected), exact_ones, _DETECTED * detected + (1 - _DETECTED) * exact_ones)
     points = _in_the_head(mean, places)
@@ -182,7 +178,7 @@ def make_table(real: list[tuple[Path, Path]], synthetic: list[tuple[Path, Path]]
     )
 
 
-def _face(path: Path) -> Doubles | None:
+def _face(path: Path) -> Floats | None:
     """The face of one person's landmarks with y up and z toward the camera."""
     with np.load(path) as landmarks:
         return landmarks["face"].astype(np.float64) * [1, -1, -1] if "face" in landmarks else None

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from components.core.body.meshes import Floats
 from components.core.fitting.head_points import (
     EYE_CORNERS,
     MOUTH_CORNERS,
@@ -19,8 +19,6 @@ from components.core.fitting.head_points import (
     similarity,
 )
 from components.core.landmarks.found import Landmarks
-
-Doubles = NDArray[np.float64]
 
 NECK_TOP = np.array([0.0, -0.060, -0.012])
 """The middle of the neck where it enters the head."""
@@ -46,19 +44,19 @@ class HeadPose:
 
     scale: float
     """Pixels for a metre."""
-    rotation: Doubles
-    shift: Doubles
-    face: Doubles | None
+    rotation: Floats
+    shift: Floats
+    face: Floats | None
     """[468, 3] the face's points in picture axes, where a face was seen."""
 
-    def place(self, points: Doubles) -> Doubles:
+    def place(self, points: Floats) -> Floats:
         """[N, 3] in the picture of [N, 3] in the head."""
-        placed: Doubles = self.scale * points @ self.rotation.T + self.shift
+        placed: Floats = self.scale * points @ self.rotation.T + self.shift
         return placed
 
-    def undo(self, points: Doubles) -> Doubles:
+    def undo(self, points: Floats) -> Floats:
         """[N, 3] in the head of [N, 3] in the picture."""
-        undone: Doubles = (points - self.shift) @ self.rotation / self.scale
+        undone: Floats = (points - self.shift) @ self.rotation / self.scale
         return undone
 
 
@@ -66,8 +64,8 @@ class HeadPose:
 class NeckBase:
     """Where the neck leaves the torso, in picture axes."""
 
-    middle: Doubles
-    axes: Doubles
+    middle: Floats
+    axes: Floats
     """[3, 3] columns: toward the person's left, up along the torso, forward out of the chest; unit length."""
 
 
@@ -80,13 +78,13 @@ def head_pose(landmarks: Landmarks) -> HeadPose:
     return _from_body(landmarks)
 
 
-def _is_on_the_head(face: Doubles, landmarks: Landmarks) -> bool:
+def _is_on_the_head(face: Floats, landmarks: Landmarks) -> bool:
     body = landmarks.body[:_HEAD_POINTS, :2].astype(np.float64).mean(0) * _TO_PICTURE[:2]
     width = np.ptp(face[:, :2], axis=0).max()
     return bool(np.linalg.norm(face[:, :2].mean(0) - body) < _LOOSE * width)
 
 
-def _body_points() -> Doubles:
+def _body_points() -> Floats:
     """[11, 3] nose, left eye inner, middle, outer, right eye, left and right ear, mouth's left and right corner."""
     face = head_points().points.astype(np.float64)
     eyes = []
@@ -101,7 +99,7 @@ def _from_body(landmarks: Landmarks) -> HeadPose:
     seen = landmarks.body[:_HEAD_POINTS].astype(np.float64) * _TO_PICTURE
     scale = _pixels_per_metre(landmarks)
 
-    def turned(flattened: float) -> tuple[float, Doubles]:
+    def turned(flattened: float) -> tuple[float, Floats]:
         flat = seen * [1, 1, flattened]
         size, rotation, shift = similarity(head, flat)
         return float((((size * head @ rotation.T + shift - flat) / size) ** 2).sum()), rotation
@@ -133,12 +131,13 @@ def neck_base(landmarks: Landmarks, pose: HeadPose) -> NeckBase:
     # In the torso's own directions from the middle of the shoulders: the head leans, and the neck goes half the way.
     above = axes.T @ (np.array([*shoulders[:2], top[2]]) - top)
     sideways = (axes[:, 0] * above[0] + axes[:, 2] * above[2]) * _SIDEWAYS
-    drop = np.clip(-above[1] * _DOWNWARD + _NECK_DROP * pose.scale, *(pose.scale * length for length in _NECK_LENGTHS))
+    shortest, longest = (pose.scale * length for length in _NECK_LENGTHS)
+    drop = np.clip(-above[1] * _DOWNWARD + _NECK_DROP * pose.scale, shortest, longest)
     return NeckBase(top + sideways - axes[:, 1] * drop, axes)
 
 
-def torso_axes(across: Doubles, up: Doubles) -> Doubles:
-    """[3, 3] unit columns left, up, forward from the shoulder line and the spine; the spine taken as upright in depth."""
+def torso_axes(across: Floats, up: Floats) -> Floats:
+    """[3, 3] unit columns left, up, forward from the shoulder line and the spine, taken as upright in depth."""
     flat = np.array([up[0], up[1], 0.0])
     size = np.linalg.norm(flat)
     y = flat / size if size > 1e-6 else np.array([0.0, 1.0, 0.0])
