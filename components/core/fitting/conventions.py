@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from components.core.body.template import ANKLE, ARM_AXIS, ELBOW, HIP, KNEE, SHOULDER, WRIST
+from components.core.body.template import ANKLE, ELBOW, KNEE, WRIST
 from components.core.fitting.fitted import Floats
 
 
@@ -22,27 +22,32 @@ def _point(x: float, y: float, z: float) -> Floats:
 class Conventions:
     """Anchors are places of the left half of the resting template, metres; girths are relative to the template's."""
 
-    shoulder: Floats = field(default_factory=lambda: SHOULDER)
+    shoulder: Floats = field(default_factory=lambda: _point(0.166, 1.340, -0.02))
     elbow: Floats = field(default_factory=lambda: ELBOW)
     wrist: Floats = field(default_factory=lambda: WRIST)
-    knuckle: Floats = field(default_factory=lambda: WRIST + np.float32(0.09) * ARM_AXIS)
-    hip: Floats = field(default_factory=lambda: HIP)
-    knee: Floats = field(default_factory=lambda: KNEE)
-    ankle: Floats = field(default_factory=lambda: ANKLE)
-    heel: Floats = field(default_factory=lambda: _point(0.120, 0.03, -0.075))
-    toe: Floats = field(default_factory=lambda: _point(0.142, 0.02, 0.150))
-    metres: float = 1.0
+    hip: Floats = field(default_factory=lambda: _point(0.093, 0.90, 0.0))
+    knee: Floats = field(default_factory=lambda: _point(KNEE[0], 0.505, KNEE[2]))
+    ankle: Floats = field(default_factory=lambda: _point(ANKLE[0], 0.07, ANKLE[2]))
+    heel: Floats = field(default_factory=lambda: _point(0.120, 0.03, -0.03))
+    toe: Floats = field(default_factory=lambda: _point(0.142, 0.02, 0.145))
+    metres: float = 1.03
     """World metres of the landmarks for a metre of the template."""
     girths: dict[str, float] = field(default_factory=lambda: {
-        "pelvis": 1.1, "spine": 1.2, "chest": 1.0, "neck": 1.0, "head": 1.0, "upper_arm": 1.0, "lower_arm": 1.0,
-        "hand": 1.2, "upper_leg": 1.05, "lower_leg": 1.0, "foot": 1.0})
+        "pelvis": 1.04, "spine": 1.06, "chest": 0.85, "neck": 1.0, "head": 1.0, "upper_arm": 1.02, "lower_arm": 1.1,
+        "hand": 1.2, "upper_leg": 1.2, "lower_leg": 1.05, "foot": 1.3})
+    """Of typical people in their clothes."""
+    upper_twist: float = 0.2
+    lower_twist: float = 0.2
+    """How far upper and lower arms are turned about their length, thumb outward, radians."""
+    foot_trust: float = 0.5
+    """How much the foot has to say on how the lower leg is turned, against the knee."""
     threshold: int = 140
     """Where the mask (0..255) ends."""
     margin: float = 0.003
     """How much wider than the body it is on each side, metres: clothes, and its own softness."""
-    spread: float = 0.15
+    spread: float = 0.17
     """Standard deviation of the logarithm of people's thickness, over the typical one."""
-    sideways: float = 0.12
+    sideways: float = 0.2
     """Standard deviation of how far off the landmarks' line a limb's middle is, in half widths."""
     noise: float = 0.12
     odd: float = 0.2

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -65,7 +66,7 @@ def _chain(bones: tuple[str, ...], knots: Floats) -> Chain:
     points = figure.points[vertices]
     stations = np.linspace(0, len(knots) - 1, 4 * (len(knots) - 1) + 1, dtype=np.float32)[1:-1]
     place = np.zeros(len(points), np.float32)
-    for number, (start, end) in enumerate(zip(knots, knots[1:], strict=False)):
+    for number, (start, end) in enumerate(pairwise(knots)):
         axis = end - start
         along = (points - start) @ axis / (axis @ axis)
         place += np.clip(along, -0.2 if number == 0 else 0, 1.2 if number == len(knots) - 2 else 1)
@@ -168,7 +169,8 @@ def _solved(tables: list[Floats], rules: Conventions) -> tuple[Floats, list[Floa
         for _ in range(_ROUNDS):
             left = (evidence @ solution - value) / rules.odd
             weight = 1 / rules.noise**2 / (1 + left * left) ** 2
-            solution = np.linalg.solve(normal + evidence.T @ (weight[:, None] * evidence), evidence.T @ (weight * value))
+            weighed = weight[:, None] * evidence
+            solution = np.linalg.solve(normal + evidence.T @ weighed, weighed.T @ value)
     thick, *shifts = solution.reshape(-1, stations)
     return thick, shifts
 

@@ -99,7 +99,7 @@ def _put_bone(maps: BoneMaps, bone: str, rest: tuple[Floats, Floats, Floats], po
 def _put_arm(maps: BoneMaps, points: Floats, build: Build, rules: Conventions, side: int) -> None:
     name, mirror = ("l", _MIRROR**2) if side == 0 else ("r", _MIRROR)
     shoulder, elbow, wrist = (points[pair[side]] for pair in (at.SHOULDERS, at.ELBOWS, at.WRISTS))
-    rest = [anchor * mirror for anchor in (rules.shoulder, rules.elbow, rules.wrist, rules.knuckle)]
+    rest = [anchor * mirror for anchor in (rules.shoulder, rules.elbow, rules.wrist)]
     axis = ARM_AXIS * mirror
     hinge = cross(axis, _FORWARD)
     upper, lower = unit(elbow - shoulder), unit(wrist - elbow)
@@ -108,6 +108,9 @@ def _put_arm(maps: BoneMaps, points: Floats, build: Build, rules: Conventions, s
     easy = carried(chest @ hinge, chest @ axis, upper)
     upper_hinge = unit(cross(upper, lower) + 0.25 * easy)
     lower_hinge = carried(upper_hinge, upper, lower)
+    sign = 1 if side == 0 else -1
+    upper_hinge = unit(upper_hinge + sign * rules.upper_twist * cross(upper, upper_hinge))
+    lower_hinge = unit(lower_hinge + sign * rules.lower_twist * cross(lower, lower_hinge))
     index, pinky = points[at.INDICES[side]], points[at.PINKIES[side]]
     hand = unit((index + pinky) / 2 - wrist)
     # The thumb's side of the hand lies forward at rest.
@@ -128,7 +131,7 @@ def _put_leg(maps: BoneMaps, points: Floats, build: Build, rules: Conventions, s
     pelvis = turned(maps.matrix[BONE["pelvis"]])
     # Where the knee bends, the lower leg goes back; the rest is told by pelvis and foot.
     ahead = unit(carried(pelvis @ _FORWARD, pelvis @ _DOWN, upper) - across(lower, upper))
-    low_ahead = unit(carried(ahead, upper, lower) + 0.7 * across(foot, lower))
+    low_ahead = unit(carried(ahead, upper, lower) + rules.foot_trust * across(foot, lower))
     _put_bone(maps, f"upper_leg_{name}", (rest[0], rest[1], _FORWARD), (hip, knee, ahead),
               build.girth(f"upper_leg_{name}"))
     _put_bone(maps, f"lower_leg_{name}", (rest[1], rest[2], _FORWARD), (knee, ankle, low_ahead),

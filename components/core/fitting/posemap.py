@@ -2,61 +2,138 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from components.core.body.charts import body_chart, head_chart
+from components.core.body.charts import body_chart
 from components.core.body.rasteriser import rasterise
+from components.core.body.template import BONE, JOINTS, NECK_BASE
 from components.core.fitting.fitted import Fitted, Floats
+from components.core.fitting.head import HeadMap, head_map
 from components.core.fitting.surface import posed_points, surface
 from components.core.landmarks.found import Landmarks
 from components.core.pictures.images import Pixels
 from components.core.pictures.iuv import resize_iuv
 
 _WORKING = 384
+_EDGE = 127
 _SPILL = 0.003
-"""How far the map may go beyond the mask, in heights of the person: sleeves and hair end there, the mask is soft."""
+"""How far the map may go beyond the mask, in heights of the person: sleeves end there, and the mask is soft."""
+_FILL = 0.006
+"""How far parts go on beyond the fitted body to the mask's edge, in heights of the person."""
+_NECK_WIDTH = 0.085
+_TORSO = (1, 2)
+
+
+@dataclass(frozen=True)
+class _View:
+    """The piece of the photo that is drawn: `box` (x0, y0, x1, y1) in it, and the `size` (height, width) drawn at."""
+
+    box: tuple[int, int, int, int]
+    size: tuple[int, int]
+
+    def on_screen(self, points: Floats) -> Floats:
+        """Points [N, 3] of the photo in pixels of the piece."""
+        x0, y0, x1, y1 = self.box
+        scale = np.array([self.size[1] / (x1 - x0), self.size[0] / (y1 - y0), self.size[0] / (y1 - y0)], np.float32)
+        return np.asarray((points - np.array([x0, y0, 0], np.float32)) * scale, np.float32)
 
 
 def pose_map(fitted: Fitted, landmarks: Landmarks, size: tuple[int, int]) -> Pixels:
     """I (0..24), U and V (0..255) of the body, uint8 [H, W, 3] for a photo of `size` (height, width).
 
-    It is drawn with the person at most 384 pixels high and enlarged part by part.
+    The body is drawn at most 384 pixels high and enlarged part by part; the head is laid over it at full size.
     """
+    iuv = np.zeros((*size, 3), np.uint8)
     posed = posed_points(fitted.rest, fitted.matrix, fitted.offset)
+    view = _view(posed, landmarks.mask, size)
+    if view is None:
+        return iuv
+    x0, y0, x1, y1 = view.box
+    whole = (y1 - y0, x1 - x0)
+    drawn, depth = _drawn(view.on_screen(posed), view.size)
+    mask = landmarks.mask[y0:y1, x0:x1]
     tall = float(np.ptp(posed[:, 1]))
-    shrink = min(1.0, _WORKING / max(tall, 1.0))
-    small = max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))
-    screen = posed * np.array([small[1] / size[1], small[0] / size[0], shrink], np.float32)
-    iuv = _drawn(screen.astype(np.float32), small)
-    mask = cv2.resize(landmarks.mask, small[::-1], interpolation=cv2.INTER_AREA) > 127
-    iuv[~_widened(mask, _SPILL * tall * shrink)] = 0
-    return resize_iuv(iuv, size)
+    small = cv2.resize(mask, view.size[::-1], interpolation=cv2.INTER_AREA) > _EDGE
+    _fill(drawn, small, _FILL * tall * view.size[0] / (y1 - y0))
+    crop = resize_iuv(drawn, whole)
+    crop[~_widened(mask > _EDGE, _SPILL * tall)] = 0
+    iuv[y0:y1, x0:x1] = crop
+    head = head_map(landmarks, size, landmarks.mask)
+    if head.part.size:
+        neck = BONE["neck"]
+        base = float((fitted.matrix[neck] @ JOINTS[neck] + fitted.offset[neck])[2])
+        unit = (y1 - y0) / view.size[0]
+        far = np.full(size, np.inf, np.float32)
+        far[y0:y1, x0:x1] = cv2.resize(depth, whole[::-1], interpolation=cv2.INTER_NEAREST) * unit
+        _lay_head(iuv, far, head, base)
+    return iuv
+
+
+def _view(posed: Floats, mask: Pixels, size: tuple[int, int]) -> _View | None:
+    """The body's box, inside the picture and around the mask; None where nothing of the body is there."""
+    low = np.floor(posed[:, :2].min(0)).astype(int) - 2
+    high = np.ceil(posed[:, :2].max(0)).astype(int) + 2
+    x0, y0 = (int(max(v, 0)) for v in low)
+    x1, y1 = (int(min(v, limit)) for v, limit in zip(high, size[::-1], strict=True))
+    if x0 >= x1 or y0 >= y1 or not (mask[y0:y1, x0:x1] > _EDGE).any():
+        return None
+    shrink = min(1.0, _WORKING / max(float(np.ptp(posed[:, 1])), 1.0))
+    return _View((x0, y0, x1, y1), (max(1, round((y1 - y0) * shrink)), max(1, round((x1 - x0) * shrink))))
 
 
 def _widened(mask: NDArray[np.bool_], pixels: float) -> NDArray[np.bool_]:
-    return np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3) <= pixels)
+    """`mask` and what is at most so many pixels from it."""
+    reach = round(pixels)
+    if reach < 1:
+        return mask
+    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), around) > 0)
 
 
-def _drawn(screen: Floats, size: tuple[int, int]) -> Pixels:
-    """The pose map [h, w, 3] of vertices that lie at `screen` [V, 3] (pixels right, down, away)."""
+def _fill(iuv: Pixels, mask: NDArray[np.bool_], reach: float) -> None:
+    """Go on with the nearest part, in place, where the mask reaches at most so many pixels beyond the body."""
+    empty = (iuv[..., 0] == 0).astype(np.uint8)
+    if not empty.all():
+        distance, nearest = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
+        edge = mask & (distance > 0) & (distance <= reach)
+        from_pixel = np.zeros(int(nearest.max()) + 1, np.intp)
+        from_pixel[nearest[empty == 0]] = np.flatnonzero(empty == 0)
+        iuv[edge] = iuv.reshape(-1, 3)[from_pixel[nearest[edge]]]
+
+
+def _drawn(screen: Floats, size: tuple[int, int]) -> tuple[Pixels, Floats]:
+    """Pose map [h, w, 3] and depth [h, w] of the body without its head, vertices at `screen` [V, 3]."""
     figure = surface()
     height, width = size
     # The rasteriser drops what is nearer than 5 cm to a camera; this one has no place.
-    screen = screen + np.array([0, 0, 1 - screen[:, 2].min()], np.float32)
+    nearest = float(screen[:, 2].min()) - 1
+    screen = screen - np.array([0, 0, nearest], np.float32)
     fragments = rasterise(screen, figure.triangles, height, width, np.zeros(len(figure.triangles), np.bool_))
     seen = fragments.nearest(height * width)
     hit = np.nonzero(seen >= 0)[0]
     triangle, weight = fragments.triangle[seen[hit]], fragments.weight[seen[hit]]
-    place = np.einsum("nk,nkj->nj", weight, figure.coordinates[figure.triangles[triangle]]).astype(np.float32)
-    on_head = figure.is_head[triangle]
-    iuv = np.zeros((height * width, 3), np.uint8)
-    for mine, chart in ((on_head, _head), (~on_head, body_chart)):
-        part, u, v = chart(place[mine])
-        iuv[hit[mine]] = np.stack([part, np.rint(u * 255), np.rint(v * 255)], 1).astype(np.uint8)
-    return iuv.reshape(height, width, 3)
+    place = np.einsum("nk,nkj->nj", weight, figure.points[figure.triangles[triangle]]).astype(np.float32)
+    # The neck is the head's.
+    on_torso = (place[:, 1] < NECK_BASE) | (np.abs(place[:, 0]) > _NECK_WIDTH)
+    hit, place, seen_from = hit[on_torso], place[on_torso], fragments.depth[seen[hit[on_torso]]]
+    part, u, v = body_chart(place)
+    iuv, depth = np.zeros((height * width, 3), np.uint8), np.full(height * width, np.inf, np.float32)
+    iuv[hit] = np.stack([part, np.rint(u * 255), np.rint(v * 255)], 1).astype(np.uint8)
+    depth[hit] = seen_from + nearest
+    return iuv.reshape(height, width, 3), depth.reshape(height, width)
 
 
-def _head(place: Floats) -> tuple[NDArray[np.uint8], Floats, Floats]:
-    return head_chart(place[:, 0], place[:, 1])
+def _lay_head(iuv: Pixels, depth: Floats, head: HeadMap, base: float) -> None:
+    """The head over the body's map, in place: before the torso always, before limbs where it is nearer.
+
+    `depth` [H, W] is the body's, `base` that of the neck's base on the same scale, from which the head counts its own.
+    """
+    where = slice(head.y, head.y + head.part.shape[0]), slice(head.x, head.x + head.part.shape[1])
+    below = iuv[where]
+    over = (head.part > 0) & (np.isin(below[..., 0], (0, *_TORSO)) | (head.depth + base < depth[where]))
+    piece = np.stack([head.part, np.rint(head.u * 255), np.rint(head.v * 255)], 2).astype(np.uint8)
+    below[over] = piece[over]

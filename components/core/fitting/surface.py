@@ -1,4 +1,4 @@
-"""The surface that is fitted: the resting template and a head of middling proportions, as one bag of triangles."""
+"""The surface that is fitted: the resting template, without a head of its own."""
 
 from __future__ import annotations
 
@@ -6,50 +6,27 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from components.core.body.head import HeadShape, directions, head_mesh
 from components.core.body.meshes import Floats, Ints
-from components.core.body.template import BONE, BONES, template
+from components.core.body.template import template
 
-HEAD_SHAPE = HeadShape(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 _STEP = 0.02
 
 
 @dataclass(frozen=True)
 class Surface:
-    """Vertices at rest and how bones move them.
-
-    `points` [V, 3] metres at rest; `weights` [V, 17]; `coordinates` [V, 3] what charts are read from: the resting place
-    on the body, (azimuth, elevation, 0) radians on the head; `is_head` [T] whether a triangle is the head's.
-    """
+    """`points` [V, 3] metres at rest, `weights` [V, 17] of the bones, `triangles` [T, 3]."""
 
     points: Floats
     weights: Floats
-    coordinates: Floats
     triangles: Ints
-    is_head: NDArray[np.bool_]
-    body_size: int
 
 
 @lru_cache(maxsize=1)
 def surface() -> Surface:
-    """The surface; built once per process."""
+    """The surface; built once per process (a quarter of a second)."""
     skin = template(_STEP)
-    head = head_mesh(HEAD_SHAPE)
-    azimuth, elevation, _ = directions()
-    on_head = np.zeros((len(head.points), len(BONES)), np.float32)
-    on_head[:, BONE["head"]] = 1
-    size = len(skin.mesh.points)
-    facing = np.stack([azimuth, elevation, np.zeros_like(azimuth)], 1)
-    return Surface(
-        points=np.concatenate([skin.mesh.points, head.points]).astype(np.float32),
-        weights=np.concatenate([skin.weights, on_head]),
-        coordinates=np.concatenate([skin.mesh.points, facing]).astype(np.float32),
-        triangles=np.concatenate([skin.mesh.triangles, head.triangles + size]).astype(np.int32),
-        is_head=np.arange(len(skin.mesh.triangles) + len(head.triangles)) >= len(skin.mesh.triangles),
-        body_size=size,
-    )
+    return Surface(skin.mesh.points.astype(np.float32), skin.weights, skin.mesh.triangles)
 
 
 def posed_points(rest: Floats, matrix: Floats, offset: Floats) -> Floats:
