@@ -32,8 +32,8 @@ EYE_CORNERS = (33, 133), (263, 362)
 BROWS = (70, 63, 105, 66, 107), (300, 293, 334, 296, 336)
 """From the temple to the nose; right and left."""
 
-_DETECTED = 0.6
-"""Share of the maps of real people in a point's place; the rest is the exact maps'."""
+_DETECTED = (0.6, 0.7)
+"""Share of the maps of real people in a point's azimuth and elevation; the rest is the exact maps'."""
 _FACING = 0.35
 _NEAR, _NUGGET = 0.22, 0.3
 
@@ -170,7 +170,8 @@ def make_table(real: list[tuple[Path, Path]], synthetic: list[tuple[Path, Path]]
         found = [read_places(face, read_iuv(at[1]).planes, mean) for at in pairs if (face := faces[at]) is not None]
         medians.append(_both_sides(np.stack(found), mirror))
     detected, exact_ones = medians
-    places = np.where(np.isnan(detected), exact_ones, _DETECTED * detected + (1 - _DETECTED) * exact_ones)
+    share = np.array(_DETECTED)
+    places = np.where(np.isnan(detected), exact_ones, share * detected + (1 - share) * exact_ones)
     points = _in_the_head(mean, places)
     places = _smooth(points, places, mirror)
     return HeadPoints(
