@@ -29,6 +29,8 @@ _HEAD_POINTS = 11
 _SIDEWAYS, _DOWNWARD, _NECK_DROP = 0.4, 0.5, 0.018
 """Share of the way from the neck's top to the middle of the shoulders that its base lies sideways and down, and metres
 on top of that (least squares over detected maps)."""
+_NECK_BACK = 0.012
+"""Metres that the base lies behind that; hardly seen in a picture, and people hold their heads forward."""
 _NECK_LENGTHS = (0.075, 0.185)
 _FLATTENED = np.geomspace(0.1, 1.0, 12)
 _HEAD_SIZE = 1.04
@@ -133,7 +135,7 @@ def neck_base(landmarks: Landmarks, pose: HeadPose) -> NeckBase:
     sideways = (axes[:, 0] * above[0] + axes[:, 2] * above[2]) * _SIDEWAYS
     shortest, longest = (pose.scale * length for length in _NECK_LENGTHS)
     drop = np.clip(-above[1] * _DOWNWARD + _NECK_DROP * pose.scale, shortest, longest)
-    return NeckBase(top + sideways - axes[:, 1] * drop, axes)
+    return NeckBase(top + sideways - axes[:, 1] * drop - axes[:, 2] * _NECK_BACK * pose.scale, axes)
 
 
 def torso_axes(across: Floats, up: Floats) -> Floats:
