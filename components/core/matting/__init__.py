@@ -1,1 +1,1 @@
-"""Matting: from a network's soft person mask to an alpha matte at the photo's resolution, and the person's own colours."""
+"""Matting: from a soft person mask to an alpha matte at the photo's resolution, and the person's own colours."""

@@ -10,7 +10,7 @@ Mask = NDArray[np.bool_]
 
 _CELL = 32
 """Pixels to a cell of the grid along rows and columns."""
-_BINS = 20
+_BINS = 16
 """Cells along each colour axis."""
 _UNSEEN = 0.02
 """Added to both counts: a colour that is known of neither says nothing."""

@@ -13,9 +13,9 @@ from components.core.pictures.images import Pixels
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-_RADIUS = 3
+_RADIUS = 4
 """Of the guided filter's windows, in pixels of the working size."""
-_SMOOTH = 1e-3
+_SMOOTH = 1e-4
 """The guided filter's regularisation, of colours in 0..1."""
 _CONTRAST = 1.3
 """A window's colours explain its outline only in part, which draws alpha to the middle."""
@@ -46,7 +46,7 @@ def paint(photo: Pixels, small: Pixels, decided: Floats, alpha: Pixels, foregrou
 
     `small` [h, w, 3] is the photo at the working size, `decided` [h, w] alpha there, 0..1.
     """
-    rgb = small.astype(np.float32) / 255
+    rgb = _unit(small)
     slope = _guided(rgb, decided)
     zone = _zone(decided, _ZONE)
     coated = _zone(decided, _ZONE + _COATED) & (decided < 1) | zone
@@ -69,7 +69,7 @@ def _strip(photo: Pixels, at: _Enlarged, slope: Floats, maps: Floats, own: Float
     work = large[..., 2] > 0
     if not work.any():
         return
-    rgb = photo[work].astype(np.float32) / 255
+    rgb = _unit(photo[work])
     line = at(slope)[work]
     guided = np.clip((np.einsum("nc,nc->n", line[:, :3], rgb) + line[:, 3] - 0.5) * _CONTRAST + 0.5, 0, 1)
     zone = large[work, 1]
@@ -78,6 +78,11 @@ def _strip(photo: Pixels, at: _Enlarged, slope: Floats, maps: Floats, own: Float
     exact = np.round(exact * 255) / 255
     alpha[work] = (exact * 255 + 0.5).astype(np.uint8)
     foreground[work] = _parted(rgb, exact[:, None], at(own)[work], at(behind)[work])
+
+
+def _unit(pixels: Pixels) -> Floats:
+    """0..1"""
+    return np.asarray(pixels.astype(np.float32) / np.float32(255))
 
 
 @dataclass(frozen=True)

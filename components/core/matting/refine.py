@@ -33,11 +33,15 @@ _HAIR = 1.8
 """How much wider the band is outside of heads."""
 _NEAR = 40.0
 """How far from the outline colours are learned, in pixels of the working size."""
-_COLOUR, _MASK = 1.0, 1.5
+_COLOUR, _MASK = 1.0, 1.0
 """Weights of the colours' and the mask's log odds. Decided on synthetic people (docs/decisions.md)."""
+_DOUBT = 2.0
+"""Log odds of colour against the mask that make a pixel doubtful, up to `_REACH` bands from the outline."""
+_REACH = 3.0, 2.0
+"""Within it (gaps between curls, arms and body), beyond it (loose hair, bags)."""
 _UNSURE = 0.04
 """A mask of 0 or 1 is wrong at about this rate within the band."""
-_CONTRAST = 3.0
+_CONTRAST = 8.0
 """The walk's outline is softer than the photo's by about this factor."""
 
 
@@ -118,6 +122,8 @@ class _View:
     person: Mask
     """Surely."""
     background: Mask
+    band: float
+    """Half the width of what is doubtful."""
 
     @property
     def doubtful(self) -> Mask:
@@ -130,7 +136,7 @@ class _View:
         scale = min(1.0, side / max(height, width))
         size = max(1, round(width * scale)), max(1, round(height * scale))
         rgb = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
-        small = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.float32) / 255
+        small = cv2.resize(mask, size, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
         shown = small > 0.5
         inside, outside = _distance(shown), _distance(~shown)
         band = _band(small, shown)
@@ -143,7 +149,7 @@ class _View:
         background = (outside > beyond) & (small < 0.1)
         if body is not None:
             background &= np.asarray(cv2.resize(body, size, interpolation=cv2.INTER_AREA)) < 128
-        return _View(rgb, small, inside, outside, person, background)
+        return _View(rgb, small, inside, outside, person, background, band)
 
 
 def _distance(where: Mask) -> Floats:
@@ -154,7 +160,7 @@ def _distance(where: Mask) -> Floats:
 
 
 def _band(mask: Floats, shown: Mask) -> float:
-    """Half the width of the doubtful band. A mask is as wrong as it is soft: both come from its network's few pixels."""
+    """Half the width of the doubtful band: a mask is as wrong as it is soft, since its network has few pixels."""
     outline = (shown != np.roll(shown, 1, 0))[1:].sum() + (shown != np.roll(shown, 1, 1))[:, 1:].sum()
     softness = ((mask > 0.1) & (mask < 0.9)).sum() / max(1, outline)
     factor, least, most = _BAND
@@ -170,9 +176,14 @@ def _decided(view: _View) -> Floats:
     if not view.person.any() or not view.background.any():
         return np.where(doubtful, view.mask, known)
     lab = np.asarray(cv2.cvtColor(view.rgb, cv2.COLOR_RGB2LAB), np.float32)
-    seen = log_odds(lab, view.person & (view.inside < _NEAR), view.background & (view.outside < _NEAR), doubtful)
+    within = view.person & (view.inside < _REACH[0] * view.band)
+    beyond = view.background & (view.outside < _REACH[1] * view.band)
+    asked = doubtful | within | beyond
+    seen = np.zeros(asked.shape, np.float32)
+    seen[asked] = log_odds(lab, view.person & (view.inside < _NEAR), view.background & (view.outside < _NEAR), asked)
+    doubtful |= (within & (seen < -_DOUBT)) | (beyond & (seen > _DOUBT))
     mask = view.mask[doubtful]
     told = _MASK * np.log((mask + _UNSURE) / (1 - mask + _UNSURE))
-    prior = 1 / (1 + np.exp(-(_COLOUR * seen + told)))
+    prior = np.asarray(1 / (1 + np.exp(-(_COLOUR * seen[doubtful] + told))), np.float32)
     walked = random_walk(lab, known, doubtful, prior)
-    return np.clip((walked - 0.5) * _CONTRAST + 0.5, 0, 1)
+    return np.asarray(np.clip((walked - 0.5) * _CONTRAST + 0.5, 0, 1), np.float32)

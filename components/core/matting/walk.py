@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Numbers = NDArray[np.int32]
 
-_TRUST = 0.02
+_TRUST = 0.15
 """Weight of a pixel's prior, where that of a neighbour of the same colour is 1."""
 _EDGE = 0.01
 """How fast that weight falls with the squared difference of colours (CIELAB as 8 bits)."""
@@ -29,7 +30,8 @@ def random_walk(lab: Floats, known: Floats, asked: Mask, prior: Floats) -> Float
     number = np.full(asked.shape, -1, np.int32)
     number[asked] = np.arange(count, dtype=np.int32)
     diagonal, right = np.full(count, _TRUST), _TRUST * prior.astype(np.float64)
-    rows, columns, values = [np.arange(count)], [np.arange(count)], []
+    rows: list[Numbers] = [np.arange(count, dtype=np.int32)]
+    columns, values = rows.copy(), [diagonal]
     for one, other in _pairs(asked.shape):
         near = (number[one] >= 0) | (number[other] >= 0)
         weight = np.exp(-_EDGE * np.square(lab[one][near] - lab[other][near]).sum(-1, dtype=np.float64)) + _LEAST
@@ -44,7 +46,7 @@ def random_walk(lab: Floats, known: Floats, asked: Mask, prior: Floats) -> Float
             rows.append(ends[k][both])
             columns.append(ends[1 - k][both])
             values.append(-weight[both])
-    matrix = csc_matrix((np.concatenate([diagonal, *values]), (np.concatenate(rows), np.concatenate(columns))),
+    matrix = csc_matrix((np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))),
                         shape=(count, count))
     # Symmetric and diagonally dominant: no pivoting is needed, and an order made for that keeps the factors thin.
     factors = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
