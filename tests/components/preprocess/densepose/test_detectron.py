@@ -45,8 +45,9 @@ def test_the_real_predictor_end_to_end(random_network: DensePoseSettings, bring:
     folder = bring(3)
     (folder / "iuv" / "p0.png").unlink()
     (folder / "iuv" / "p2.png").unlink()
-    settings = PreprocessSettings(resolution=64, texel=16, matte="silhouette", pose_maps="densepose", densepose=random_network, min_person=8,
-                                  min_coverage=0.0, repeats=-1, min_sharpness=0.0)
+    settings = PreprocessSettings(resolution=64, texel=16, matte="silhouette", pose_maps="densepose",
+                                  densepose=random_network, min_person=8, min_coverage=0.0, repeats=-1,
+                                  min_sharpness=0.0)
     opened = PhotoFolder.open(folder)
     found = list(PoseFinder(opened, settings)(opened.photos))
     for number in (0, 2):
