@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -153,20 +153,10 @@ class Compared(NamedTuple):
     """The real one over the same."""
     weight: Tensor
     """How much a pixel counts, by matte and `emphasis` [B, 1, S, S]."""
-    networks: tuple[Distance | None, Embedder | None]
-    """Of the losses `perceptual` and `face`; None where the loss has weight 0."""
-
-    @property
-    def distance(self) -> Distance:
-        """The network of the perceptual loss."""
-        assert self.networks[0] is not None
-        return self.networks[0]
-
-    @property
-    def embedder(self) -> Embedder:
-        """The network of the face loss."""
-        assert self.networks[1] is not None
-        return self.networks[1]
+    distance: Any
+    """`Distance` of the perceptual loss; None where that has weight 0."""
+    embedder: Any
+    """`Embedder` of the face loss; None where that has weight 0."""
 
 
 RECONSTRUCTION: Mapping[str, Callable[[Compared], Tensor]] = {

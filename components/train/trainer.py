@@ -134,7 +134,7 @@ class Trainer:
         weights = self.settings.weights
         compared = losses.Compared(
             painting, batch, painting.over(batch.backgrounds), batch.real,
-            batch.mattes * losses.emphasis(batch.poses, weights.head), (self._perceptual, self._embedder))
+            batch.mattes * losses.emphasis(batch.poses, weights.head), self._perceptual, self._embedder)
         return {name: loss(compared) for name, loss in losses.RECONSTRUCTION.items() if getattr(weights, name)}
 
     def weighted(self, terms: Terms) -> Tensor:

@@ -77,30 +77,18 @@ def wings(imports: Iterable[tuple[str, str]]) -> list[Wing]:
 
 
 def _wing(name: str, rooms: Sequence[Room], arrows: Mapping[Room, set[Room]]) -> Wing:
-    below = _reachable(rooms, arrows)
-    needed = {room: frozenset(other for other in arrows.get(room, ())
-                              if not any(other in below[between] for between in arrows[room])) for room in rooms}
-    height: dict[Room, int] = {}
-    for room in sorted(rooms, key=lambda one: (len(below[one]), one)):
-        height[room] = 1 + max((height[other] for other in needed[room]), default=-1)
-    top = max(height.values(), default=-1)
+    import networkx
+
+    graph = networkx.DiGraph({room: sorted(arrows.get(room, ())) for room in rooms})
+    if not networkx.is_directed_acyclic_graph(graph):
+        raise ValueError(f"the room {networkx.find_cycle(graph)[0][0]} imports itself through others")
+    needed = {room: frozenset(others) for room, others in networkx.transitive_reduction(graph).adjacency()}
+    floors = [sorted(floor) for floor in networkx.topological_generations(graph.reverse())]
     if name != "steps":  # those stand side by side; elsewhere a room that has to do with nobody is an entrance
-        imported = {other for others in needed.values() for other in others}
-        height |= {room: top for room in rooms if not needed[room] and room not in imported}
-    floors = [[room for room in rooms if height[room] == floor] for floor in range(top + 1)]
-    return Wing(name, tuple(tuple(floor) for floor in floors), needed)
-
-
-def _reachable(rooms: Sequence[Room], arrows: Mapping[Room, set[Room]]) -> dict[Room, set[Room]]:
-    """What each room imports, directly or not."""
-    below = {room: set(arrows.get(room, ())) for room in rooms}
-    for middle, room in itertools.product(rooms, rooms):
-        if middle in below[room]:
-            below[room] |= below[middle]
-    for room in rooms:
-        if room in below[room]:
-            raise ValueError(f"the room {room} imports itself through others")
-    return below
+        entrances = [room for room in networkx.isolates(graph) if room not in floors[-1]]
+        floors = [[room for room in floor if room not in entrances] for floor in floors]
+        floors[-1] = sorted([*floors[-1], *entrances])
+    return Wing(name, tuple(map(tuple, floors)), needed)
 
 
 def svg(house: Sequence[Wing]) -> str:
