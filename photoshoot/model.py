@@ -89,7 +89,7 @@ def load(model: str | Path, *, tracking_uri: str | None = None, device: str = "c
     - a folder: what `photoshoot train` wrote, or a registered version's files;
     - the file ``generator.safetensors``.
 
-    With a version comes how it cuts people out; a folder or file without ``preprocess.json`` beside it takes the
+    With a version comes how it cuts people out; a folder or file without the file preprocess.json beside it takes the
     defaults, and people of any size. `device` is what torch calls it: ``cpu``, ``cuda``, ``cuda:1``. MLflow is needed
     for ``models:/`` only.
 

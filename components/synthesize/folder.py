@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from components.core.artifacts.photos import LABELS, SYNTHETIC, SYNTHETIC_FORMAT
+from components.core.artifacts.photos import LABELS, SYNTHETIC, SYNTHETIC_FORMAT, TRUTH
 from components.core.errors import InputError, machine_errors
 from components.core.progress import track
 from components.core.settings import SynthesizeSettings
@@ -153,7 +153,7 @@ def _write_tables(draft: Path, settings: SynthesizeSettings, facts: list[dict[st
         table.writerow(["photo", "identity"])
         table.writerows([fact["photo"], fact["identity"]] for fact in facts)
     truth = {"format": SYNTHETIC_FORMAT, "photos": facts}
-    (draft / "truth" / "people.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+    (draft / TRUTH).write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
     marker = {"format": SYNTHETIC_FORMAT, "settings": _plain(settings), "photos": len(facts)}
     (draft / SYNTHETIC).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from components.core.artifacts.evaluation import METRICS, PAIRS, REPORT, SAMPLES, SHEET, read_metrics
+from components.core.artifacts.files import SUMMARY
 from components.core.artifacts.model import CURVES
 from components.core.atomic import atomic_folder, atomic_path
 from components.core.record import tracking
-from components.core.record.step import SUMMARY_FILE
 from components.core.settings import Settings
 from pipelines.containers.execution import Limits
 from pipelines.home.folder import Home
@@ -68,7 +68,7 @@ def run_tuning(settings: Settings, photos: Path | None, home: Home) -> TuningRes
     steps = steps_of_run(synthetic=photos is None, tuned=True)
     with local_run(settings, photos, home, steps[: steps.index("tune") + 1]) as run:
         artifacts = run.execute(TUNING)
-        found = _read(artifacts["weights"] / SUMMARY_FILE)
+        found = _read(artifacts["weights"] / SUMMARY)
         shutil.copytree(artifacts["weights"], run.folder / "study")
         result = TuningResult(
             status="succeeded", run_id=run.folder.name, mlflow_run_id=run.parent, folder=str(run.folder / "study"),
@@ -80,8 +80,8 @@ def run_tuning(settings: Settings, photos: Path | None, home: Home) -> TuningRes
 
 
 def _result(run: LocalRun, artifacts: dict[str, Path]) -> RunResult:
-    people = _read(artifacts["people"] / SUMMARY_FILE)
-    version = _read(artifacts["version"] / SUMMARY_FILE)
+    people = _read(artifacts["people"] / SUMMARY)
+    version = _read(artifacts["version"] / SUMMARY)
     evaluation = artifacts["evaluation"]
     # The artifacts may be cleaned up with the cache; what a person was shown stays with the run. The version's report
     # is the evaluation's with the verdict in it.

@@ -9,6 +9,9 @@ from typing import Any
 
 from components.core.errors import DataError, InputError
 
+SUMMARY = "summary.json"
+"""What a step says of its outcome, inside its output folder."""
+
 
 def write_json(path: Path, content: Any, indent: int | None = 1, *, allow_nan: bool = True) -> None:
     """Write `content` as one JSON document. Raises `ValueError` for NaN and infinities where they are not allowed."""

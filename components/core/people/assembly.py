@@ -18,9 +18,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.core.artifacts.people import FORMAT, HEADER, MANIFEST, SHARDS
 from components.core.atomic import atomic_folder, atomic_path
 from components.core.errors import DataError, InputError, machine_errors
-from components.core.people.dataset import FORMAT, HEADER, MANIFEST, SHARDS, content_digest, shard_name
+from components.core.people.dataset import content_digest, shard_name
 from components.core.people.writer import PLAN, Plan, ShardWriter, rows_path, schema, write_table
 
 LeftOut = Callable[[Mapping[str, str]], Mapping[str, str]]

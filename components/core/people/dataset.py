@@ -26,14 +26,13 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from components.core.artifacts.people import FORMAT, HEADER, MANIFEST, SHARDS
 from components.core.errors import DataError, machine_errors
 from components.core.people.manifest import Manifest, Texts
 from components.core.people.shard_cache import ShardCache, read_piece
 from components.core.pictures.images import Pixels, decode_png
 from components.core.pictures.texture import from_picture
 
-FORMAT = "photoshoot.people/2"
-HEADER, MANIFEST, SHARDS = "people.json", "manifest.parquet", "shards.parquet"
 MEMBERS = ("photo", "iuv", "matte", "texture", "seen")
 FACE = "face"  # a member of those whose face is seen
 BLOCK = 512  # of a tar file
@@ -166,7 +165,7 @@ class PeopleDataset:
             raise DataError(f"damaged manifest ({str(error).splitlines()[0]})", path=path / MANIFEST,
                             remedy="run preprocess again") from error
         if len(people) != header["accepted"]:
-            raise DataError(f"{len(people)} people in the manifest, people.json has {header['accepted']}", path=path,
+            raise DataError(f"{len(people)} people in the manifest, {HEADER} has {header['accepted']}", path=path,
                             remedy="run preprocess again")
         return people
 
@@ -237,10 +236,10 @@ def _header(path: Path) -> dict[str, Any]:
     try:
         header = json.loads((path / HEADER).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise DataError("no people data set (people.json is missing)", path=path,
+        raise DataError(f"no people data set ({HEADER} is missing)", path=path,
                         remedy="`photoshoot preprocess --photos DIR --out DIR` makes one") from None
     except ValueError:
-        raise DataError("damaged people.json", path=path, remedy="run preprocess again") from None
+        raise DataError(f"damaged {HEADER}", path=path, remedy="run preprocess again") from None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         found = header.get("format") if isinstance(header, dict) else None
         raise DataError(f"format {found!r}, this version reads {FORMAT!r}", path=path / HEADER,

@@ -21,9 +21,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from components.core.artifacts.people import FORMAT
 from components.core.atomic import atomic_path
 from components.core.errors import DataError, MachineError, machine_errors
-from components.core.people.dataset import BLOCK, FACE, FORMAT, MEMBERS, Origin, PersonRecord, shard_name
+from components.core.people.dataset import BLOCK, FACE, MEMBERS, Origin, PersonRecord, shard_name
 
 if TYPE_CHECKING:
     import pyarrow as pa

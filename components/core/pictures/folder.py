@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from components.core.artifacts.members import TABLE as MEMBERS
+from components.core.artifacts.people import HEADER
 from components.core.artifacts.photos import LABELS
 from components.core.errors import InputError, machine_errors
 from components.core.pictures.kinds import LISTED_ENDINGS, MARKS, PHOTO_ENDINGS, POSE_MAP_ENDINGS, POSE_MAPS, kind_of
 
 _PHOTOS, _POSES, _MATTES = "photos", "iuv", "matte"
 _NEVER = {"__macosx"}
-_MADE_HERE = {"people.json", MEMBERS}
+_MADE_HERE = {HEADER, MEMBERS}
 """Files of artifacts: a folder that holds one was written by a step, and its pictures are no photos."""
 
 _Key = tuple[tuple[str, ...], str]

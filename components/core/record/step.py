@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.core import progress
+from components.core.artifacts.files import SUMMARY
 from components.core.errors import PhotoshootError, machine_errors
 from components.core.record.tracking_errors import tracking_errors
 from components.core.stores.storage import is_remote
@@ -28,7 +29,6 @@ STUDIES = "PHOTOSHOOT_STUDIES"
 """Environment variable: database of the studies, as SQLAlchemy writes it (sqlite:///..., postgresql+psycopg://...)."""
 AT_ONCE = "PHOTOSHOOT_TASKS_AT_ONCE"
 """Environment variable: how many tasks of one fan-out share this machine's cores."""
-SUMMARY_FILE = "summary.json"
 
 
 class Step:
@@ -42,7 +42,7 @@ class Step:
         if not is_dataclass(summary) or isinstance(summary, type):
             raise TypeError(f"a step's summary is a dataclass instance, not {type(summary).__name__}")
         text = json.dumps(asdict(summary), indent=1, default=str)
-        (Path(out) / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
+        (Path(out) / SUMMARY).write_text(text + "\n", encoding="utf-8")
 
 
 @contextmanager

@@ -46,7 +46,8 @@ def bench_people(sizes: tuple[int, ...] = SIZES) -> dict[int, dict[str, float]]:
 
 def make(root: Path, rows: int) -> None:
     """A people data set ``root/people`` with that many rows and its identities, ``root/identities``."""
-    from components.core.people.dataset import HEADER, MANIFEST, SHARDS, PeopleDataset
+    from components.core.artifacts.people import HEADER, MANIFEST, SHARDS
+    from components.core.people.dataset import PeopleDataset
     from components.core.people.identities import Assignment, Identities, Split
     from components.core.people.writer import schema, write_table
     from components.core.settings import PreprocessSettings

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.core.artifacts.files import SUMMARY
 from components.core.errors import MachineError, PhotoshootError
 from components.core.record.recorder import NoRecord, Recorder
 from components.core.stores.storage import is_remote, open_location
@@ -22,7 +23,7 @@ from components.core.stores.storage import is_remote, open_location
 if TYPE_CHECKING:
     from components.train.loop import TrainSummary
 
-SUMMARY, FAILURE = "summary.json", "failure-"
+FAILURE = "failure-"
 AGENT = "--agent"
 
 

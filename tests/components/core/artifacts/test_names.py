@@ -45,6 +45,7 @@ def test_the_room_has_the_names_that_flow() -> None:
             "contact_sheet.png", "samples.json", "comparison.json", "champion_pairs.jsonl", "verdict.json",
             "lineage.json", "preprocess.json", "loss_weights.json", "study.json", "trials.json", "synthetic.json",
             "members.parquet",
+            "people.json", "manifest.parquet", "shards.parquet", "summary.json",
             "photoshoot.model/3", "photoshoot.evaluation/2", "photoshoot.comparison/1", "photoshoot.version/1",
             "photoshoot.study/1", "photoshoot.curves/1", "photoshoot.loss-weights/1"} <= names()
 

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.core.artifacts.people import FORMAT
 from components.core.digest import file_digest
 from components.core.errors import DataError, InputError, MachineError
 from components.core.people.assembly import assemble
-from components.core.people.dataset import FACE, FORMAT, MEMBERS, PeopleDataset, PersonRecord
+from components.core.people.dataset import FACE, MEMBERS, PeopleDataset, PersonRecord
 from components.core.people.writer import EncodedPerson, PartWriter, Plan
 from components.core.pictures.images import encode_png
 from components.core.pictures.texture import to_picture

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from components.core import progress
+from components.core.artifacts.files import SUMMARY
 from components.core.errors import InputError, PhotoshootError
-from components.core.record.step import AT_ONCE, STATE, SUMMARY_FILE, state_address, state_folder, step, tasks_at_once
+from components.core.record.step import AT_ONCE, STATE, state_address, state_folder, step, tasks_at_once
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def test_a_step_tells_when_it_starts_and_ends_and_keeps_its_summary(events: Path
     with step("cluster", '{"k": 1}') as this:
         this.done(_Summary(3), tmp_path)
     assert [event["state"] for event in _read(events)] == ["started", "finished"]
-    assert json.loads((tmp_path / SUMMARY_FILE).read_text()) == {"accepted": 3}
+    assert json.loads((tmp_path / SUMMARY).read_text()) == {"accepted": 3}
 
 
 def test_a_known_failure_reaches_the_pipeline_as_itself(events: Path) -> None:
