@@ -21,59 +21,11 @@ if TYPE_CHECKING:
 QUICK_PATIENCE = 30.0
 """Patience of commands that ask the server one thing."""
 
-HostOption = Annotated[
-    str | None,
-    typer.Option("--host", envvar="KF_PIPELINES_ENDPOINT", rich_help_panel=KUBEFLOW,
-                 help="URL of Kubeflow Pipelines; in a pod, that of its namespace."),
-]
-NamespaceOption = Annotated[
-    str | None,
-    typer.Option("--namespace", envvar="PHOTOSHOOT_NAMESPACE", rich_help_panel=KUBEFLOW,
-                 help="Your namespace, where the pods run."),
-]
-AuthOption = Annotated[
-    str | None,
-    typer.Option("--auth", envvar="PHOTOSHOOT_AUTH", rich_help_panel=KUBEFLOW,
-                 help="token:FILE, cookies:FILE (Dex and other login pages) or iap:CLIENT_ID (Google)."),
-]
-ProfileOption = Annotated[
-    str,
-    typer.Option("--profile", rich_help_panel=KUBEFLOW,
-                 help="Which steps run on which nodes: gke-ondemand, gke-spot, local or a YAML file."),
-]
 RegistryOption = Annotated[str, typer.Option("--registry", rich_help_panel=KUBEFLOW, help="Prefix of the image names.")]
-ExperimentOption = Annotated[
-    str, typer.Option("--experiment", rich_help_panel=KUBEFLOW, help="Kubeflow's experiment; else the settings'.")
-]
-NameOption = Annotated[str, typer.Option("--run-name", rich_help_panel=KUBEFLOW, help="Name of the run.")]
 RootOption = Annotated[
     str, typer.Option("--root", rich_help_panel=KUBEFLOW, help="gs:// prefix for artifacts; else the server's.")
 ]
-UploadOption = Annotated[
-    str, typer.Option("--upload", metavar="NAME", rich_help_panel=KUBEFLOW,
-                      help="Upload a version of the pipeline NAME and run that.")
-]
-ArgOption = Annotated[
-    list[str] | None,
-    typer.Option("--arg", metavar="KEY=VALUE", rich_help_panel=KUBEFLOW,
-                 help="Another node pool than the profile's: --arg gpu_count=2."),
-]
 DetachOption = Annotated[bool, typer.Option("--detach", rich_help_panel=KUBEFLOW, help="Do not follow the run.")]
-WaitOption = Annotated[
-    str | None,
-    typer.Option("--wait", metavar="TIME", rich_help_panel=KUBEFLOW,
-                 help="Stop following after 90s, 30m, 12h or 2d; the run goes on."),
-]
-PollOption = Annotated[
-    float, typer.Option("--poll", min=0.05, rich_help_panel=KUBEFLOW, help="Seconds between requests for its state.")
-]
-PatienceOption = Annotated[
-    float,
-    typer.Option("--patience", min=0, rich_help_panel=KUBEFLOW,
-                 help="Seconds to keep trying a server that does not answer."),
-]
-
-
 BACKENDS = ("local", "containers", "kubeflow")
 
 
@@ -104,9 +56,19 @@ def old_name(old: str, new: str) -> None:
 class ServerOptions:
     """The options that name a server."""
 
-    host: HostOption = None
-    namespace: NamespaceOption = None
-    auth: AuthOption = None
+    host: Annotated[
+        str | None, typer.Option("--host", envvar="KF_PIPELINES_ENDPOINT", rich_help_panel=KUBEFLOW,
+                                 help="URL of Kubeflow Pipelines; in a pod, that of its namespace."),
+    ] = None
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", envvar="PHOTOSHOOT_NAMESPACE", rich_help_panel=KUBEFLOW,
+                                 help="Your namespace, where the pods run."),
+    ] = None
+    auth: Annotated[
+        str | None,
+        typer.Option("--auth", envvar="PHOTOSHOOT_AUTH", rich_help_panel=KUBEFLOW,
+                     help="token:FILE, cookies:FILE (Dex and other login pages) or iap:CLIENT_ID (Google)."),
+    ] = None
 
     def access(self) -> Access:
         """The way to the server."""
@@ -127,13 +89,24 @@ class ServerOptions:
 class OrderOptions:
     """The options that say what Kubeflow is to run."""
 
-    profile: ProfileOption = "gke-ondemand"
+    profile: Annotated[
+        str, typer.Option("--profile", rich_help_panel=KUBEFLOW,
+                          help="Which steps run on which nodes: gke-ondemand, gke-spot, local or a YAML file."),
+    ] = "gke-ondemand"
     registry: RegistryOption = ""
-    experiment: ExperimentOption = ""
-    name: NameOption = ""
-    args: ArgOption = None
+    experiment: Annotated[
+        str, typer.Option("--experiment", rich_help_panel=KUBEFLOW, help="Kubeflow's experiment; else the settings'."),
+    ] = ""
+    name: Annotated[str, typer.Option("--run-name", rich_help_panel=KUBEFLOW, help="Name of the run.")] = ""
+    args: Annotated[
+        list[str] | None, typer.Option("--arg", metavar="KEY=VALUE", rich_help_panel=KUBEFLOW,
+                                       help="Another node pool than the profile's: --arg gpu_count=2."),
+    ] = None
     root: RootOption = ""
-    upload: UploadOption = ""
+    upload: Annotated[
+        str, typer.Option("--upload", metavar="NAME", rich_help_panel=KUBEFLOW,
+                          help="Upload a version of the pipeline NAME and run that."),
+    ] = ""
 
     def order(self, settings: Settings, photos: str | Path | None) -> Order:
         """The run with these settings and photos."""
@@ -148,9 +121,18 @@ class OrderOptions:
 class FollowOptions:
     """The options that say how a run is followed."""
 
-    wait: WaitOption = None
-    poll: PollOption = 5.0
-    patience: PatienceOption = 600.0
+    wait: Annotated[
+        str | None, typer.Option("--wait", metavar="TIME", rich_help_panel=KUBEFLOW,
+                                 help="Stop following after 90s, 30m, 12h or 2d; the run goes on."),
+    ] = None
+    poll: Annotated[
+        float, typer.Option("--poll", min=0.05, rich_help_panel=KUBEFLOW,
+                            help="Seconds between requests for its state."),
+    ] = 5.0
+    patience: Annotated[
+        float, typer.Option("--patience", min=0, rich_help_panel=KUBEFLOW,
+                            help="Seconds to keep trying a server that does not answer."),
+    ] = 600.0
 
     def limit(self) -> float | None:
         """Seconds after which following stops; None: at the run's end."""
