@@ -10,7 +10,7 @@ import numpy as np
 from components.core.landmarks import search
 from components.core.landmarks.found import Landmarks
 from components.core.landmarks.geometry import letterbox
-from components.core.landmarks.mask import person_mask
+from components.core.landmarks.mask import agreed_mask
 from components.core.landmarks.parts import LEFT_HAND, RIGHT_HAND, find_face, find_hand
 from components.core.landmarks.people import Reading, distinct, holds, read
 from components.core.landmarks.ssd import BODIES, Detection, detect
@@ -33,7 +33,7 @@ class Finder:
 
         Raises as `runtime.network` does.
         """
-        return [_landmarks(reading, *photo.shape[:2]) for reading in self.readings(photo)[:self.most]]
+        return [_landmarks(reading) for reading in self.readings(photo)[:self.most]]
 
     def readings(self, photo: Pixels) -> list[Reading]:
         """Body points and person masks alone of everybody, in the same order."""
@@ -67,11 +67,11 @@ def find_people(photo: Pixels) -> list[Landmarks]:
     return Finder()(photo)
 
 
-def _landmarks(reading: Reading, height: int, width: int) -> Landmarks:
+def _landmarks(reading: Reading) -> Landmarks:
     photo, body = reading.photo, reading.body
     return Landmarks(
         body=body.points, visibility=body.visibility, presence=body.presence, world=body.world,
         face=find_face(photo, body.points),
         left_hand=find_hand(photo, body.points, body.visibility, LEFT_HAND),
         right_hand=find_hand(photo, body.points, body.visibility, RIGHT_HAND),
-        mask=person_mask(body.mask, body.square, height, width), score=reading.score)
+        mask=agreed_mask(photo, body.mask, body.square), score=reading.score)

