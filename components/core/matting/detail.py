@@ -23,6 +23,8 @@ _ZONE = 4
 """How far from the decided outline the photo's colours decide, in pixels of the working size."""
 _COATED = 10
 """How far beyond that the person's colours go on: where pictures are made smaller, pixels of there are mixed in."""
+_VARIED = 1.0
+"""How much the variation of two sides' colours makes a mixture of them less sure."""
 _STRIP = 1 << 19
 """Pixels worked on at once: a large photo needs no more memory than its result."""
 
@@ -41,27 +43,28 @@ class Region:
         return box and (box[0] - self.x0, box[1] - self.y0, box[2] - self.x0, box[3] - self.y0)
 
 
-def paint(photo: Pixels, small: Pixels, decided: Floats, alpha: Pixels, foreground: Pixels) -> None:
+def paint(photo: Pixels, small: Pixels, decided: Floats, hair: Floats, alpha: Pixels, foreground: Pixels) -> None:
     """Write the matte of `photo` [H, W, 3] into `alpha` [H, W] and `foreground` [H, W, 3], where it is not the photo.
 
-    `small` [h, w, 3] is the photo at the working size, `decided` [h, w] alpha there, 0..1.
+    `small` [h, w, 3] is the photo at the working size, `decided` [h, w] alpha there, 0..1, `hair` [h, w] where hair may
+    be, 0..1.
     """
     rgb = _unit(small)
     slope = _guided(rgb, decided)
     zone = _zone(decided, _ZONE)
     coated = _zone(decided, _ZONE + _COATED) & (decided < 1) | zone
-    own, behind = _spread(rgb, _sure(decided)), _spread(rgb, _sure(1 - decided))
-    maps = np.dstack([decided, zone.astype(np.float32), coated.astype(np.float32)])
+    sides = [_spread(np.dstack([rgb, np.square(rgb).sum(-1)]), _sure(share)) for share in (decided, 1 - decided)]
+    maps = np.dstack([decided, zone.astype(np.float32), coated.astype(np.float32), hair])
     height, width = photo.shape[:2]
     rows = max(1, _STRIP // width)
     for top in range(0, height, rows):
         strip = slice(top, min(height, top + rows))
         shape = (strip.stop - top, width)
         at = _Enlarged(shape, top, (width / small.shape[1], height / small.shape[0]))
-        _strip(photo[strip], at, slope, maps, own, behind, alpha[strip], foreground[strip])
+        _strip(photo[strip], at, slope, maps, sides, alpha[strip], foreground[strip])
 
 
-def _strip(photo: Pixels, at: _Enlarged, slope: Floats, maps: Floats, own: Floats, behind: Floats, alpha: Pixels,
+def _strip(photo: Pixels, at: _Enlarged, slope: Floats, maps: Floats, sides: list[Floats], alpha: Pixels,
            foreground: Pixels) -> None:
     large = at(maps)
     decided = large[..., 0]
@@ -72,12 +75,15 @@ def _strip(photo: Pixels, at: _Enlarged, slope: Floats, maps: Floats, own: Float
     rgb = _unit(photo[work])
     line = at(slope)[work]
     guided = np.clip((np.einsum("nc,nc->n", line[:, :3], rgb) + line[:, 3] - 0.5) * _CONTRAST + 0.5, 0, 1)
+    own, behind = at(sides[0])[work], at(sides[1])[work]
+    mixed, trust = _mixed(rgb, own, behind)
+    guided += large[work, 3] * trust * (mixed - guided)
     zone = large[work, 1]
     # Where the outline is settled the filter's faint remainders must not show.
     exact = zone * guided + (1 - zone) * decided[work]
     exact = np.round(exact * 255) / 255
     alpha[work] = (exact * 255 + 0.5).astype(np.uint8)
-    foreground[work] = _parted(rgb, exact[:, None], at(own)[work], at(behind)[work])
+    foreground[work] = _parted(rgb, exact[:, None], own[:, :3], behind[:, :3])
 
 
 def _unit(pixels: Pixels) -> Floats:
@@ -98,6 +104,19 @@ class _Enlarged:
         back = np.array([[1 / x, 0, 0.5 / x - 0.5], [0, 1 / y, (self.top + 0.5) / y - 0.5]])
         return np.asarray(cv2.warpAffine(picture, back, (width, height), borderMode=cv2.BORDER_REPLICATE,
                                          flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP), np.float32)
+
+
+def _mixed(rgb: Floats, own: Floats, behind: Floats) -> tuple[Floats, Floats]:
+    """Alpha [n] of a mixture of two colours, and how far to trust it: as they differ more than each varies.
+
+    `own` and `behind` [n, 4] are mean colours and mean squares.
+    """
+    across = own[:, :3] - behind[:, :3]
+    apart = np.square(across).sum(-1)
+    alpha = np.einsum("nc,nc->n", rgb - behind[:, :3], across) / (apart + 1e-6)
+    varied = [np.maximum(side[:, 3] - np.square(side[:, :3]).sum(-1), 0) for side in (own, behind)]
+    trust = apart / (apart + _VARIED * (varied[0] + varied[1]) + 1e-2)
+    return np.asarray(np.clip(alpha, 0, 1), np.float32), np.asarray(np.square(trust), np.float32)
 
 
 def _parted(rgb: Floats, alpha: Floats, own: Floats, behind: Floats) -> Pixels:

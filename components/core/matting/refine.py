@@ -33,7 +33,7 @@ _HAIR = 1.8
 """How much wider the band is outside of heads."""
 _NEAR = 40.0
 """How far from the outline colours are learned, in pixels of the working size."""
-_COLOUR, _MASK = 1.0, 1.0
+_COLOUR, _MASK = 1.0, 0.75
 """Weights of the colours' and the mask's log odds. Decided on synthetic people (docs/decisions.md)."""
 _DOUBT = 2.0
 """Log odds of colour against the mask that make a pixel doubtful, up to `_REACH` bands from the outline."""
@@ -81,7 +81,7 @@ def refine(photo: Pixels, mask: Pixels, silhouette: Pixels | None = None, head: 
         if view.doubtful.sum() <= _MOST_UNKNOWN or side <= 64:
             break
         side //= 2
-    paint(photo[crop], view.rgb, _decided(view), alpha[crop], foreground[crop])
+    paint(photo[crop], view.rgb, _decided(view), view.hair, alpha[crop], foreground[crop])
     return Matte(alpha, foreground)
 
 
@@ -124,6 +124,8 @@ class _View:
     background: Mask
     band: float
     """Half the width of what is doubtful."""
+    hair: Floats
+    """Where hair may be, 0..1."""
 
     @property
     def doubtful(self) -> Mask:
@@ -140,16 +142,24 @@ class _View:
         shown = small > 0.5
         inside, outside = _distance(shown), _distance(~shown)
         band = _band(small, shown)
-        beyond = np.full(shown.shape, band, np.float32)
+        beyond, hair = np.full(shown.shape, band, np.float32), np.zeros(shown.shape, np.float32)
         if head is not None:
-            x, y = (np.arange(n, dtype=np.float32) / scale for n in size)
-            across, down = (x > head[0]) & (x < head[2]), (y > head[1]) & (y < head[3])
-            beyond[down[:, None] & across] *= _HAIR
+            hair = _hair(head, scale, shown.shape)
+            beyond += (_HAIR - 1) * band * hair
         person = (inside > band) & (small > 0.9)
         background = (outside > beyond) & (small < 0.1)
         if body is not None:
             background &= np.asarray(cv2.resize(body, size, interpolation=cv2.INTER_AREA)) < 128
-        return _View(rgb, small, inside, outside, person, background, band)
+        return _View(rgb, small, inside, outside, person, background, band, hair)
+
+
+def _hair(head: Head, scale: float, shape: tuple[int, ...]) -> Floats:
+    """1 in the box of the head [h, w], fading over a tenth of its height around it."""
+    box = np.array(head, np.float32) * scale
+    fade = 0.1 * (box[3] - box[1]) + 1
+    across, down = (np.clip((np.minimum(at - low, high - at) + fade) / fade, 0, 1) for at, low, high in (
+        (np.arange(shape[1]), box[0], box[2]), (np.arange(shape[0]), box[1], box[3])))
+    return np.asarray(down[:, None] * across, np.float32)
 
 
 def _distance(where: Mask) -> Floats:
