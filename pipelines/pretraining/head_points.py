@@ -140,7 +140,7 @@ def make_table(real: list[tuple[Floats, Pixels]], synthetic: list[tuple[Floats, 
     )
     share = np.array(_DETECTED)
     places = np.where(np.isnan(detected), exact_ones, share * detected + (1 - share) * exact_ones)
-    known = ~np.isnan(places).any(1)
+    known = np.asarray(~np.isnan(places).any(1))
     points = _in_the_head(mean, places, known)
     places = _smooth(points, places, known, mirror)
     return HeadPoints(

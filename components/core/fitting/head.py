@@ -33,7 +33,7 @@ _NECK_RINGS, _NECK_SIDES = 9, 32
 _NECK_RADII = np.array([[0.058, 0.048], [0.066, 0.076]])
 """Half width and half depth of the neck at its base and at its top, metres."""
 _BASE_TILT = 0.022
-"""How much lower the neck's base is in front, and higher behind, than at its sides."""
+"""How much lower the neck's base is in front than at its sides and behind, metres."""
 _NECK_V = 0.36
 """V at the neck's top, hidden in the head: it grows from 0 at the base past 0.2 where the jaw comes out."""
 _LEAST_DEPTH = 1.0
@@ -198,7 +198,8 @@ def _bent(pose: HeadPose) -> Floats:
 def _rings(middle: Floats, axes: Floats, radii: Floats, tilt: float) -> Floats:
     """[sides + 1, 3] a ring around the neck; azimuth 0 in front, growing toward the person's left."""
     turn = np.linspace(-np.pi, np.pi, _NECK_SIDES + 1)
-    local = np.stack([radii[0] * np.sin(turn), -tilt * np.cos(turn), radii[1] * np.cos(turn)], 1)
+    rise = -tilt * np.maximum(np.cos(turn), 0)
+    local = np.stack([radii[0] * np.sin(turn), rise, radii[1] * np.cos(turn)], 1)
     ring: Floats = middle + local @ axes.T
     return ring
 

@@ -36,6 +36,8 @@ _FLATTENED = np.geomspace(0.1, 1.0, 12)
 _HEAD_SIZE = 1.04
 """The template's head against heads of the size that shoulders and hips in metres promise (median over faces)."""
 _BELIEVED = 0.3
+_LEAST_WIDTH = 3.0
+"""Pixels; in smaller faces no turn is seen."""
 _LOOSE = 0.5
 """A face further from the body's own head points than this share of its width is somebody else's."""
 
@@ -83,7 +85,7 @@ def head_pose(landmarks: Landmarks) -> HeadPose:
 def _is_on_the_head(face: Floats, landmarks: Landmarks) -> bool:
     body = landmarks.body[:_HEAD_POINTS, :2].astype(np.float64).mean(0) * _TO_PICTURE[:2]
     width = np.ptp(face[:, :2], axis=0).max()
-    return bool(np.linalg.norm(face[:, :2].mean(0) - body) < _LOOSE * width)
+    return bool(width >= _LEAST_WIDTH and np.linalg.norm(face[:, :2].mean(0) - body) < _LOOSE * width)
 
 
 def _body_points() -> Floats:
@@ -104,7 +106,7 @@ def _from_body(landmarks: Landmarks) -> HeadPose:
     def turned(flattened: float) -> tuple[float, Floats]:
         flat = seen * [1, 1, flattened]
         size, rotation, shift = similarity(head, flat)
-        return float((((size * head @ rotation.T + shift - flat) / size) ** 2).sum()), rotation
+        return float((((size * head @ rotation.T + shift - flat) / max(size, 1e-9)) ** 2).sum()), rotation
 
     rotation = min((turned(float(share)) for share in _FLATTENED), key=lambda found: found[0])[1]
     return HeadPose(scale, rotation, (seen - scale * head @ rotation.T).mean(0), None)

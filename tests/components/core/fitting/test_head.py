@@ -291,6 +291,14 @@ def test_head_partly_and_wholly_outside_the_photo():
     assert found.part.size == 0 and not found.pasted(SIZE)[0].any()
 
 
+@pytest.mark.parametrize("scale", [0.0, 2.0, 30.0])
+def test_people_too_small_to_have_a_face_make_a_small_head_and_no_error(scale):
+    part, u, v = drawn(person(turn(20), scale=scale))
+    assert (part > 0).sum() <= max(1, (0.4 * scale) ** 2)
+    assert (part > 0).any() or scale < 30
+    assert np.isfinite(u).all() and np.isfinite(v).all()
+
+
 def test_shoulders_outside_the_picture_leave_a_neck_straight_below_the_head():
     landmarks = person()
     hidden = landmarks.visibility.copy()
