@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from components.core.body.template import BONE, BONES, JOINTS
-from components.core.fitting import numbering as at
 from components.core.fitting.conventions import CONVENTIONS, Conventions
-from components.core.fitting.fitted import Fitted
+from components.core.fitting.fitted import Fitted, Floats
 from components.core.fitting.girth import rest_in_mask
-from components.core.fitting.neck import put_head_and_neck
 from components.core.fitting.posed import BoneMaps, Build, bone_maps
-from components.core.fitting.skeleton import skeleton
+from components.core.landmarks import numbering as at
 from components.core.landmarks.found import Landmarks
 
 _JOINT_POINTS = {
@@ -25,15 +23,26 @@ _JOINT_POINTS = {
 
 def fit(landmarks: Landmarks, size: tuple[int, int], rules: Conventions = CONVENTIONS) -> Fitted:
     """The body that `landmarks` show in a photo of `size` (height, width)."""
-    body = skeleton(landmarks)
-    scale = body.scale * rules.metres
+    sure = np.clip(landmarks.visibility * landmarks.presence, 0.02, 1).astype(np.float32)
+    world = _pixels_per_metre(landmarks, sure)
+    points = np.concatenate([landmarks.body[:, :2], landmarks.world[:, 2:] * world], 1).astype(np.float32)
+    scale = world * rules.metres
     girths = np.array([rules.girths[bone.removesuffix("_l").removesuffix("_r")] for bone in BONES], np.float32)
-    maps = bone_maps(body.points, Build(scale, girths), rules)
-    put_head_and_neck(maps, landmarks, body, Build(scale, girths))
+    maps = bone_maps(points, Build(scale, girths), rules)
     rest = rest_in_mask(maps, landmarks.mask, scale, rules)
     joints = np.einsum("bij,bj->bi", maps.matrix, JOINTS) + maps.offset
-    sure = np.array([body.sure[list(_JOINT_POINTS[bone])].min() for bone in BONES], np.float32)
-    return Fitted(scale, joints.astype(np.float32), maps.matrix, maps.offset, rest, sure, _shows_back(maps))
+    confidence = np.array([sure[list(_JOINT_POINTS[bone])].min() for bone in BONES], np.float32)
+    return Fitted(scale, joints.astype(np.float32), maps.matrix, maps.offset, rest, confidence, _shows_back(maps))
+
+
+def _pixels_per_metre(landmarks: Landmarks, sure: Floats) -> float:
+    """The similarity that takes the world landmarks' x and y to the picture's, least squares over the skeleton."""
+    chosen = list(at.SKELETON)
+    weight = (sure[chosen] ** 2)[:, None]
+    picture, world = landmarks.body[chosen, :2], landmarks.world[chosen, :2]
+    picture = picture - (weight * picture).sum(0) / weight.sum()
+    world = world - (weight * world).sum(0) / weight.sum()
+    return float((weight * picture * world).sum() / max(float((weight * world * world).sum()), 1e-9))
 
 
 def _shows_back(maps: BoneMaps) -> bool:

@@ -85,9 +85,7 @@ def rest_in_mask(maps: BoneMaps, mask: Pixels, scale: float, rules: Conventions)
     figure = surface()
     posed = posed_points(figure.points, maps.matrix, maps.offset)
     shrink = min(1.0, _WORKING / max(float(np.ptp(posed[:, 1])), 1.0))
-    small = mask
-    if shrink < 1:
-        small = cv2.resize(mask, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(mask, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) if shrink < 1 else mask
     inside = small > rules.threshold
     rest = figure.points.copy()
     for pair in chains():
@@ -171,8 +169,8 @@ def _solved(tables: list[Floats], rules: Conventions) -> tuple[Floats, list[Floa
             weight = 1 / rules.noise**2 / (1 + left * left) ** 2
             weighed = weight[:, None] * evidence
             solution = np.linalg.solve(normal + evidence.T @ weighed, weighed.T @ value)
-    thick, *shifts = solution.reshape(-1, stations)
-    return thick, shifts
+    found: list[Floats] = list(solution.reshape(-1, stations))
+    return found[0], found[1:]
 
 
 def _prior(stations: int, chains: int, rules: Conventions) -> Floats:

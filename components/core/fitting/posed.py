@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.core.body.template import ARM_AXIS, BONE, BONES
-from components.core.fitting import numbering as at
 from components.core.fitting.conventions import Conventions
 from components.core.fitting.fitted import Floats
 from components.core.fitting.vectors import across, carried, cross, frame, turned, unit
+from components.core.landmarks import numbering as at
 
 _MIRROR = np.array([-1, 1, 1], np.float32)
 _FORWARD = np.array([0, 0, 1], np.float32)
@@ -53,23 +53,20 @@ class BoneMaps:
 
 
 def bone_maps(points: Floats, build: Build, rules: Conventions) -> BoneMaps:
-    """The maps of trunk and limbs from landmarks [33, 3]; neck and head are still to be put."""
+    """The maps of all bones from landmarks [33, 3]. Neck and head follow the chest: the head has a fit of its own."""
     maps = BoneMaps(np.zeros((len(BONES), 3, 3), np.float32), np.zeros((len(BONES), 3), np.float32))
     _put_trunk(maps, points, build, rules)
+    for bone in ("neck", "head"):
+        maps.matrix[BONE[bone]], maps.offset[BONE[bone]] = maps.matrix[BONE["chest"]], maps.offset[BONE["chest"]]
     for side in (0, 1):
         _put_arm(maps, points, build, rules, side)
         _put_leg(maps, points, build, rules, side)
     return maps
 
 
-def upward(points: Floats) -> tuple[Floats, Floats]:
-    """Middle of the hips, and the way from there to the middle of the shoulders."""
-    middle = points[list(at.HIPS)].mean(0)
-    return middle, points[list(at.SHOULDERS)].mean(0) - middle
-
-
 def _put_trunk(maps: BoneMaps, points: Floats, build: Build, rules: Conventions) -> None:
-    middle, up = upward(points)
+    middle = points[list(at.HIPS)].mean(0)
+    up = points[list(at.SHOULDERS)].mean(0) - middle
     shoulders, hips = (points[pair[0]] - points[pair[1]] for pair in (at.SHOULDERS, at.HIPS))
     rest_hips, rest_shoulders = rules.hip * (0, 1, 1), rules.shoulder * (0, 1, 1)
     tall = up / (rules.shoulder[1] - rules.hip[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -11,12 +12,15 @@ from numpy.typing import NDArray
 from components.core.body.charts import body_chart
 from components.core.body.rasteriser import rasterise
 from components.core.body.template import BONE, JOINTS, NECK_BASE
+from components.core.fitting.charts import detected
 from components.core.fitting.fitted import Fitted, Floats
 from components.core.fitting.head import HeadMap, head_map
 from components.core.fitting.surface import posed_points, surface
 from components.core.landmarks.found import Landmarks
 from components.core.pictures.images import Pixels
 from components.core.pictures.iuv import resize_iuv
+
+Chart = Callable[[NDArray[np.uint8], Floats, Floats], tuple[Floats, Floats]]
 
 _WORKING = 384
 _EDGE = 127
@@ -29,7 +33,7 @@ _TORSO = (1, 2)
 
 
 @dataclass(frozen=True)
-class _View:
+class View:
     """The piece of the photo that is drawn: `box` (x0, y0, x1, y1) in it, and the `size` (height, width) drawn at."""
 
     box: tuple[int, int, int, int]
@@ -54,7 +58,7 @@ def pose_map(fitted: Fitted, landmarks: Landmarks, size: tuple[int, int]) -> Pix
         return iuv
     x0, y0, x1, y1 = view.box
     whole = (y1 - y0, x1 - x0)
-    drawn, depth = _drawn(view.on_screen(posed), view.size)
+    drawn, depth = _drawn(view.on_screen(posed), view.size, detected)
     mask = landmarks.mask[y0:y1, x0:x1]
     tall = float(np.ptp(posed[:, 1]))
     small = cv2.resize(mask, view.size[::-1], interpolation=cv2.INTER_AREA) > _EDGE
@@ -73,7 +77,7 @@ def pose_map(fitted: Fitted, landmarks: Landmarks, size: tuple[int, int]) -> Pix
     return iuv
 
 
-def _view(posed: Floats, mask: Pixels, size: tuple[int, int]) -> _View | None:
+def _view(posed: Floats, mask: Pixels, size: tuple[int, int]) -> View | None:
     """The body's box, inside the picture and around the mask; None where nothing of the body is there."""
     low = np.floor(posed[:, :2].min(0)).astype(int) - 2
     high = np.ceil(posed[:, :2].max(0)).astype(int) + 2
@@ -82,7 +86,7 @@ def _view(posed: Floats, mask: Pixels, size: tuple[int, int]) -> _View | None:
     if x0 >= x1 or y0 >= y1 or not (mask[y0:y1, x0:x1] > _EDGE).any():
         return None
     shrink = min(1.0, _WORKING / max(float(np.ptp(posed[:, 1])), 1.0))
-    return _View((x0, y0, x1, y1), (max(1, round((y1 - y0) * shrink)), max(1, round((x1 - x0) * shrink))))
+    return View((x0, y0, x1, y1), (max(1, round((y1 - y0) * shrink)), max(1, round((x1 - x0) * shrink))))
 
 
 def _widened(mask: NDArray[np.bool_], pixels: float) -> NDArray[np.bool_]:
@@ -105,7 +109,18 @@ def _fill(iuv: Pixels, mask: NDArray[np.bool_], reach: float) -> None:
         iuv[edge] = iuv.reshape(-1, 3)[from_pixel[nearest[edge]]]
 
 
-def _drawn(screen: Floats, size: tuple[int, int]) -> tuple[Pixels, Floats]:
+def body_in_our_charts(fitted: Fitted, landmarks: Landmarks, size: tuple[int, int]) -> tuple[Pixels, View] | None:
+    """What `pose_map` draws of the body, small and uncorrected, and the piece of the photo that it is."""
+    posed = posed_points(fitted.rest, fitted.matrix, fitted.offset)
+    view = _view(posed, landmarks.mask, size)
+    return None if view is None else (_drawn(view.on_screen(posed), view.size, _ours)[0], view)
+
+
+def _ours(part: NDArray[np.uint8], u: Floats, v: Floats) -> tuple[Floats, Floats]:
+    return u, v
+
+
+def _drawn(screen: Floats, size: tuple[int, int], chart: Chart) -> tuple[Pixels, Floats]:
     """Pose map [h, w, 3] and depth [h, w] of the body without its head, vertices at `screen` [V, 3]."""
     figure = surface()
     height, width = size
@@ -121,6 +136,7 @@ def _drawn(screen: Floats, size: tuple[int, int]) -> tuple[Pixels, Floats]:
     on_torso = (place[:, 1] < NECK_BASE) | (np.abs(place[:, 0]) > _NECK_WIDTH)
     hit, place, seen_from = hit[on_torso], place[on_torso], fragments.depth[seen[hit[on_torso]]]
     part, u, v = body_chart(place)
+    u, v = chart(part, u, v)
     iuv, depth = np.zeros((height * width, 3), np.uint8), np.full(height * width, np.inf, np.float32)
     iuv[hit] = np.stack([part, np.rint(u * 255), np.rint(v * 255)], 1).astype(np.uint8)
     depth[hit] = seen_from + nearest
