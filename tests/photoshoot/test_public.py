@@ -14,10 +14,12 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+from networks import needs_weights
 from PIL import Image
 
 import photoshoot
 from components.core.artifacts.version import SERVING_FORMAT
+from components.core.stores.published import GROUPS
 from photoshoot import version
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -161,13 +163,25 @@ def test_what_cannot_be_shot_is_named(model: photoshoot.Model, photo: photoshoot
         (photoshoot.Photo(floats, pose), pose, {}, r"a photo is uint8 RGB \[H, W, 3\], this is float64"),
         (photoshoot.Photo(EXAMPLE["source_photo"], EXAMPLE["source_pose"], PIXELS["source_photo"]), pose, {},
          r"a matte is uint8 \[H, W\]"),
-        (photo, nobody, {}, "shows nobody"), (photo, nobody + 200, {}, "part labels reach 200"),
+        (photo, nobody, {}, "shows nobody"),
+        (photoshoot.Photo(EXAMPLE["source_photo"], nobody + 200), pose, {}, "part labels reach 200"),
         (photo, pose, {"background": nobody[..., 0]}, "a photo is uint8 RGB"),
         (photo, pose, {"clothes": []}, "no photo"),
     ]
     for photos, poses, more, message in cases:
         with pytest.raises(photoshoot.InputError, match=message):
             model.shoot(photos, poses, **more)  # type: ignore[arg-type]
+
+
+def test_a_photo_and_a_pose_that_show_nobody_are_said_to(model: photoshoot.Model, photo: photoshoot.Photo,
+                                                         tmp_path: Path) -> None:
+    needs_weights(*GROUPS["landmarks"])
+    wall = np.full((96, 80, 3), 200, np.uint8)
+    Image.fromarray(wall).save(tmp_path / "wall.png")
+    with pytest.raises(photoshoot.InputError, match="nobody is found in the photo"):
+        model.shoot(photo, wall)
+    with pytest.raises(photoshoot.InputError, match=r"wall\.png: nobody is found in the photo"):
+        model.shoot(photoshoot.Photo(tmp_path / "wall.png"), EXAMPLE["target_pose"])
 
 
 def test_people_are_opened(tmp_path: Path) -> None:

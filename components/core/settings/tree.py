@@ -19,7 +19,7 @@ from components.core.settings.section import Section
 from components.core.settings.training import TrainSettings
 from components.core.settings.tuning import TuneSettings
 
-RENAMED = {"train.momentum": "train.beta1"}
+RENAMED = {"train.momentum": "train.beta1", "preprocess.densepose.person": "preprocess.person"}
 """Old name of a setting -> its name."""
 _log = logging.getLogger(__name__)
 
@@ -128,8 +128,30 @@ def _today(name: str, source: str | None = None) -> str:
 
 
 def _renamed(tree: Mapping[str, Any], source: str | None = None) -> dict[str, Any]:
-    return {section: {_today(f"{section}.{key}", source).partition(".")[2]: value for key, value in below.items()}
-            if isinstance(below, Mapping) else below for section, below in tree.items()}
+    """A copy with today's names; where a tree has both, today's counts."""
+    today = _copy(tree)
+    for name in RENAMED:
+        *sections, last = name.split(".")
+        below: Any = today
+        for section in sections:
+            below = below.get(section) if isinstance(below, dict) else None
+        if isinstance(below, dict) and last in below:
+            value, new = below.pop(last), _today(name, source)
+            if not _has(today, new):
+                _assign(today, new, value)
+    return today
+
+
+def _copy(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _copy(value) if isinstance(value, Mapping) else value for key, value in tree.items()}
+
+
+def _has(tree: Any, key: str) -> bool:
+    for part in key.split("."):
+        if not isinstance(tree, Mapping) or part not in tree:
+            return False
+        tree = tree[part]
+    return True
 
 
 def _assign(tree: dict[str, Any], key: str, value: Any) -> None:

@@ -90,6 +90,22 @@ def test_an_old_name_is_taken_and_said_where_somebody_gives_it(tmp_path: Path,
                     "--set: train.momentum is the old name of train.beta1"]
 
 
+def test_a_setting_that_moved_to_another_section_is_taken_under_its_old_name(tmp_path: Path,
+                                                                             caplog: pytest.LogCaptureFixture) -> None:
+    old, new = "preprocess.densepose.person", "preprocess.person"
+    path = tmp_path / "mine.yaml"
+    path.write_text("preprocess:\n  densepose: {person: all, batch: 4}\n")
+    read = Settings.from_yaml(path, preset("smoke")).preprocess
+    assert (read.person, read.densepose.batch) == ("all", 4)
+    assert preset("demo").with_changes([f"{old}=centre"]).preprocess.person == "centre"
+    assert [one.getMessage() for one in caplog.records] == [f"{source}: {old} is the old name of {new}"
+                                                            for source in (path, "--set")]
+    path.write_text("preprocess:\n  person: centre\n  densepose: {person: all}\n")
+    assert Settings.from_yaml(path).preprocess.person == "centre"
+    with pytest.raises(SettingsError, match=r"preprocess\.person = 'both'"):
+        preset("demo").with_changes([f"{old}=both"])
+
+
 def test_what_is_stored_under_an_old_name_is_read_in_silence(caplog: pytest.LogCaptureFixture) -> None:
     assert TrainSettings.model_validate_json('{"momentum": 0.25}').beta1 == 0.25
     assert Settings.from_tree({"train": {"momentum": 0.25}}).train.beta1 == 0.25

@@ -213,7 +213,7 @@ def test_a_dump_instead_of_pose_maps_is_named_with_the_command(brought: Path) ->
     shutil.rmtree(brought / "iuv")
     (brought / "results.pkl").write_bytes(b"\x80\x03]q\0.")
     with pytest.raises(InputError, match=r"-- `photoshoot pose-maps .*results\.pkl --photos .*brought` makes pose"):
-        preprocess(brought, brought.with_name("people"), SMALL)
+        preprocess(brought, brought.with_name("people"), SMALL.model_copy(update={"pose_maps": "given"}))
 
 
 def test_sub_folders_and_same_names_in_them(brought: Path, people: list[Picture]) -> None:

@@ -19,6 +19,7 @@ from components.core.settings import PreprocessSettings
 from components.preprocess import preprocess, run
 
 SMALL = PreprocessSettings(resolution=64, texel=16, shard_size=2)
+GIVEN = SMALL.model_copy(update={"pose_maps": "given"})
 Bring = Callable[..., Path]
 
 
@@ -75,12 +76,12 @@ def test_bad_photos_are_listed_and_skipped(bring: Bring, tmp_path: Path) -> None
     (folder / "p6.heic").write_bytes(b"whatever a telephone writes")
     (folder / "p6.png").unlink()
     (folder / "notes.txt").write_text("not a photo, not mentioned")
-    summary = preprocess(folder, tmp_path / "people", SMALL)
+    summary = preprocess(folder, tmp_path / "people", GIVEN)
     reasons = {one["photo"]: one["reason"] for one in summary.rejected}
     assert summary.accepted == 1
     assert list(reasons) == ["p0.png", "p1.png", "p2.png", "p3.png", "p4.png", "p5.png", "p6.heic"]
     assert "cut short" in reasons["p0.png"] or "corrupt" in reasons["p0.png"]
-    assert reasons["p1.png"] == "no pose map -- add iuv/p1.png, or install detectron2 (docs/densepose.md)"
+    assert reasons["p1.png"] == "no pose map -- add iuv/p1.png, or let preprocess.pose_maps=auto make it"
     assert "30 x 30 pixels, its photo is 128 x 160" in reasons["p2.png"]
     assert "neither channel order fits" in reasons["p3.png"]
     assert "nobody" in reasons["p4.png"]
@@ -96,7 +97,7 @@ def test_bad_photos_are_listed_and_skipped(bring: Bring, tmp_path: Path) -> None
     ("twice", r"p0\.jpg and p0\.png share one stem"),
     ("columns", "no columns photo and identity"),
     ("contradiction", "p0.png has two identities, a and b"),
-    ("hopeless", "none of the 2 photos has a pose map, and detectron2 is not installed -- bring pose maps"),
+    ("hopeless", "none of the 2 photos has a pose map -- bring pose maps.*; or preprocess.pose_maps=auto makes them"),
 ])
 def test_bad_folders_are_one_line_and_leave_nothing(bring: Bring, tmp_path: Path, harm: str, message: str) -> None:
     folder = bring(2)
@@ -117,7 +118,7 @@ def test_bad_folders_are_one_line_and_leave_nothing(bring: Bring, tmp_path: Path
         shutil.rmtree(folder / "iuv")
     out = tmp_path / "out" / "people"
     with pytest.raises(InputError, match=message) as caught:
-        preprocess(folder, out, SMALL)
+        preprocess(folder, out, GIVEN)
     assert "\n" not in str(caught.value)
     assert not out.parent.exists() or not list(out.parent.iterdir())
 
