@@ -233,7 +233,7 @@ def test_the_card_says_what_was_measured_and_what_was_not(evaluated: Path) -> No
     assert metrics["model"]["digest"] in card and "synthetic people" in card
     assert f"{metrics['metrics']['ssim']['value']:.4g}" in card
     assert f"none: {metrics['metrics']['frechet']['reason']}" in card
-    widths = {line.count("|") for line in card.splitlines() if line.startswith("| ") and "plain" in line.lower()}
+    widths = {line.count("|") for line in card.splitlines() if line.startswith("| ") and "texture warp" in line.lower()}
     assert widths == {5}
 
 
