@@ -55,6 +55,10 @@ class Square:
         x, y = self.axes() @ (0.0, down)
         return Square(self.x + float(x), self.y + float(y), self.side * scale, self.turn)
 
+    def times(self, factor: float) -> Square:
+        """The same square in a photo that is `factor` times as large."""
+        return Square(self.x * factor, self.y * factor, self.side * factor, self.turn)
+
     def corners(self) -> Floats:
         """[4, 2] in the photo."""
         return self.to_photo(np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32))

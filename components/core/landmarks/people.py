@@ -30,9 +30,9 @@ class Reading:
     def outline(self) -> NDArray[np.bool_]:
         """Where the person is, in a copy of the photo of at most 160 pixels."""
         height, width = self.photo.shape[:2]
-        scale, square = _OUTLINE / max(height, width), self.body.square
-        small = Square(square.x * scale, square.y * scale, square.side * scale, square.turn)
-        return person_mask(self.body.mask, small, max(1, round(height * scale)), max(1, round(width * scale))) > 127
+        scale = _OUTLINE / max(height, width)
+        size = max(1, round(height * scale)), max(1, round(width * scale))
+        return person_mask(self.body.mask, self.body.square.times(scale), *size) > 127
 
 
 def read(photo: Pixels, found: Detection, least: float) -> Reading | None:

@@ -9,6 +9,7 @@ import pytest
 
 from components.core.landmarks.finder import Finder, find_people
 from components.core.landmarks.found import Landmarks
+from components.core.landmarks.mask import agreed_mask, person_mask
 from components.core.pictures.images import Pixels
 from components.synthesize.identity import stream
 from components.synthesize.render import Rendering
@@ -130,3 +131,26 @@ def test_threads_and_processes_may_share_a_finder(renderings):
 def test_the_same_photo_gives_the_same_numbers(renderings):
     first, second = (only(renderings[FRONT].rgb) for _ in range(2))
     assert np.array_equal(first.body, second.body) and np.array_equal(first.mask, second.mask)
+
+
+def test_the_second_opinion_brings_the_outline_nearer_to_the_exact_one(renderings):
+    gains = []
+    for rendering in renderings.values():
+        (reading,) = Finder().readings(rendering.rgb)
+        body = reading.body
+        first = person_mask(body.mask, body.square, *rendering.matte.shape)
+        second = agreed_mask(rendering.rgb, body.mask, body.square)
+        gains.append(overlap(second, rendering.matte) - overlap(first, rendering.matte))
+    assert np.mean(gains) > 0
+    assert np.min(gains) > -0.01
+
+
+def test_the_second_opinion_makes_nobody_of_somebody_else(renderings):
+    """Beside a person, another one is in the second network's picture: the mask stays the first's."""
+    photo = np.hstack([renderings[FRONT].rgb, renderings[1].rgb])
+    people = find_people(photo)
+    assert len(people) == 2
+    for person in people:
+        mine = person.body[0, 0] < renderings[FRONT].rgb.shape[1]
+        half = person.mask[:, 384:] if mine else person.mask[:, :384]
+        assert (half > 127).mean() < 0.02
