@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import count
 
 import numpy as np
+from numpy.typing import NDArray
 
 from components.core.pictures.images import Pixels
 from components.preprocess.photos import Photo
@@ -42,6 +43,12 @@ def beside(photos: Iterable[Photo], taken: Container[str]) -> Iterator[Photo]:
         ids = (f"{photo.id}-{number}" for number in range(2, _MOST_PEOPLE + 1))
         mine = tuple(id for id in ids if id in taken)
         yield replace(photo, taken=mine) if mine else photo
+
+
+def others_of(planes: Pixels, people: Sequence[Pixels]) -> NDArray[np.bool_] | None:
+    """Where others of these people's pose maps [H, W, 3] are, and `planes`, which is one of them, is not."""
+    bodies = [one[..., 0] > 0 for one in people if one is not planes]
+    return np.asarray(np.any(bodies, axis=0) & (planes[..., 0] == 0)) if bodies else None
 
 
 def _off_centre(iuv: Pixels) -> float:

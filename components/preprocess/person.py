@@ -24,7 +24,7 @@ from components.core.settings import PreprocessSettings
 from components.preprocess.checking.agreement import check_map
 from components.preprocess.checking.quality import check_person, grey_of, perceptual_hash
 from components.preprocess.checking.several import people_in
-from components.preprocess.choice import chosen, person_ids
+from components.preprocess.choice import chosen, others_of, person_ids
 from components.preprocess.photos import Photo
 
 
@@ -99,7 +99,7 @@ def _poses(photo: Photo, upright: Upright, settings: PreprocessSettings) -> list
         raise InputError(f"DensePose found nobody with a score of at least {score:g}", path=photo.path,
                          remedy="remove the photo or lower preprocess.densepose.min_score")
     found = [decode_png(one.iuv) for one in photo.detected]
-    return [_Pose(one.id, planes, "IUV", hashlib.sha256(one.iuv).hexdigest(), "densepose", _others(planes, found))
+    return [_Pose(one.id, planes, "IUV", hashlib.sha256(one.iuv).hexdigest(), "densepose", others_of(planes, found))
             for one, planes in zip(photo.detected, found, strict=True)]
 
 
@@ -109,7 +109,7 @@ def _shown(photo: Photo, read: IuvMap, settings: PreprocessSettings) -> list[_Po
     if len(people) == 1:
         return [_Pose(photo.id, read.planes, read.order, digest, "given")]
     taken = [people[index] for index in chosen(people, settings.person)]
-    return [_Pose(id, planes, read.order, digest, "given", _others(planes, people), len(people) - len(taken))
+    return [_Pose(id, planes, read.order, digest, "given", others_of(planes, people), len(people) - len(taken))
             for id, planes in zip(person_ids(photo.id, photo.taken), taken, strict=False)]
 
 
@@ -121,15 +121,9 @@ def _estimated(photo: Photo, pixels: Pixels, settings: PreprocessSettings) -> li
     if not taken:
         raise InputError("nobody is found in it", path=photo.path,
                          remedy="remove the photo, or bring a pose map of it")
-    return [_Pose(id, maps[index], "IUV", "", "landmarks", _others(maps[index], maps), len(found) - len(taken),
+    return [_Pose(id, maps[index], "IUV", "", "landmarks", others_of(maps[index], maps), len(found) - len(taken),
                   found[index])
             for id, index in zip(person_ids(photo.id, photo.taken), taken, strict=False)]
-
-
-def _others(planes: Pixels, people: list[Pixels]) -> NDArray[np.bool_] | None:
-    """Where others of these people's pose maps are, and `planes` is not."""
-    bodies = [one[..., 0] > 0 for one in people if one is not planes]
-    return np.asarray(np.any(bodies, axis=0) & (planes[..., 0] == 0)) if bodies else None
 
 
 def _own_matte(photo: Photo, upright: Upright, settings: PreprocessSettings) -> Pixels | None:

@@ -53,7 +53,8 @@ def _report(items: Iterable[list[dict[str, Any]]], label: str, total: int) -> It
 def synthesize(
     out: Path, settings: SynthesizeSettings, progress: Progress = _report, workers: int | None = None
 ) -> SynthesisSummary:
-    """Write photos, exact pose maps and labels of `settings.people` identities to the folder `out`.
+    """Write photos, exact pose maps and labels of `settings.people` identities to the folder `out`; photos without pose
+    maps where `settings.write_maps` says so.
 
     The same settings give the same bytes, whatever the number of `workers` (all cores by default). The folder
     appears whole or not at all; one that this function wrote before is replaced, anything else is left alone.
@@ -89,7 +90,7 @@ def _write_people(
     draft: Path, settings: SynthesizeSettings, progress: Progress, workers: int | None
 ) -> list[dict[str, Any]]:
     """Render everybody, in one process or in many; facts come back in the order of the identities."""
-    for name in ("photos", "iuv", "truth/matte", *(["matte"] if settings.write_mattes else [])):
+    for name in ("photos", "truth/matte", *_companions(settings)):
         (draft / name).mkdir(parents=True)
     indices = range(settings.first_person, settings.first_person + settings.people)
     workers = min(workers or len(os.sched_getaffinity(0)), settings.people)
@@ -103,6 +104,11 @@ def _write_people(
         ) as pool:
             done = list(progress(pool.map(work, indices), "synthesize people", settings.people))
     return [fact for person in done for fact in person]
+
+
+def _companions(settings: SynthesizeSettings) -> list[str]:
+    """What lies beside the photos."""
+    return [name for name, there in (("iuv", settings.write_maps), ("matte", settings.write_mattes)) if there]
 
 
 def photos_of(settings: SynthesizeSettings, index: int) -> Iterator[tuple[str, dict[str, Any], Rendering]]:
@@ -130,7 +136,8 @@ def _write_person(draft: Path, settings: SynthesizeSettings, index: int) -> list
         # Writing bytes reports a full disk; `cv2.imwrite` would keep it to itself.
         rgb, iuv, matte = encode_photo(photo)
         (draft / "photos" / f"{stem}.jpg").write_bytes(rgb)
-        (draft / "iuv" / f"{stem}.png").write_bytes(iuv)
+        if settings.write_maps:
+            (draft / "iuv" / f"{stem}.png").write_bytes(iuv)
         for folder in ("truth/matte", *(["matte"] if settings.write_mattes else [])):
             (draft / folder / f"{stem}.png").write_bytes(matte)
         facts.append(fact)

@@ -50,6 +50,8 @@ COMMANDS = {
                         "promotion"),
     "register": Listed(STEP_BY_STEP, "Hold an evaluation against the gate and register the model as a version.",
                        "promotion"),
+    "posemap": Listed(STEP_BY_STEP, "Make the pose map (IUV) of each photo from landmarks: <stem>.png in DensePose's "
+                                    "format, without detectron2.", "maps"),
     "pose-maps": Listed(STEP_BY_STEP, "Turn a DensePose dump into a pose map (PNG) for each photo; photos that have "
                                       "one keep it.", "maps"),
     "texture": Listed(STEP_BY_STEP, "Write a person's texture map as a PNG whose opacity says how far to trust it.",

@@ -41,6 +41,9 @@ class SynthesizeSettings(Section):
     """Share of photos taken from behind."""
     pose_noise: float = Field(0.0, ge=0, le=1)
     """Noise added to the pose maps. 0: none; 1: as much as a detector's."""
+    write_maps: bool = True
+    """Whether to write the pose maps to iuv/. Photos without are like a telephone's: the pose maps are made from
+    landmarks, as preprocess.pose_maps says."""
     write_mattes: bool = False
     """Whether to write exact mattes to matte/ as well, like those a user with a matting tool would bring."""
     first_person: int = Field(0, ge=0)

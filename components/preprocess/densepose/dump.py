@@ -40,7 +40,7 @@ class DumpSummary:
 def unpack_dump(dump: Path, photos: Path, out: Path | None, settings: PreprocessSettings) -> DumpSummary:
     """Write the pose maps of a dump into the folder `out` (default: the iuv/ of the folder `photos`), a PNG a photo.
 
-    Photos are found by the names that the dump has. Of several people in one, ``settings.densepose`` says whom to
+    Photos are found by the names that the dump has. Of several people in one, ``settings.person`` says whom to
     take. Raises `InputError` for a file that is no such dump and for a dump of other photos.
     """
     files = list_photos(photos)

@@ -1,15 +1,19 @@
-"""``photoshoot pose-maps`` and ``texture``: a DensePose dump as pose maps, a person's texture map as a picture."""
+"""``photoshoot posemap``, ``pose-maps`` and ``texture``: pose maps of plain photos or of a DensePose dump, a person's
+texture map as a picture."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from components.core.errors import InputError
 from pipelines.cli.app import (
     STEP_BY_STEP,
     JsonOption,
+    OutOption,
     PeopleOption,
     PhotosOption,
     SettingsOptions,
@@ -17,6 +21,56 @@ from pipelines.cli.app import (
     finish,
     succeeded,
 )
+from pipelines.display import errors
+
+_SHOWN = 10
+
+
+class Order(StrEnum):
+    """Order of a pose map's channels in its file."""
+
+    IUV = "iuv"
+    VUI = "vui"
+
+
+class Whom(StrEnum):
+    """Of several people in a photo, whom to take."""
+
+    LARGEST = "largest"
+    CENTRE = "centre"
+    ALL = "all"
+
+
+@app.command(rich_help_panel=STEP_BY_STEP)
+def posemap(
+    photos: Annotated[list[Path], typer.Argument(help="Photos, and folders of photos.", metavar="PHOTO_OR_FOLDER...")],
+    out: OutOption,
+    *,
+    order: Annotated[Order, typer.Option("--order", help="Channels of the files as (red, green, blue).")] = Order.IUV,
+    matte: Annotated[bool, typer.Option("--matte", help="Write <stem>-matte.png too: 255 is the person.")] = False,
+    person: Annotated[
+        Whom | None, typer.Option("--person", help="Of several people: short for --set preprocess.person=...")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Make again what is there.")] = False,
+    asked: SettingsOptions,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the pose map (IUV) of each photo from landmarks: <stem>.png in DensePose's format, without detectron2.
+
+    Files that are there are kept: the same command again goes on where it was interrupted. Photos without a pose map
+    are listed with the reason, and the exit code is then 2. (`pose-maps` is for those who have a DensePose dump.)
+    """
+    settings = asked.settings(*([] if person is None else [f"preprocess.person={person.value}"])).preprocess
+    from components.preprocess.posemap import Wanted, write_pose_maps
+
+    wanted = Wanted("IUV" if order == Order.IUV else "VUI", mattes=matte, overwrite=overwrite)
+    summary = write_pose_maps(photos, out, settings, wanted)
+    finish("posemap", summary, out, as_json)
+    if not as_json:
+        for note in [note for note in summary.notes if note["note"]][:_SHOWN]:
+            errors.print(f"  {note['person']} ({note['confidence']}): {note['note']}", markup=False, soft_wrap=True)
+    if summary.rejected:
+        raise typer.Exit(InputError.exit_code)
 
 
 @app.command("pose-maps", rich_help_panel=STEP_BY_STEP)

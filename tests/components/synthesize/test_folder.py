@@ -73,6 +73,14 @@ def test_mattes_can_be_written_beside_the_photos(studio: Any, tmp_path: Path) ->
     assert digests(out / "matte") == digests(out / "truth" / "matte")
 
 
+def test_photos_can_be_written_without_pose_maps(folder: Any, studio: Any, tmp_path: Path) -> None:
+    out = synthesize(tmp_path / "plain", studio.settings(write_maps=False), workers=1).folder
+    plain, whole = digests(out), digests(folder.folder)
+    assert {name for name in whole if name not in plain} == {name for name in whole if name.startswith("iuv/")}
+    assert all(whole[name] == digest for name, digest in plain.items() if name != "synthetic.json")
+    assert not (out / "iuv").exists()
+
+
 def test_running_again_replaces_what_it_wrote(studio: Any, tmp_path: Path) -> None:
     settings = studio.settings(people=1, photos_per_person=1)
     before = digests(synthesize(tmp_path / "x", settings, workers=1).folder)
