@@ -133,6 +133,12 @@ def face_to_image(iuv: Pixels, size: int, min_head: int) -> tuple[complex, compl
     if points is None:
         return None
     points = points + np.asarray([left, top])
+    return similarity_to(points, size)
+
+
+def similarity_to(points: Floats, size: int) -> tuple[complex, complex]:
+    """The least-squares similarity from an aligned face of side `size` to the image in which LANDMARKS are at `points`
+    [5, 2] as (x, y): z -> turn * z + shift, z = x + iy in pixels."""
     face = CANONICAL_FACE * size
     source = face[:, 0] + 1j * face[:, 1]
     target = points[:, 0] + 1j * points[:, 1]
@@ -153,8 +159,11 @@ def face_chip(photo: Pixels, iuv: Pixels, size: int = CHIP, *, min_head: int = M
     the face is not seen, or the head is under `min_head` pixels high.
     """
     transform = face_to_image(iuv, size, min_head)
-    if transform is None:
-        return None
+    return None if transform is None else cut_face(photo, transform, size)
+
+
+def cut_face(photo: Pixels, transform: tuple[complex, complex], size: int) -> Pixels:
+    """The face [size, size, 3] that `transform`, as of `face_to_image`, finds in a photo [H, W, 3]."""
     turn, shift = transform
     factor = supersampling(turn)
     # From the finer grid's pixels to the image: a pixel's centre is half a step from its corner on both grids.

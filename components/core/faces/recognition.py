@@ -24,7 +24,8 @@ def load_embedder(name: str, device: str | torch.device = "cpu") -> FaceEmbedder
     builtin: this project's network, trained on synthetic people; builtin-judge: another architecture trained on other
     synthetic people, for judging what was trained with the first; builtin-both: the two side by side, which tells
     synthetic people apart better than either; dlib: dlib's network, for real faces, with the
-    weights of the installed package face-recognition-models; vggface2: InceptionResnetV1, its weights fetched once and
+    weights of the installed package face-recognition-models; sface: OpenCV's SFace, for judging real faces, without
+    gradient; vggface2: InceptionResnetV1, its weights fetched once and
     checked (`known_weights.py`); a path or gs:// address: an ONNX or TorchScript file (`embedders.py`).
 
     Raises `SettingsError` for another name, `MachineError` where weights are not there and cannot be fetched,
@@ -97,6 +98,13 @@ def _dlib() -> FaceEmbedder:
                         sharp_head=_DLIB_SHARP_HEAD, strangers=Strangers(0.545, 0.05))
 
 
+def _sface() -> FaceEmbedder:
+    from components.core.faces.sface import DIM, SIZE, SFace
+
+    return FaceEmbedder("sface", SFace(), size=SIZE, dim=DIM, same_person_distance=_SFACE_DISTANCE,
+                        sharp_head=_DLIB_SHARP_HEAD, strangers=Strangers(1.30, 0.075), precision=torch.float32)
+
+
 def _vggface2() -> FaceEmbedder:
     from components.core.networks.pretrained.inception_resnet import DIM, SIZE, load_vggface2
 
@@ -105,7 +113,7 @@ def _vggface2() -> FaceEmbedder:
 
 
 _EMBEDDERS = {"builtin": _builtin, "builtin-judge": _builtin_judge, "builtin-both": _builtin_both,
-              "dlib": _dlib, "vggface2": _vggface2}
+              "dlib": _dlib, "sface": _sface, "vggface2": _vggface2}
 _MARGIN = 0.85
 _BOTH_DISTANCE = 0.68
 """Measured on two populations of 60 synthetic people (BCubed precision 0.98 on both, recall 0.91)."""
@@ -113,5 +121,8 @@ _DLIB_SHARP_HEAD, _DLIB_DISTANCE = 64, 0.375
 """For single photos, the middle of what is right on portraits and on full-body photos; 0.6 between vectors as they
 come is 0.42 between vectors of length one, which is too much for two single photos. Distances stay the same down to
 heads of 64 px, below which faces grow alike."""
+_SFACE_DISTANCE = 1.0
+"""For single photos: a cosine of .5. The published threshold, .363 or 1.129, is where one of a thousand pairs of
+strangers is taken for one person, which is too many where every photo is compared with every other."""
 _VGGFACE2_DISTANCE = 0.9
 """Cosine 0.6. Not measured here: cluster.same_person sets another."""

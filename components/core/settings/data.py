@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from components.core.settings.section import Section
 
 Resolution = Literal[64, 128, 256, 512]
-EMBEDDERS = ("auto", "builtin", "builtin-judge", "builtin-both", "dlib", "vggface2")
+EMBEDDERS = ("auto", "builtin", "builtin-judge", "builtin-both", "dlib", "sface", "vggface2")
 NETWORK_FILES = (".onnx", ".pt", ".pth", ".torchscript")
 """Endings by which an embedder's name is taken for the path of a network."""
 
