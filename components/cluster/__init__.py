@@ -41,12 +41,13 @@ def cluster_people(people: Path, out: Path, settings: ClusterSettings, recorder:
 
 def cluster_portraits(photos: Path, out: Path | None, settings: ClusterSettings,
                       recorder: Recorder | None = None) -> Sorted:
-    """`cluster` for a folder of plain portraits without pose maps: faces are found by a detector.
+    """`cluster` for a folder of plain portraits without pose maps: faces are found by YuNet.
 
-    Ids are the photos' names relative to the folder. Without `out` nothing is written. Raises as `cluster`, and
-    `MachineError` where no detector is installed.
+    Ids are the photos' names relative to the folder. Without `out` nothing is written. A photo of several faces is set
+    aside unless it is plain, or `settings.person` says, whose it is. Raises as `cluster`, and what `known_weights`
+    raises where the detector is not to be had.
     """
     from components.cluster.faces.subjects import PortraitSubjects
     from components.cluster.run import run
 
-    return run(PortraitSubjects(photos), photos, out, settings, recorder or NoRecord())
+    return run(PortraitSubjects(photos, settings.person), photos, out, settings, recorder or NoRecord())

@@ -91,8 +91,7 @@ def in_folders(faces: Embedded, ids: Sequence[str], said: Mapping[str, str]) -> 
         raise InputError("cluster.method=folders, but the photos are not in two or more sub-folders, one per person",
                          remedy="sort them into photos/NAME/, or leave cluster.method out")
     kept = np.asarray([ids[index] in said for index in faces.indices], np.bool_)
-    reasons = faces.left_out | {int(index): NO_FOLDER for index in faces.indices[~kept]}
-    return Embedded(faces.indices[kept], faces.embeddings[kept], faces.heads[kept], reasons)
+    return faces.take(kept, NO_FOLDER)
 
 
 def by_folder(embeddings: Floats, folders: Sequence[str], k: int | None, rule: Rule, links: Links,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from components.cluster.byhand.overrides import Ruling, read_overrides, ruling
-from components.cluster.faces.embed import Embedded, embed
+from components.cluster.covers import SAID, Covered, Embed, bare, join_covered, try_covers
+from components.cluster.faces.embed import Embedded, embed, vectors
 from components.cluster.faces.montage import overview
 from components.cluster.faces.subjects import Subjects
 from components.cluster.folders import (
@@ -24,11 +25,12 @@ from components.cluster.folders import (
     picture_of,
 )
 from components.cluster.grouping.assign import SET_ASIDE, Clusters, assign
-from components.cluster.grouping.tree import Links, Rule
+from components.cluster.grouping.doubt import doubtful
+from components.cluster.grouping.tree import Floats, Links, Rule
 from components.cluster.leak import Across, nearest_across
 from components.cluster.members import Member, names_of, read_members, splits_before, write_members
 from components.cluster.score import Agreement, bcubed, pairwise
-from components.cluster.split import split_identities
+from components.cluster.split import split_together
 from components.core.atomic import atomic_folder
 from components.core.errors import InputError
 from components.core.faces.recognition import FaceEmbedder, load_embedder
@@ -40,8 +42,18 @@ from components.core.settings import ClusterSettings
 FORMAT = "photoshoot.scores/1"
 LIKE_NOBODY = "the face is like nobody else's"
 BY_HAND = "set aside by hand"
+NOT_PLAIN = "{}, and it is not plain whose face it is"
 MONTAGE, FOLDERS = "montage", "folders"
 """Pictures by name: all identities, and what the faces say against the folders."""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """An identity that may be the same person as another, and the mean distance between their photos."""
+
+    identity: str
+    like: str
+    distance: float
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,10 @@ class ClusterSummary:
     bcubed: Agreement | None
     pairwise: Agreement | None
     pairwise_f: float | None
+    covered: Covered | None = None
+    """Faces behind sunglasses or masks; None for synthetic people, and where folders say who is who."""
+    doubtful: list[Doubt] = field(default_factory=list)
+    """Identities of one or two photos that may be somebody else's: in the same split as they are."""
     folders: FolderCheck | None = None
     """What the faces say about the folders that were taken as identities; None where the faces decided themselves."""
 
@@ -97,11 +113,17 @@ def run(subjects: Subjects, source: Path, out: Path | None, settings: ClusterSet
     ruled = ruling(decisions, subjects.keys)
     links = ruled.links.take(faces.indices)
     rule = _rule(settings, embedder, faces)
-    clusters, named = _grouped(subjects, faces, rule, links, ruled.names, settings)
-    members = _members(subjects, faces, clusters, named, before, settings)
+
+    def embedded(chips: Sequence[Pixels]) -> Floats:
+        return vectors(list(chips), embedder, device)
+
+    clusters, named, covered = _grouped(subjects, faces, rule, links, ruled.names, settings, embedded)
+    spread = None if subjects.synthetic else embedder.strangers.spread
+    members, doubts = _members(subjects, faces, clusters, named, before, settings, rule, spread)
     across = _across(faces, members, embedder, rule, settings)
     summary = _summary(subjects, members, clusters, embedder, rule, across, settings,
                        int((ruled.links.pinned | ruled.aside).sum()))
+    summary = replace(summary, covered=covered, doubtful=doubts)
     pictures = {MONTAGE: overview([(member.identity, member.split, member.confidence) for member in members],
                                   subjects.picture)}
     if settings.method == METHOD:
@@ -117,15 +139,24 @@ def run(subjects: Subjects, source: Path, out: Path | None, settings: ClusterSet
 
 
 def _grouped(subjects: Subjects, faces: Embedded, rule: Rule, links: Links, names: Mapping[int, str],
-             settings: ClusterSettings) -> tuple[Clusters, Mapping[int, str]]:
-    """The groups of faces, and the names that are known beforehand: by hand, or of folders."""
+             settings: ClusterSettings, embedded: Embed) -> tuple[Clusters, Mapping[int, str], Covered | None]:
+    """The groups of faces, the names that are known beforehand, by hand or of folders, and what became of covered
+    faces."""
     if settings.method == METHOD:
-        return by_folder(faces.embeddings, [subjects.said[subjects.ids[index]] for index in faces.indices],
-                         settings.identities, rule, links, lambda clusters: _named(clusters, links.atom, names))
+        return *by_folder(faces.embeddings, [subjects.said[subjects.ids[index]] for index in faces.indices],
+                          settings.identities, rule, links, lambda clusters: _named(clusters, links.atom, names)), None
     keys = subjects.keys
-    clusters = assign(faces.embeddings, settings.method, settings.identities, rule, settings.seed, links,
-                      [keys[index] for index in faces.indices])
-    return clusters, _named(clusters, links.atom, names)
+    kept = bare(faces.covers, links.pinned)
+    at = np.flatnonzero(kept)
+    clusters = assign(faces.embeddings[at], settings.method, settings.identities, rule, settings.seed, links.take(at),
+                      [keys[index] for index in faces.indices[at]])
+    covered = None
+    if not subjects.synthetic:
+        control = None if kept.all() else try_covers(
+            faces.embeddings[at], clusters.labels, lambda place: subjects.picture(int(faces.indices[at[place]])),
+            embedded, rule, faces.covers[at] == "")
+        clusters, covered = join_covered(faces.embeddings, kept, clusters, rule, control)
+    return clusters, _named(clusters, links.atom, names), covered
 
 
 def _checked(faces: Embedded, clusters: Clusters, members: Sequence[Member], rule: Rule) -> FolderCheck:
@@ -146,7 +177,7 @@ def _findings(subjects: Subjects, members: Sequence[Member], found: FolderCheck)
 def _embedder_name(settings: ClusterSettings, subjects: Subjects) -> str:
     if settings.embedder != "auto":
         return settings.embedder
-    return "builtin-both" if subjects.synthetic else "dlib"
+    return "builtin-both" if subjects.synthetic else "sface"
 
 
 def _rule(settings: ClusterSettings, embedder: FaceEmbedder, faces: Embedded) -> Rule:
@@ -157,9 +188,7 @@ def _rule(settings: ClusterSettings, embedder: FaceEmbedder, faces: Embedded) ->
 
 
 def _without_aside(faces: Embedded, ruled: Ruling) -> Embedded:
-    kept = ~ruled.aside[faces.indices]
-    reasons = faces.left_out | {int(index): BY_HAND for index in faces.indices[~kept]}
-    return Embedded(faces.indices[kept], faces.embeddings[kept], faces.heads[kept], reasons)
+    return faces.take(~ruled.aside[faces.indices], BY_HAND)
 
 
 def _named(clusters: Clusters, atoms: np.ndarray[Any, Any], names: Mapping[int, str]) -> dict[int, str]:
@@ -169,8 +198,9 @@ def _named(clusters: Clusters, atoms: np.ndarray[Any, Any], names: Mapping[int, 
 
 
 def _members(subjects: Subjects, faces: Embedded, clusters: Clusters, given: Mapping[int, str],
-             before: Sequence[Member], settings: ClusterSettings) -> list[Member]:
-    """A row per person, in order."""
+             before: Sequence[Member], settings: ClusterSettings, rule: Rule,
+             spread: float | None) -> tuple[list[Member], list[Doubt]]:
+    """A row per person, in order; and whose identity is in doubt, by strangers' `spread` (None: nobody's)."""
     keys = subjects.keys
     groups: list[list[str]] = [[] for _ in range(clusters.k)]
     for index, label in zip(faces.indices.tolist(), clusters.labels.tolist(), strict=True):
@@ -178,9 +208,11 @@ def _members(subjects: Subjects, faces: Embedded, clusters: Clusters, given: Map
             groups[label].append(keys[index])
     names = names_of(groups, given, before)
     by_name = dict(zip(names, groups, strict=True))
-    splits = split_identities(by_name, settings.validation, settings.test, settings.seed,
-                              splits_before(by_name, before))
-    reasons = faces.left_out | {int(faces.indices[at]): LIKE_NOBODY
+    near = {} if spread is None else doubtful(faces.embeddings, clusters.labels, rule, spread)
+    doubts = [Doubt(names[group], names[other], distance) for group, (other, distance) in near.items()]
+    splits = split_together(by_name, {one.identity: one.like for one in doubts}, settings.validation, settings.test,
+                            settings.seed, splits_before(by_name, before))
+    reasons = faces.left_out | {int(faces.indices[at]): _why_aside(str(faces.covers[at]))
                                 for at in np.flatnonzero(clusters.labels == SET_ASIDE)}
     label_of = dict(zip(faces.indices.tolist(), clusters.labels.tolist(), strict=True))
     confidence = dict(zip(faces.indices.tolist(), clusters.confidence.tolist(), strict=True))
@@ -191,7 +223,11 @@ def _members(subjects: Subjects, faces: Embedded, clusters: Clusters, given: Map
             name, sure = names[label_of[index]], confidence[index]
             split = splits[name]
         members.append(Member(person_id, photo, key, name, split, sure, reasons.get(index)))
-    return members
+    return members, doubts
+
+
+def _why_aside(cover: str) -> str:
+    return NOT_PLAIN.format(SAID[cover]) if cover else LIKE_NOBODY
 
 
 def _across(faces: Embedded, members: Sequence[Member], embedder: FaceEmbedder, rule: Rule,
@@ -261,6 +297,9 @@ def _record(recorder: Recorder, source: Path, subjects: Subjects, summary: Clust
     for name, agreement in (("bcubed", summary.bcubed), ("pairwise", summary.pairwise)):
         if agreement is not None:
             figures |= {f"{name}_{part}": value for part, value in asdict(agreement).items() if value is not None}
+    if summary.covered is not None:
+        figures |= {"covered": float(summary.covered.noticed), "covered_joined": float(summary.covered.joined)}
+        figures["doubtful"] = float(len(summary.doubtful))
     figures |= {} if summary.folders is None else figures_of(summary.folders)
     recorder.metrics(figures)
     recorder.headline({key: figures[key] for key in ("identities", "bcubed_f") if key in figures})

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 from components.core.errors import InputError
-from components.core.people.identities import Split
+from components.core.people.identities import SPLITS, Split
 
 
 def split_identities(photos: Mapping[str, Sequence[str]], validation: float, test: float, seed: int,
@@ -39,6 +39,30 @@ def split_identities(photos: Mapping[str, Sequence[str]], validation: float, tes
         singles = {identity: at for identity, at in free.items() if identity not in several}
         _keep_promises(splits, list(photos), singles, 0.0)
     return splits
+
+
+def split_together(photos: Mapping[str, Sequence[str]], follows: Mapping[str, str], validation: float, test: float,
+                   seed: int, fixed: Mapping[str, Split] | None = None) -> dict[str, Split]:
+    """As `split_identities`, but that each identity in `follows` is in the split of the one it follows.
+
+    Of those who so belong together the one with most photos draws for all. Who has a `fixed` split keeps it.
+    """
+    fixed = fixed or {}
+    leader = {name: name for name in photos}
+    for name, other in follows.items():
+        one, two = leader[name], leader[other]
+        first = min((one, two), key=lambda lead: (-len(photos[lead]), min(photos[lead])))
+        leader = {member: first if lead in (one, two) else lead for member, lead in leader.items()}
+    leaders = dict.fromkeys(leader.values())
+    kept = {lead: found for lead in leaders if (found := _first(fixed, leader, lead)) is not None}
+    splits = split_identities({lead: photos[lead] for lead in leaders}, validation, test, seed, kept)
+    return {name: fixed.get(name) or splits[lead] for name, lead in leader.items()}
+
+
+def _first(fixed: Mapping[str, Split], leader: Mapping[str, str], lead: str) -> Split | None:
+    """The first of the fixed splits of those who have this leader."""
+    found = {fixed[name] for name, one in leader.items() if one == lead and name in fixed}
+    return next((split for split in SPLITS if split in found), None)
 
 
 def _draw(digests: Sequence[str], seed: int) -> float:

@@ -17,9 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from components.cluster.faces.montage import head_crop
+from components.cluster.faces.portraits import NO_FACE_FOUND as NO_FACE_FOUND
+from components.cluster.faces.portraits import Whom, portrait
 from components.core.digest import file_digest
 from components.core.errors import InputError, PhotoshootError, machine_errors
-from components.core.faces.detect import check_detector, largest_face
+from components.core.faces.yunet import check_detector
 from components.core.people.dataset import PeopleDataset
 from components.core.pictures.folder import list_photos, said_by
 from components.core.pictures.images import read_photo
@@ -29,7 +31,6 @@ Pixels = npt.NDArray[np.uint8]
 
 NO_FACE = "the face is not seen (from behind, or no head in the pose map)"
 SMALL_HEAD = "the head is too small to tell people apart"
-NO_FACE_FOUND = "no face found"
 _AHEAD = 64
 """Portraits looked at ahead of the one that is needed: what bounds the memory."""
 _FEW = 32
@@ -108,14 +109,15 @@ class PeopleSubjects:
 
 
 class PortraitSubjects:
-    """Photos in a folder and below it, each with its largest face, found by a detector in several processes.
+    """Photos in a folder and below it, each with the face of `whom` it shows, found by YuNet in several processes.
 
-    Raises `InputError` as `list_photos` and `read_labels` do, `MachineError` where no detector is installed.
+    Raises `InputError` as `list_photos` and `read_labels` do.
     """
 
     synthetic = False
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, whom: Whom = "alone") -> None:
+        self._whom: Whom = whom
         files = list_photos(folder)
         self.folder = files.root
         self._paths = [photo.path for photo in files.photos]
@@ -135,26 +137,26 @@ class PortraitSubjects:
         return hashlib.sha256("\n".join(f"{name} {digest}" for name, digest in pairs).encode()).hexdigest()
 
     def faces(self) -> Iterator[Face]:
-        check_detector()  # here, so that its absence is one clear error
+        check_detector()  # here, so that it is fetched once, and its absence is one clear error
         self._digests = []
         if len(self.ids) < _FEW:
             for path in self._paths:
-                digest, face = _look(path)
+                digest, face = _look(path, self._whom)
                 self._digests.append(digest)
                 yield face
             return
         waiting = iter(self._paths)
         workers = len(os.sched_getaffinity(0))
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            running = [pool.submit(_look, path) for path in islice(waiting, _AHEAD)]
+            running = [pool.submit(_look, path, self._whom) for path in islice(waiting, _AHEAD)]
             while running:
                 digest, face = running.pop(0).result()
-                running += [pool.submit(_look, path) for path in islice(waiting, 1)]
+                running += [pool.submit(_look, path, self._whom) for path in islice(waiting, 1)]
                 self._digests.append(digest)
                 yield face
 
     def picture(self, index: int) -> Pixels:
-        face = _look(self._paths[index])[1]
+        face = _look(self._paths[index], self._whom)[1]
         if face.chip is not None:
             return face.chip
         try:
@@ -173,15 +175,15 @@ def numbered(digests: Sequence[str]) -> list[str]:
     return keys
 
 
-def _look(path: Path) -> tuple[str, Face]:
-    """Digest of a photo's file and its largest face."""
+def _look(path: Path, whom: Whom) -> tuple[str, Face]:
+    """Digest of a photo's file and the face it shows."""
     import cv2
 
     cv2.setNumThreads(1)
     with machine_errors(path):
         digest = file_digest(path)
     try:
-        found = largest_face(read_photo(path))
+        found = portrait(read_photo(path), whom)
     except InputError as error:
         return digest, Face(None, reason=error.problem)
-    return digest, Face(None, reason=NO_FACE_FOUND) if found is None else Face(found.chip, found.head)
+    return digest, Face(found.chip, found.head)

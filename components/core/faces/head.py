@@ -137,9 +137,9 @@ def face_to_image(iuv: Pixels, size: int, min_head: int) -> tuple[complex, compl
 
 
 def similarity_to(points: Floats, size: int) -> tuple[complex, complex]:
-    """The least-squares similarity from an aligned face of side `size` to the image in which LANDMARKS are at `points`
-    [5, 2] as (x, y): z -> turn * z + shift, z = x + iy in pixels."""
-    face = CANONICAL_FACE * size
+    """The least-squares similarity from an aligned face of side `size` to the image in which LANDMARKS, or the first n
+    of them, are at `points` [n, 2] as (x, y): z -> turn * z + shift, z = x + iy in pixels."""
+    face = CANONICAL_FACE[: len(points)] * size
     source = face[:, 0] + 1j * face[:, 1]
     target = points[:, 0] + 1j * points[:, 1]
     centred = source - source.mean()

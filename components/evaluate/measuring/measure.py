@@ -17,7 +17,7 @@ from components.core.networks.pretrained.features import BodyParts, Features, Pe
 from components.core.settings import EvaluateSettings
 from components.evaluate.measuring import quality
 from components.evaluate.measuring.album import Album
-from components.evaluate.measuring.finder import KINDS, FaceFinder
+from components.evaluate.measuring.finder import KINDS, FaceFinder, finder_for
 from components.evaluate.measuring.methods import Method, Rendered, truth
 from components.evaluate.measuring.pairs import EvaluationPair, batches
 from components.evaluate.measuring.parts import PARTS, part_errors
@@ -35,7 +35,7 @@ class Instruments:
         self.features = Features(settings.features).eval()
         self.body = BodyParts().eval()
         self.embedder: FaceEmbedder = load_embedder(judge_name(settings, origin))
-        self.finder = FaceFinder()
+        self.finder: FaceFinder = finder_for(origin)
         for network in (self.perceptual, self.features, self.body):
             # A fifth less time on a processor. torch's types lack this call.
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -45,7 +45,7 @@ def judge_name(settings: EvaluateSettings, origin: str) -> str:
     """Which face embedder judges: as set, or by `origin` ("synthetic" or "photos")."""
     if settings.embedder != "auto":
         return settings.embedder
-    return "builtin-judge" if origin == "synthetic" else "dlib"
+    return "builtin-judge" if origin == "synthetic" else "sface"
 
 
 @dataclass(frozen=True)

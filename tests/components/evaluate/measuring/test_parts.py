@@ -12,7 +12,7 @@ from components.core.settings import EvaluateSettings
 from components.evaluate.measuring import quality
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.facefind import Trial
-from components.evaluate.measuring.finder import KINDS, FaceFinder
+from components.evaluate.measuring.finder import KINDS, BuiltinFinder, YunetFinder
 from components.evaluate.measuring.intervals import Resampler
 from components.evaluate.measuring.measure import Instruments, Measured, Reals, measure_reals
 from components.evaluate.measuring.pairs import EvaluationPair
@@ -125,7 +125,7 @@ def test_where_no_photo_shows_a_face_there_is_no_finder() -> None:
 def test_the_shipped_finder_tells_faces_from_what_is_made_of_them(world) -> None:
     people = PeopleDataset.open(world.people)
     album = Album(people)
-    finder, looked = FaceFinder(), [album[k] for k in range(len(people))]
+    finder, looked = BuiltinFinder(), [album[k] for k in range(len(people))]
     pictures = quality.to_torch(np.stack([quality.over(one.photo, one.matte) for one in looked]))
     poses = np.stack([one.iuv for one in looked])
     scores, none = finder.scores(pictures, poses), finder.tried(pictures, poses)
