@@ -15,7 +15,7 @@ _LEFT_EYE, _RIGHT_EYE, _HEAD_POINTS = 2, 5, 11
 LEFT_HAND, RIGHT_HAND = (15, 17, 19), (16, 18, 20)
 """Wrist, little finger and index finger among the body's points."""
 _LEAST_FLAG, _LEAST_VISIBLE = 0.5, 0.1
-_HAND_DEPTH = 0.4
+_HAND_DEPTH, _LEAST_INSIDE = 0.4, 0.5
 
 
 def find_face(photo: Pixels, body: Floats) -> Floats | None:
@@ -31,12 +31,14 @@ def face_region(points: Floats) -> Square:
 
 
 def mesh(photo: Pixels, square: Square) -> Floats | None:
-    """The face mesh [468, 3] in pixels of the face in `square`; None where the network sees none."""
+    """The face mesh [468, 3] in pixels of the face in `square`; None where none is seen, or the photo ends in it."""
     net = network(FACE)
     raw, flag = net(crop(photo, square, net.size))
     if 1 / (1 + np.exp(-float(flag.reshape(())))) < _LEAST_FLAG:
         return None
-    return square.to_photo(raw.reshape(-1, 3) / np.float32(net.size))
+    points = square.to_photo(raw.reshape(-1, 3) / np.float32(net.size))
+    inside = ((points[:, :2] >= 0) & (points[:, :2] < photo.shape[1::-1])).all(1)
+    return points if inside.mean() > _LEAST_INSIDE else None
 
 
 def find_hand(photo: Pixels, body: Floats, visibility: Floats, which: tuple[int, int, int]) -> Floats | None:

@@ -109,6 +109,14 @@ def test_a_person_in_the_dark_is_found(renderings):
     assert np.median(np.hypot(*(person.body - only(renderings[FRONT].rgb).body)[:25, :2].T)) < 15
 
 
+def test_a_face_that_the_photo_cuts_off_is_none(renderings):
+    whole = renderings[FRONT].rgb
+    mouth = only(whole).face[13, 1]
+    person = only(np.ascontiguousarray(whole[round(mouth):]))
+    assert person.face is None
+    assert person.body[11, 1] > 0, "the shoulders are still there"
+
+
 def test_nobody_is_found_where_nobody_is():
     rng = np.random.default_rng(0)
     places = [np.rint(255 * background(stream(5, number), 320, 240)).astype(np.uint8) for number in (1, 11)]
