@@ -22,7 +22,7 @@ def _point(x: float, y: float, z: float) -> Floats:
 class Conventions:
     """Anchors are places of the left half of the resting template, metres; girths are relative to the template's."""
 
-    shoulder: Floats = field(default_factory=lambda: _point(0.166, 1.340, -0.02))
+    shoulder: Floats = field(default_factory=lambda: _point(0.163, 1.362, -0.02))
     elbow: Floats = field(default_factory=lambda: ELBOW)
     wrist: Floats = field(default_factory=lambda: WRIST)
     hip: Floats = field(default_factory=lambda: _point(0.093, 0.90, 0.0))
@@ -30,24 +30,24 @@ class Conventions:
     ankle: Floats = field(default_factory=lambda: _point(ANKLE[0], 0.07, ANKLE[2]))
     heel: Floats = field(default_factory=lambda: _point(0.120, 0.03, -0.03))
     toe: Floats = field(default_factory=lambda: _point(0.142, 0.02, 0.145))
-    metres: float = 1.03
+    metres: float = 1.02
     """World metres of the landmarks for a metre of the template."""
+    depth: float = 0.88
+    """Depth of the world landmarks over their width and height."""
     girths: dict[str, float] = field(default_factory=lambda: {
-        "pelvis": 1.04, "spine": 1.06, "chest": 0.85, "neck": 1.0, "head": 1.0, "upper_arm": 1.02, "lower_arm": 1.1,
-        "hand": 1.2, "upper_leg": 1.2, "lower_leg": 1.05, "foot": 1.3})
+        "pelvis": 1.06, "spine": 1.06, "chest": 0.85, "neck": 1.0, "head": 1.0, "upper_arm": 0.98, "lower_arm": 1.1,
+        "hand": 1.08, "upper_leg": 1.18, "lower_leg": 1.05, "foot": 1.3})
     """Of typical people in their clothes."""
     upper_twist: float = 0.2
-    lower_twist: float = 0.2
+    lower_twist: float = 0.05
     """How far upper and lower arms are turned about their length, thumb outward, radians."""
-    foot_trust: float = 0.5
-    """How much the foot has to say on how the lower leg is turned, against the knee."""
     threshold: int = 140
     """Where the mask (0..255) ends."""
     margin: float = 0.003
     """How much wider than the body it is on each side, metres: clothes, and its own softness."""
     spread: float = 0.17
     """Standard deviation of the logarithm of people's thickness, over the typical one."""
-    sideways: float = 0.2
+    sideways: float = 0.22
     """Standard deviation of how far off the landmarks' line a limb's middle is, in half widths."""
     noise: float = 0.12
     odd: float = 0.2

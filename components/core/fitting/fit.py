@@ -25,7 +25,8 @@ def fit(landmarks: Landmarks, size: tuple[int, int], rules: Conventions = CONVEN
     """The body that `landmarks` show in a photo of `size` (height, width)."""
     sure = np.clip(landmarks.visibility * landmarks.presence, 0.02, 1).astype(np.float32)
     world = _pixels_per_metre(landmarks, sure)
-    points = np.concatenate([landmarks.body[:, :2], landmarks.world[:, 2:] * world], 1).astype(np.float32)
+    away = landmarks.world[:, 2:] * (world * rules.depth)
+    points = np.concatenate([landmarks.body[:, :2], away], 1).astype(np.float32)
     scale = world * rules.metres
     girths = np.array([rules.girths[bone.removesuffix("_l").removesuffix("_r")] for bone in BONES], np.float32)
     maps = bone_maps(points, Build(scale, girths), rules)

@@ -128,7 +128,7 @@ def _put_leg(maps: BoneMaps, points: Floats, build: Build, rules: Conventions, s
     pelvis = turned(maps.matrix[BONE["pelvis"]])
     # Where the knee bends, the lower leg goes back; the rest is told by pelvis and foot.
     ahead = unit(carried(pelvis @ _FORWARD, pelvis @ _DOWN, upper) - across(lower, upper))
-    low_ahead = unit(carried(ahead, upper, lower) + rules.foot_trust * across(foot, lower))
+    low_ahead = carried(ahead, upper, lower)
     _put_bone(maps, f"upper_leg_{name}", (rest[0], rest[1], _FORWARD), (hip, knee, ahead),
               build.girth(f"upper_leg_{name}"))
     _put_bone(maps, f"lower_leg_{name}", (rest[1], rest[2], _FORWARD), (knee, ankle, low_ahead),

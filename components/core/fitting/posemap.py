@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from components.core.body.charts import body_chart
 from components.core.body.rasteriser import rasterise
-from components.core.body.template import BONE, JOINTS, NECK_BASE
+from components.core.body.template import ARM_AXIS, BONE, JOINTS, NECK_BASE, SHOULDER
 from components.core.fitting.charts import detected
 from components.core.fitting.fitted import Fitted, Floats
 from components.core.fitting.head import HeadMap, head_map
@@ -29,6 +29,7 @@ _SPILL = 0.003
 _FILL = 0.006
 """How far parts go on beyond the fitted body to the mask's edge, in heights of the person."""
 _NECK_WIDTH = 0.085
+_SHOULDER_STEP = 0.016
 _TORSO = (1, 2)
 
 
@@ -135,12 +136,25 @@ def _drawn(screen: Floats, size: tuple[int, int], chart: Chart) -> tuple[Pixels,
     # The neck is the head's.
     on_torso = (place[:, 1] < NECK_BASE) | (np.abs(place[:, 0]) > _NECK_WIDTH)
     hit, place, seen_from = hit[on_torso], place[on_torso], fragments.depth[seen[hit[on_torso]]]
-    part, u, v = body_chart(place)
+    part, u, v = body_chart(_with_shoulders(place))
     u, v = chart(part, u, v)
     iuv, depth = np.zeros((height * width, 3), np.uint8), np.full(height * width, np.inf, np.float32)
     iuv[hit] = np.stack([part, np.rint(u * 255), np.rint(v * 255)], 1).astype(np.uint8)
     depth[hit] = seen_from + nearest
     return iuv.reshape(height, width, 3), depth.reshape(height, width)
+
+
+def _with_shoulders(place: Floats) -> Floats:
+    """The places [N, 3] of the template that `place` counts as: around the shoulder a little nearer to the body.
+
+    Stretched over a broad chest the template's shoulders reach further out than people's do.
+    """
+    out = place.copy()
+    off = ((np.abs(place[:, 0]) - SHOULDER[0]) / 0.06) ** 2 + ((place[:, 1] - SHOULDER[1] + 0.03) / 0.07) ** 2
+    step = _SHOULDER_STEP * np.exp(-off)
+    out[:, 0] -= np.sign(place[:, 0]) * step * ARM_AXIS[0]
+    out[:, 1] -= step * ARM_AXIS[1]
+    return out
 
 
 def _lay_head(iuv: Pixels, depth: Floats, head: HeadMap, base: float) -> None:
