@@ -171,7 +171,8 @@ def _record(photo: Photo, digest: str, pose: _Pose, person: PersonCrop, looks: s
         head_box=head_box(person.iuv), face_seen=face_seen(person.iuv), view=view(person.iuv),
         channel_order=pose.order, label=photo.label if people == 1 else None, perceptual_hash=looks,
         pose_source=pose.source, matte_source=matte,
-        confidence=None if pose.estimate is None else pose.estimate.confidence.score)
+        confidence=None if pose.estimate is None else pose.estimate.confidence.score,
+        notes=None if pose.estimate is None else "; ".join(pose.estimate.confidence.notes) or None)
 
 
 def _rejected(photo: Photo, error: InputError, person: str | None = None) -> Rejected:

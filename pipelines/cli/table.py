@@ -50,6 +50,8 @@ COMMANDS = {
                         "promotion"),
     "register": Listed(STEP_BY_STEP, "Hold an evaluation against the gate and register the model as a version.",
                        "promotion"),
+    "people": Listed(STEP_BY_STEP, "Write a page that shows what `preprocess` understands of photos: pose map, matte, "
+                                   "texture, confidence of each person, and what is left out and why.", "maps"),
     "posemap": Listed(STEP_BY_STEP, "Make the pose map (IUV) of each photo from landmarks: <stem>.png in DensePose's "
                                     "format, without detectron2.", "maps"),
     "pose-maps": Listed(STEP_BY_STEP, "Turn a DensePose dump into a pose map (PNG) for each photo; photos that have "

@@ -80,6 +80,8 @@ class PersonRecord:
     """Where the matte comes from."""
     confidence: float | None = None
     """How sure a pose map from landmarks is, 0..1; None for any other."""
+    notes: str | None = None
+    """What such a pose map lacks, e.g. "the legs are cut off: fine for portraits", with semicolons between."""
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,7 @@ def schema() -> pa.Schema:
     kinds = {"id": text, "photo": text, "photo_digest": text, "inputs_digest": text, "shard": pa.int32(),
              "offset": whole, "length": whole, "box": box, "scale": real, "coverage": real, "head_box": box,
              "face_seen": flag, "view": text, "channel_order": text, "label": text, "perceptual_hash": text,
-             "pose_source": text, "matte_source": text, "confidence": real, "reason": text}
+             "pose_source": text, "matte_source": text, "confidence": real, "notes": text, "reason": text}
     return pa.schema(list(kinds.items()))
 
 

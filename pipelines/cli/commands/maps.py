@@ -1,5 +1,5 @@
-"""``photoshoot posemap``, ``pose-maps`` and ``texture``: pose maps of plain photos or of a DensePose dump, a person's
-texture map as a picture."""
+"""``photoshoot posemap``, ``people``, ``pose-maps`` and ``texture``: pose maps of plain photos, a page of what was
+understood of them, pose maps of a DensePose dump, a person's texture map as a picture."""
 
 from __future__ import annotations
 
@@ -71,6 +71,23 @@ def posemap(
             errors.print(f"  {note['person']} ({note['confidence']}): {note['note']}", markup=False, soft_wrap=True)
     if summary.rejected:
         raise typer.Exit(InputError.exit_code)
+
+
+@app.command(rich_help_panel=STEP_BY_STEP)
+def people(
+    photos: Annotated[Path, typer.Argument(help="Folder of photos.")],
+    out: Annotated[Path, typer.Option("--out", help="HTML file to write.")],
+    *,
+    most: Annotated[int, typer.Option("--most", min=1, help="Of more photos than that, an even sample.")] = 200,
+    asked: SettingsOptions,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a page that shows what `preprocess` understands of photos: pose map, matte, texture, confidence of each
+    person, and what is left out and why."""
+    settings = asked.settings().preprocess
+    from pipelines.results.people.page import write_people_page
+
+    finish("people", write_people_page(photos, out, settings, most), out, as_json)
 
 
 @app.command("pose-maps", rich_help_panel=STEP_BY_STEP)

@@ -1,0 +1,1 @@
+"""What was understood of people's photos, on a page."""
