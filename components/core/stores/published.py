@@ -130,7 +130,7 @@ KNOWN: dict[str, KnownWeights] = {
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "landmarks": ("blazepose-detector", "blazepose-full", "face-short-range", "facemesh", "hand-landmarks",
-                  "hand-recrop", "yunet"),
+                  "hand-recrop", "selfie-segmentation", "yunet"),
     "faces": ("yunet", "sface"),
 }
 """Networks that are needed together, by a name for all of them."""
