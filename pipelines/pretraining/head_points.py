@@ -35,7 +35,7 @@ from components.core.landmarks.finder import find_people
 from components.core.pictures.images import Pixels, read_photo
 from components.core.pictures.iuv import HEAD_PARTS, read_iuv
 
-_DETECTED = (0.6, 0.7)
+_DETECTED = (0.45, 0.65)
 """Share of the maps of real people in a point's azimuth and elevation; the rest is the exact maps'."""
 _FACING = 0.35
 _NEAR, _NUGGET = 0.22, 0.3

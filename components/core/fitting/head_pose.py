@@ -35,6 +35,8 @@ _NECK_LENGTHS = (0.075, 0.185)
 _FLATTENED = np.geomspace(0.1, 1.0, 12)
 _HEAD_SIZE = 1.04
 """The template's head against heads of the size that shoulders and hips in metres promise (median over faces)."""
+_NECK_TOPS = (0.125, 0.20)
+"""Metres from the shoulder joints up to the neck's top (5th and 95th percentile of heads whose face is seen)."""
 _BELIEVED = 0.3
 _LEAST_WIDTH = 3.0
 """Pixels; in smaller faces no turn is seen."""
@@ -109,7 +111,28 @@ def _from_body(landmarks: Landmarks) -> HeadPose:
         return float((((size * head @ rotation.T + shift - flat) / max(size, 1e-9)) ** 2).sum()), rotation
 
     rotation = min((turned(float(share)) for share in _FLATTENED), key=lambda found: found[0])[1]
-    return HeadPose(scale, rotation, (seen - scale * head @ rotation.T).mean(0), None)
+    shift = (seen - scale * head @ rotation.T).mean(0)
+    return HeadPose(scale, rotation, shift + _raised(landmarks, scale * NECK_TOP @ rotation.T + shift, scale), None)
+
+
+def _raised(landmarks: Landmarks, top: Floats, scale: float) -> Floats:
+    """How far to move a head up or down along the spine for the neck's `top` to lie as high as necks are.
+
+    From behind the networks sometimes take a bun or the nape for the face.
+    """
+    if _shoulders_seen(landmarks) <= _BELIEVED:
+        return np.zeros(3)
+    body = landmarks.body.astype(np.float64) * _TO_PICTURE
+    middle = body[[_LEFT_SHOULDER, _RIGHT_SHOULDER]].mean(0)
+    up = torso_axes(np.zeros(3), middle - body[[_LEFT_HIP, _RIGHT_HIP]].mean(0))[:, 1]
+    height = (top - middle) @ up
+    low, high = (scale * bound for bound in _NECK_TOPS)
+    raised: Floats = up * (np.clip(height, low, high) - height)
+    return raised
+
+
+def _shoulders_seen(landmarks: Landmarks) -> float:
+    return float(landmarks.visibility[[_LEFT_SHOULDER, _RIGHT_SHOULDER]].min())
 
 
 def _pixels_per_metre(landmarks: Landmarks) -> float:
@@ -125,8 +148,7 @@ def neck_base(landmarks: Landmarks, pose: HeadPose) -> NeckBase:
     body = landmarks.body.astype(np.float64) * _TO_PICTURE
     top = pose.place(NECK_TOP[None])[0]
     axes = pose.rotation.copy()
-    seen = landmarks.visibility[[_LEFT_SHOULDER, _RIGHT_SHOULDER]].min() > _BELIEVED
-    if not seen:
+    if _shoulders_seen(landmarks) <= _BELIEVED:
         return NeckBase(top - axes[:, 1] * 0.12 * pose.scale, axes)
     shoulders = body[[_LEFT_SHOULDER, _RIGHT_SHOULDER]].mean(0)
     up = shoulders - body[[_LEFT_HIP, _RIGHT_HIP]].mean(0)
