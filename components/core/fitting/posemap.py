@@ -59,12 +59,12 @@ def pose_map(fitted: Fitted, landmarks: Landmarks, size: tuple[int, int]) -> Pix
         return iuv
     x0, y0, x1, y1 = view.box
     whole = (y1 - y0, x1 - x0)
-    drawn, depth = _drawn(view.on_screen(posed), view.size, detected)
+    planes, depth = drawn(view.on_screen(posed), view.size, detected)
     mask = landmarks.mask[y0:y1, x0:x1]
     tall = float(np.ptp(posed[:, 1]))
     small = cv2.resize(mask, view.size[::-1], interpolation=cv2.INTER_AREA) > _EDGE
-    _fill(drawn, small, _FILL * tall * view.size[0] / (y1 - y0))
-    crop = resize_iuv(drawn, whole)
+    _fill(planes, small, _FILL * tall * view.size[0] / (y1 - y0))
+    crop = resize_iuv(planes, whole)
     crop[~_widened(mask > _EDGE, _SPILL * tall)] = 0
     iuv[y0:y1, x0:x1] = crop
     head = head_map(landmarks, size, landmarks.mask)
@@ -114,14 +114,14 @@ def body_in_our_charts(fitted: Fitted, landmarks: Landmarks, size: tuple[int, in
     """What `pose_map` draws of the body, small and uncorrected, and the piece of the photo that it is."""
     posed = posed_points(fitted.rest, fitted.matrix, fitted.offset)
     view = _view(posed, landmarks.mask, size)
-    return None if view is None else (_drawn(view.on_screen(posed), view.size, _ours)[0], view)
+    return None if view is None else (drawn(view.on_screen(posed), view.size, _ours)[0], view)
 
 
 def _ours(part: NDArray[np.uint8], u: Floats, v: Floats) -> tuple[Floats, Floats]:
     return u, v
 
 
-def _drawn(screen: Floats, size: tuple[int, int], chart: Chart) -> tuple[Pixels, Floats]:
+def drawn(screen: Floats, size: tuple[int, int], chart: Chart) -> tuple[Pixels, Floats]:
     """Pose map [h, w, 3] and depth [h, w] of the body without its head, vertices at `screen` [V, 3]."""
     figure = surface()
     height, width = size

@@ -200,3 +200,29 @@ def controls(
           [(row.control, f"{row.behaved} of {row.draws}", str(row.draws - row.behaved), "; ".join(row.reasons) or "-")
            for row in rows])
     print(f"written to {written}")
+
+
+@experiments.command()
+def maps(
+    photos: Annotated[Path, typer.Option("--photos", help="Folder of photos with pose maps.")],
+    page: Annotated[Path, typer.Option("--page", help="Markdown file that gets the table.")]
+    = Path("docs/experiments/maps.md"),
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Make pose maps from landmarks for photos that have some, and say how far the two agree."""
+    from components.core.estimation.estimate import estimate_people
+    from components.core.progress import track
+    from pipelines.display import table
+    from pipelines.experiments import maps as experiment
+
+    rows = list(track(experiment.compared(photos, lambda photo: [one.iuv for one in estimate_people(photo)]),
+                      label="photos"))
+    written = experiment.write(rows, shlex.join(["photoshoot", "experiment", "maps", "--photos", photos.name]), page)
+    if as_json:
+        succeeded(page=str(written), photos=experiment.plain(rows))
+        return
+    found = [row for row in rows if row.agreement is not None]
+    table("pose maps from landmarks", ("", "median"),
+          [("found", f"{len(found)} of {len(rows)}"),
+           *((name, f"{value:.3f}") for name, value in (experiment.medians(rows) if found else {}).items()),
+           ("written to", str(written))])
