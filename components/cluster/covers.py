@@ -7,6 +7,7 @@ this run every covered face is set aside.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from components.cluster.faces.covered import COVERS, Cover, Pixels, cover_of, with_cover
 from components.cluster.grouping.assign import SET_ASIDE, Clusters
-from components.cluster.grouping.doubt import Nearest, nearest_groups
+from components.cluster.grouping.doubt import Nearest, doubtful, nearest_groups
 from components.cluster.grouping.tree import Floats, Labels, Rule
 from components.core.faces.head import CHIP
 
@@ -59,22 +60,29 @@ class Covered:
 
 def bare(covers: npt.NDArray[np.str_], pinned: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Which faces [n] make the groups: those that are not covered, or about which something was decided by hand. All,
-    where that leaves nobody."""
-    kept = (covers == "") | pinned
-    return kept if kept.any() else np.ones(len(covers), np.bool_)
+    where everybody's is covered."""
+    kept = covers == ""
+    return kept | pinned if kept.any() else np.ones(len(covers), np.bool_)
 
 
-def join_covered(points: Floats, kept: npt.NDArray[np.bool_], clusters: Clusters, rule: Rule,
+def plain_groups(points: Floats, clusters: Clusters, rule: Rule, spread: float) -> Labels:
+    """The groups that covered faces are compared with: not those that may be part of another (`doubt.doubtful`), next
+    to which nobody would be plainly the other's."""
+    doubts = list(doubtful(points, clusters.labels, rule, spread))
+    return np.where(np.isin(clusters.labels, doubts), SET_ASIDE, clusters.labels)
+
+
+def join_covered(points: Floats, kept: npt.NDArray[np.bool_], clusters: Clusters, plain: Labels, rule: Rule,
                  control: Control | None) -> tuple[Clusters, Covered]:
-    """The groups of all faces: `clusters` are those of the `kept` ones, the others join by `Nearest.joins` or are set
-    aside."""
+    """The groups of all faces: `clusters` are those of the `kept` ones; the others join one of the `plain` ones by
+    `Nearest.joins`, or are set aside."""
     labels = np.full(len(points), SET_ASIDE, np.int64)
     confidence = np.zeros(len(points), np.float32)
     labels[kept], confidence[kept] = clusters.labels, clusters.confidence
     others = np.flatnonzero(~kept)
     joined = 0
     if control is None or control.behaved:
-        near = nearest_groups(points[others], points[kept], clusters.labels)
+        near = nearest_groups(points[others], points[kept], plain)
         joins = near.joins(rule)
         labels[others[joins]], confidence[others[joins]] = near.group[joins], near.confidence[joins]
         joined = int(joins.sum())
@@ -86,7 +94,7 @@ def try_covers(points: Floats, labels: Labels, face: Callable[[int], Pixels], em
                among: npt.NDArray[np.bool_]) -> Control | None:
     """Draw covers on bare faces `among` the grouped ones; `points` [n, d] and `labels` [n] are theirs, `face` gives the
     aligned face of one by its place."""
-    chosen = _spread(np.where(among, labels, SET_ASIDE), labels)
+    chosen = _spread(np.where(among, labels, SET_ASIDE))
     drawn: list[Pixels] = []
     whose: list[int] = []
     for at in chosen:
@@ -104,14 +112,14 @@ def try_covers(points: Floats, labels: Labels, face: Callable[[int], Pixels], em
                    int((joins & ~right).sum()))
 
 
-def _spread(some: Labels, labels: Labels) -> list[int]:
-    """Places of a few faces of `some`, one of each person in turn, of people who have three of `labels`."""
+def _spread(labels: Labels) -> list[int]:
+    """Places of a few faces, one of each person in turn, of people who have three."""
     sizes = np.bincount(labels[labels != SET_ASIDE])
-    turns: dict[int, int] = {}
+    turns: Counter[int] = Counter()
     order: list[tuple[int, int]] = []
-    for at in np.flatnonzero(some != SET_ASIDE).tolist():
-        label = int(some[at])
+    for at in np.flatnonzero(labels != SET_ASIDE).tolist():
+        label = int(labels[at])
         if sizes[label] >= 3:
-            order.append((turns.get(label, 0), at))
-            turns[label] = turns.get(label, 0) + 1
+            order.append((turns[label], at))
+            turns[label] += 1
     return [at for _, at in sorted(order)[:_TRIED]]

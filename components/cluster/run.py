@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from components.cluster.byhand.overrides import Ruling, read_overrides, ruling
-from components.cluster.covers import SAID, Covered, Embed, bare, join_covered, try_covers
+from components.cluster.covers import SAID, Covered, Embed, bare, join_covered, plain_groups, try_covers
 from components.cluster.faces.embed import Embedded, embed, vectors
 from components.cluster.faces.montage import overview
 from components.cluster.faces.subjects import Subjects
@@ -117,9 +117,11 @@ def run(subjects: Subjects, source: Path, out: Path | None, settings: ClusterSet
     def embedded(chips: Sequence[Pixels]) -> Floats:
         return vectors(list(chips), embedder, device)
 
-    clusters, named, covered = _grouped(subjects, faces, rule, links, ruled.names, settings, embedded)
-    spread = None if subjects.synthetic else embedder.strangers.spread
-    members, doubts = _members(subjects, faces, clusters, named, before, settings, rule, spread)
+    # Where people say who is who, and where nobody is real, nothing is doubted.
+    spread = None if subjects.synthetic or settings.method == METHOD else embedder.strangers.spread
+    clusters, named, covered = _grouped(subjects, faces, rule, links, ruled.names, settings, embedded, spread)
+    near = {} if spread is None else _near(faces, clusters, links, rule, spread)
+    members, doubts = _members(subjects, faces, clusters, named, before, settings, near)
     across = _across(faces, members, embedder, rule, settings)
     summary = _summary(subjects, members, clusters, embedder, rule, across, settings,
                        int((ruled.links.pinned | ruled.aside).sum()))
@@ -139,9 +141,10 @@ def run(subjects: Subjects, source: Path, out: Path | None, settings: ClusterSet
 
 
 def _grouped(subjects: Subjects, faces: Embedded, rule: Rule, links: Links, names: Mapping[int, str],
-             settings: ClusterSettings, embedded: Embed) -> tuple[Clusters, Mapping[int, str], Covered | None]:
+             settings: ClusterSettings, embedded: Embed,
+             spread: float | None) -> tuple[Clusters, Mapping[int, str], Covered | None]:
     """The groups of faces, the names that are known beforehand, by hand or of folders, and what became of covered
-    faces."""
+    faces; strangers' `spread` is None where nobody is real."""
     if settings.method == METHOD:
         return *by_folder(faces.embeddings, [subjects.said[subjects.ids[index]] for index in faces.indices],
                           settings.identities, rule, links, lambda clusters: _named(clusters, links.atom, names)), None
@@ -151,11 +154,12 @@ def _grouped(subjects: Subjects, faces: Embedded, rule: Rule, links: Links, name
     clusters = assign(faces.embeddings[at], settings.method, settings.identities, rule, settings.seed, links.take(at),
                       [keys[index] for index in faces.indices[at]])
     covered = None
-    if not subjects.synthetic:
+    if spread is not None:
+        plain = plain_groups(faces.embeddings[at], clusters, rule, spread)
         control = None if kept.all() else try_covers(
-            faces.embeddings[at], clusters.labels, lambda place: subjects.picture(int(faces.indices[at[place]])),
-            embedded, rule, faces.covers[at] == "")
-        clusters, covered = join_covered(faces.embeddings, kept, clusters, rule, control)
+            faces.embeddings[at], plain, lambda place: subjects.picture(int(faces.indices[at[place]])), embedded, rule,
+            faces.covers[at] == "")
+        clusters, covered = join_covered(faces.embeddings, kept, clusters, plain, rule, control)
     return clusters, _named(clusters, links.atom, names), covered
 
 
@@ -198,9 +202,9 @@ def _named(clusters: Clusters, atoms: np.ndarray[Any, Any], names: Mapping[int, 
 
 
 def _members(subjects: Subjects, faces: Embedded, clusters: Clusters, given: Mapping[int, str],
-             before: Sequence[Member], settings: ClusterSettings, rule: Rule,
-             spread: float | None) -> tuple[list[Member], list[Doubt]]:
-    """A row per person, in order; and whose identity is in doubt, by strangers' `spread` (None: nobody's)."""
+             before: Sequence[Member], settings: ClusterSettings,
+             near: Mapping[int, tuple[int, float]]) -> tuple[list[Member], list[Doubt]]:
+    """A row per person, in order; and whose identity is in doubt: `near`, as of `doubtful`."""
     keys = subjects.keys
     groups: list[list[str]] = [[] for _ in range(clusters.k)]
     for index, label in zip(faces.indices.tolist(), clusters.labels.tolist(), strict=True):
@@ -208,7 +212,6 @@ def _members(subjects: Subjects, faces: Embedded, clusters: Clusters, given: Map
             groups[label].append(keys[index])
     names = names_of(groups, given, before)
     by_name = dict(zip(names, groups, strict=True))
-    near = {} if spread is None else doubtful(faces.embeddings, clusters.labels, rule, spread)
     doubts = [Doubt(names[group], names[other], distance) for group, (other, distance) in near.items()]
     splits = split_together(by_name, {one.identity: one.like for one in doubts}, settings.validation, settings.test,
                             settings.seed, splits_before(by_name, before))
@@ -224,6 +227,14 @@ def _members(subjects: Subjects, faces: Embedded, clusters: Clusters, given: Map
             split = splits[name]
         members.append(Member(person_id, photo, key, name, split, sure, reasons.get(index)))
     return members, doubts
+
+
+def _near(faces: Embedded, clusters: Clusters, links: Links, rule: Rule,
+          spread: float) -> dict[int, tuple[int, float]]:
+    """`doubtful` groups about which nothing was decided by hand."""
+    decided = set(clusters.labels[links.pinned].tolist())
+    found = doubtful(faces.embeddings, clusters.labels, rule, spread)
+    return {group: other for group, other in found.items() if group not in decided}
 
 
 def _why_aside(cover: str) -> str:

@@ -45,8 +45,9 @@ class Nearest:
     @property
     def confidence(self) -> npt.NDArray[np.float32]:
         """0..1, as a silhouette."""
-        far = np.where(np.isfinite(self.next), self.next, 2 * self.distance)
-        return np.asarray(np.round(np.clip(1 - self.distance / np.maximum(far, 1e-9), 0, 1), 4), np.float32)
+        own = np.where(np.isfinite(self.distance), self.distance, 0.0)
+        far = np.where(np.isfinite(self.next), self.next, 2 * own)
+        return np.asarray(np.round(np.clip(1 - own / np.maximum(far, 1e-9), 0, 1), 4), np.float32)
 
 
 def nearest_groups(some: Points, points: Points, labels: Labels, without: Labels | None = None) -> Nearest:
@@ -69,8 +70,11 @@ def nearest_groups(some: Points, points: Points, labels: Labels, without: Labels
             sums[here, group] -= distances[here, skip]
             counts[here, group] -= 1
         rows.append(np.where(counts > 0, sums / np.maximum(counts, 1), np.inf))
-    means = np.concatenate(rows) if rows else np.zeros((0, len(names)))
-    nearest = means.argmin(axis=1) if len(names) else np.zeros(len(means), np.int64)
+    means = np.concatenate([*rows, np.zeros((0, len(names)))])
+    if not len(names):
+        nowhere = np.full(len(some), np.inf)
+        return Nearest(np.full(len(some), SET_ASIDE, np.int64), nowhere, nowhere)
+    nearest = means.argmin(axis=1)
     distance = means[np.arange(len(means)), nearest]
     means[np.arange(len(means)), nearest] = np.inf
     return Nearest(np.asarray(names[nearest], np.int64), distance, means.min(axis=1, initial=np.inf))

@@ -16,7 +16,8 @@ def align(images: Tensor, iuv: Tensor, size: int, *, min_head: int = MIN_HEAD,
 
     `images` [B, 3, H, W] float and their pose maps `iuv` [B, 3, H, W] uint8 -> faces [B, 3, size, size] and
     valid [B] bool. Not valid, and all zero: the face is not seen, or the head is under `min_head` pixels high.
-    `around`: so many pixels more on every side, for who has to see where the face ends. The similarity transform is the least-squares one from `face_points`; sampling is bilinear, after averaging where
+    `around`: so many pixels more on every side, for who has to see where the face ends.
+    The similarity transform is the least-squares one from `face_points`; sampling is bilinear, after averaging where
     the face shrinks, and differentiable with respect to `images`.
     """
     maps = iuv.detach().to("cpu", torch.uint8).permute(0, 2, 3, 1).numpy()

@@ -102,7 +102,7 @@ def _sface() -> FaceEmbedder:
     from components.core.faces.sface import DIM, SIZE, SFace
 
     return FaceEmbedder("sface", SFace(), size=SIZE, dim=DIM, same_person_distance=_SFACE_DISTANCE,
-                        sharp_head=_DLIB_SHARP_HEAD, strangers=Strangers(1.33, 0.075), precision=torch.float32)
+                        sharp_head=_DLIB_SHARP_HEAD, strangers=Strangers(1.34, 0.07, 0.6), precision=torch.float32)
 
 
 def _vggface2() -> FaceEmbedder:

@@ -81,8 +81,9 @@ def faces_in(photo: Pixels, min_score: float = MIN_SCORE, *, turned: bool = True
              sides: Sequence[int] = SIDES) -> list[FoundFace]:
     """The faces in a photo uint8 RGB [H, W, 3], the largest first; [] where there are none.
 
-    `sides` are the longer sides at which it is looked at. Where none is upright for certain, the photo is looked at `turned`, too; it counts the way its faces are surest.
-    May be called from several threads. Raises what `known_weights` raises where the network is not to be had.
+    `sides` are the longer sides at which it is looked at. Where none is upright for certain, the photo is looked at
+    `turned`, too; it counts the way its faces are surest. May be called from several threads. Raises what
+    `known_weights` raises where the network is not to be had.
     """
     best = _seen(photo, 0, min_score, sides)
     if turned and _surest(best) < _SURE:

@@ -137,8 +137,8 @@ class ClusterSettings(Section):
     """Who is who, and who may be trained on."""
 
     embedder: Embedder = "auto"
-    """Face embedder. auto: `builtin-both` for synthetic people, `dlib` for photos; or builtin, builtin-judge, vggface2,
-    or the path of an ONNX or TorchScript file."""
+    """Face embedder. auto: `builtin-both` for synthetic people, `sface` for photos; or builtin, builtin-judge, dlib,
+    vggface2, or the path of an ONNX or TorchScript file."""
     same_person: float | None = Field(None, gt=0, le=2)
     """Distance below which two photos count as the same person; null: the embedder's own. Lower is stricter."""
     person: Literal["alone", "largest", "centre"] = "alone"

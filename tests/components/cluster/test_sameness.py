@@ -80,7 +80,7 @@ class Vectors:
 def sorted_out(subjects: Vectors, method: str, out: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """Photo's key -> (identity, split, why not)."""
     n = len(subjects.keys)
-    faces = Embedded(np.arange(n), subjects.embeddings, np.full(n, 64, np.float32), {})
+    faces = Embedded(np.arange(n), subjects.embeddings, np.full(n, 64, np.float32), {}, np.full(n, ""))
     monkeypatch.setattr(module, "embed", lambda *_: faces)
     settings = ClusterSettings.model_validate({"method": method, "leak_distance": 0.0})
     module.run(subjects, Path("photos"), out, settings, NoRecord())

@@ -184,7 +184,7 @@ def test_nobody_held_out_gives_a_report_that_says_so(world, tmp_path: Path) -> N
 
 def test_the_judge_follows_where_the_people_come_from() -> None:
     assert judge_name(SETTINGS, "synthetic") == "builtin-judge"
-    assert judge_name(SETTINGS, "photos") == "dlib"
+    assert judge_name(SETTINGS, "photos") == "sface"
 
 
 def test_what_does_not_belong_together_is_refused_and_leaves_nothing(

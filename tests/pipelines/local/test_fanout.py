@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
+from networks import needs_weights
 from PIL import Image
 from servers import gcs_bucket
 
@@ -50,6 +51,7 @@ def _faceless(folder: Path, count: int) -> Path:
 
 
 def test_several_tasks_make_the_people_of_one_from_photos_on_gs(bucket: str, tmp_path: Path) -> None:
+    needs_weights("sface")
     photos = _faceless(tmp_path / "photos", 7)
     (photos / "p7.png").write_bytes((photos / "p2.png").read_bytes())
     (photos / "iuv" / "p7.png").write_bytes((photos / "iuv" / "p2.png").read_bytes())

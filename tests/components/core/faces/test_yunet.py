@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from networks import needs_weights
 
 from components.core.errors import DataError
 from components.core.faces.recognition import load_embedder
 from components.core.faces.sface import SAME_PERSON
 from components.core.faces.yunet import FoundFace, faces_in
 from components.core.pictures.images import read_photo
-from tests.support.networks import needs_weights
 
 
 @pytest.fixture
