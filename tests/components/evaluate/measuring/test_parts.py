@@ -1,18 +1,23 @@
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from networks import needs_weights
 
+from components.core.faces.head import CHIP, cut_face, similarity_to
+from components.core.faces.yunet import faces_in
 from components.core.networks.pretrained.features import BodyParts, part_agreement
 from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities
+from components.core.pictures.images import read_photo
 from components.core.settings import EvaluateSettings
 from components.evaluate.measuring import quality
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.facefind import Trial
-from components.evaluate.measuring.finder import KINDS, BuiltinFinder, YunetFinder
+from components.evaluate.measuring.finder import KINDS, NO_FACES, BuiltinFinder, YunetFinder, finder_for
 from components.evaluate.measuring.intervals import Resampler
 from components.evaluate.measuring.measure import Instruments, Measured, Reals, measure_reals
 from components.evaluate.measuring.pairs import EvaluationPair
@@ -133,3 +138,25 @@ def test_the_shipped_finder_tells_faces_from_what_is_made_of_them(world) -> None
     assert shown.sum() >= 12 and none.shape == (len(looked), len(KINDS))
     assert np.array_equal(np.isfinite(none).all(axis=1), shown)
     assert (scores[shown] > 0).mean() >= 0.9 and (none[shown] > 0).mean() <= 0.1
+
+
+def test_real_faces_are_found_by_yunet_and_what_is_made_of_them_is_not(shared_data: Path) -> None:
+    needs_weights("yunet")
+    paths = sorted((shared_data / "faces" / "lfw10x10").glob("*/*.jpg"))[2::10]
+    if not paths:
+        pytest.skip("no portraits beside the repository")
+    finder = finder_for("photos")
+    assert isinstance(finder, YunetFinder) and isinstance(finder_for("synthetic"), BuiltinFinder)
+    side, seen = CHIP + 2 * finder.around, []
+    for photo in map(read_photo, paths):
+        turn, shift = similarity_to(faces_in(photo)[0].points, CHIP)
+        seen.append(cut_face(photo, (turn, shift - turn * complex(finder.around, finder.around)), side))
+    faces = quality.to_torch(np.stack(seen))
+    assert (finder._scores(faces) > 0).all()
+    inner = slice(finder.around, -finder.around)
+    for name in ("shuffled", "smeared", "upside down"):
+        made = faces.clone()
+        made[..., inner, inner] = NO_FACES[name](faces[..., inner, inner])
+        assert (finder._scores(made) > 0).mean() <= 0.1, name
+    assert (finder._scores(faces.flip(2, 3)) <= 0).all()  # the whole picture on its head
+    assert (finder._scores(torch.zeros_like(faces[:1])) <= 0).all()
