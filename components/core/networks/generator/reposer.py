@@ -23,6 +23,7 @@ from components.core.artifacts.model import FORMAT, GENERATOR
 from components.core.atomic import atomic_path
 from components.core.errors import DataError, InputError
 from components.core.networks.generator.anet import ANet
+from components.core.networks.generator.enlarge import enlarged
 from components.core.networks.generator.gnet import GNet
 from components.core.networks.generator.light import relit
 from components.core.networks.generator.pnet import LEVELS, PNet
@@ -108,25 +109,49 @@ class Generator(nn.Module):
         z: Tensor = self.anet(source.textures, source.seen)
         return z
 
-    def paint(self, source: Source, poses: Tensor, z: Tensor) -> Painting:
-        """`forward` with an appearance vector at hand."""
+    def paint(self, source: Source, poses: Tensor, z: Tensor, fine: tuple[Source, Tensor] | None = None) -> Painting:
+        """`forward` with an appearance vector at hand.
+
+        `fine` is the same source and pose at another size T: what the network decides at its own size is enlarged along
+        the edges of that pose map, and the mixture made there, of the photo's own pixels: a painting [B, ., T, T].
+        """
         if not self.warps:
             raw = self.gnet(self.pnet(poses), z)
+            raw = raw if fine is None else enlarged(raw, poses, fine[1])
             return Painting(raw[:, :_TOUCH], _soft_matte(raw[:, _TOUCH:]), torch.ones_like(raw[:, :1]))
-        with torch.autocast(poses.device.type, enabled=False):
-            warped = warped_inputs(relit(source), poses)
-            first = first_guess(warped[0], warped[1:3], poses)
-        planes = [first, *(plane for piece in warped for plane in (piece.images, piece.valid, piece.covered))]
+        shown = _shown(source, poses)
+        planes = [shown.first, *(plane for one in shown.warped for plane in (one.images, one.valid, one.covered))]
         raw = self.gnet(self.pnet(poses, torch.cat(planes, 1)), z)
-        touch, matte, light, crisp, logits = raw.split((_TOUCH, _MATTE, _LIGHT, _CRISP, _WARPED), 1)
-        on_body = (poses[:, :1] > 0).float()
-        shares = _shares(logits, warped, on_body)
-        mixed = (shares[:, :, None] * torch.stack([first, *(piece.images for piece in warped)], 1)).sum(1)
-        mixed = mixed + crisp * (mixed - softened(mixed))
-        person = (mixed + 1) * torch.exp(_CHANGE * light.clamp(-5, 5)) - 1 + _CHANGE * touch
-        # The matte starts where there is a body or a photo shows the person, and is learnt from there.
-        likely = _closed(torch.stack([on_body, *(photo.valid for photo in warped[1:3])]).amax(0))
-        return Painting(person, _soft_matte(matte + _MATTE_PRIOR * (2 * likely - 1)), shares)
+        if fine is None:
+            return _mixed(raw, shown, poses)
+        return _mixed(enlarged(raw, poses, fine[1]), _shown(*fine), fine[1])
+
+
+class _Shown(NamedTuple):
+    """The warped inputs in a pose, and the first guess made of them."""
+
+    warped: list[WarpedInput]
+    first: Tensor
+
+
+def _shown(source: Source, poses: Tensor) -> _Shown:
+    with torch.autocast(poses.device.type, enabled=False):
+        warped = warped_inputs(relit(source), poses)
+        return _Shown(warped, first_guess(warped[0], warped[1:3], poses))
+
+
+def _mixed(raw: Tensor, shown: _Shown, poses: Tensor) -> Painting:
+    """What GNet decided [B, ., S, S], applied to the warped inputs."""
+    warped, first = shown
+    touch, matte, light, crisp, logits = raw.split((_TOUCH, _MATTE, _LIGHT, _CRISP, _WARPED), 1)
+    on_body = (poses[:, :1] > 0).float()
+    shares = _shares(logits, warped, on_body)
+    mixed = (shares[:, :, None] * torch.stack([first, *(piece.images for piece in warped)], 1)).sum(1)
+    mixed = mixed + crisp * (mixed - softened(mixed))
+    person = (mixed + 1) * torch.exp(_CHANGE * light.clamp(-5, 5)) - 1 + _CHANGE * touch
+    # The matte starts where there is a body or a photo shows the person, and is learnt from there.
+    likely = _closed(torch.stack([on_body, *(photo.valid for photo in warped[1:3])]).amax(0))
+    return Painting(person, _soft_matte(matte + _MATTE_PRIOR * (2 * likely - 1)), shares)
 
 
 def warped_inputs(source: Source, poses: Tensor) -> list[WarpedInput]:
@@ -184,6 +209,21 @@ class SourceBatch:
 
 
 @dataclass(frozen=True)
+class Fine:
+    """The same sources and target poses at another size T than the network's, for pictures of that size."""
+
+    source: SourceBatch
+    """Photos, mattes and pose maps of side T; an atlas of as many texels as the photos are worth."""
+    poses: Bytes
+    """uint8 [B, T, T, 3]."""
+
+    @property
+    def size(self) -> int:
+        """T."""
+        return int(self.poses.shape[1])
+
+
+@dataclass(frozen=True)
 class Output:
     """Finished pictures."""
 
@@ -233,18 +273,21 @@ class Reposer:
         with atomic_path(path) as partial:
             save_file(weights, partial, metadata)
 
-    def repose(self, source: SourceBatch, poses: Bytes, backgrounds: Bytes) -> Output:
+    def repose(self, source: SourceBatch, poses: Bytes, backgrounds: Bytes, fine: Fine | None = None) -> Output:
         """Paint each source in the pose of `poses` uint8 [B, S, S, 3] over `backgrounds` uint8 [B, S, S, 3].
 
-        Deterministic. Works in slices of 8. Raises `InputError` for arrays of other sizes than the model's.
+        With `fine` the pictures have its size T, and so have `backgrounds`. Deterministic. Works in slices of 8, fine
+        ones one by one. Raises `InputError` for arrays of other sizes than the model's.
         """
-        self._check(source, poses, backgrounds)
+        self._check(source, poses, backgrounds, fine)
         images, mattes = [], []
-        for start in range(0, len(poses), _BATCH):
-            part = slice(start, start + _BATCH)
+        for start in range(0, len(poses), size := _BATCH if fine is None else 1):
+            part = slice(start, start + size)
             with torch.inference_mode():
-                torch_poses = self._planes(poses[part])
-                painting = self.network(self._source(source, part), torch_poses)
+                torch_poses, coarse = self._planes(poses[part]), self._source(source, part, self.resolution)
+                at = None if fine is None else (self._source(fine.source, part, fine.size),
+                                                self._planes(fine.poses[part]))
+                painting = self.network.paint(coarse, torch_poses, self.network.appearance(coarse), at)
                 # Rounded first, so that the matte handed out is the one that was used.
                 matte = (painting.matte * 255).round()
                 picture = torch.lerp(self._colours(backgrounds[part]), painting.person, matte / 255)
@@ -255,17 +298,17 @@ class Reposer:
             return Output(np.empty_like(backgrounds), np.empty(backgrounds.shape[:3], np.uint8))
         return Output(np.concatenate(images), np.concatenate(mattes))
 
-    def _source(self, source: SourceBatch, part: slice) -> Source:
-        face = self._photo(source.photos, source.mattes, source.poses, part, len(source.textures[part]))
+    def _source(self, source: SourceBatch, part: slice, side: int) -> Source:
+        count = len(source.textures[part])
+        face = self._photo(source.photos, source.mattes, source.poses, part, count, side)
         given = source.clothes_photos is not None
         clothes = face if not given else self._photo(source.clothes_photos, source.clothes_mattes,
-                                                     source.clothes_poses, part, len(source.textures[part]))
+                                                     source.clothes_poses, part, count, side)
         return source_tensors(self._tensor(source.textures[part]), self._tensor(source.seen[part]), face, clothes)
 
     def _photo(self, photos: Bytes | None, mattes: Bytes | None, poses: Bytes | None, part: slice,
-               count: int) -> SourceView:
+               count: int, side: int) -> SourceView:
         if photos is None or mattes is None or poses is None:
-            side = self.resolution
             nothing = torch.zeros(count, 3, side, side, device=self.device)
             return SourceView(nothing, nothing[:, :1], nothing.to(torch.uint8))
         return SourceView(self._colours(photos[part]), self._tensor(mattes[part])[:, None].float() / 255,
@@ -280,26 +323,37 @@ class Reposer:
     def _colours(self, array: Bytes) -> Tensor:
         return self._planes(array).float() / 127.5 - 1
 
-    def _check(self, source: SourceBatch, poses: Bytes, backgrounds: Bytes) -> None:
-        batch, side, texel = len(poses), self.resolution, self.texel
-        for trio in ((source.photos, source.mattes, source.poses),
-                     (source.clothes_photos, source.clothes_mattes, source.clothes_poses)):
-            if len({plane is None for plane in trio}) > 1:
-                raise InputError("a source photo, its matte and its pose map go together",
-                                 remedy="give all three, or none")
-        square = (batch, side, side)
-        for name, array, shape in (
-            ("poses", poses, (*square, 3)), ("backgrounds", backgrounds, (*square, 3)),
-            ("textures", source.textures, (batch, 24, texel, texel, 3)),
-            ("seen", source.seen, (batch, 24, texel, texel)),
-            ("photos", source.photos, (*square, 3)), ("mattes", source.mattes, square),
-            ("poses of the source", source.poses, (*square, 3)),
-            ("clothes_photos", source.clothes_photos, (*square, 3)), ("clothes_mattes", source.clothes_mattes, square),
-            ("clothes_poses", source.clothes_poses, (*square, 3)),
-        ):  # fmt: skip
-            if array is not None and array.shape != shape:
-                raise InputError(f"{name}: {list(array.shape)}, this model takes {list(shape)}",
-                                 remedy=f"preprocess with resolution {side} and texel {texel}")
+    def _check(self, source: SourceBatch, poses: Bytes, backgrounds: Bytes, fine: Fine | None) -> None:
+        side = self.resolution
+        remedy = f"preprocess with resolution {side} and texel {self.texel}"
+        _check_shapes(source, poses, side, self.texel, remedy)
+        if fine is not None:
+            _check_shapes(fine.source, fine.poses, fine.size, fine.source.textures.shape[2], "cut all out at one size")
+        final = side if fine is None else fine.size
+        wanted = (len(poses), final, final, 3)
+        if backgrounds.shape != wanted or (fine is not None and len(fine.poses) != len(poses)):
+            raise InputError(f"backgrounds: {list(backgrounds.shape)}, this model takes {list(wanted)}", remedy=remedy)
+
+
+def _check_shapes(source: SourceBatch, poses: Bytes, side: int, texel: int, remedy: str) -> None:
+    for trio in ((source.photos, source.mattes, source.poses),
+                 (source.clothes_photos, source.clothes_mattes, source.clothes_poses)):
+        if len({plane is None for plane in trio}) > 1:
+            raise InputError("a source photo, its matte and its pose map go together",
+                             remedy="give all three, or none")
+    batch = len(poses)
+    square = (batch, side, side)
+    for name, array, shape in (
+        ("poses", poses, (*square, 3)),
+        ("textures", source.textures, (batch, 24, texel, texel, 3)),
+        ("seen", source.seen, (batch, 24, texel, texel)),
+        ("photos", source.photos, (*square, 3)), ("mattes", source.mattes, square),
+        ("poses of the source", source.poses, (*square, 3)),
+        ("clothes_photos", source.clothes_photos, (*square, 3)), ("clothes_mattes", source.clothes_mattes, square),
+        ("clothes_poses", source.clothes_poses, (*square, 3)),
+    ):  # fmt: skip
+        if array is not None and array.shape != shape:
+            raise InputError(f"{name}: {list(array.shape)}, this model takes {list(shape)}", remedy=remedy)
 
 
 def source_tensors(textures: Tensor, seen: Tensor, face: SourceView, clothes: SourceView) -> Source:
