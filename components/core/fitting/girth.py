@@ -84,7 +84,7 @@ def rest_in_mask(maps: BoneMaps, mask: Pixels, scale: float, rules: Conventions)
     """The resting surface [V, 3] with the thickness that the mask tells of."""
     figure = surface()
     posed = posed_points(figure.points, maps.matrix, maps.offset)
-    shrink = min(1.0, _WORKING / max(float(np.ptp(posed[:, 1])), 1.0))
+    shrink = min(1.0, _WORKING / max(min(float(np.ptp(posed[:, 1])), mask.shape[0]), 1.0))
     small = cv2.resize(mask, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) if shrink < 1 else mask
     inside = small > rules.threshold
     rest = figure.points.copy()

@@ -22,15 +22,16 @@ from components.core.pictures.iuv import resize_iuv
 
 Chart = Callable[[NDArray[np.uint8], Floats, Floats], tuple[Floats, Floats]]
 
-_WORKING = 384
+_WORKING = 448
 _EDGE = 127
 _SPILL = 0.003
 """How far the map may go beyond the mask, in heights of the person: sleeves end there, and the mask is soft."""
 _FILL = 0.006
 """How far parts go on beyond the fitted body to the mask's edge, in heights of the person."""
-_NECK_WIDTH = 0.085
+_NECK_WIDTH, _BELOW_NECK = 0.085, 0.03
 _SHOULDER_STEP = 0.016
 _TORSO = (1, 2)
+_AROUND = ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class View:
 def pose_map(fitted: Fitted, landmarks: Landmarks, size: tuple[int, int]) -> Pixels:
     """I (0..24), U and V (0..255) of the body, uint8 [H, W, 3] for a photo of `size` (height, width).
 
-    The body is drawn at most 384 pixels high and enlarged part by part; the head is laid over it at full size.
+    The body is drawn at most 448 pixels high and enlarged part by part; the head is laid over it at full size.
     """
     iuv = np.zeros((*size, 3), np.uint8)
     posed = posed_points(fitted.rest, fitted.matrix, fitted.offset)
@@ -64,7 +65,7 @@ def pose_map(fitted: Fitted, landmarks: Landmarks, size: tuple[int, int]) -> Pix
     tall = float(np.ptp(posed[:, 1]))
     small = cv2.resize(mask, view.size[::-1], interpolation=cv2.INTER_AREA) > _EDGE
     _fill(planes, small, _FILL * tall * view.size[0] / (y1 - y0))
-    crop = resize_iuv(planes, whole)
+    crop = _enlarged(planes, whole)
     crop[~_widened(mask > _EDGE, _SPILL * tall)] = 0
     iuv[y0:y1, x0:x1] = crop
     head = head_map(landmarks, size, landmarks.mask)
@@ -86,7 +87,7 @@ def _view(posed: Floats, mask: Pixels, size: tuple[int, int]) -> View | None:
     x1, y1 = (int(min(v, limit)) for v, limit in zip(high, size[::-1], strict=True))
     if x0 >= x1 or y0 >= y1 or not (mask[y0:y1, x0:x1] > _EDGE).any():
         return None
-    shrink = min(1.0, _WORKING / max(float(np.ptp(posed[:, 1])), 1.0))
+    shrink = min(1.0, _WORKING / max(y1 - y0, x1 - x0))
     return View((x0, y0, x1, y1), (max(1, round((y1 - y0) * shrink)), max(1, round((x1 - x0) * shrink))))
 
 
@@ -121,6 +122,28 @@ def _ours(part: NDArray[np.uint8], u: Floats, v: Floats) -> tuple[Floats, Floats
     return u, v
 
 
+def _enlarged(iuv: Pixels, size: tuple[int, int]) -> Pixels:
+    """The pose map [h, w, 3] at a larger `size` (height, width), the steps of its parts' borders smoothed."""
+    large = resize_iuv(iuv, size)
+    factor = size[0] / iuv.shape[0]
+    if factor <= 1:
+        return large
+    # A median of labels is a label that is there.
+    part = np.asarray(cv2.medianBlur(np.ascontiguousarray(large[..., 0]), 2 * round(factor) + 1), np.uint8)
+    rows, columns = np.nonzero(part != large[..., 0])
+    wanted = part[rows, columns]
+    large[rows, columns] = 0
+    y, x = ((place * (small / whole)).astype(np.intp)
+            for place, small, whole in zip((rows, columns), iuv.shape, size, strict=False))
+    open_still = wanted > 0
+    for step_y, step_x in _AROUND:
+        at = np.clip(y + step_y, 0, iuv.shape[0] - 1), np.clip(x + step_x, 0, iuv.shape[1] - 1)
+        found = open_still & (iuv[at][:, 0] == wanted)
+        large[rows[found], columns[found]] = iuv[at[0][found], at[1][found]]
+        open_still &= ~found
+    return large
+
+
 def drawn(screen: Floats, size: tuple[int, int], chart: Chart) -> tuple[Pixels, Floats]:
     """Pose map [h, w, 3] and depth [h, w] of the body without its head, vertices at `screen` [V, 3]."""
     figure = surface()
@@ -133,8 +156,10 @@ def drawn(screen: Floats, size: tuple[int, int], chart: Chart) -> tuple[Pixels, 
     hit = np.nonzero(seen >= 0)[0]
     triangle, weight = fragments.triangle[seen[hit]], fragments.weight[seen[hit]]
     place = np.einsum("nk,nkj->nj", weight, figure.points[figure.triangles[triangle]]).astype(np.float32)
-    # The neck is the head's.
-    on_torso = (place[:, 1] < NECK_BASE) | (np.abs(place[:, 0]) > _NECK_WIDTH)
+    # The neck is the head's; the torso goes on a little below it, so that no gap is left.
+    neck = (place[:, 1] > NECK_BASE) & (np.abs(place[:, 0]) < _NECK_WIDTH)
+    on_torso = ~neck | (place[:, 1] < NECK_BASE + _BELOW_NECK)
+    place[neck, 1] = NECK_BASE - 0.01
     hit, place, seen_from = hit[on_torso], place[on_torso], fragments.depth[seen[hit[on_torso]]]
     part, u, v = body_chart(_with_shoulders(place))
     u, v = chart(part, u, v)
