@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.core.body.charts import body_chart
+from components.core.body.meshes import Ints
 from components.core.body.rasteriser import rasterise
 from components.core.body.template import ARM_AXIS, BONE, JOINTS, NECK_BASE, SHOULDER
 from components.core.fitting.charts import detected
@@ -144,6 +145,14 @@ def _enlarged(iuv: Pixels, size: tuple[int, int]) -> Pixels:
     return large
 
 
+def _between(points: Floats, corners: Ints, weight: Floats) -> Floats:
+    """[N, 3] places in triangles, `corners` [N, 3] of `points`, by their barycentric `weight` [N, 3]."""
+    place = points.take(corners[:, 0], axis=0) * weight[:, :1]
+    for k in (1, 2):
+        place += points.take(corners[:, k], axis=0) * weight[:, k : k + 1]
+    return np.asarray(place, np.float32)
+
+
 def drawn(screen: Floats, size: tuple[int, int], chart: Chart) -> tuple[Pixels, Floats]:
     """Pose map [h, w, 3] and depth [h, w] of the body without its head, vertices at `screen` [V, 3]."""
     figure = surface()
@@ -155,7 +164,7 @@ def drawn(screen: Floats, size: tuple[int, int], chart: Chart) -> tuple[Pixels, 
     seen = fragments.nearest(height * width)
     hit = np.nonzero(seen >= 0)[0]
     triangle, weight = fragments.triangle[seen[hit]], fragments.weight[seen[hit]]
-    place = np.einsum("nk,nkj->nj", weight, figure.points[figure.triangles[triangle]]).astype(np.float32)
+    place = _between(figure.points, figure.triangles[triangle], weight)
     # The neck is the head's; the torso goes on a little below it, so that no gap is left.
     neck = (place[:, 1] > NECK_BASE) & (np.abs(place[:, 0]) < _NECK_WIDTH)
     on_torso = ~neck | (place[:, 1] < NECK_BASE + _BELOW_NECK)
