@@ -26,14 +26,22 @@ def _preprocess() -> dict[str, float]:
     return bench()
 
 
+def _mattes() -> dict[str, float]:
+    from components.preprocess.bench.mattes import bench
+
+    return bench()
+
+
 def _start() -> dict[str, float]:
     from pipelines.bench.start import bench
 
     return bench()
 
 
-START, PREPROCESS, PEOPLE = "start", "preprocess", "people"
-BENCHES: dict[str, Callable[[], dict[str, float]]] = {"synthesize": _synthesize, PREPROCESS: _preprocess, START: _start}
+START, PREPROCESS, MATTES, PEOPLE = "start", "preprocess", "mattes", "people"
+BENCHES: dict[str, Callable[[], dict[str, float]]] = {
+    "synthesize": _synthesize, PREPROCESS: _preprocess, MATTES: _mattes,
+    START: _start}
 PAGES = {"data.md": (PREPROCESS, PEOPLE), "start.md": (START,)}
 """The pages that can be written, and the benches each is made of."""
 

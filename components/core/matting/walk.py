@@ -11,7 +11,7 @@ Numbers = NDArray[np.int32]
 
 _TRUST = 0.15
 """Weight of a pixel's prior, where that of a neighbour of the same colour is 1."""
-_EDGE = 0.01
+_EDGE = 0.03
 """How fast that weight falls with the squared difference of colours (CIELAB as 8 bits)."""
 _LEAST = 1e-3
 _STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))

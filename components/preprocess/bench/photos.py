@@ -40,7 +40,7 @@ def bench() -> dict[str, float]:
         people = [people_of_photo(photo, plain)[0] for photo in photos]  # warms up
         encoded = [person for person in people if isinstance(person, EncodedPerson)]
         outputs = [[decode_png(data) for data in person.members.values()] for person in encoded]
-        times = _seconds(
+        times = seconds(
             lambda: _floor(photos, outputs), lambda: [people_of_photo(photo, plain) for photo in photos],
             lambda: [people_of_photo(photo, PreprocessSettings()) for photo in photos])
     floor, without, with_grabcut = (min(found) for found in times)
@@ -61,7 +61,7 @@ def _floor(photos: list[Photo], outputs: list[list[Pixels]]) -> None:
             encode_png(one)
 
 
-def _seconds(*works: Callable[[], object]) -> list[list[float]]:
+def seconds(*works: Callable[[], object]) -> list[list[float]]:
     """Processor time of five runs of each, taken in turn: what else the machine does must not count."""
     times: list[list[float]] = [[] for _ in works]
     for _ in range(_RUNS):
