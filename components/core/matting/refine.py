@@ -85,6 +85,11 @@ def refine(photo: Pixels, mask: Pixels, silhouette: Pixels | None = None, head: 
     return Matte(alpha, foreground)
 
 
+def matte_of(photo: Pixels, found: Landmarks, iuv: Pixels | None = None) -> Matte:
+    """`refine` for what the landmark networks found of a person and, if there is one, the pose map [H, W, 3] of it."""
+    return refine(photo, found.mask, None if iuv is None else iuv[..., 0], head_of(found))
+
+
 def head_of(found: Landmarks) -> Head | None:
     """Where the head of the person is, hair included; None where no point of it is in the picture."""
     points = found.body[:11, :2][found.presence[:11] > 0.5] if found.face is None else found.face[:, :2]

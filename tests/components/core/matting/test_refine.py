@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from components.core.errors import InputError
 from components.core.landmarks.found import Landmarks
-from components.core.matting.refine import Matte, head_of, refine
+from components.core.matting.refine import Matte, head_of, matte_of, refine
 from components.core.pictures.images import Pixels
 from components.core.pictures.matte import grabcut_matte
 from components.synthesize.figure import build_figure
@@ -194,6 +194,19 @@ def test_what_a_pose_map_adds_is_decided_by_colour(people: list[Truth]) -> None:
     without, given = (iou(refine(one.photo.rgb, blind, silhouette).alpha / 255, one.alpha)
                       for silhouette in (None, body))
     assert given > 0.97 > without
+
+
+def test_landmarks_and_their_pose_map_give_a_matte(people: list[Truth]) -> None:
+    one = people[1]
+    assert one.photo.head_box is not None
+    x0, y0, x1, y1 = one.photo.head_box
+    face = np.zeros((468, 3), np.float32)
+    face[:, 0], face[:, 1] = np.linspace(x0, x1, 468), np.linspace(y0, y1, 468)
+    points = np.zeros((33, 3), np.float32)
+    found = Landmarks(points, points[:, 0], points[:, 0], points, face, None, None, one.mask, 1.0)
+    moved = np.roll(one.photo.iuv, (4, 6), (0, 1))
+    for iuv in (None, one.photo.iuv, moved):
+        assert iou(matte_of(one.photo.rgb, found, iuv).alpha / 255, one.alpha) > 0.99
 
 
 def test_arrays_of_different_sizes_are_refused() -> None:
