@@ -24,9 +24,10 @@ _POINTS = CANONICAL_FACE * CHIP
 _BRIGHT, _EYES = 85, 0.42
 """A covered eye: this percentile of the lightness around both eyes is less than that share of the skin's. Of 100
 portraits with bare eyes 5 % are below .56; of those with opaque sunglasses drawn on, half are below .25."""
-_FLAT, _TINTED = 0.05, 30.0
-"""A covered mouth: the lightness around it varies by less than that share of the skin's (bare: 5 % below .09), or its
-colour is that far from the skin's in a and b of CIE Lab (bare: at most 27)."""
+_UNIFORM, _FLAT, _OTHER, _TINTED = 0.02, 0.05, 8.0, 30.0
+"""A covered mouth: the lightness around it varies by less than the first share of the skin's; or by less than the
+second (bare: 5 % below .09), and its colour is that far from the skin's in a and b of CIE Lab (bare: half below 7), which
+the lips of a pale face in a soft photo are not; or its colour is farther than any bare one's (27)."""
 
 
 def cover_of(chip: Pixels) -> Cover | None:
@@ -42,7 +43,9 @@ def cover_of(chip: Pixels) -> Cover | None:
         return "eyes"
     mouth = _patch(lab, np.add((right_mouth + left_mouth) / 2, (0, 2)), 22, 10)
     tint = float(np.hypot(*(np.median(mouth, axis=0) - forehead)[1:]))
-    return "mouth" if mouth[:, 0].std() < _FLAT * max(float(forehead[0]), 1.0) or tint > _TINTED else None
+    varies = float(mouth[:, 0].std()) / max(float(forehead[0]), 1.0)
+    covered = varies < _UNIFORM or (varies < _FLAT and tint > _OTHER) or tint > _TINTED
+    return "mouth" if covered else None
 
 
 def with_cover(chip: Pixels, cover: Cover) -> Pixels:

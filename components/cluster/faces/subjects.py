@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
@@ -20,7 +21,7 @@ from components.cluster.faces.montage import head_crop
 from components.cluster.faces.portraits import NO_FACE_FOUND as NO_FACE_FOUND
 from components.cluster.faces.portraits import Whom, portrait
 from components.core.digest import file_digest
-from components.core.errors import InputError, PhotoshootError, machine_errors
+from components.core.errors import InputError, MachineError, PhotoshootError, machine_errors
 from components.core.faces.yunet import check_detector
 from components.core.people.dataset import PeopleDataset
 from components.core.pictures.folder import list_photos, said_by
@@ -150,7 +151,11 @@ class PortraitSubjects:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             running = [pool.submit(_look, path, self._whom) for path in islice(waiting, _AHEAD)]
             while running:
-                digest, face = running.pop(0).result()
+                try:
+                    digest, face = running.pop(0).result()
+                except BrokenProcessPool:
+                    raise MachineError("a process that looks for faces was killed, perhaps because memory ran out",
+                                       path=self.folder, remedy="free memory and run the same command again") from None
                 running += [pool.submit(_look, path, self._whom) for path in islice(waiting, 1)]
                 self._digests.append(digest)
                 yield face
