@@ -26,8 +26,8 @@ _BRIGHT, _EYES = 85, 0.42
 portraits with bare eyes 5 % are below .56; of those with opaque sunglasses drawn on, half are below .25."""
 _UNIFORM, _FLAT, _OTHER, _TINTED = 0.02, 0.05, 8.0, 30.0
 """A covered mouth: the lightness around it varies by less than the first share of the skin's; or by less than the
-second (bare: 5 % below .09), and its colour is that far from the skin's in a and b of CIE Lab (bare: half below 7), which
-the lips of a pale face in a soft photo are not; or its colour is farther than any bare one's (27)."""
+second (bare: 5 % below .09), and its colour is that far from the skin's in a and b of CIE Lab (bare: half below 7),
+which the lips of a pale face in a soft photo are not; or its colour is farther than any bare one's (27)."""
 
 
 def cover_of(chip: Pixels) -> Cover | None:

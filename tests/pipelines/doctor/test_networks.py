@@ -151,6 +151,8 @@ def test_without_a_name_it_brings_what_the_settings_need_for_photos(run: Run, mo
     monkeypatch.setattr(wanted, "from_landmarks", lambda settings: True)
     monkeypatch.setitem(GROUPS, "landmarks", ("two",))
     assert wanted.wanted_weights(Settings()) == []
+    assert wanted.wanted_weights(Settings(), photos=True)[-2:] == ["yunet", "sface"]
+    monkeypatch.setattr(wanted, "_WITH_DETECTOR", {"sface": ()})
     assert run("fetch")[1].startswith("two: ") and run("fetch")[0] == 0
     monkeypatch.setattr(wanted, "from_landmarks", lambda settings: False)
     assert run("fetch") == (0, "these settings need no network that is not in the package\n", "")
@@ -163,9 +165,10 @@ def test_doctor_names_the_command_that_brings_what_is_missing(run: Run, tmp_path
     cached = tmp_path / "cache" / "weights" / KNOWN["facemesh"].file
     cached.parent.mkdir(parents=True)
     cached.write_bytes(b"torn")
-    wrong, missing = looked.weights(Settings(), photos=True)
+    wrong, missing, faces = looked.weights(Settings(), photos=True)
     assert (wrong.level, wrong.what) == (Level.PROBLEM, "weights facemesh")
     assert (missing.level, missing.how_to_mend) == (Level.WARNING, f"photoshoot weights fetch {' '.join(names)}")
+    assert (faces.level, faces.how_to_mend) == (Level.WARNING, "photoshoot weights fetch yunet sface")
     assert "MB" in missing.found and "mediapipe 0.10.21" in missing.found
     monkeypatch.setenv(room.PLACE, str(tmp_path))
     assert {one.level for one in looked.weights(Settings(), photos=True)} == {Level.PROBLEM}
