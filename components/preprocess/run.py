@@ -51,6 +51,10 @@ class PreprocessSummary:
     views: dict[str, int] = field(default_factory=dict)
     """People seen from the front, the side and the back."""
     faces_seen: int = 0
+    pose_maps: dict[str, int] = field(default_factory=dict)
+    """People by where their pose map comes from: given, landmarks, densepose."""
+    mattes: dict[str, int] = field(default_factory=dict)
+    """People by where their matte comes from: given, landmarks, grabcut, silhouette."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ def summarise(out: Path, source: str, recorder: Recorder | None = None) -> Prepr
         accepted=len(people), rejected=[{"photo": photo, "reason": reason} for photo, reason in people.rejected],
         origin=people.origin, resolution=people.resolution, texel=people.texel, digest=people.digest,
         coverage=sum(coverage) / len(coverage), views=dict(sorted(Counter(people.column("view")).items())),
-        faces_seen=sum(seen))
+        faces_seen=sum(seen), pose_maps=people.counted("pose_source"), mattes=people.counted("matte_source"))
     recorder.params({"people": {"digest": people.digest, "origin": people.origin}})
     recorder.metrics({"accepted": summary.accepted, "rejected": len(summary.rejected), "coverage": summary.coverage,
                       "faces_seen": summary.faces_seen})

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from components.core.artifacts.evaluation import SOURCES
 from components.core.judging.gate import Outcome
 from components.register.gate import Verdict
 
@@ -25,13 +26,14 @@ import mlflow, pandas as pd
 
 model = mlflow.pyfunc.load_model("models:/{name}@champion")  # or models:/{name}/VERSION
 read = lambda path: open(path, "rb").read()
-row = {{"source_photo": read("me.jpg"), "source_pose": read("me_iuv.png"), "target_pose": read("pose_iuv.png")}}
+row = {{"source_photo": read("me.jpg"), "target_pose": read("dancer.jpg")}}
 png = model.predict(pd.DataFrame([row]))["image"][0]
 ```
 
-Or `photoshoot shoot --photo me.jpg --iuv me_iuv.png --pose pose_iuv.png --out new`. Pose maps are DensePose's I, U, V.
-`source_matte` and `background` may be given too, and further photos of the person as lists: `more_photos`,
-`more_poses`. Only this package is needed."""
+Or `photoshoot shoot --photo me.jpg --pose dancer.jpg --out new`. The pose is a photo of anybody in it, or a pose map
+(DensePose's I, U, V). `source_pose`, the photo's own pose map, `source_matte` and `background` may be given too, and
+further photos of the person as lists: `more_photos`, `more_poses`. Only this package is needed; without a
+`source_pose` it fetches the landmark networks once (`photoshoot weights`)."""
 
 
 def model_card(name: str, evaluation: Mapping[str, Any], verdict: Verdict) -> str:
@@ -40,8 +42,7 @@ def model_card(name: str, evaluation: Mapping[str, Any], verdict: Verdict) -> st
     parts = _parts(evaluation)
     lines = [
         f"# {name}", "",
-        "Takes a photo of a person with its DensePose map and paints that person in another pose over a background "
-        "that is given.", "",
+        "Takes a photo of a person and paints that person in another pose, over a background that is given.", "",
         f"**Gate:** {verdict.summary}.", "",
         *_table(("Requirement", "Value", "Bound", ""),
                 [(line.name, "none" if line.value is None else f"{line.value:.4g}", f"{line.comparison} {line.bound:g}",
@@ -110,6 +111,8 @@ def _data(evaluation: Mapping[str, Any]) -> list[str]:
     people, scores = evaluation["people"], evaluation["identities"]["scores"]
     made_of = "synthetic people, who do not exist" if people["origin"] == "synthetic" else "photos of people"
     lines = [f"- {people['accepted']} crops of {made_of}; {len(people['rejected'])} photos left out"]
+    lines += [f"  - {what} from {', '.join(f'{SOURCES.get(name, name)} ({count})' for name, count in found.items())}"
+              for what, found in (("pose maps", people.get("pose_maps")), ("mattes", people.get("mattes"))) if found]
     reasons: dict[str, int] = {}
     for row in people["rejected"]:
         reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1

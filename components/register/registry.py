@@ -116,8 +116,9 @@ def signature() -> ModelSignature:
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import AnyType
 
-    required = [ColSpec(DataType.binary, name) for name in ("source_photo", "source_pose", "target_pose")]
-    optional = [ColSpec(DataType.binary, name, required=False) for name in ("source_matte", "background")]
+    required = [ColSpec(DataType.binary, name) for name in ("source_photo", "target_pose")]
+    optional = [ColSpec(DataType.binary, name, required=False) for name in
+                ("source_pose", "source_matte", "background")]
     # Lists of files' bytes. Not an array of binaries: MLflow 3.17 cuts the zero bytes off the end of those.
     anything = AnyType()  # type: ignore[no-untyped-call]  # untyped in mlflow
     more = [ColSpec(anything, name, required=False) for name in ("more_photos", "more_poses", "more_mattes")]
@@ -125,11 +126,13 @@ def signature() -> ModelSignature:
 
 
 def _requirement() -> str:
-    """This package, in the version that is running: all that a version needs."""
+    """This package in the version that is running, with what paints (torch) and what finds people in photos that come
+    without a pose map (LiteRT): all that a version needs."""
+    name = "photoshoot[landmarks,train]"
     try:
-        return f"photoshoot=={importlib.metadata.version('photoshoot')}"
+        return f"{name}=={importlib.metadata.version('photoshoot')}"
     except importlib.metadata.PackageNotFoundError:
-        return "photoshoot"
+        return name
 
 
 @contextmanager

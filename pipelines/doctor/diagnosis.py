@@ -73,7 +73,7 @@ def _import_first(names: list[str]) -> None:
 
 
 def _local(patient: Patient) -> list[Check]:
-    from pipelines.doctor import machine, packages, stores, weights
+    from pipelines.doctor import machine, packages, stores
 
     # Not `Home.at`: looking does not make the folder.
     home, settings = Home(Home.place(patient.home)), patient.settings
@@ -83,7 +83,7 @@ def _local(patient: Patient) -> list[Check]:
               machine.TORCH_S),
         Check("packages", partial(packages.packages, on_kubeflow=patient.on_kubeflow)),
         Check("shared memory", machine.shared_memory),
-        Check("weights by name", partial(weights.weights, settings, patient.photos is not None)),
+        Check("weights by name", partial(_weights, patient)),
         Check("MLflow", partial(stores.mlflow_store, home.tracking_uri, settings.experiment),
               f"is its server up, is {TRACKING_URI} right?"),
         Check("studies", partial(stores.studies, home.studies_url, settings.tune.enabled),
@@ -112,9 +112,17 @@ def _kubeflow(patient: Patient, patience: float) -> list[Check]:
 
 
 def _photos(patient: Patient) -> list[Finding]:
-    from pipelines.doctor.photos import photos
+    from pipelines.doctor.photos import Maker, photos
 
-    return photos(str(patient.photos), detector_elsewhere=patient.on_kubeflow)
+    return photos(str(patient.photos), Maker(patient.settings.preprocess.pose_maps, patient.on_kubeflow))
+
+
+def _weights(patient: Patient) -> list[Finding]:
+    from pipelines.doctor.photos import lacking
+    from pipelines.doctor.weights import weights
+
+    brought = patient.photos is not None
+    return weights(patient.settings, brought, lacking(str(patient.photos)) if brought else True)
 
 
 def _root(root: str) -> list[Finding]:

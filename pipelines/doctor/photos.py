@@ -7,7 +7,9 @@ import secrets
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from components.core.artifacts.photos import LABELS, SYNTHETIC
 from components.core.errors import PhotoshootError
@@ -21,15 +23,23 @@ from pipelines.doctor.finding import Finding, ok, problem, warning
 
 _PHOTOS, _POSES, _LABELS = "photos", "pose maps", "labels"
 _SAMPLE_HERE, _SAMPLE_REMOTE = 12, 6
+PoseMaps = Literal["auto", "given", "landmarks", "densepose"]
 
 
-def photos(uri: str | Path, *, detector_elsewhere: bool = False) -> list[Finding]:
-    """What `preprocess` would find at a folder or gs:// prefix; pose maps are looked at in a sample.
+@dataclass(frozen=True)
+class Maker:
+    """What gives photos a pose map that come without."""
 
-    `detector_elsewhere`: DensePose is in the image of the step, not on this machine.
-    """
+    pose_maps: PoseMaps = "auto"
+    """As `preprocess.pose_maps` says."""
+    elsewhere: bool = False
+    """Whether it works in the image of the step, not on this machine."""
+
+
+def photos(uri: str | Path, maker: Maker) -> list[Finding]:
+    """What `preprocess` would find at a folder or gs:// prefix; pose maps are looked at in a sample."""
     if not is_remote(uri):
-        return _folder(PhotoFolder.open(Path(uri)), str(uri), _SAMPLE_HERE, detector_elsewhere)
+        return _folder(PhotoFolder.open(Path(uri)), str(uri), _SAMPLE_HERE, maker)
     location = open_location(uri)
     with tempfile.TemporaryDirectory(prefix="photoshoot-doctor-") as temporary:
         folder = Path(temporary)
@@ -38,7 +48,7 @@ def photos(uri: str | Path, *, detector_elsewhere: bool = False) -> list[Finding
         chosen = _sample([photo for photo in found.photos if photo.iuv.exists()], _SAMPLE_REMOTE)
         files = [path for photo in chosen for path in (photo.path, photo.iuv)]
         location.fetch([path.relative_to(folder).as_posix() for path in files], folder)
-        return _folder(found, address(uri), _SAMPLE_REMOTE, detector_elsewhere)
+        return _folder(found, address(uri), _SAMPLE_REMOTE, maker)
 
 
 def _skeleton(location: Location, folder: Path) -> None:
@@ -55,12 +65,12 @@ def _skeleton(location: Location, folder: Path) -> None:
     location.fetch(whole, folder)
 
 
-def _folder(folder: PhotoFolder, shown: str, size: int, detector_elsewhere: bool) -> list[Finding]:
+def _folder(folder: PhotoFolder, shown: str, size: int, maker: Maker) -> list[Finding]:
     there = folder.photos
     kind = "synthetic people" if folder.origin == "synthetic" else "photos"
     found = [ok(_PHOTOS, f"{len(there)} {kind} at {shown}", "photos that can be read")]
     with_map = [photo for photo in there if photo.iuv.exists()]
-    found += _missing(len(there), len(there) - len(with_map), detector_elsewhere)
+    found += _missing(len(there), len(there) - len(with_map), maker)
     if with_map:
         found.append(_pose_maps(_sample(with_map, size)))
     labels = {photo.label for photo in there if photo.label}
@@ -70,15 +80,37 @@ def _folder(folder: PhotoFolder, shown: str, size: int, detector_elsewhere: bool
     return found
 
 
-def _missing(count: int, missing: int, detector_elsewhere: bool) -> list[Finding]:
-    what = "photos without a pose map"
-    if not missing:
+_MAKERS = {"auto": ("landmarks make them", "ai_edge_litert", "ai-edge-litert", "pip install 'photoshoot[landmarks]'"),
+           "densepose": ("DensePose makes them", "densepose", "DensePose",
+                         "install detectron2 and DensePose (docs/densepose.md), or preprocess.pose_maps=auto")}
+"""Setting -> what is said where it is there; its module; its name; how to get it."""
+
+
+def _missing(count: int, missing: int, maker: Maker) -> list[Finding]:
+    what, told = "photos without a pose map", f"{missing} of {count}"
+    every = maker.pose_maps == "landmarks"
+    if not missing and not every:
         return [ok(what, "none")]
-    if detector_elsewhere or importlib.util.find_spec("densepose"):
-        return [ok(what, f"{missing} of {count}: DensePose makes them")]
-    mend = "bring iuv/<stem>.png, or install detectron2 and DensePose (docs/densepose.md)"
-    make = problem if missing == count else warning
-    return [make(what, f"{missing} of {count}, and DensePose is not installed", "0", mend)]
+    make = problem if missing == count or every else warning
+    if maker.pose_maps == "given":
+        return [make(what, f"{told}: they are left out", "0",
+                     "bring iuv/<stem>.png, or preprocess.pose_maps=auto makes them from landmarks")]
+    makes, module, name, mend = _MAKERS["auto" if every else maker.pose_maps]
+    if every:
+        told, makes = f"all {count}" if missing else f"none of {count}", "landmarks make all, preprocess.pose_maps says"
+    if maker.elsewhere or importlib.util.find_spec(module):
+        return [ok(what, f"{told}: {makes}")]
+    return [make(what, f"{told}, and {name} is not installed", name, mend)]
+
+
+def lacking(uri: str | Path) -> bool:
+    """Whether a folder has photos without a pose map; True where that cannot be known before they are fetched."""
+    if is_remote(uri):
+        return True
+    try:
+        return any(not photo.iuv.exists() for photo in PhotoFolder.open(Path(uri)).photos)
+    except PhotoshootError:  # the business of who opens it
+        return True
 
 
 def _pose_maps(sample: Sequence[Photo]) -> Finding:

@@ -20,11 +20,11 @@ from pipelines.doctor.finding import Finding, ok, problem, warning
 _ANSWER_S = 5.0
 
 
-def weights(settings: Settings, photos: bool = False) -> list[Finding]:
-    """Published weights by name, and networks that the settings name by file."""
+def weights(settings: Settings, photos: bool = False, lacking: bool = True) -> list[Finding]:
+    """Published weights by name (`wanted_weights`), and networks that the settings name by file."""
     absent: dict[Wheel | str, list[str]] = {}
     seen: list[Finding] = []
-    for name in wanted_weights(settings, photos):
+    for name in wanted_weights(settings, photos, lacking):
         here = _here(name)
         if here:
             seen.append(here)

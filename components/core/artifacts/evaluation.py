@@ -19,6 +19,9 @@ SAMPLES, SAMPLES_CARD = "samples", "samples.json"
 """Folder with the sheet's rows as strips, and in it the file that says what they show."""
 MEMORISATION = "memorisation"
 """Folder with the worst pairs of the tests of memorisation as strips."""
+SOURCES = {"given": "files that were brought", "landmarks": "landmarks", "densepose": "DensePose", "grabcut": "GrabCut",
+           "silhouette": "the pose map's outline"}
+"""Where pose maps and mattes come from, as `PersonRecord` names it, for people to read."""
 _RENAMED = {"plain warp": "texture warp"}
 """What 0.1 wrote over a column of the sheet -> its name."""
 _COMMAND = "photoshoot evaluate"

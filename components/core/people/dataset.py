@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -202,6 +203,11 @@ class PeopleDataset:
     def column(self, name: str) -> list[Any]:
         """One manifest column of the accepted people, in order, without building records."""
         return list(self._manifest.values(name).to_pylist())
+
+    def counted(self, name: str) -> dict[str, int]:
+        """How many accepted people have each value of a column, the most frequent first; {} for a column that the
+        data set is too old to have."""
+        return dict(Counter(self.column(name)).most_common()) if name in self._manifest.names else {}
 
     @property
     def rejected(self) -> list[tuple[str, str]]:

@@ -41,6 +41,11 @@ class Manifest:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def names(self) -> list[str]:
+        """Its columns."""
+        return list(self._footer.schema.to_arrow_schema().names)
+
     def place(self, index: int) -> tuple[int, int, int]:
         """(shard, offset, length) of an accepted row."""
         return int(self._shards[index]), int(self._offsets[index]), int(self._lengths[index])

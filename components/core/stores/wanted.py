@@ -12,9 +12,14 @@ _WITH_DETECTOR: Mapping[str, tuple[str, ...]] = {"sface": GROUPS["faces"]}
 """Embedders that come with a detector of their own."""
 
 
-def wanted_weights(settings: Settings, photos: bool = False) -> list[str]:
-    """Names of published weights that the settings need; `photos`: for photos that were brought, not synthetic ones."""
-    names = list(GROUPS["landmarks"]) if photos and from_landmarks(settings) else []
+def wanted_weights(settings: Settings, photos: bool = False, lacking: bool = True) -> list[str]:
+    """Names of published weights that the settings need.
+
+    `photos`: for photos that were brought, not synthetic ones. `lacking`: some of them have no pose map, or nobody
+    knows; where each has one, `preprocess.pose_maps` auto takes those and no landmarks.
+    """
+    plain = lacking or settings.preprocess.pose_maps == "landmarks" if photos else not settings.synthesize.write_maps
+    names = list(GROUPS["landmarks"]) if plain and from_landmarks(settings) else []
     for name in (settings.cluster.embedder, settings.evaluate.embedder):
         # Real people are sorted and judged by SFace where nobody says otherwise.
         names += _WITH_DETECTOR.get("sface" if name == "auto" and photos else name, (name,))
@@ -29,4 +34,4 @@ def wanted_weights(settings: Settings, photos: bool = False) -> list[str]:
 
 def from_landmarks(settings: Settings) -> bool:
     """Whether photos without a pose map get theirs from landmarks."""
-    return getattr(settings.preprocess, "pose_maps", "given") in ("auto", "landmarks")
+    return settings.preprocess.pose_maps in ("auto", "landmarks")

@@ -13,6 +13,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from components.core.artifacts.evaluation import SOURCES
 from components.core.artifacts.report import no_verdict
 from components.core.pictures.images import Pixels
 from components.evaluate.report import charts, sheet
@@ -125,7 +126,7 @@ def render(evaluation: Mapping[str, Any], rows: Mapping[str, Sequence[sheet.Row]
         folder: Where the pictures lie that prove memorisation, by the paths in metrics.json.
     """
     return environment().get_template("template.html").render(
-        e=evaluation, columns=columns, verdict=no_verdict(), methods=METHODS, cards=cards(evaluation),
+        e=evaluation, sources=SOURCES, columns=columns, verdict=no_verdict(), methods=METHODS, cards=cards(evaluation),
         pictures={name: strips(rows.get(name, []), columns) for name in ("sheet", "best", "worst")},
         groups=[(title, lead, metric_rows(found), found["baselines"])
                 for title, lead, found in _groups(evaluation) if found["pairs"]],

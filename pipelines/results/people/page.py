@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from components.core.artifacts.evaluation import SOURCES
 from components.core.atomic import atomic_path
 from components.core.pictures.images import Pixels
 from components.core.progress import task
@@ -27,8 +28,6 @@ _SIDE, _TEXEL = 256, 32
 _FEW_PHOTOS = 8
 _GREEN = (0, 177, 64)
 """Behind mattes: a rim of the old background shows on it."""
-_SOURCES = {"given": "brought", "landmarks": "landmarks", "densepose": "DensePose", "grabcut": "GrabCut",
-            "silhouette": "the pose map's outline"}
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def write_people_page(photos: Path, out: Path, settings: PreprocessSettings, mos
         _counted(entry.matte_source for entry in people),
         [{"photo": entry.photo, "reason": entry.reason or ""} for entry in out_of])
     html = report.environment(PAGES).get_template("people.html").render(
-        s=asdict(summary), name=folder.path.resolve().name, columns=COLUMNS, sources=_SOURCES,
+        s=asdict(summary), name=folder.path.resolve().name, columns=COLUMNS, sources=SOURCES,
         people=[entry.strip for entry in people], out=[entry.strip for entry in out_of], least=settings.min_confidence)
     with atomic_path(out) as partial_file:
         partial_file.write_text(html, encoding="utf-8")
@@ -102,18 +101,17 @@ def _person(look: Look) -> _Entry:
     whole = look.crop if look.whole is None else look.whole
     pictures = (whole, _over(look.crop, look.iuv), over_green, look.texture)
     sure = 1.0 if record.confidence is None else record.confidence
-    caption = "; ".join([
-        f"{record.id}: pose map from {_said(record.pose_source)}" if record.pose_source != "given" else
-        f"{record.id}: pose map brought", *([] if record.confidence is None else [f"confidence {sure:.2f}"]),
-        f"seen from the {record.view}", *([record.notes] if record.notes else [])])
+    told = [f"{record.id}: pose map from {SOURCES[record.pose_source]}",
+            "" if record.confidence is None else f"confidence {sure:.2f}", f"seen from the {record.view}", record.notes]
+    caption = "; ".join(one for one in told if one)
     return _Entry(_strip(pictures, caption), record.photo, None, record.pose_source, record.matte_source, sure)
 
 
 def _left_out(look: Look) -> _Entry:
-    blank = np.zeros((8, 8, 4), np.uint8)
-    whole = blank if look.whole is None else look.whole
-    over = blank if look.crop is None or look.iuv is None else _over(look.crop, look.iuv)
-    return _Entry(_strip((whole, over), f"{look.photo}: {look.reason}"), look.photo, look.reason)
+    pictures = [] if look.whole is None else [look.whole]
+    if look.crop is not None and look.iuv is not None:
+        pictures.append(_over(look.crop, look.iuv))
+    return _Entry(_strip(pictures, f"{look.photo}: {look.reason}"), look.photo, look.reason)
 
 
 def _strip(pictures: Sequence[Pixels], caption: str) -> report.Strip:
@@ -136,10 +134,6 @@ def _square(picture: Pixels) -> Pixels:
     if picture.shape[2] == 3:
         square[top : top + height, left : left + width, 3] = 255
     return square
-
-
-def _said(source: str) -> str:
-    return _SOURCES.get(source, source)
 
 
 def _counted(sources: Iterator[str]) -> dict[str, int]:

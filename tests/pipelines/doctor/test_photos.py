@@ -13,7 +13,7 @@ from servers import gcs_bucket
 from components.core.errors import InputError
 from components.core.stores.storage import open_location
 from pipelines.doctor.finding import Finding, Level
-from pipelines.doctor.photos import photos, writable
+from pipelines.doctor.photos import Maker, lacking, photos, writable
 
 BUCKET = "pictures"
 H, W = 60, 40
@@ -71,7 +71,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[object]:
 def test_good_photos_are_told_with_their_order(place, tmp_path: Path) -> None:
     folder = _folder(tmp_path / "good", 9, turned=9)
     (folder / "labels.csv").write_text("photo,identity\np0.png,ann\np1.png,ben\np2.png,ben\n")
-    found = photos(place(folder))
+    found = photos(place(folder), Maker())
     assert all(one.level == Level.OK for one in found), found
     told = {one.what: one.found for one in found}
     assert told["photos"].startswith("9 photos at ") and "as VUI" in told["pose maps"]
@@ -79,34 +79,54 @@ def test_good_photos_are_told_with_their_order(place, tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_with_pose_maps_is_named(place, tmp_path: Path) -> None:
-    assert _level(photos(place(_folder(tmp_path / "mixed", turned=2))), "pose maps") == Level.WARNING
+    assert _level(photos(place(_folder(tmp_path / "mixed", turned=2)), Maker()), "pose maps") == Level.WARNING
     folder = _folder(tmp_path / "size")
     Image.fromarray(np.zeros((30, 20, 3), np.uint8)).save(folder / "p2.png")
-    (found,) = [one for one in photos(place(folder)) if one.what == "pose maps"]
+    (found,) = [one for one in photos(place(folder), Maker()) if one.what == "pose maps"]
     assert found.level == Level.WARNING and "1 of 4" in found.found and "p2.png: the pose map is 40 x 60" in found.found
     for path in (folder / "iuv").iterdir():
         path.write_bytes(b"torn")
-    assert _level(photos(place(folder)), "pose maps") == Level.PROBLEM
+    assert _level(photos(place(folder), Maker()), "pose maps") == Level.PROBLEM
 
 
-def test_photos_without_pose_maps_need_a_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+@pytest.mark.parametrize(("pose_maps", "there", "levels", "told"), [
+    ("auto", (), (Level.PROBLEM, Level.WARNING, Level.OK), "ai-edge-litert is not installed"),
+    ("auto", ("ai_edge_litert",), (Level.OK,) * 3, "landmarks make them"),
+    ("given", ("ai_edge_litert", "densepose"), (Level.PROBLEM, Level.WARNING, Level.OK), "they are left out"),
+    ("densepose", ("ai_edge_litert",), (Level.PROBLEM, Level.WARNING, Level.OK), "DensePose is not installed"),
+    ("densepose", ("densepose",), (Level.OK,) * 3, "DensePose makes them"),
+    ("landmarks", (), (Level.PROBLEM,) * 3, "landmarks make all"),
+    ("landmarks", ("ai_edge_litert",), (Level.OK,) * 3, "landmarks make all"),
+])
+def test_what_makes_missing_pose_maps_has_to_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pose_maps,
+                                                      there: tuple[str, ...], levels: tuple[Level, ...],
+                                                      told: str) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name if name in there else None)
     what = "photos without a pose map"
-    assert _level(photos(_folder(tmp_path / "none", maps=0)), what) == Level.PROBLEM
-    some = _folder(tmp_path / "some", maps=3)
-    assert _level(photos(some), what) == Level.WARNING
-    assert _level(photos(some, detector_elsewhere=True), what) == Level.OK
+    for maps, level in zip((0, 3, 4), levels, strict=True):
+        (found,) = [one for one in photos(_folder(tmp_path / f"{maps}", maps=maps), Maker(pose_maps))
+                    if one.what == what]
+        assert found.level == level
+        if maps < 4 and not (pose_maps == "landmarks" and not there):
+            assert told in found.found
+    assert _level(photos(_folder(tmp_path / "else", maps=0), Maker(pose_maps, elsewhere=True)), what) == (
+        Level.PROBLEM if pose_maps == "given" else Level.OK)
+
+
+def test_whether_photos_lack_pose_maps_is_looked_up_where_they_are(tmp_path: Path) -> None:
+    assert lacking(_folder(tmp_path / "some", maps=3)) and not lacking(_folder(tmp_path / "all"))
+    assert lacking("gs://somewhere/photos") and lacking(tmp_path / "gone")
 
 
 def test_labels_that_name_no_photo_and_places_without_photos(place, tmp_path: Path) -> None:
     folder = _folder(tmp_path / "labels")
     (folder / "labels.csv").write_text("photo,identity\nnobody.png,ann\n")
     with pytest.raises(InputError, match=r"nobody\.png, which is not there"):
-        photos(place(folder))
+        photos(place(folder), Maker())
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").write_text("-")
     with pytest.raises(InputError, match="no photos"):
-        photos(place(tmp_path / "empty"))
+        photos(place(tmp_path / "empty"), Maker())
 
 
 def test_a_bucket_is_written_read_and_left_as_it_was(emulator: None, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from components.core.settings import Settings
 from components.core.stores import known_weights as room
 from components.core.stores.known_weights import KNOWN
+from components.core.stores.published import GROUPS
 from components.core.stores.wanted import wanted_weights
 from pipelines.doctor.finding import Level
 from pipelines.doctor.weights import weights
@@ -20,6 +21,12 @@ ASKED = ["train.perceptual=vgg19", "train.face=vggface2", "cluster.embedder=vggf
 
 def test_the_losses_networks_are_asked_for_once_and_only_where_the_loss_is_on() -> None:
     assert wanted_weights(Settings()) == []
+    landmarks, plain = list(GROUPS["landmarks"]), Settings().with_changes(["cluster.embedder=builtin"])
+    assert wanted_weights(plain, photos=True) == landmarks
+    assert wanted_weights(plain, photos=True, lacking=False) == []
+    for kind, needed in (("landmarks", landmarks), ("given", []), ("densepose", [])):
+        assert wanted_weights(plain.with_changes([f"preprocess.pose_maps={kind}"]), True, kind != "landmarks") == needed
+    assert wanted_weights(plain.with_changes(["synthesize.write_maps=false"])) == landmarks
     assert wanted_weights(Settings().with_changes(ASKED)) == ["vggface2", "vgg19"]
     off = ["train.perceptual=vgg16", "train.weights.perceptual=0", "train.face=vggface2", "train.weights.face=0"]
     assert wanted_weights(Settings().with_changes(off)) == []
