@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import cv2
@@ -9,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.core.errors import InputError
-from components.core.estimation.confidence import Confidence, confidence_of, overlap
+from components.core.estimation.confidence import Confidence, confidence_of, either_way, overlap, with_faces
 from components.core.fitting.fit import fit
 from components.core.fitting.posemap import pose_map
+from components.core.landmarks import search
 from components.core.landmarks.finder import find_people
 from components.core.landmarks.found import Landmarks
 from components.core.landmarks.runtime import network, yunet
@@ -19,6 +21,7 @@ from components.core.matting.refine import head_of, refine
 from components.core.pictures.images import Pixels
 from components.core.stores.published import GROUPS
 
+_log = logging.getLogger(__name__)
 _LARGEST = 2048
 """Longer sides are scaled down to this for looking; the result is enlarged again."""
 _OVERLAP = 0.35
@@ -41,6 +44,8 @@ class Estimate:
         """Why this person cannot be used, in words; None where they can. `least` is the lowest score that will do."""
         if self.overlapped > _OVERLAP:
             return "two people overlap"
+        if either_way(self.landmarks):
+            return "a hand is before the head: a covered face, or the back of a head"
         if self.confidence.score >= least:
             return None
         why = self.confidence.notes[0] if self.confidence.notes else "body and outline do not go together"
@@ -70,11 +75,12 @@ def estimate_people(photo: Pixels) -> list[Estimate]:
     seen = small.shape[0], small.shape[1]
     found = find_people(small)
     masks = [one.mask for one in found]
+    faces = search.faces(small) if found else []
     estimates = []
     for number, landmarks in enumerate(found):
         planes = pose_map(fit(landmarks, seen), landmarks, seen)
         others = max((overlap(landmarks.mask, mask) for k, mask in enumerate(masks) if k != number), default=0.0)
-        confidence = confidence_of(landmarks, planes)
+        confidence = with_faces(confidence_of(landmarks, planes), landmarks, faces)
         full = planes if seen == size else np.asarray(
             cv2.resize(planes, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
         estimates.append(Estimate(full, landmarks, confidence, others))
@@ -88,6 +94,8 @@ def best_estimate(photo: Pixels, least: float) -> Estimate:
         raise InputError("nobody is found in the photo", remedy="bring one that shows a person, or a pose map of it")
     if doubt := found[0].doubt(least):
         raise InputError(doubt, remedy="bring another photo, or a pose map of this one")
+    if len(found) > 1:
+        _log.warning("%d people are found in the photo: the largest is taken", len(found))
     return found[0]
 
 

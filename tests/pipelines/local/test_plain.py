@@ -12,17 +12,18 @@ from components.core.people.dataset import PeopleDataset
 from components.core.stores.published import GROUPS
 
 
+@pytest.mark.timeout(900)  # two cores with others at work
 def test_photos_without_pose_maps_end_with_a_version(tmp_path: Path) -> None:
     needs_weights(*GROUPS["landmarks"])
     pytest.importorskip("ai_edge_litert")
-    code, told, said = run_pipeline(tmp_path, "--set", "synthesize.write_maps=false", "--set", "synthesize.height=256",
-                                    "--set", "synthesize.photos_per_person=3")
+    code, told, said = run_pipeline(tmp_path, "--set", "synthesize.write_maps=false", "--set", "synthesize.height=192",
+                                    "--set", "synthesize.people=8", "--set", "synthesize.photos_per_person=3")
     assert code == 0, said
     assert told["status"] == "succeeded" and told["model_version"]
     (where,) = tmp_path.rglob("people.json")
     people = PeopleDataset.open(where.parent)
-    assert len(people) >= 30 and people.counted("pose_source") == {"landmarks": len(people)}
+    assert len(people) >= 20 and people.counted("pose_source") == {"landmarks": len(people)}
     assert people.counted("matte_source") == {"landmarks": len(people)}
-    assert min(people.column("confidence")) >= 0.25
+    assert min(people.column("confidence")) >= 0.45
     report = Path(told["report"]).read_text(encoding="utf-8")
     assert f"<dt>Pose maps</dt><dd>{len(people)} from landmarks</dd>" in report
