@@ -17,7 +17,7 @@ from components.core.networks.generator.reposer import Reposer
 from components.core.record.registry import Versions
 from components.core.record.tracking import TRACKING_URI
 from components.core.settings import PreprocessSettings
-from components.core.shooting.shots import shoot
+from components.core.shooting.shots import check_size, shoot, supported_size
 from photoshoot.photos import Photo, Picture, Pixels, person_of, photo_pixels, target_of
 
 _REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<number>[0-9]+))")
@@ -31,9 +31,9 @@ class Pictures:
     """New pictures, one for each target pose, in order."""
 
     images: Pixels
-    """uint8 RGB [B, S, S, 3]: the person over the background; equal to it wherever the matte is 0."""
+    """uint8 RGB [B, T, T, 3]: the person over the background; equal to it wherever the matte is 0."""
     mattes: Pixels
-    """uint8 [B, S, S], 255 = person."""
+    """uint8 [B, T, T], 255 = person."""
     faces: list[int]
     """Per picture: which of the person's photos (its place among those given) gives face and hair."""
     other_clothes: list[int]
@@ -49,7 +49,7 @@ class Model:
 
     @property
     def resolution(self) -> int:
-        """S: the side of the pictures that it paints."""
+        """S: the side of the pictures in which it decides. What it gives may be of another size, see `shoot`."""
         return self._reposer.resolution
 
     @property
@@ -58,7 +58,8 @@ class Model:
         return self._reposer.origin
 
     def shoot(self, photos: Photo | Sequence[Photo], poses: Picture | Sequence[Picture], *,
-              background: Picture | None = None, clothes: Photo | Sequence[Photo] | None = None) -> Pictures:
+              background: Picture | None = None, clothes: Photo | Sequence[Photo] | None = None,
+              size: int | None = None) -> Pictures:
         """Paint a person in each of the target poses.
 
         `photos` is one photo or several of the same person, in any order: what each shows of them is put together.
@@ -66,16 +67,22 @@ class Model:
         picture, cut to a square around its middle (None: a studio wall). `clothes` are photos of whoever's clothes to
         wear (None: their own). Files and arrays may be mixed, see `Picture`. The same arguments give the same pictures.
 
+        `size` is the pictures' side T, 64 to 2048 pixels. None: what the photos support, which is `resolution` doubled
+        as long as the person fills it by four fifths, up to 1024. In another size than `resolution` the network decides
+        there and the picture is made of the photos' own pixels; only a `paper` model's picture is enlarged as it is.
+
         Raises `InputError`, naming the file where it is one, for what cannot be read or is no photo or pose map, for
-        sizes that do not go together, for nobody in a pose map or photo, and where there is no photo or no pose;
-        `MachineError` where a plain photo needs the landmark networks and they cannot be had.
+        sizes that do not go together or are out of bounds, for nobody in a pose map or photo, and where there is no
+        photo or no pose; `MachineError` where a plain photo needs the landmark networks and they cannot be had.
         """
         cut = self._preprocess
+        size = None if size is None else check_size(size)
         person = [person_of(photo, cut) for photo in _several(photos)]
         worn = None if clothes is None else [person_of(photo, cut) for photo in _several(clothes)]
+        size = supported_size(person, self.resolution) if size is None else size
         targets = [target_of(pose, cut) for pose in _listed(poses)]
         wall = None if background is None else photo_pixels(background, cut)
-        shot = shoot(self._reposer, person, targets, wall, worn)
+        shot = shoot(self._reposer, person, targets, wall, worn, size)
         return Pictures(shot.images, shot.mattes, shot.faces, shot.other_clothes)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.core.errors import InputError
-from components.core.people.person import PersonCrop, person_from_photo, pose_crop
+from components.core.people.person import PersonCrop, person_from_photo, pose_square
 from components.core.pictures.images import read_photo
 from components.core.pictures.iuv import check_iuv, is_pose_map, read_iuv, split_iuv
 from components.core.pictures.matte import read_matte
@@ -53,7 +53,7 @@ def person_of(photo: Photo, settings: PreprocessSettings) -> PersonCrop:
 
 
 def target_of(pose: Picture, settings: PreprocessSettings) -> Pixels:
-    """A pose map, or a photo of somebody in the pose, as a target uint8 [S, S, 3].
+    """A pose map, or a photo of somebody in the pose, as a target uint8 [s, s, 3], s as it comes.
 
     Raises `InputError` for one that cannot be used.
     """
@@ -62,7 +62,7 @@ def target_of(pose: Picture, settings: PreprocessSettings) -> Pixels:
             return pose_of(Path(pose), settings)
         pixels = _checked(pose, 3, "a pose is uint8 [H, W, 3]: a pose map (I, U, V), or a photo")
         if is_pose_map(pixels):
-            return pose_crop(_pose_pixels(pose, None), settings)
+            return pose_square(_pose_pixels(pose, None), settings)
         return pose_estimated(pixels, settings)
 
 

@@ -38,15 +38,21 @@ class PhotoshootModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,m
         self._model = load_files(Path(context.artifacts["generator"]), Path(context.artifacts["preprocess"]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Paint each row's source in its target pose. Raises `InputError` naming the column that cannot be used."""
-        return pd.DataFrame({"image": [self._paint(row) for row in model_input.to_dict("records")]})
+        """Paint each row's source in its target pose. Raises `InputError` naming the column that cannot be used.
 
-    def _paint(self, row: dict[str, Any]) -> bytes:
+        `params` may hold `size`, the pictures' side in pixels; 0: what the photos support. Versions that were
+        registered before there was such a parameter paint in the model's own size.
+        """
+        size = int((params or {}).get("size", self._model.resolution)) or None
+        return pd.DataFrame({"image": [self._paint(row, size) for row in model_input.to_dict("records")]})
+
+    def _paint(self, row: dict[str, Any], size: int | None) -> bytes:
         with tempfile.TemporaryDirectory() as name:
             files = _files(row, Path(name))
             photos = [Photo(files["source_photo"], files.get("source_pose"), files.get("source_matte")),
                       *_more(row, Path(name))]
-            pictures = self._model.shoot(photos, files["target_pose"], background=files.get("background"))
+            pictures = self._model.shoot(photos, files["target_pose"], background=files.get("background"),
+                                         size=size)
         return encode_png(pictures.images[0])
 
 

@@ -27,7 +27,7 @@ import mlflow, pandas as pd
 model = mlflow.pyfunc.load_model("models:/{name}@champion")  # or models:/{name}/VERSION
 read = lambda path: open(path, "rb").read()
 row = {{"source_photo": read("me.jpg"), "target_pose": read("dancer.jpg")}}
-png = model.predict(pd.DataFrame([row]))["image"][0]
+png = model.predict(pd.DataFrame([row]), params={{"size": 1024}})["image"][0]
 ```
 
 Or `photoshoot shoot --photo me.jpg --pose dancer.jpg --out new`. The pose is a photo of anybody in it, or a pose map
@@ -127,8 +127,11 @@ def _data(evaluation: Mapping[str, Any]) -> list[str]:
 
 def _limits(evaluation: Mapping[str, Any]) -> Sequence[str]:
     model, people = evaluation["model"], evaluation["people"]
+    larger = ("what it decides there is applied to the photo's own pixels in pictures of other sizes"
+              if model["settings"].get("generator") == "warp" else "pictures of other sizes are enlarged")
     limits = ["- What the photo does not show is made up: hands, hair, the back of clothes are guesses.",
-              f"- It works on crops of {model['resolution']} px; the metrics above hold at that size only."]
+              f"- It works on crops of {model['resolution']} px; {larger}. The metrics above hold at "
+              f"{model['resolution']} px only."]
     if model["trained_on"] == "synthetic":
         limits.append("- Trained on synthetic people: it was not measured on photos of real people and is likely "
                       "to do worse there.")

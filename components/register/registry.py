@@ -111,9 +111,10 @@ class Registry(Versions):
 
 
 def signature() -> ModelSignature:
-    """What the registered model takes and gives: columns of image files' bytes, lists of them for further photos."""
+    """What the registered model takes and gives: columns of image files' bytes, lists of them for further photos; and
+    `params` {"size": pixels}, 0 for what the photos support."""
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import AnyType
 
     required = [ColSpec(DataType.binary, name) for name in ("source_photo", "target_pose")]
@@ -122,7 +123,8 @@ def signature() -> ModelSignature:
     # Lists of files' bytes. Not an array of binaries: MLflow 3.17 cuts the zero bytes off the end of those.
     anything = AnyType()  # type: ignore[no-untyped-call]  # untyped in mlflow
     more = [ColSpec(anything, name, required=False) for name in ("more_photos", "more_poses", "more_mattes")]
-    return ModelSignature(Schema([*required, *optional, *more]), Schema([ColSpec(DataType.binary, "image")]))
+    size = ParamSchema([ParamSpec("size", DataType.long, 0)])
+    return ModelSignature(Schema([*required, *optional, *more]), Schema([ColSpec(DataType.binary, "image")]), size)
 
 
 def _requirement() -> str:

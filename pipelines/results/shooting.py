@@ -34,9 +34,10 @@ def subjects(photos: Sequence[Path], iuvs: Sequence[Path] = (), mattes: Sequence
 
 
 def shoot_with_version(home: Home, model_name: str, version: str, subject: Subject | Sequence[Subject],
-                       poses: Sequence[Path], out: Path, background: Path | None = None) -> ShootSummary:
+                       poses: Sequence[Path], out: Path, background: Path | None = None,
+                       size: int | None = None) -> ShootSummary:
     """Paint the person of one or several photos in every pose with a registered version (a number, or an alias such as
-    champion).
+    champion), `size` pixels large (default: as the photos support).
 
     Raises `InputError` when there is no such version, or for pictures that cannot be used.
     """
@@ -45,4 +46,5 @@ def shoot_with_version(home: Home, model_name: str, version: str, subject: Subje
     versions = Versions(model_name, home.tracking_uri)
     with versions.files(versions.get(version)) as folder:
         cut = PreprocessSettings.model_validate_json((folder / PREPROCESS).read_text(encoding="utf-8"))
-        return generate(folder / GENERATOR, subject, poses, out, background=background, preprocess=cut)
+        return generate(folder / GENERATOR, subject, poses, out, background=background, preprocess=cut,
+                        size=size)

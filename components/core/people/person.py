@@ -5,7 +5,7 @@ The one way to do it: data sets are made with it, and so is the source of every 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from components.core.errors import InputError
 from components.core.people.crop import cut, outside, resize, square_box
 from components.core.pictures.images import Pixels
-from components.core.pictures.iuv import crop_iuv, person_box, resize_iuv
+from components.core.pictures.iuv import crop_iuv, enlarge_iuv, person_box, resize_iuv
 from components.core.pictures.matte import grabcut_matte, silhouette, working_side
 from components.core.pictures.texture import unwrap
 from components.core.settings import PreprocessSettings
@@ -49,6 +49,19 @@ class PersonCrop:
     """uint8 RGB [s, s, 3]: the crop at the photo's own resolution."""
     native_iuv: Pixels
     """uint8 [s, s, 3]: its pose map there."""
+    native_matte: Pixels | None
+    """uint8 [m, m]: the matte of the crop as it was made; None: the pose map's outline."""
+    settings: PreprocessSettings
+    """How it was cut out."""
+
+    def at(self, resolution: int, texel: int) -> PersonCrop:
+        """The same crop with other sides S and N, from the photo's own pixels."""
+        settings = self.settings.model_copy(update={"resolution": resolution, "texel": texel})
+        texture, seen = texture_of(self.native_photo, self.native_iuv, settings)
+        pose = enlarge_iuv(self.native_iuv, (resolution, resolution))
+        matte = silhouette(pose) if self.native_matte is None else resize(self.native_matte, resolution)
+        return replace(self, photo=resize(self.native_photo, resolution), iuv=pose, matte=matte, texture=texture,
+                       seen=seen, settings=settings)
 
 
 def person_from_photo(photo: Pixels, iuv: Pixels, settings: PreprocessSettings,
@@ -71,8 +84,13 @@ def person_from_photo(photo: Pixels, iuv: Pixels, settings: PreprocessSettings,
         raise InputError(f"it shows only {seen.mean():.1%} of the body's surface",
                          remedy=f"bring another photo or lower preprocess.min_coverage ({settings.min_coverage:g})")
     pose = resize_iuv(native_iuv, (side, side))
-    found = _matte(native_photo, native_iuv, pose, None if matte is None else cut(matte, box), box, size, settings)
-    return PersonCrop(resize(native_photo, side), pose, found, texture, seen, box, native_photo, native_iuv)
+    whole = _matte(native_photo, native_iuv, None if matte is None else cut(matte, box), box, size, settings)
+    beyond = outside(box, *size, side)
+    found = np.where(beyond, np.uint8(0), silhouette(pose) if whole is None else resize(whole, side))
+    if whole is not None:
+        whole = np.where(outside(box, *size, whole.shape[0]), np.uint8(0), whole)
+    return PersonCrop(resize(native_photo, side), pose, found, texture, seen, box, native_photo, native_iuv, whole,
+                      settings)
 
 
 def framing(iuv: Pixels, settings: PreprocessSettings) -> Box:
@@ -89,7 +107,12 @@ def framing(iuv: Pixels, settings: PreprocessSettings) -> Box:
 
 def pose_crop(iuv: Pixels, settings: PreprocessSettings) -> Pixels:
     """The square pose map [S, S, 3] around the person of a pose map [H, W, 3]: a target for the networks."""
-    return resize_iuv(crop_iuv(iuv, framing(iuv, settings)), (settings.resolution, settings.resolution))
+    return resize_iuv(pose_square(iuv, settings), (settings.resolution, settings.resolution))
+
+
+def pose_square(iuv: Pixels, settings: PreprocessSettings) -> Pixels:
+    """`pose_crop` in the pose map's own resolution: [s, s, 3]."""
+    return crop_iuv(iuv, framing(iuv, settings))
 
 
 def texture_of(native_photo: Pixels, native_iuv: Pixels, settings: PreprocessSettings) -> tuple[Pixels, Mask]:
@@ -132,16 +155,11 @@ def _around(iuv: Pixels) -> tuple[slice, slice]:
     return slice(max(0, y0 - 1), y1 + 1), slice(max(0, x0 - 1), x1 + 1)
 
 
-def _matte(native_photo: Pixels, native_iuv: Pixels, pose: Pixels, own: Pixels | None, box: Box,
-           size: tuple[int, int], settings: PreprocessSettings) -> Pixels:
-    """The matte [S, S]: the user's `own` (cut to the crop), GrabCut's, or the silhouette; 0 beyond the photo."""
-    native, side = native_photo.shape[0], settings.resolution
-    if settings.matte == "silhouette":
-        matte = silhouette(pose)
-    elif own is not None:
-        matte = own
-    else:
-        working = working_side(native, side)
-        matte = grabcut_matte(resize(native_photo, working), resize_iuv(native_iuv, (working, working)),
-                              outside(box, *size, working))
-    return np.where(outside(box, *size, side), np.uint8(0), resize(matte, side))
+def _matte(native_photo: Pixels, native_iuv: Pixels, own: Pixels | None, box: Box, size: tuple[int, int],
+           settings: PreprocessSettings) -> Pixels | None:
+    """The matte of the crop: the user's `own` (cut to it) or GrabCut's, [m, m]; None where it is the silhouette."""
+    if settings.matte == "silhouette" or own is not None:
+        return None if settings.matte == "silhouette" else own
+    working = working_side(native_photo.shape[0], settings.resolution)
+    return grabcut_matte(resize(native_photo, working), resize_iuv(native_iuv, (working, working)),
+                         outside(box, *size, working))

@@ -51,14 +51,15 @@ class Merged:
     """Which of the face's photos goes beside the atlas, for hair and outline."""
 
 
-def merged(face: Sequence[Shown], iuv: Pixels, clothes: Sequence[Shown] | None = None) -> Merged:
+def merged(face: Sequence[Shown], iuv: Pixels, clothes: Sequence[Shown] | None = None,
+           view: int | None = None) -> Merged:
     """Head and hands from the photos `face`, clothes from `clothes` (default: the same photos), for the pose `iuv`.
 
     `face` are photos of one person, in any clothes where `clothes` is given; `clothes` show one outfit. Of the former
     the one with the best view of the head leads, of the latter the first: what it shows stays, the others fill in what
     it does not (`merge`). Raises `DataError` for atlases of different sizes.
     """
-    view = best_view([one.seen for one in face], iuv)
+    view = best_view([one.seen for one in face], iuv) if view is None else view
     faces = [face[view], *face[:view], *face[view + 1 :]]
     if clothes is None:
         return Merged(*merge([(one.texture, one.seen) for one in faces]), view)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from components.core.errors import InputError
-from components.core.people.person import PersonCrop, person_from_photo, pose_crop
+from components.core.people.person import PersonCrop, person_from_photo, pose_square
 from components.core.pictures.images import Pixels, read_photo
 from components.core.pictures.iuv import is_pose_map, read_iuv
 from components.core.pictures.kinds import sniffed
@@ -30,10 +30,10 @@ def person_estimated(photo: Pixels, settings: PreprocessSettings, matte: Pixels 
 
 
 def pose_estimated(photo: Pixels, settings: PreprocessSettings) -> Pixels:
-    """The pose of the largest person of a photo as a target uint8 [S, S, 3]. Raises as `person_estimated`."""
+    """The pose of the largest person of a photo, a target uint8 [s, s, 3], s as it comes. Raises as the above."""
     from components.core.estimation.estimate import best_estimate
 
-    return pose_crop(best_estimate(photo, settings.min_confidence).iuv, settings)
+    return pose_square(best_estimate(photo, settings.min_confidence).iuv, settings)
 
 
 def pose_of(path: Path, settings: PreprocessSettings) -> Pixels:
@@ -42,7 +42,7 @@ def pose_of(path: Path, settings: PreprocessSettings) -> Pixels:
     Raises `InputError`, naming the file, for one that is neither, and what `person_estimated` raises.
     """
     photo = _as_photo(path, settings)
-    return pose_crop(read_iuv(path).planes, settings) if photo is None else pose_estimated(photo, settings)
+    return pose_square(read_iuv(path).planes, settings) if photo is None else pose_estimated(photo, settings)
 
 
 def _as_photo(path: Path, settings: PreprocessSettings) -> Pixels | None:

@@ -5,20 +5,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from components.core.errors import InputError
-from components.core.networks.generator.reposer import Output, Reposer, SourceBatch
+from components.core.networks.generator.reposer import Fine, Output, Reposer, SourceBatch
 from components.core.people.person import PersonCrop
 from components.core.people.sources import Merged, best_view, garments_apart, merged, stacked
 from components.core.pictures.backdrop import backdrop
 from components.core.pictures.images import Pixels
-from components.core.pictures.iuv import BODY_PARTS, HEAD_PARTS
+from components.core.pictures.iuv import BODY_PARTS, HEAD_PARTS, enlarge_iuv, resize_iuv
 
 _OTHER_OUTFIT = 30.0
 """Median difference in grey levels, in one light, of garment texels that two photos show, from which they show other
@@ -28,6 +27,13 @@ _LEAST_BODY, _LIGHTS = 0.01, (0.5, 2.0)
 """Share of the texels of head and hands that two photos must both show for a comparison of their lights; and how much
 brighter one may be."""
 _BODY = [part - 1 for part in BODY_PARTS]
+
+SMALLEST, LARGEST = 64, 2048
+"""Sides of pictures that can be asked for."""
+_SUPPORTED, _ENLARGED = 1024, 1.25
+"""The largest side that is made unasked; and how many times larger than the photo shows the person."""
+_TEXEL = 256
+"""Largest side of an atlas tile: a pose map tells 256 places along a chart."""
 
 
 @dataclass(frozen=True)
@@ -41,43 +47,85 @@ class Shot(Output):
 
 
 @dataclass(frozen=True)
-class _Sources:
-    """Several photos as one source, for each target pose."""
+class _Choice:
+    """Which photo gives what, in each target pose: indices into what was given."""
 
-    textures: Pixels
-    """uint8 [B, 24, N, N, 3]."""
-    seen: NDArray[np.bool_]
-    """bool [B, 24, N, N]."""
+    leading: list[int]
+    """The subject's photos, from the one that shows most."""
+    outfit: list[int]
+    """Photos that show the clothes worn, from the one that shows most."""
     faces: list[int]
     """Per pose: which of the subject's photos gives face and hair."""
     clothes: list[int]
     """Per pose: which photo of the clothes gives what lies beside the body."""
-    other_clothes: list[int]
-    """Photos that show other clothes."""
+    own: bool
+    """Whether the clothes are the subject's own."""
 
 
 def shoot(model: Reposer, source: PersonCrop | Sequence[PersonCrop], poses: Sequence[Pixels],
-          background: Pixels | None = None, clothes: PersonCrop | Sequence[PersonCrop] | None = None) -> Shot:
-    """Paint a person in each of the target poses (uint8 [S, S, 3], as `pose_crop` makes them).
+          background: Pixels | None = None, clothes: PersonCrop | Sequence[PersonCrop] | None = None,
+          size: int | None = None) -> Shot:
+    """Paint a person in each of the target poses (uint8 [P, P, 3] of any side, as `pose_crop` makes them).
 
     `source` is one photo or several of the same person, in any order: what each shows of them is put together. For each
     pose the one that shows most of the head asked for gives face, hair and light. The clothes are those of the photo
     that shows most of the body, completed from the others that do not show different ones. `background` is any picture
     [H, W, 3], cut to a square around its middle; None: a studio wall. `clothes` are photos of whoever's clothes to
-    wear; None: their own. Raises `InputError` where there is no photo or no pose, or sizes are not the model's.
+    wear; None: their own. `size` is the pictures' side T, 64 to 2048; None: the model's S. In another size than S the
+    network decides at S, and the picture is made of the photos' own pixels at T; a `paper` model's is enlarged. Raises
+    `InputError` where there is no photo or no pose, for sizes out of bounds and photos of other sizes than its.
     """
     if not poses:
         raise InputError("no target pose", remedy="bring at least one pose map")
-    count, side = len(poses), model.resolution
+    size = check_size(model.resolution if size is None else size)
     subject = _several(source)
     dressed = subject if clothes is None else _several(clothes)
-    found = _put_together(subject, dressed, poses)
-    batch = SourceBatch(
-        found.textures, found.seen, *stacked([subject[face] for face in found.faces]),
-        *(stacked([dressed[index] for index in found.clothes]) if len(subject) > 1 or clothes is not None else ()))
-    wall = backdrop(side) if background is None else middle_square(background, side)
-    output = model.repose(batch, np.stack(poses), _times(wall, count))
-    return Shot(output.images, output.mattes, found.faces, found.other_clothes)
+    coarse = [_resized(pose, model.resolution) for pose in poses]
+    chosen = _choose(subject, dressed, coarse)
+    wall = backdrop(size) if background is None else middle_square(background, size)
+    others = sorted(set(range(len(dressed))) - set(chosen.outfit)) if chosen.own else []
+    if size == model.resolution:
+        batch = _put_together(chosen, subject, dressed, coarse)
+        output = model.repose(batch, np.stack(coarse), _times(wall, len(poses)))
+        return Shot(output.images, output.mattes, chosen.faces, others)
+    outputs = []
+    finer = _finer(subject, model, size)
+    finer_dressed = finer if chosen.own else _finer(dressed, model, size)
+    for number, pose in enumerate(poses):  # one at a time: a large picture takes some hundred megabytes
+        one = replace(chosen, faces=[chosen.faces[number]], clothes=[chosen.clothes[number]])
+        batch = _put_together(one, subject, dressed, [coarse[number]])
+        large = enlarge_iuv(pose, (size, size))
+        detail = _put_together(one, finer, finer_dressed, [large])
+        outputs.append(model.repose(batch, coarse[number][None], wall[None], Fine(detail, large[None])))
+    return Shot(np.concatenate([one.images for one in outputs]), np.concatenate([one.mattes for one in outputs]),
+                chosen.faces, others)
+
+
+def check_size(size: int) -> int:
+    """The side of a picture that is asked for. Raises `InputError` for one that cannot be made."""
+    if not SMALLEST <= size <= LARGEST:
+        raise InputError(f"pictures of {size} px cannot be made", remedy=f"ask for {SMALLEST} to {LARGEST} px")
+    return size
+
+
+def supported_size(source: PersonCrop | Sequence[PersonCrop], resolution: int) -> int:
+    """The side of pictures that a person's photos support: the model's `resolution`, doubled as long as the photo that
+    shows the person largest fills it by four fifths, up to 1024."""
+    native = max(photo.native_photo.shape[0] for photo in _several(source))
+    size = resolution
+    while 2 * size <= min(_SUPPORTED, native * _ENLARGED):
+        size *= 2
+    return size
+
+
+def _finer(photos: Sequence[PersonCrop], model: Reposer, size: int) -> list[PersonCrop]:
+    """Photos cut out again in another size, with an atlas of as many texels to the pixel as the model's."""
+    texel = min(max(model.texel * size // model.resolution // 8 * 8, 8), _TEXEL)
+    return [photo.at(size, texel) for photo in photos]
+
+
+def _resized(pose: Pixels, side: int) -> Pixels:
+    return pose if pose.shape[0] == side else resize_iuv(pose, (side, side))
 
 
 def middle_square(picture: Pixels, side: int) -> Pixels:
@@ -92,21 +140,29 @@ def middle_square(picture: Pixels, side: int) -> Pixels:
     return np.asarray(cv2.resize(square, (side, side), interpolation=how), np.uint8)
 
 
-def _put_together(subject: Sequence[PersonCrop], dressed: Sequence[PersonCrop], poses: Sequence[Pixels]) -> _Sources:
-    """One source of the subject's photos and those that show the clothes; the photos' order does not matter."""
+def _choose(subject: Sequence[PersonCrop], dressed: Sequence[PersonCrop], poses: Sequence[Pixels]) -> _Choice:
+    """Which of the subject's photos and those that show the clothes give what; their order does not matter."""
     leading, outfit = _most_first(subject), _outfit(dressed)
     faces = [leading[best_view([subject[index].seen for index in leading], pose)] for pose in poses]
     clothes = [outfit[best_view([dressed[index].seen for index in outfit], _headless(pose))] for pose in poses]
+    return _Choice(leading, outfit, faces, clothes, dressed is subject)
+
+
+def _put_together(chosen: _Choice, subject: Sequence[PersonCrop], dressed: Sequence[PersonCrop],
+                  poses: Sequence[Pixels]) -> SourceBatch:
+    """One source of the subject's photos and those that show the clothes, for each pose."""
     atlases: dict[int, Merged] = {}
-    for face, pose in zip(faces, poses, strict=True):
+    for face, pose in zip(chosen.faces, poses, strict=True):
         if face not in atlases:
             # The face's photo leads the clothes too: what it shows stays, the others are brought into its light.
-            worn = _first(face, outfit) if dressed is subject and face in outfit else outfit
-            atlases[face] = merged([subject[index] for index in leading], pose, [dressed[index] for index in worn])
-    textures = np.stack([atlases[face].texture for face in faces])
-    seen = np.stack([atlases[face].seen for face in faces])
-    others = sorted(set(range(len(dressed))) - set(outfit)) if dressed is subject else []
-    return _Sources(textures, seen, faces, clothes, others)
+            worn = _first(face, chosen.outfit) if chosen.own and face in chosen.outfit else chosen.outfit
+            atlases[face] = merged([subject[index] for index in chosen.leading], pose,
+                                   [dressed[index] for index in worn], chosen.leading.index(face))
+    textures = np.stack([atlases[face].texture for face in chosen.faces])
+    seen = np.stack([atlases[face].seen for face in chosen.faces])
+    apart = len(subject) > 1 or not chosen.own
+    return SourceBatch(textures, seen, *stacked([subject[face] for face in chosen.faces]),
+                       *(stacked([dressed[index] for index in chosen.clothes]) if apart else ()))
 
 
 def _most_first(photos: Sequence[PersonCrop]) -> list[int]:

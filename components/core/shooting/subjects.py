@@ -38,7 +38,7 @@ def cut_out(subject: Subject, settings: PreprocessSettings) -> PersonCrop:
 
 
 def target_pose(path: Path, settings: PreprocessSettings) -> Pixels:
-    """A pose map file, or a photo of somebody in the pose, as a target uint8 [S, S, 3].
+    """A pose map file, or a photo of somebody in the pose, as a target uint8 [s, s, 3], s as it comes.
 
     Raises `InputError`, naming it, for one that cannot be used.
     """

@@ -33,6 +33,9 @@ def shoot(
         list[Path] | None, typer.Option("--matte", help="The photo's matte, if there is one; then one for each photo.")
     ] = None,
     background: Annotated[Path | None, typer.Option("--background", help="Background picture.")] = None,
+    size: Annotated[int | None, typer.Option(
+        "--size", metavar="PX", help="Side of the pictures, 64 to 2048. Default: what the photos support, up to 1024.",
+    )] = None,
     version: Annotated[str, typer.Option("--version", help="Version number or alias.")] = "champion",
     model_name: ModelNameOption = "photoshoot",
     home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
@@ -43,7 +46,7 @@ def shoot(
     from pipelines.results.shooting import shoot_with_version, subjects
 
     person = subjects(photo, iuv or [], matte or [])
-    summary = shoot_with_version(Home.found(home), model_name, version, person, pose, out, background)
+    summary = shoot_with_version(Home.found(home), model_name, version, person, pose, out, background, size)
     finish("shoot", summary, out, as_json)
 
 

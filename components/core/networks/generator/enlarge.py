@@ -2,56 +2,117 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import torch
-import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
-from components.core.pictures.iuv import HEAD_PARTS
+from components.core.pictures.iuv import HEAD_PARTS, PARTS
 
 _GROUPS: tuple[tuple[int, ...], ...] = (
     (0,), (1, 2), HEAD_PARTS, (4, 15, 17, 19, 21), (3, 16, 18, 20, 22), (5, 8, 10, 12, 14), (6, 7, 9, 11, 13),
 )
-"""Background, torso, head, and each limb: parts that take nothing from each other. Left arm, right arm, left leg, right
-leg."""
+"""Background, torso, head, left arm, right arm, left leg, right leg: what takes nothing from each other."""
 _LEAST = 0.02
 """Share of a group around a pixel below which the neighbourhood as a whole speaks for it."""
+_STEP_SIDE = 256
+"""A chart of 256 steps over a picture of this side has about one step a pixel; in larger ones the steps show."""
+_FLAT = 1e-3
 
 
 def enlarged(planes: Tensor, poses: Tensor, fine: Tensor) -> Tensor:
-    """Planes [B, C, S, S] that belong to pose maps `poses` uint8 [B, 3, S, S], for the same poses `fine` [B, 3, T, T].
+    """Planes [B, C, S, S] that belong to pose maps `poses` [B, 3, S, S], for the same poses `fine` [B, 3, T, T].
 
     A fine pixel takes the mean of the coarse ones around it that show its own limb (joint upsampling, Kopf et al. 2007,
     with the pose map as guide and a quadratic B-spline as kernel).
     """
-    side, times = fine.shape[-1], max(1, round(fine.shape[-1] / poses.shape[-1]))
-    coarse_group, group = _group(poses), _group(fine)
-    out = _smooth(planes, side, times)
+    weights = _spline(planes.shape[-1], fine.shape[-1], planes.device)
+    coarse, group = _group(poses), _group(fine)
+    out = _spread(planes.float(), weights, weights)
     for number in range(len(_GROUPS)):
-        mine = (coarse_group == number).float()
-        here = group == number
-        if not here.any() or not mine.any():
+        here, mine = group == number, (coarse == number).float()
+        box = _box(here)
+        if box is None or not mine.any():
             continue
-        both = _smooth(torch.cat((planes * mine, mine), 1), side, times)
+        rows, columns = box
+        both = _spread(torch.cat((planes * mine, mine), 1), weights[rows], weights[columns])
         weight = both[:, -1:]
-        out = torch.where(here & (weight > _LEAST), both[:, :-1] / weight.clamp(min=_LEAST), out)
+        own = both[:, :-1] / weight.clamp(min=_LEAST)
+        part = out[:, :, rows, columns]
+        part.copy_(torch.where(here[:, :, rows, columns] & (weight > _LEAST), own, part))
     return out
+
+
+def smooth_charts(iuv: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """A pose map [H, W, 3] whose U and V run smoothly, in fractions of their 256 steps: float32 [H, W, 3].
+
+    In a large picture a step is several pixels wide, and texture looked up by it is a mosaic. Each pixel takes the
+    value there of the plane fitted to the pixels of its part around it, so that nothing is drawn inwards at an edge.
+    """
+    out = iuv.astype(np.float32)
+    radius = round(iuv.shape[0] / _STEP_SIDE)
+    if radius < 1:
+        return out
+    for part in range(1, PARTS + 1):
+        mask = iuv[..., 0] == part
+        found = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        if not len(found[0]):
+            continue
+        here = tuple(slice(int(one[0]), int(one[-1]) + 1) for one in found)
+        for channel in (1, 2):
+            out[here][..., channel] = _planes(out[here][..., channel], mask[here], radius)
+    return out
+
+
+def _planes(values: NDArray[np.float32], mask: NDArray[np.bool_], radius: int) -> NDArray[np.float32]:
+    """At each pixel of `mask` the value of the least-squares plane through those of `mask` within `radius`."""
+    height, width = values.shape
+    y, x = np.meshgrid(np.arange(height, dtype=np.float64), np.arange(width, dtype=np.float64), indexing="ij")
+    weight = mask.astype(np.float64)
+
+    def mean(what: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(cv2.boxFilter(what * weight, cv2.CV_64F, (2 * radius + 1,) * 2,
+                                        borderType=cv2.BORDER_CONSTANT)) / share
+
+    share = np.ones_like(weight)
+    share = np.maximum(mean(np.ones_like(weight)), 1e-9)
+    own = values.astype(np.float64)
+    mx, my, mv = mean(x), mean(y), mean(own)
+    xx, yy, xy = mean(x * x) - mx * mx + _FLAT, mean(y * y) - my * my + _FLAT, mean(x * y) - mx * my
+    xv, yv = mean(x * own) - mx * mv, mean(y * own) - my * mv
+    area = np.maximum(xx * yy - xy * xy, _FLAT * _FLAT / 2)
+    fitted = mv + ((xv * yy - yv * xy) * (x - mx) + (yv * xx - xv * xy) * (y - my)) / area
+    # Charts may jump inside a part: never farther than a few steps from what was there.
+    fitted = np.where(np.abs(fitted - own) < 3, fitted, own)
+    return np.where(mask, fitted.clip(0, 255), values).astype(np.float32)
 
 
 def _group(poses: Tensor) -> Tensor:
     """Which of the groups each pixel shows: [B, 1, H, W]."""
-    table = torch.zeros(25, dtype=torch.long, device=poses.device)
+    table = torch.zeros(PARTS + 1, dtype=torch.uint8, device=poses.device)
     for number, parts in enumerate(_GROUPS):
         table[list(parts)] = number
     return table[poses[:, :1].long()]
 
 
-def _smooth(planes: Tensor, side: int, times: int) -> Tensor:
-    large = F.interpolate(planes.float(), (side, side), mode="bilinear", align_corners=False)
-    if times == 1:
-        return large
-    radius = times // 2
-    for axis in (2, 3):
-        pad = (0, 0, radius, radius) if axis == 2 else (radius, radius, 0, 0)
-        kernel = (2 * radius + 1, 1) if axis == 2 else (1, 2 * radius + 1)
-        large = F.avg_pool2d(F.pad(large, pad, mode="replicate"), kernel, stride=1)
-    return large
+def _box(mask: Tensor) -> tuple[slice, slice] | None:
+    """Rows and columns around what is set in any of [B, 1, H, W]."""
+    found = [torch.nonzero(mask.any(0)[0].any(axis)).flatten() for axis in (1, 0)]
+    if not len(found[0]):
+        return None
+    rows, columns = (slice(int(one[0]), int(one[-1]) + 1) for one in found)
+    return rows, columns
+
+
+def _spline(coarse: int, fine: int, device: torch.device) -> Tensor:
+    """What each of `coarse` pixels says at each of `fine`: [fine, coarse], rows sum to 1. Any ratio."""
+    places = (torch.arange(fine, device=device, dtype=torch.float32) + 0.5) * (coarse / fine) - 0.5
+    apart = (places[:, None] - torch.arange(coarse, device=device)).abs()
+    weights = torch.where(apart < 0.5, 0.75 - apart.square(), 0.5 * (1.5 - apart).clamp(min=0).square())
+    return weights / weights.sum(1, keepdim=True)
+
+
+def _spread(planes: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """[B, C, S, S] at the places of these rows and columns of `_spline`: [B, C, R, K]."""
+    return rows @ (planes @ columns.T)

@@ -31,9 +31,12 @@ _ONE_LIGHT = (4 / 127.5, 8 / 127.5)
 is left to the skin. A photo and its own atlas differ by about 2 grey levels."""
 
 
-def relit(source: Source) -> Source:
-    """The source in one light: all that comes from the face's photo multiplied by one factor per colour channel."""
-    factors = light_factors(source)[..., None, None]
+def relit(source: Source, factors: Tensor | None = None) -> Source:
+    """The source in one light: all that comes from the face's photo multiplied by one factor per colour channel.
+
+    `factors` [B, 3] are `light_factors` where they are known already.
+    """
+    factors = (light_factors(source) if factors is None else factors)[..., None, None]
     per_tile = 1 + of_tiles(_BODY, factors) * (factors[:, None] - 1)
     textures = ((source.textures + 1) * per_tile - 1) * source.seen
     face = SourceView((source.face.images + 1) * factors - 1, source.face.mattes, source.face.poses)

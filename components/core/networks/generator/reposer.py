@@ -23,9 +23,9 @@ from components.core.artifacts.model import FORMAT, GENERATOR
 from components.core.atomic import atomic_path
 from components.core.errors import DataError, InputError
 from components.core.networks.generator.anet import ANet
-from components.core.networks.generator.enlarge import enlarged
+from components.core.networks.generator.enlarge import enlarged, smooth_charts
 from components.core.networks.generator.gnet import GNet
-from components.core.networks.generator.light import relit
+from components.core.networks.generator.light import light_factors, relit
 from components.core.networks.generator.pnet import LEVELS, PNet
 from components.core.networks.generator.warp import (
     Source,
@@ -37,6 +37,7 @@ from components.core.networks.generator.warp import (
     warped_atlas,
     warped_clothes,
     warped_head,
+    wears_atlas,
 )  # fmt: skip
 from components.core.networks.layers import dilated, softened
 from components.core.settings import TrainSettings
@@ -100,9 +101,9 @@ class Generator(nn.Module):
         self.gnet = GNet(width, most, latent, painted=_LOGITS + _WARPED, blocks=1, skips=True)
         self.gnet.start_quietly()
 
-    def forward(self, source: Source, poses: Tensor) -> Painting:
-        """Paint `source` in `poses` (uint8 [B, 3, S, S])."""
-        return self.paint(source, poses, self.appearance(source))
+    def forward(self, source: Source, poses: Tensor, fine: tuple[Source, Tensor] | None = None) -> Painting:
+        """Paint `source` in `poses` (uint8 [B, 3, S, S]); `fine` as in `paint`."""
+        return self.paint(source, poses, self.appearance(source), fine)
 
     def appearance(self, source: Source) -> Tensor:
         """ANet's vector z [B, latent]."""
@@ -119,12 +120,27 @@ class Generator(nn.Module):
             raw = self.gnet(self.pnet(poses), z)
             raw = raw if fine is None else enlarged(raw, poses, fine[1])
             return Painting(raw[:, :_TOUCH], _soft_matte(raw[:, _TOUCH:]), torch.ones_like(raw[:, :1]))
-        shown = _shown(source, poses)
+        known = _known(source)
+        shown = _shown(source, poses, known)
         planes = [shown.first, *(plane for one in shown.warped for plane in (one.images, one.valid, one.covered))]
         raw = self.gnet(self.pnet(poses, torch.cat(planes, 1)), z)
         if fine is None:
             return _mixed(raw, shown, poses)
-        return _mixed(enlarged(raw, poses, fine[1]), _shown(*fine), fine[1])
+        return _mixed(enlarged(raw, poses, fine[1]), _shown(*fine, known), fine[1])
+
+
+class _Known(NamedTuple):
+    """What is told from a source as a whole, once for all sizes."""
+
+    light: Tensor
+    """`light_factors` [B, 3]."""
+    worn: Tensor
+    """`wears_atlas` bool [B]."""
+
+
+def _known(source: Source) -> _Known:
+    with torch.autocast(source.textures.device.type, enabled=False):
+        return _Known(light_factors(source), wears_atlas(source.textures, source.seen, source.clothes))
 
 
 class _Shown(NamedTuple):
@@ -134,9 +150,9 @@ class _Shown(NamedTuple):
     first: Tensor
 
 
-def _shown(source: Source, poses: Tensor) -> _Shown:
+def _shown(source: Source, poses: Tensor, known: _Known) -> _Shown:
     with torch.autocast(poses.device.type, enabled=False):
-        warped = warped_inputs(relit(source), poses)
+        warped = warped_inputs(relit(source, known.light), poses, known.worn)
         return _Shown(warped, first_guess(warped[0], warped[1:3], poses))
 
 
@@ -154,11 +170,14 @@ def _mixed(raw: Tensor, shown: _Shown, poses: Tensor) -> Painting:
     return Painting(person, _soft_matte(matte + _MATTE_PRIOR * (2 * likely - 1)), shares)
 
 
-def warped_inputs(source: Source, poses: Tensor) -> list[WarpedInput]:
-    """All that the source shows, brought to `poses`: atlas, head photo, clothes photo, skin."""
+def warped_inputs(source: Source, poses: Tensor, worn: Tensor | None = None) -> list[WarpedInput]:
+    """All that the source shows, brought to `poses`: atlas, head photo, clothes photo, skin.
+
+    `worn`, bool [B], is `wears_atlas` where that is known already.
+    """
     skin = bare_skin(source.textures, source.seen)
     return [warped_atlas(source.textures, source.seen, skin, poses), warped_head(source.face, poses),
-            warped_clothes(source, poses), plain_skin(skin, poses)]
+            warped_clothes(source, poses, worn), plain_skin(skin, poses)]
 
 
 def _closed(mask: Tensor) -> Tensor:
@@ -286,8 +305,8 @@ class Reposer:
             with torch.inference_mode():
                 torch_poses, coarse = self._planes(poses[part]), self._source(source, part, self.resolution)
                 at = None if fine is None else (self._source(fine.source, part, fine.size),
-                                                self._planes(fine.poses[part]))
-                painting = self.network.paint(coarse, torch_poses, self.network.appearance(coarse), at)
+                                                self._charts(fine.poses[part]))
+                painting = self.network(coarse, torch_poses, at)
                 # Rounded first, so that the matte handed out is the one that was used.
                 matte = (painting.matte * 255).round()
                 picture = torch.lerp(self._colours(backgrounds[part]), painting.person, matte / 255)
@@ -319,6 +338,11 @@ class Reposer:
 
     def _planes(self, array: Bytes) -> Tensor:
         return self._tensor(array).permute(0, 3, 1, 2)
+
+    def _charts(self, poses: Bytes) -> Tensor:
+        """Pose maps float32 [B, 3, T, T], without the steps of bytes."""
+        smooth = np.stack([smooth_charts(pose) for pose in poses])
+        return torch.from_numpy(smooth).to(self.device).permute(0, 3, 1, 2)
 
     def _colours(self, array: Bytes) -> Tensor:
         return self._planes(array).float() / 127.5 - 1

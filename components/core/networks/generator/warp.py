@@ -313,11 +313,15 @@ def warped_head(face: SourceView, poses: Tensor) -> WarpedInput:
     return aligned_photo(face, poses, head_frame(face.poses), head_frame(poses), reach=_HEAD_REACH, mirror=mirror)
 
 
-def warped_clothes(source: Source, poses: Tensor) -> WarpedInput:
-    """The clothes' photo where the target's torso is; invalid unless the photo shows the clothes of the atlas."""
+def warped_clothes(source: Source, poses: Tensor, worn: Tensor | None = None) -> WarpedInput:
+    """The clothes' photo where the target's torso is; invalid unless the photo shows the clothes of the atlas.
+
+    `worn`, bool [B], is `wears_atlas` where that is known already.
+    """
     photo = source.clothes
     moved = aligned_photo(photo, poses, torso_frame(photo.poses), torso_frame(poses))
-    same = wears_atlas(source.textures, source.seen, photo)[:, None, None, None].float()
+    worn = wears_atlas(source.textures, source.seen, photo) if worn is None else worn
+    same = worn[:, None, None, None].float()
     return WarpedInput(moved.images * same, moved.valid * same, moved.covered * same)
 
 
