@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from components.core.networks.generator.alignment import shows
-from components.core.networks.generator.reposer import Painting
+from components.core.networks.generator.mixture import Painting
 from components.core.networks.layers import dilated
 from components.core.pictures.iuv import HEAD_PARTS
 from components.train.data.augment import Batch

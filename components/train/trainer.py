@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from components.core.errors import SettingsError
 from components.core.networks.discriminator import Discriminator
-from components.core.networks.generator.reposer import Generator, Painting
+from components.core.networks.generator.mixture import Painting
+from components.core.networks.generator.reposer import Generator
 from components.core.networks.patch import CROPS, REFERENCES, PatchDiscriminator, random_crops
 from components.core.settings import TrainSettings
 from components.train import losses

@@ -58,6 +58,7 @@ class PersonCrop:
         """The same crop with other sides S and N, from the photo's own pixels."""
         settings = self.settings.model_copy(update={"resolution": resolution, "texel": texel})
         texture, seen = texture_of(self.native_photo, self.native_iuv, settings)
+        seen = _without_specks(seen)
         pose = enlarge_iuv(self.native_iuv, (resolution, resolution))
         matte = silhouette(pose) if self.native_matte is None else resize(self.native_matte, resolution)
         return replace(self, photo=resize(self.native_photo, resolution), iuv=pose, matte=matte, texture=texture,
@@ -91,6 +92,14 @@ def person_from_photo(photo: Pixels, iuv: Pixels, settings: PreprocessSettings,
         whole = np.where(outside(box, *size, whole.shape[0]), np.uint8(0), whole)
     return PersonCrop(resize(native_photo, side), pose, found, texture, seen, box, native_photo, native_iuv, whole,
                       settings)
+
+
+def _without_specks(seen: Mask) -> Mask:
+    """Seen texels [24, N, N] without those that stand nearly alone, where a surface is seen edge on: they would show as
+    a dotted line in a large picture."""
+    side = 2 * (seen.shape[1] // 128) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return np.stack([cv2.morphologyEx(tile.astype(np.uint8), cv2.MORPH_OPEN, kernel) > 0 for tile in seen])
 
 
 def framing(iuv: Pixels, settings: PreprocessSettings) -> Box:

@@ -42,7 +42,7 @@ _IN_BETWEEN = 0.08
 _FEW_CHANGES = 24
 _STRAY = 0.02
 _ROUNDING = 1
-_STAIRS = 1.5
+_STAIRS, _ROUNDED = 1.5, 1.0
 _FEW_PIXELS = 16
 
 
@@ -212,8 +212,8 @@ def resize_iuv(iuv: Pixels, size: tuple[int, int]) -> Pixels:
 def enlarge_iuv(iuv: Pixels, size: tuple[int, int]) -> Pixels:
     """Enlarge a pose map to (height, width): `resize_iuv` with outlines that are curves, not stairs.
 
-    A pixel shows the part that has most of it by a quadratic B-spline over the old pixels. Where a side grows by less
-    than a half it is `resize_iuv`, whose stairs are a pixel then.
+    A pixel shows the part that has most of it by a bell of an old pixel's width over the old pixels. Where a side grows
+    by less than a half it is `resize_iuv`, whose stairs are a pixel then.
     """
     before = resize_iuv(iuv, size)
     if min(size[0] / iuv.shape[0], size[1] / iuv.shape[1]) < _STAIRS:
@@ -222,7 +222,7 @@ def enlarge_iuv(iuv: Pixels, size: tuple[int, int]) -> Pixels:
     for part in np.unique(iuv[..., 0]):
         mask = iuv[..., 0] == part
         (rows, down), (columns, across) = (_spline(mask.any(1 - axis), size[axis]) for axis in (0, 1))
-        weights = mask.astype(np.float32)
+        weights = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), _ROUNDED)
         share = down @ weights @ across.T
         place, most = out[rows, columns], best[rows, columns]
         won = share > most
@@ -231,19 +231,19 @@ def enlarge_iuv(iuv: Pixels, size: tuple[int, int]) -> Pixels:
         # Where the part was there before, its U and V are as they were; where it is new, they go on.
         new = won & (before[rows, columns, 0] != part)
         for channel in (1, 2):
-            sums = down @ (iuv[..., channel] * weights) @ across.T
-            place[new, channel] = np.rint(sums[new] / share[new]) if part else 0
+            values = cv2.GaussianBlur(iuv[..., channel] * mask.astype(np.float32), (0, 0), _ROUNDED)
+            place[new, channel] = np.rint((down @ values @ across.T)[new] / share[new]) if part else 0
     kept = out[..., 0] == before[..., 0]
     out[kept] = before[kept]
     return out
 
 
 def _spline(used: NDArray[np.bool_], count: int) -> tuple[slice, NDArray[np.float32]]:
-    """Which of `count` places along an axis those in use [n] reach by a quadratic B-spline, and by how much [m, n]."""
-    length = len(used)
+    """Which of `count` places along an axis lie around those in use [n], and a quadratic B-spline there: [m, n]."""
+    length, around = len(used), 2.5 + 3 * _ROUNDED
     found = np.flatnonzero(used)
-    first = max(0, int((found[0] - 1.5) * count / length))
-    last = min(count, int((found[-1] + 2.5) * count / length) + 1)
+    first = max(0, int((found[0] - around) * count / length))
+    last = min(count, int((found[-1] + 1 + around) * count / length) + 1)
     apart = np.abs((np.arange(first, last) + 0.5) * (length / count) - 0.5
                    - np.arange(length)[:, None]).T.astype(np.float32)
     return slice(first, last), np.where(apart < 0.5, 0.75 - apart**2, 0.5 * np.maximum(1.5 - apart, 0) ** 2)

@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from components.core.errors import InputError
 from components.core.networks.generator.reposer import Fine, Output, Reposer, SourceBatch
@@ -96,6 +97,8 @@ def shoot(model: Reposer, source: PersonCrop | Sequence[PersonCrop], poses: Sequ
         batch = _put_together(one, subject, dressed, [coarse[number]])
         large = enlarge_iuv(pose, (size, size))
         detail = _put_together(one, finer, finer_dressed, [large])
+        if model.network.warps:
+            detail = _clothes_alone(detail)
         outputs.append(model.repose(batch, coarse[number][None], wall[None], Fine(detail, large[None])))
     return Shot(np.concatenate([one.images for one in outputs]), np.concatenate([one.mattes for one in outputs]),
                 chosen.faces, others)
@@ -122,6 +125,28 @@ def _finer(photos: Sequence[PersonCrop], model: Reposer, size: int) -> list[Pers
     """Photos cut out again in another size, with an atlas of as many texels to the pixel as the model's."""
     texel = min(max(model.texel * size // model.resolution // 8 * 8, 8), _TEXEL)
     return [photo.at(size, texel) for photo in photos]
+
+
+def _clothes_alone(source: SourceBatch) -> SourceBatch:
+    """The clothes' photos without head and hair: where they do not fall on the face's, a second head would show."""
+    found = [source.photos, source.mattes, source.poses]
+    given = [source.clothes_photos, source.clothes_mattes, source.clothes_poses]
+    photos, mattes, poses = (one if other is None else other for one, other in zip(found, given, strict=True))
+    if photos is None or mattes is None or poses is None:
+        return source
+    bodies = [np.where(_nearest_is_head(pose), np.uint8(0), matte) for pose, matte in zip(poses, mattes, strict=True)]
+    return replace(source, clothes_photos=photos, clothes_mattes=np.stack(bodies), clothes_poses=poses)
+
+
+def _nearest_is_head(pose: Pixels) -> NDArray[np.bool_]:
+    """Where the nearest pixel of the body is one of the head: bool [H, W]."""
+    empty = (pose[..., 0] == 0).astype(np.uint8)
+    if empty.all():
+        return empty < 0
+    _, nearest = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
+    is_head = np.zeros(int(nearest.max()) + 1, np.bool_)
+    is_head[nearest[empty == 0]] = np.isin(pose[..., 0][empty == 0], HEAD_PARTS)
+    return np.asarray(is_head[nearest])
 
 
 def _resized(pose: Pixels, side: int) -> Pixels:

@@ -79,21 +79,29 @@ def carried(source: Frame, target: Frame, side: int, mirror: Tensor | None = Non
     return offset.abs(), source.centre[:, None, None] + own[:, None, None] * across
 
 
-def agreement(moved: Tensor, poses: Tensor) -> Tensor:
+def agreement(moved: Tensor, poses: Tensor, no_arms: Tensor | None = None, times: float = 1) -> Tensor:
     """How far a photo's pose map, moved, says the same as another at each pixel: [B, 3, S, S] -> [B, 1, S, S] in 0..1.
 
     1 off the body in both or at the same place of the same part, falling to 0 at half a chart apart, 0 for
-    different parts, in between where only one has a body. 0 also where only one has an arm, which moves by itself, and
-    around such an arm of the photo, whose outline reaches beyond its pose map.
+    different parts, in between where only one has a body. Times `no_arms` (default: `without_arms`).
+    In a picture that is `times` as large as the one that was decided on, as many times less apart is what counts: what
+    lies double there would be seen.
     """
+    no_arms = without_arms(moved, poses) if no_arms is None else no_arms
     moved, poses = moved.float(), poses.float()
     one, other = moved[:, :1], poses[:, :1]
     apart = (moved[:, 1:] - poses[:, 1:]).abs().amax(1, keepdim=True) / 255
-    same = (one == other) * (1 - apart / _CHART_REACH).clamp(min=0)
+    same = (one == other) * (1 - apart * (times / _CHART_REACH)).clamp(min=0)
+    return torch.where((one > 0) ^ (other > 0), _EDGE, same) * no_arms
+
+
+def without_arms(moved: Tensor, poses: Tensor) -> Tensor:
+    """0 where only one of two pose maps has an arm, which moves by itself, and around such an arm of the first, whose
+    outline reaches beyond its pose map; else 1: float32 [B, 1, S, S]."""
     moved_arms, arms = (shows(pose, _ARMS) for pose in (moved, poses))
     reach = max(moved.shape[-1] // _RIM, 1)
-    void = (other == 0) * dilated(moved_arms, reach) * (1 - dilated(arms, reach)) + (one == 0) * arms
-    return torch.where((one > 0) ^ (other > 0), _EDGE, same) * (void == 0)
+    beside = (poses[:, :1] == 0) * dilated(moved_arms, reach) * (1 - dilated(arms, reach))
+    return (beside + (moved[:, :1] == 0) * arms == 0).float()
 
 
 def shows(poses: Tensor, parts: Sequence[int]) -> Tensor:

@@ -44,6 +44,12 @@ def enlarged(planes: Tensor, poses: Tensor, fine: Tensor) -> Tensor:
     return out
 
 
+def plainly_enlarged(planes: Tensor, side: int) -> Tensor:
+    """Planes [B, C, S, S] -> [B, C, side, side] through a quadratic B-spline, whatever the pixels show."""
+    weights = _spline(planes.shape[-1], side, planes.device)
+    return _spread(planes.float(), weights, weights)
+
+
 def smooth_charts(iuv: NDArray[np.uint8]) -> NDArray[np.float32]:
     """A pose map [H, W, 3] whose U and V run smoothly, in fractions of their 256 steps: float32 [H, W, 3].
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,53 +25,25 @@ from components.core.errors import DataError, InputError
 from components.core.networks.generator.anet import ANet
 from components.core.networks.generator.enlarge import enlarged, smooth_charts
 from components.core.networks.generator.gnet import GNet
-from components.core.networks.generator.light import light_factors, relit
-from components.core.networks.generator.pnet import LEVELS, PNet
-from components.core.networks.generator.warp import (
-    Source,
-    SourceView,
-    WarpedInput,
-    bare_skin,
-    first_guess,
-    plain_skin,
-    warped_atlas,
-    warped_clothes,
-    warped_head,
-    wears_atlas,
+from components.core.networks.generator.mixture import (
+    MATTE,
+    PAINTED,
+    SHOWN,
+    TOUCH,
+    WARPED,
+    Painting,
+    mixed,
+    mixed_larger,
+    shown,
+    soft_matte,
 )  # fmt: skip
-from components.core.networks.layers import dilated, softened
+from components.core.networks.generator.pnet import LEVELS, PNet
+from components.core.networks.generator.warp import Source, SourceView
 from components.core.settings import TrainSettings
 
 Bytes = NDArray[np.uint8]
 
-_TOUCH, _MATTE, _LIGHT, _CRISP = 3, 1, 3, 1
-_LOGITS = _TOUCH + _MATTE + _LIGHT + _CRISP
-_WARPED = 4  # atlas, head photo, clothes photo, skin
-SHOWN = 3 + 5 * _WARPED
-"""Channels that join the pose branch: the first guess, and per warped input its colours, where valid, where covered."""
-_CHANGE = 0.3  # Scale of light and touching up: an untrained network leaves the mixture nearly as it is.
 _BATCH = 8
-_MATTE_PRIOR = 3.0
-
-
-class Painting(NamedTuple):
-    """The person and where they are; the background comes last."""
-
-    person: Tensor
-    """[B, 3, S, S], about [-1, 1]."""
-    soft_matte: Tensor
-    """[B, 1, S, S] in -0.01..1.01, for the loss: its gradient does not die at the ends."""
-    shares: Tensor
-    """[B, 1 + inputs, S, S]: the first guess's share in each pixel, and each warped input's. Sums to 1."""
-
-    @property
-    def matte(self) -> Tensor:
-        """[B, 1, S, S] in 0..1, reaching both ends exactly."""
-        return self.soft_matte.clamp(0, 1)
-
-    def over(self, backgrounds: Tensor) -> Tensor:
-        """The person over [B, 3, S, S]. Where the matte is 0 the result is the background, bit for bit."""
-        return torch.lerp(backgrounds, self.person, self.matte)
 
 
 class Generator(nn.Module):
@@ -95,10 +67,10 @@ class Generator(nn.Module):
         self.anet = ANet(texel, max(width // 2, 4) if self.warps else width, most, latent)
         if not self.warps:
             self.pnet = PNet(width, most)
-            self.gnet = GNet(width, most, latent, painted=_TOUCH + _MATTE, blocks=4, skips=False)
+            self.gnet = GNet(width, most, latent, painted=TOUCH + MATTE, blocks=4, skips=False)
             return
         self.pnet = PNet(width, most, warped=SHOWN)
-        self.gnet = GNet(width, most, latent, painted=_LOGITS + _WARPED, blocks=1, skips=True)
+        self.gnet = GNet(width, most, latent, painted=PAINTED + WARPED, blocks=1, skips=True)
         self.gnet.start_quietly()
 
     def forward(self, source: Source, poses: Tensor, fine: tuple[Source, Tensor] | None = None) -> Painting:
@@ -119,90 +91,10 @@ class Generator(nn.Module):
         if not self.warps:
             raw = self.gnet(self.pnet(poses), z)
             raw = raw if fine is None else enlarged(raw, poses, fine[1])
-            return Painting(raw[:, :_TOUCH], _soft_matte(raw[:, _TOUCH:]), torch.ones_like(raw[:, :1]))
-        known = _known(source)
-        shown = _shown(source, poses, known)
-        planes = [shown.first, *(plane for one in shown.warped for plane in (one.images, one.valid, one.covered))]
-        raw = self.gnet(self.pnet(poses, torch.cat(planes, 1)), z)
-        if fine is None:
-            return _mixed(raw, shown, poses)
-        return _mixed(enlarged(raw, poses, fine[1]), _shown(*fine, known), fine[1])
-
-
-class _Known(NamedTuple):
-    """What is told from a source as a whole, once for all sizes."""
-
-    light: Tensor
-    """`light_factors` [B, 3]."""
-    worn: Tensor
-    """`wears_atlas` bool [B]."""
-
-
-def _known(source: Source) -> _Known:
-    with torch.autocast(source.textures.device.type, enabled=False):
-        return _Known(light_factors(source), wears_atlas(source.textures, source.seen, source.clothes))
-
-
-class _Shown(NamedTuple):
-    """The warped inputs in a pose, and the first guess made of them."""
-
-    warped: list[WarpedInput]
-    first: Tensor
-
-
-def _shown(source: Source, poses: Tensor, known: _Known) -> _Shown:
-    with torch.autocast(poses.device.type, enabled=False):
-        warped = warped_inputs(relit(source, known.light), poses, known.worn)
-        return _Shown(warped, first_guess(warped[0], warped[1:3], poses))
-
-
-def _mixed(raw: Tensor, shown: _Shown, poses: Tensor) -> Painting:
-    """What GNet decided [B, ., S, S], applied to the warped inputs."""
-    warped, first = shown
-    touch, matte, light, crisp, logits = raw.split((_TOUCH, _MATTE, _LIGHT, _CRISP, _WARPED), 1)
-    on_body = (poses[:, :1] > 0).float()
-    shares = _shares(logits, warped, on_body)
-    mixed = (shares[:, :, None] * torch.stack([first, *(piece.images for piece in warped)], 1)).sum(1)
-    mixed = mixed + crisp * (mixed - softened(mixed))
-    person = (mixed + 1) * torch.exp(_CHANGE * light.clamp(-5, 5)) - 1 + _CHANGE * touch
-    # The matte starts where there is a body or a photo shows the person, and is learnt from there.
-    likely = _closed(torch.stack([on_body, *(photo.valid for photo in warped[1:3])]).amax(0))
-    return Painting(person, _soft_matte(matte + _MATTE_PRIOR * (2 * likely - 1)), shares)
-
-
-def warped_inputs(source: Source, poses: Tensor, worn: Tensor | None = None) -> list[WarpedInput]:
-    """All that the source shows, brought to `poses`: atlas, head photo, clothes photo, skin.
-
-    `worn`, bool [B], is `wears_atlas` where that is known already.
-    """
-    skin = bare_skin(source.textures, source.seen)
-    return [warped_atlas(source.textures, source.seen, skin, poses), warped_head(source.face, poses),
-            warped_clothes(source, poses, worn), plain_skin(skin, poses)]
-
-
-def _closed(mask: Tensor) -> Tensor:
-    """Close gaps of a few pixels, as between a head's outline and the hair around it: [B, 1, S, S] in 0..1."""
-    radius = max(mask.shape[-1] // 64, 1)
-    return -dilated(-dilated(mask, radius), radius)
-
-
-def _soft_matte(logit: Tensor) -> Tensor:
-    return 1.02 * torch.sigmoid(logit) - 0.01
-
-
-def _shares(logits: Tensor, warped: list[WarpedInput], on_body: Tensor) -> Tensor:
-    """Softmax over the first guess (logit 0) and each warped input times its validity.
-
-    The atlas starts ahead by 1; the photos do off the body, and start behind on it, where the atlas knows better.
-    Plain skin starts behind everywhere.
-    """
-    valid = torch.cat([piece.valid for piece in warped], 1)
-    photos = 1 - 2 * on_body
-    ones = torch.ones_like(on_body)
-    lead = torch.cat((ones, photos, photos, -2 * ones), 1)
-    weights = valid * torch.exp((logits + lead).clamp(-15, 15))
-    weights = torch.cat((torch.ones_like(weights[:, :1]), weights), 1)
-    return weights / weights.sum(1, keepdim=True)
+            return Painting(raw[:, :TOUCH], soft_matte(raw[:, TOUCH:]), torch.ones_like(raw[:, :1]))
+        seen = shown(source, poses)
+        raw = self.gnet(self.pnet(poses, seen.planes()), z)
+        return mixed(raw, seen) if fine is None else mixed_larger(raw, seen, *fine)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from components.core.networks.generator.alignment import (
     shows,
     torso_frame,
     turned_apart,
+    without_arms,
 )
 from components.core.pictures.iuv import GARMENT_PARTS, HAND_PARTS, HEAD_PARTS
 from components.core.pictures.texture import MIRROR
@@ -91,6 +92,8 @@ class WarpedInput:
     covered: Tensor
     """[B, 1, S, S] in 0..1. Atlas: the texel itself was seen (not mirrored); photo: inside what the photo shows, so
     that valid = 0 there means the photo has background."""
+    no_arms: Tensor | None = None
+    """Photo: `without_arms` [B, 1, S, S], which is in `valid` too."""
 
 
 def to_picture(tiles: Tensor) -> Tensor:
@@ -284,12 +287,13 @@ def warped_atlas(textures: Tensor, seen: Tensor, skin: Skin, poses: Tensor) -> W
 
 
 def aligned_photo(photo: SourceView, poses: Tensor, source: Frame, target: Frame, *, reach: float | None = None,
-                  mirror: Tensor | None = None) -> WarpedInput:
+                  mirror: Tensor | None = None, no_arms: Tensor | None = None, times: float = 1) -> WarpedInput:
     """Move the photo by the similarity (shift, turn, scale within 0.4..2.5) that carries one frame onto the other.
 
     `reach` limits it to that many lengths of the frame's axis around the centre; None: the whole photo. Pixels of
     `mirror`, bool [B, S, S], come from the other side of the axis. `valid` is the photo's matte times `agreement` of
-    the photo's pose map, moved alike, with `poses`: a face says nothing about the back of a head.
+    the photo's pose map, moved alike, with `poses`: a face says nothing about the back of a head. `no_arms` is
+    `without_arms` of the two where that is known already, `times` as for `agreement`.
     """
     distance, places = carried(source, target, photo.images.shape[-1], mirror)
     grid = torch.view_as_real(places)
@@ -300,29 +304,33 @@ def aligned_photo(photo: SourceView, poses: Tensor, source: Frame, target: Frame
         moved = moved * ((reach - distance) * 4).clamp(0, 1)[:, None]
     moved = moved * (source.found & target.found)[:, None, None, None]
     images = moved[:, :3] / moved[:, 3:4].clamp(min=0.02)
-    return WarpedInput(images, moved[:, 3:4] * agreement(charts, poses), moved[:, 4:5])
+    no_arms = without_arms(charts, poses) if no_arms is None else no_arms
+    return WarpedInput(images, moved[:, 3:4] * agreement(charts, poses, no_arms, times), moved[:, 4:5], no_arms)
 
 
-def warped_head(face: SourceView, poses: Tensor) -> WarpedInput:
+def warped_head(face: SourceView, poses: Tensor, no_arms: Tensor | None = None, times: float = 1) -> WarpedInput:
     """The photo's head and hair where the target's head is; invalid where either shows no head.
 
     Where the heads are turned to different sides, what is beside the target's head comes from the other side of the
     photo's: a knot of hair stands out behind a head, whichever way it looks.
     """
     mirror = turned_apart(face.poses, poses)[:, None, None] & (poses[:, 0] == 0)
-    return aligned_photo(face, poses, head_frame(face.poses), head_frame(poses), reach=_HEAD_REACH, mirror=mirror)
+    return aligned_photo(face, poses, head_frame(face.poses), head_frame(poses), reach=_HEAD_REACH, mirror=mirror,
+                         no_arms=no_arms, times=times)
 
 
-def warped_clothes(source: Source, poses: Tensor, worn: Tensor | None = None) -> WarpedInput:
+def warped_clothes(source: Source, poses: Tensor, worn: Tensor | None = None,
+                   no_arms: Tensor | None = None, times: float = 1) -> WarpedInput:
     """The clothes' photo where the target's torso is; invalid unless the photo shows the clothes of the atlas.
 
     `worn`, bool [B], is `wears_atlas` where that is known already.
     """
     photo = source.clothes
-    moved = aligned_photo(photo, poses, torso_frame(photo.poses), torso_frame(poses))
+    moved = aligned_photo(photo, poses, torso_frame(photo.poses), torso_frame(poses), no_arms=no_arms,
+                          times=times)
     worn = wears_atlas(source.textures, source.seen, photo) if worn is None else worn
     same = worn[:, None, None, None].float()
-    return WarpedInput(moved.images * same, moved.valid * same, moved.covered * same)
+    return WarpedInput(moved.images * same, moved.valid * same, moved.covered * same, moved.no_arms)
 
 
 @torch.no_grad()

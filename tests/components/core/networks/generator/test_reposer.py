@@ -10,7 +10,8 @@ from torch import Tensor
 from components.core import presets
 from components.core.errors import DataError, InputError
 from components.core.networks.discriminator import Discriminator
-from components.core.networks.generator.reposer import SHOWN, Generator, Painting, Reposer, SourceBatch, warped_inputs
+from components.core.networks.generator.mixture import SHOWN, Painting, warped_inputs
+from components.core.networks.generator.reposer import Generator, Reposer, SourceBatch
 from components.core.networks.generator.warp import Source, sample_atlas
 from components.core.networks.patch import CROPS, PatchDiscriminator, random_crops
 from components.core.settings import TrainSettings

@@ -1,0 +1,173 @@
+"""What GNet decides for each pixel, applied to what the source shows there.
+
+At the network's own size S, or at another T: then the decisions are enlarged, and the warped inputs are made again of
+the photo's own pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from components.core.networks.generator.enlarge import enlarged, plainly_enlarged
+from components.core.networks.generator.light import light_factors, relit
+from components.core.networks.generator.warp import (
+    Source,
+    WarpedInput,
+    bare_skin,
+    first_guess,
+    plain_skin,
+    warped_atlas,
+    warped_clothes,
+    warped_head,
+    wears_atlas,
+)  # fmt: skip
+from components.core.networks.layers import dilated, softened
+
+TOUCH, MATTE, _LIGHT, _CRISP = 3, 1, 3, 1
+PAINTED = TOUCH + MATTE + _LIGHT + _CRISP
+WARPED = 4  # atlas, head photo, clothes photo, skin
+SHOWN = 3 + 5 * WARPED
+"""Channels that join the pose branch: the first guess, and per warped input its colours, where valid, where covered."""
+_CHANGE = 0.3  # Scale of light and touching up: an untrained network leaves the mixture nearly as it is.
+_MATTE_PRIOR = 3.0
+
+
+class Painting(NamedTuple):
+    """The person and where they are; the background comes last."""
+
+    person: Tensor
+    """[B, 3, S, S], about [-1, 1]."""
+    soft_matte: Tensor
+    """[B, 1, S, S] in -0.01..1.01, for the loss: its gradient does not die at the ends."""
+    shares: Tensor
+    """[B, 1 + inputs, S, S]: the first guess's share in each pixel, and each warped input's. Sums to 1."""
+
+    @property
+    def matte(self) -> Tensor:
+        """[B, 1, S, S] in 0..1, reaching both ends exactly."""
+        return self.soft_matte.clamp(0, 1)
+
+    def over(self, backgrounds: Tensor) -> Tensor:
+        """The person over [B, 3, S, S]. Where the matte is 0 the result is the background, bit for bit."""
+        return torch.lerp(backgrounds, self.person, self.matte)
+
+
+class _Known(NamedTuple):
+    """What is told from a source and a pose once, for all sizes."""
+
+    light: Tensor
+    """`light_factors` [B, 3]."""
+    worn: Tensor
+    """`wears_atlas` bool [B]."""
+    no_arms: tuple[Tensor | None, Tensor | None] = (None, None)
+    """`without_arms` of the head's photo and the clothes'."""
+    times: float = 1
+    """How many times larger the picture is than what was decided on."""
+
+
+class Shown(NamedTuple):
+    """The warped inputs in a pose, and the first guess made of them."""
+
+    warped: list[WarpedInput]
+    first: Tensor
+    poses: Tensor
+    known: _Known
+
+    def planes(self) -> Tensor:
+        """All of it as GNet is shown it: [B, `SHOWN`, S, S]."""
+        pieces = [self.first, *(plane for one in self.warped for plane in (one.images, one.valid, one.covered))]
+        return torch.cat(pieces, 1)
+
+
+def shown(source: Source, poses: Tensor) -> Shown:
+    """What `source` shows in `poses` [B, 3, S, S]."""
+    with torch.autocast(poses.device.type, enabled=False):
+        return _shown(source, poses, _Known(light_factors(source),
+                                            wears_atlas(source.textures, source.seen, source.clothes)))
+
+
+def _shown(source: Source, poses: Tensor, known: _Known) -> Shown:
+    warped = warped_inputs(relit(source, known.light), poses, known)
+    return Shown(warped, first_guess(warped[0], warped[1:3], poses), poses, known)
+
+
+def warped_inputs(source: Source, poses: Tensor, known: _Known | None = None) -> list[WarpedInput]:
+    """All that the source shows, brought to `poses`: atlas, head photo, clothes photo, skin."""
+    worn, no_arms, times = (None, (None, None), 1.0) if known is None else known[1:]
+    skin = bare_skin(source.textures, source.seen)
+    return [warped_atlas(source.textures, source.seen, skin, poses), warped_head(source.face, poses, no_arms[0], times),
+            warped_clothes(source, poses, worn, no_arms[1], times), plain_skin(skin, poses)]
+
+
+def mixed(raw: Tensor, seen: Shown) -> Painting:
+    """What GNet decided [B, `PAINTED` + `WARPED`, S, S], applied to what it was shown."""
+    shares = _shares(raw[:, PAINTED:], seen)
+    matte = soft_matte(raw[:, TOUCH : TOUCH + MATTE], _closed(_present(seen)))
+    return Painting(_person(raw, shares, seen), matte, shares)
+
+
+def mixed_larger(raw: Tensor, seen: Shown, source: Source, poses: Tensor) -> Painting:
+    """The same decisions applied to `source` in `poses` [B, 3, T, T] of another size.
+
+    Two inputs that differ by less than a pixel where they were mixed show everything double at T: the more the picture
+    grows, the more the surest takes over.
+    """
+    side = poses.shape[-1]
+    times = side / raw.shape[-1]
+    with torch.autocast(poses.device.type, enabled=False):
+        head, clothes = (None if one.no_arms is None else plainly_enlarged(one.no_arms, side)
+                         for one in seen.warped[1:3])
+        fine = _shown(source, poses, seen.known._replace(no_arms=(head, clothes), times=max(1.0, times)))
+        raw = enlarged(raw, seen.poses, poses)
+        shares = _shares(raw[:, PAINTED:], fine, max(1.0, 1 + math.log2(times)))
+        # Gaps are closed as they were at S: so large a square's corners would show.
+        present = _present(seen)
+        closed = (_present(fine) + plainly_enlarged(_closed(present) - present, side)).clamp(max=1)
+        return Painting(_person(raw, shares, fine), soft_matte(raw[:, TOUCH : TOUCH + MATTE], closed), shares)
+
+
+def _person(raw: Tensor, shares: Tensor, seen: Shown) -> Tensor:
+    touch, _, light, crisp, _ = raw.split((TOUCH, MATTE, _LIGHT, _CRISP, WARPED), 1)
+    mixture = (shares[:, :, None] * torch.stack([seen.first, *(piece.images for piece in seen.warped)], 1)).sum(1)
+    mixture = mixture + crisp * (mixture - softened(mixture))
+    return (mixture + 1) * torch.exp(_CHANGE * light.clamp(-5, 5)) - 1 + _CHANGE * touch
+
+
+def _present(seen: Shown) -> Tensor:
+    """Where there is a body or a photo shows the person: [B, 1, S, S] in 0..1."""
+    on_body = (seen.poses[:, :1] > 0).float()
+    for _ in range(int(seen.known.times / 2)):
+        on_body = softened(on_body)  # a mask's stairs, which are far below a pixel of what was decided
+    return torch.stack([on_body, *(photo.valid for photo in seen.warped[1:3])]).amax(0)
+
+
+def _closed(mask: Tensor) -> Tensor:
+    """Close gaps of a few pixels, as between a head's outline and the hair around it: [B, 1, S, S] in 0..1."""
+    radius = max(mask.shape[-1] // 64, 1)
+    return -dilated(-dilated(mask, radius), radius)
+
+
+def soft_matte(logit: Tensor, likely: Tensor | None = None) -> Tensor:
+    """`Painting.soft_matte` of GNet's logit [B, 1, S, S]; it starts from where a person is `likely`, 0..1."""
+    logit = logit if likely is None else logit + _MATTE_PRIOR * (2 * likely - 1)
+    return 1.02 * torch.sigmoid(logit) - 0.01
+
+
+def _shares(logits: Tensor, seen: Shown, decided: float = 1.0) -> Tensor:
+    """Softmax over the first guess (logit 0) and each warped input times its validity; logits times `decided`.
+
+    The atlas starts ahead by 1; the photos do off the body, and start behind on it, where the atlas knows better.
+    Plain skin starts behind everywhere.
+    """
+    valid = torch.cat([piece.valid for piece in seen.warped], 1)
+    on_body = (seen.poses[:, :1] > 0).float()
+    photos = 1 - 2 * on_body
+    ones = torch.ones_like(on_body)
+    lead = torch.cat((ones, photos, photos, -2 * ones), 1)
+    weights = valid * torch.exp((decided * (logits + lead)).clamp(-15, 15))
+    weights = torch.cat((torch.ones_like(weights[:, :1]), weights), 1)
+    return weights / weights.sum(1, keepdim=True)
