@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from components.core.artifacts.model import GENERATOR
 from components.core.artifacts.version import PREPROCESS
@@ -56,6 +58,16 @@ class Model:
     def origin(self) -> str:
         """Whom it was trained on: synthetic, rendered people; or photos, real ones."""
         return self._reposer.origin
+
+    @property
+    def preprocess(self) -> PreprocessSettings:
+        """How photos are cut out for it."""
+        return self._preprocess
+
+    @property
+    def digest(self) -> str:
+        """sha256, hex, of its weights: the same for copies of one model."""
+        return weights_digest(self._reposer.network)
 
     def shoot(self, photos: Photo | Sequence[Photo], poses: Picture | Sequence[Picture], *,
               background: Picture | None = None, clothes: Photo | Sequence[Photo] | None = None,
@@ -130,6 +142,14 @@ def load_files(generator: Path, preprocess: Path | None = None, device: str = "c
     except (OSError, ValueError) as error:
         raise DataError(f"not the settings of a model ({str(error).splitlines()[0]})", path=path,
                         remedy="copy the model's files again, or register it again") from None
+
+
+def weights_digest(network: nn.Module) -> str:
+    """sha256, hex, of a network's weights with their names."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode() + b"\0" + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _generator(path: Path) -> Path:

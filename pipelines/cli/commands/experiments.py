@@ -226,3 +226,53 @@ def maps(
           [("found", f"{len(found)} of {len(rows)}"),
            *((name, f"{value:.3f}") for name, value in (experiment.medians(rows) if found else {}).items()),
            ("written to", str(written))])
+
+
+@experiments.command()
+def real(
+    *,
+    photos: Annotated[Path, typer.Option("--photos", help="Folder of plain photos of several people; labels.csv or "
+                                                          "sub-folders say who is who, else the faces do.")],
+    model: Annotated[str, typer.Option("--model", help="models:/NAME@ALIAS, a folder, or generator.safetensors.")]
+    = "models:/photoshoot@champion",
+    out: Annotated[Path, typer.Option("--out", help="Folder for the page with the pictures, and for all that is "
+                                                    "finished, which is used again.")]
+    = Path(".photoshoot/experiments/real"),
+    figures: Annotated[Path | None, typer.Option("--figures", help="Markdown file for the tables, without pictures "
+                                                                   "(default: real.md in --out).")] = None,
+    size: Annotated[list[int] | None, typer.Option("--size", min=64, max=2048, help="Side of the pictures in pixels; "
+                                                   "several times for several (default: the model's, 512, 1024).")]
+    = None,
+    several: Annotated[list[int] | None, typer.Option("--several", min=1, help="Photos of a person to paint from; "
+                                                      "several times for several (default: 1, 2, 4).")] = None,
+    poses: Annotated[int, typer.Option("--poses", min=1, help="Poses of other people for everybody.")] = 6,
+    perceptual: Annotated[str, typer.Option("--perceptual", help="Perceptual network: builtin, vgg16 or vgg19.")]
+    = "builtin",
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Paint real people in poses of others and in their own, and say whether they are recognised, in place, clean, and
+    nearer to the person than plain warping. The same command goes on where it was interrupted."""
+    from photoshoot.model import load
+    from pipelines.bench.steps import machine
+    from pipelines.display import table
+    from pipelines.experiments.real import page, study
+
+    loaded = load(model)
+    options = study.Options(study.sizes_of(size, loaded.resolution), tuple(sorted(set(several or [1, 2, 4]))), poses,
+                            perceptual)
+    findings = study.run(photos, loaded, out, options)
+    tables = page.tables(findings)
+    given = ["--photos", "DIR", *_each("--size", size), *_each("--several", several), *_given("--poses", poses, 6)]
+    command = shlex.join(["photoshoot", "experiment", "real", *given, *_given("--perceptual", perceptual, "builtin")])
+    written = page.write_figures(page.markdown(findings, tables, command, machine()), figures or out / "real.md")
+    pictures = page.write_pictures(findings, out)
+    if as_json:
+        succeeded(page=str(written), pictures=str(pictures), **page.plain(tables))
+        return
+    for kind, lines in tables.rows.items():
+        table(page.KINDS[kind], ("", "found", "SFace", "dlib", "both"), page.shares(lines))
+    print(f"{page.result(tables)}\nwritten to {written} and, with pictures, {pictures}")
+
+
+def _each(option: str, values: Sequence[int] | None) -> list[str]:
+    return [part for value in values or [] for part in (option, str(value))]
