@@ -13,13 +13,13 @@ from components.core.people.person import PersonCrop
 from components.core.pictures.images import Pixels
 from components.core.pictures.iuv import HEAD_PARTS
 from components.core.settings import PreprocessSettings
-from components.evaluate.measuring.quality import over, psnr, ssim, to_torch
-from pipelines.experiments.real.anew import FACE, FIGURE, Looks
-from pipelines.experiments.real.judges import Face, Judges, likeness
-from pipelines.experiments.real.points import found_points, point_error
-from pipelines.experiments.real.poses import Task
-from pipelines.experiments.real.rims import light_rim, person_in, specks
-from pipelines.experiments.real.rows import Made
+from components.evaluate.measuring.quality import PLAIN, over, psnr, ssim, to_torch
+from pipelines.experiments.real.measures.anew import FACE, FIGURE, Looks
+from pipelines.experiments.real.measures.judges import Face, Judges, likeness
+from pipelines.experiments.real.measures.points import found_points, point_error
+from pipelines.experiments.real.measures.rims import light_rim, person_in, specks
+from pipelines.experiments.real.pictures.poses import Task
+from pipelines.experiments.real.pictures.rows import Made
 
 NUMBERS = ("found", "sface", "dlib", "sface_same", "dlib_same", "both_same", "points", "mouth", "chin", "specks", "rim",
            "head_psnr", "perceptual", "ssim", "seconds")
@@ -52,10 +52,10 @@ class Instruments:
         numbers |= _likeness(face, task.sources[0].face) | self._points(face, made.image, task, target)
         exact = task.kind != "others"
         person = target.matte > 127 if exact else person_in(made.matte, target.iuv)
-        numbers |= {"specks": specks(made.matte, person), "rim": light_rim(made.image, made.matte)}
+        numbers |= {"specks": specks(made.matte, person), "rim": light_rim(made.image, made.matte, PLAIN)}
         if exact:
             numbers |= self._against(target, made)
-        looks = {"figure": self.looks(made.image, FIGURE)}
+        looks = {"figure": self.looks(made.image, FIGURE, made.matte)}
         if face is not None:
             looks["face"] = self.looks(face.chip, FACE)
         return numbers, looks
@@ -82,7 +82,8 @@ class Instruments:
 
     def looks_of_photo(self, crop: PersonCrop, face: Face) -> Seen:
         """What the judge sees of a photo."""
-        return {"figure": self.looks(over(crop.photo, crop.matte), FIGURE), "face": self.looks(face.chip, FACE)}
+        return {"figure": self.looks(over(crop.photo, crop.matte), FIGURE, crop.matte),
+                "face": self.looks(face.chip, FACE)}
 
 
 def _likeness(face: Face | None, real: Face) -> Numbers:

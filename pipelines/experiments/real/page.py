@@ -12,8 +12,8 @@ import numpy as np
 from components.core.atomic import atomic_path
 from components.evaluate.measuring.intervals import Metric, side_of
 from components.evaluate.report import page as report
-from pipelines.experiments.real.judges import DLIB_SAME, SFACE_SAME
-from pipelines.experiments.real.poses import KINDS, Kind
+from pipelines.experiments.real.measures.judges import DLIB_SAME, SFACE_SAME
+from pipelines.experiments.real.pictures.poses import KINDS, Kind
 from pipelines.experiments.real.study import Findings, Shot
 from pipelines.experiments.real.table import Line, against_warp, judged_anew, lines, real_pairs
 
@@ -58,8 +58,9 @@ def markdown(findings: Findings, found: Tables, command: str, hardware: str) -> 
         f"no face or nobody that can be used. The list of poses: heads turned by {turned} degrees. Values with 95 % "
         "intervals over people; no picture of anybody is shown here, they are in the command's `--out`.", "",
         "*Same*: share of pictures whose face is found (YuNet) and is the person's in the source photo, by SFace "
-        f"(cosine above {SFACE_SAME}), by dlib (distance below {DLIB_SAME}), by both. *Face points*: distance of the 468 "
-        "points found in the picture from where the target's pose map puts them, as a share of the distance between the eyes. "
+        f"(cosine above {SFACE_SAME}), by dlib (distance below {DLIB_SAME}), by both. *Face points*: distance of the "
+        "468 points found in the picture from where the target's pose map puts them, as a share of the distance "
+        "between the eyes. "
         "*Rims and specks*: share of the picture beyond 24 px (of 1024) of the person with a matte over .05. *Light "
         "rim*: how much lighter the outline's 6 px are than the person just inside, grey levels. *Seconds* of one "
         "processor. *Real photo*: the person's own photo in that very pose, at that size: what perfection would score.",

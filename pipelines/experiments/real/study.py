@@ -18,15 +18,16 @@ import numpy as np
 from PIL import Image
 
 from components.core.atomic import atomic_path
-from components.core.digest import code_digest, json_digest
+from components.core.digest import code_digest, file_digest, json_digest
 from components.core.pictures.images import Pixels
 from components.core.progress import task as progress
 from photoshoot.model import Model
-from pipelines.experiments.real.judges import Judges, likeness
+from pipelines.experiments.real import measuring
+from pipelines.experiments.real.measures.judges import Judges, likeness
 from pipelines.experiments.real.measuring import Instruments
-from pipelines.experiments.real.people import Gathered, Sitter, gather
-from pipelines.experiments.real.poses import Task, pose_list, tasks
-from pipelines.experiments.real.rows import Row, paint, rows, wanted
+from pipelines.experiments.real.pictures.people import Gathered, Sitter, gather
+from pipelines.experiments.real.pictures.poses import Task, pose_list, tasks
+from pipelines.experiments.real.pictures.rows import Row, paint, rows, wanted
 
 POSES = 6
 _SIZES = (512, 1024)
@@ -119,7 +120,9 @@ def run(photos: Path, model: Model, work: Path, options: Options) -> Findings:
 def _key(people: Gathered, model_digest: str, options: Options) -> str:
     """A folder for what these photos, this model and this code give."""
     who = [[sitter.name, *(photo.digest for photo in sitter.photos)] for sitter in people.sitters]
-    code = code_digest("core", "evaluate", packages=("pipelines/experiments/real", "photoshoot"))
+    code = [code_digest("core", "evaluate", packages=("pipelines/experiments/real/measures",
+                                                      "pipelines/experiments/real/pictures", "photoshoot")),
+            file_digest(Path(measuring.__file__))]
     return json_digest([who, model_digest, options.poses, options.perceptual, code])[:16]
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from components.evaluate.measuring.intervals import Metric, Resampler, around, missing
-from pipelines.experiments.real.anew import told_apart
+from pipelines.experiments.real.measures.anew import told_apart
 from pipelines.experiments.real.measuring import NUMBERS
-from pipelines.experiments.real.poses import KINDS, Kind
-from pipelines.experiments.real.rows import Row
+from pipelines.experiments.real.pictures.poses import KINDS, Kind
+from pipelines.experiments.real.pictures.rows import Row
 from pipelines.experiments.real.study import Findings, Shot
 
 Floats = npt.NDArray[np.float64]

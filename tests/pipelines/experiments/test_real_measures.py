@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from components.core.fitting.head_points import CHIN, MOUTH_CORNERS, head_points
 from components.evaluate.measuring.intervals import Resampler
-from pipelines.experiments.real.anew import area, told_apart
-from pipelines.experiments.real.points import eye_distance, point_error, turn, wanted_points
-from pipelines.experiments.real.rims import light_rim, person_in, specks
+from pipelines.experiments.real.measures.anew import Looks, area, told_apart
+from pipelines.experiments.real.measures.points import eye_distance, point_error, turn, wanted_points
+from pipelines.experiments.real.measures.rims import light_rim, person_in, specks
 from pipelines.experiments.real.table import median
 
 
@@ -21,7 +22,7 @@ def a_face() -> np.ndarray:
 def test_a_mesh_that_is_shifted_is_off_by_its_shift() -> None:
     face = a_face()
     eyes = eye_distance(face)
-    error = point_error(face + [0.1 * eyes, 0, 0], face[:, :2], eyes)
+    error = point_error(face + np.array([0.1 * eyes, 0, 0]), face[:, :2], eyes)
     assert error is not None
     assert (error.all, error.mouth, error.chin) == pytest.approx((0.1, 0.1, 0.1))
 
@@ -41,7 +42,7 @@ def test_points_that_the_map_does_not_show_do_not_count() -> None:
     face = a_face()
     wanted = face[:, :2].copy()
     wanted[[CHIN, MOUTH_CORNERS[0]]] = np.nan
-    error = point_error(face + [5, 0, 0], wanted, 50.0)
+    error = point_error(face + np.array([5, 0, 0]), wanted, 50.0)
     assert error is not None
     assert np.isnan(error.chin)
     assert error.mouth == pytest.approx(0.1)
@@ -106,13 +107,31 @@ def test_hair_is_the_persons_and_a_piece_by_itself_is_not() -> None:
 
 def test_a_light_seam_is_seen_and_an_even_person_has_none() -> None:
     picture, matte, _ = drawn(512)
-    assert light_rim(picture, matte) == pytest.approx(0, abs=0.5)
+    assert light_rim(picture, matte, 128) == pytest.approx(0, abs=0.5)
     seam = picture.copy()
     seam[128:131, 128:384] = 180  # along one of four sides, as wide as the strip
-    assert light_rim(seam, matte) == pytest.approx(80 / 4, abs=3)
+    assert light_rim(seam, matte, 128) == pytest.approx(80 / 4, abs=3)
     dark = picture.copy()
     dark[128:131] = 20
-    assert light_rim(dark, matte) < 1
+    assert light_rim(dark, matte, 128) < 1
+
+
+def test_the_background_behind_a_soft_edge_is_no_rim() -> None:
+    picture, matte, _ = drawn(512)
+    matte[128:131] = 160
+    mixed = np.rint(picture * (matte[..., None] / 255) + 128 * (1 - matte[..., None] / 255)).astype(np.uint8)
+    assert light_rim(mixed, matte, 128) < 1
+
+
+def test_an_enlarged_picture_is_told_from_a_sharp_one_by_its_detail() -> None:
+    random = np.random.default_rng(0)
+    looks, sharp, soft = Looks(), [], []
+    for _ in range(8):
+        picture = cv2.GaussianBlur(random.integers(0, 256, (64, 64, 3)).astype(np.uint8), (0, 0), 0.7)
+        sharp.append(looks(picture, 64))
+        soft.append(looks(cv2.resize(picture[::4, ::4], (64, 64), interpolation=cv2.INTER_CUBIC), 64))
+    people = list("abcdefgh")
+    assert told_apart(np.asarray(sharp), np.asarray(soft), people, people, draws=20).value == 1
 
 
 def test_the_area_under_a_known_split() -> None:
@@ -127,7 +146,8 @@ def test_the_judge_learns_what_all_outputs_have_and_not_who_they_are() -> None:
     random = np.random.default_rng(0)
     people = [f"p{number // 3}" for number in range(60)]
     real, same = random.normal(size=(60, 8)), random.normal(size=(60, 8))
-    assert told_apart(real, same + [3, 0, 0, 0, 0, 0, 0, 0], people, people, draws=20).value == pytest.approx(1, abs=0.03)
+    marked = same + np.array([3, 0, 0, 0, 0, 0, 0, 0])
+    assert told_apart(real, marked, people, people, draws=20).value == pytest.approx(1, abs=0.03)
     assert told_apart(real, same, people, people, draws=20).value == pytest.approx(0.5, abs=0.15)
     few = told_apart(real[:6], same[:6], people[:6], people[:6], draws=20)
     assert few.value is None

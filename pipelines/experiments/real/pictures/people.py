@@ -23,8 +23,8 @@ from components.core.pictures.images import Pixels, read_photo
 from components.core.pictures.labels import read_labels
 from components.core.progress import track
 from components.core.settings import PreprocessSettings
-from pipelines.experiments.real.judges import Face, Judges
-from pipelines.experiments.real.points import eye_distance, found_points, turn, wanted_points
+from pipelines.experiments.real.measures.judges import Face, Judges
+from pipelines.experiments.real.measures.points import eye_distance, found_points, turn, wanted_points
 
 _ROOMS = ("core/estimation", "core/fitting", "core/landmarks", "core/matting", "core/body", "core/data")
 _LARGEST = 2048

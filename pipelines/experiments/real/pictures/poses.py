@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipelines.experiments.real.people import Gathered, Portrayed, Sitter
+from pipelines.experiments.real.pictures.people import Gathered, Portrayed, Sitter
 
 Kind = Literal["others", "own", "same"]
 KINDS: dict[Kind, str] = {

@@ -33,10 +33,11 @@ def specks(matte: Pixels, person: Mask) -> float:
     return float(((matte > _FAINT) & (away > _BEYOND * len(matte) / _SIDE)).mean())
 
 
-def light_rim(picture: Pixels, matte: Pixels) -> float:
+def light_rim(picture: Pixels, matte: Pixels, background: int) -> float:
     """How much lighter the person is within 6 px (of 1024) of the outline than just inside, in grey levels.
 
-    The mean over the outline's strip of what is lighter; darker places count 0. NaN without a person.
+    `picture` [S, S, 3] shows them over a grey `background`, which is taken out again. The mean over the outline's strip
+    of what is lighter; darker places count 0. NaN without a person.
     """
     solid = matte > 127
     if not solid.any():
@@ -44,7 +45,9 @@ def light_rim(picture: Pixels, matte: Pixels) -> float:
     width = max(1.0, _RIM * len(matte) / _SIDE)
     # The frame is no outline: a figure that it cuts goes on beyond it.
     depth = cv2.distanceTransform(solid.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    alpha = np.maximum(matte.astype(np.float32) / 255, 0.5)
     light = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    light = np.clip((light - background * (1 - alpha)) / alpha, 0, 255)
     inner = ((depth > width) & (depth <= 3 * width)).astype(np.float32)
     total, share = (cv2.GaussianBlur(plane, (0, 0), 1.5 * width) for plane in (light * inner, inner))
     strip = solid & (depth <= width) & (share > 1e-3)

@@ -17,7 +17,7 @@ from components.evaluate.measuring.methods import looked_up
 from components.evaluate.measuring.quality import PLAIN, over
 from photoshoot.model import Model
 from photoshoot.photos import Photo
-from pipelines.experiments.real.poses import Task
+from pipelines.experiments.real.pictures.poses import Task
 
 Painter = Literal["photo", "warp", "model"]
 _TEXELS = (32, 256)
@@ -78,8 +78,7 @@ def _by_model(row: Row, task: Task, model: Model) -> Made:
     photos = [Photo(one.photo, one.iuv, one.matte) for one in task.sources[: row.photos]]
     grey = np.full((row.size, row.size, 3), PLAIN, np.uint8)
     start = time.process_time()
-    shot = (model.shoot(photos, task.target.iuv, background=grey) if row.size == model.resolution else
-            model.shoot(photos, task.target.iuv, background=grey, size=row.size))
+    shot = model.shoot(photos, task.target.iuv, background=grey, size=row.size)
     return Made(shot.images[0], shot.mattes[0], time.process_time() - start)
 
 

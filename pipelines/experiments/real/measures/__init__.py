@@ -1,0 +1,1 @@
+"""What is measured of a picture of a real person."""

@@ -1,0 +1,1 @@
+"""What is painted: real people, their poses, the rows of the table."""
