@@ -270,7 +270,7 @@ def real(
         succeeded(page=str(written), pictures=str(pictures), **page.plain(tables))
         return
     for kind, lines in tables.rows.items():
-        table(page.KINDS[kind], ("", "found", "SFace", "dlib", "both"), page.shares(lines))
+        table(page.title(kind), ("", "found", "SFace", "dlib", "both"), page.shares(lines))
     print(f"{page.result(tables)}\nwritten to {written} and, with pictures, {pictures}")
 
 

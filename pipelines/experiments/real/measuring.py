@@ -98,4 +98,4 @@ def _smaller(array: Pixels, step: int) -> Pixels:
     """[1, S, S, ...] -> means of step x step pixels."""
     side = array.shape[1] // step
     cells = array[:, : side * step, : side * step].reshape(1, side, step, side, step, *array.shape[3:])
-    return np.rint(cells.mean((2, 4), dtype=np.float64)).astype(np.uint8)
+    return np.asarray(np.rint(cells.mean((2, 4), dtype=np.float64)), np.uint8)

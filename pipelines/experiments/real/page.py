@@ -67,7 +67,7 @@ def markdown(findings: Findings, found: Tables, command: str, hardware: str) -> 
         "",
     ]
     for kind, rows in found.rows.items():
-        out += [f"## {KINDS[kind][0].upper()}{KINDS[kind][1:]}", "",
+        out += [f"## {title(kind)}", "",
                 *_table([*rows, *found.pairs] if kind == "others" else rows, _FACES), "", *_table(rows, _PLACES), ""]
         if kind != "others":
             out += ["Against the photo itself:", "", *_table(rows, _TRUTH), ""]
@@ -112,6 +112,11 @@ def _cell(metric: Metric, digits: int) -> str:
     if metric.low is None or metric.high is None:
         return f"{metric.value:.{digits}f}"
     return f"{metric.value:.{digits}f} [{metric.low:.{digits}f}, {metric.high:.{digits}f}]"
+
+
+def title(kind: Kind) -> str:
+    """Of the table of a kind of pose."""
+    return f"{KINDS[kind][0].upper()}{KINDS[kind][1:]}"
 
 
 def shares(rows: Sequence[Line]) -> list[tuple[str, ...]]:

@@ -82,7 +82,7 @@ def _detail(picture: Pixels, inside: npt.NDArray[np.bool_]) -> list[float]:
             band = (plane - blurred)[inside].astype(np.float64)
             spreads.append(float(np.log(band.std() + 0.05)))
             peaks.append(float(np.log1p(((band - band.mean()) ** 4).mean() / (band.var() + 1e-3) ** 2)))
-            plane = blurred
+            plane = np.asarray(blurred, np.float32)
         numbers += [*peaks, *spreads, *(one - other for one, other in pairwise(spreads))]
     fine = np.abs(cv2.Laplacian(planes[..., 0], cv2.CV_32F)[inside])
     return [*numbers, float(np.log1p(fine).mean()), float(np.log1p(fine.std()))]

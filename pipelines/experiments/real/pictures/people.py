@@ -129,7 +129,7 @@ def _portrayed(file: PhotoFile, settings: PreprocessSettings, judges: Judges, wo
         cutout = cut_out(photo, estimate)
         planes = {"photo": cutout.photo, "iuv": estimate.iuv, "matte": cutout.matte}
         with atomic_path(kept) as partial, open(partial, "wb") as stream:
-            np.savez_compressed(stream, **planes)
+            np.savez_compressed(stream, photo=cutout.photo, iuv=estimate.iuv, matte=cutout.matte)
     photo, iuv = planes["photo"], planes["iuv"]
     face = judges.face(photo, iuv)
     mesh = None if face is None else found_points(photo, face.found)
@@ -165,7 +165,7 @@ def _by_face(found: list[Portrayed]) -> dict[str, str]:
                     keys=[one.digest for one in found]).labels
     first: dict[int, str] = {}
     owners = {}
-    for one, label in zip(found, labels.tolist(), strict=True):
+    for one, label in sorted(zip(found, labels.tolist(), strict=True), key=lambda each: each[0].name):
         own = Path(one.name).stem
         owners[one.name] = own if label == SET_ASIDE else first.setdefault(label, own)
     return owners
