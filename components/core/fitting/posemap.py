@@ -31,6 +31,8 @@ _FILL = 0.006
 """How far parts go on beyond the fitted body to the mask's edge, in heights of the person."""
 _NECK_WIDTH, _BELOW_NECK = 0.085, 0.03
 _SHOULDER_STEP = 0.016
+_COLLAR = 0.016
+"""Metres that the neck may begin above the torso."""
 _TORSO = (1, 2)
 _AROUND = ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
 
@@ -201,3 +203,40 @@ def _lay_head(iuv: Pixels, depth: Floats, head: HeadMap, base: float) -> None:
     over = (head.part > 0) & (np.isin(below[..., 0], (0, *_TORSO)) | (head.depth + base < depth[where]))
     piece = np.stack([head.part, np.rint(head.u * 255), np.rint(head.v * 255)], 2).astype(np.uint8)
     below[over] = piece[over]
+
+
+def free_map(fitted: Fitted, landmarks: Landmarks, size: tuple[int, int]) -> tuple[Pixels, Floats]:
+    """The pose map [H, W, 3] of a body that no photo bounds, and its depth [H, W] (inf where nobody is), at full size.
+
+    Of `landmarks` the head's are used, in a picture of `size` (height, width).
+    """
+    screen = posed_points(fitted.rest, fitted.matrix, fitted.offset)
+    iuv, depth = _drawn(screen, size, detected)
+    head = head_map(landmarks, size, np.full(size, 255, np.uint8))
+    if head.part.size:
+        neck = BONE["neck"]
+        base = float((fitted.matrix[neck] @ JOINTS[neck] + fitted.offset[neck])[2])
+        before = iuv.copy()
+        _lay_head(iuv, depth, head, base)
+        where = slice(head.y, head.y + head.part.shape[0]), slice(head.x, head.x + head.part.shape[1])
+        over = (iuv[where] != before[where]).any(2)
+        depth[where][over] = (head.depth + base)[over]
+    _close_collar(iuv, depth, screen, _COLLAR * fitted.scale)
+    return iuv, depth
+
+
+def _close_collar(iuv: Pixels, depth: Floats, screen: Floats, reach: float) -> None:
+    """Give what is between the torso and a neck that begins above it, within so many pixels, to the torso, in place."""
+    silhouette = np.zeros(iuv.shape[:2], np.uint8)
+    for corners in np.rint(screen[surface().triangles][..., :2]).astype(np.int32):
+        cv2.fillConvexPoly(silhouette, corners, 255)
+    hole = (cv2.erode(silhouette, np.ones((3, 3), np.uint8)) > 0) & (iuv[..., 0] == 0)
+    torso = np.isin(iuv[..., 0], _TORSO)
+    if hole.any() and torso.any():
+        away, label = cv2.distanceTransformWithLabels((~torso).astype(np.uint8), cv2.DIST_L2, 3,
+                                                   labelType=cv2.DIST_LABEL_PIXEL)
+        hole &= away <= reach
+        from_pixel = np.zeros(int(label.max()) + 1, np.intp)
+        from_pixel[label[torso]] = np.flatnonzero(torso)
+        nearest = from_pixel[label[hole]]
+        iuv[hole], depth[hole] = iuv.reshape(-1, 3)[nearest], depth.ravel()[nearest]
