@@ -73,6 +73,8 @@ COMMANDS = {
     "home": Listed(RESULTS, "Show where the home folder is, how large, and whether anything that it points to is "
                             "missing or outside.", "home"),
     "shoot": Listed(RESULTS, "Paint a person in other poses with a registered version.", "results"),
+    "poses": Listed(RESULTS, "List the poses that `shoot` knows by name, and draw them; `add` learns one from a photo.",
+                    "poses"),
     "experiment": Listed(RESULTS, "Questions about the method itself, answered on people nobody trained on.",
                          "experiments"),
     "follow": Listed(KUBEFLOW, "Follow a run on Kubeflow to its end: exit code 0 when it succeeds.", "kubeflow"),

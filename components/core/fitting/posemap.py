@@ -31,8 +31,6 @@ _FILL = 0.006
 """How far parts go on beyond the fitted body to the mask's edge, in heights of the person."""
 _NECK_WIDTH, _BELOW_NECK = 0.085, 0.03
 _SHOULDER_STEP = 0.016
-_COLLAR = 0.016
-"""Metres that the neck may begin above the torso."""
 _TORSO = (1, 2)
 _AROUND = ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
 
@@ -221,21 +219,21 @@ def free_map(fitted: Fitted, landmarks: Landmarks, size: tuple[int, int]) -> tup
         where = slice(head.y, head.y + head.part.shape[0]), slice(head.x, head.x + head.part.shape[1])
         over = (iuv[where] != before[where]).any(2)
         depth[where][over] = (head.depth + base)[over]
-    _close_collar(iuv, depth, screen, _COLLAR * fitted.scale)
+    _close_collar(iuv, depth, screen, head.neck_line)
     return iuv, depth
 
 
-def _close_collar(iuv: Pixels, depth: Floats, screen: Floats, reach: float) -> None:
-    """Give what is between the torso and a neck that begins above it, within so many pixels, to the torso, in place."""
+def _close_collar(iuv: Pixels, depth: Floats, screen: Floats, neck_line: Floats) -> None:
+    """Give what is between the torso and a neck that begins above it, at `neck_line` [N, 2], to the torso, in place."""
     silhouette = np.zeros(iuv.shape[:2], np.uint8)
     for corners in np.rint(screen[surface().triangles][..., :2]).astype(np.int32):
         cv2.fillConvexPoly(silhouette, corners, 255)
     hole = (cv2.erode(silhouette, np.ones((3, 3), np.uint8)) > 0) & (iuv[..., 0] == 0)
+    hole[: max(0, int(neck_line[:, 1].min(initial=0)))] = False
     torso = np.isin(iuv[..., 0], _TORSO)
     if hole.any() and torso.any():
-        away, label = cv2.distanceTransformWithLabels((~torso).astype(np.uint8), cv2.DIST_L2, 3,
+        _, label = cv2.distanceTransformWithLabels((~torso).astype(np.uint8), cv2.DIST_L2, 3,
                                                    labelType=cv2.DIST_LABEL_PIXEL)
-        hole &= away <= reach
         from_pixel = np.zeros(int(label.max()) + 1, np.intp)
         from_pixel[label[torso]] = np.flatnonzero(torso)
         nearest = from_pixel[label[hole]]

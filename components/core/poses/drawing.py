@@ -64,7 +64,7 @@ def mannequin(pose: Pose, body: Physique, side: int) -> Pixels:
     person = iuv[..., 0] > 0
     far = float(depth[person].max()) if person.any() else 0.0
     height = cv2.GaussianBlur(np.where(person, depth, far).astype(np.float32), (0, 0), 1.5)
-    slope_x, slope_y = cv2.Sobel(height, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(height, cv2.CV_32F, 0, 1, scale=1 / 8)
+    slope_x, slope_y = (cv2.Sobel(height, cv2.CV_32F, *way, scale=1 / 8) for way in ((1, 0), (0, 1)))
     normal = np.stack([slope_x, slope_y, np.ones_like(slope_x)], 2)
     normal /= np.linalg.norm(normal, axis=2, keepdims=True)
     light = np.array([-0.4, -0.55, 0.73], np.float32)
@@ -83,9 +83,9 @@ def _figure(person: Posed, body: Physique, scale: float, shift: Floats, side: in
     landmarks = Landmarks(points, seen, seen, (person.points * _TO_PICTURE).astype(np.float32), face, None, None,
                           np.full((side, side), 255, np.uint8), 1.0)
     joints = np.einsum("bij,bj->bi", maps.matrix, JOINTS) + maps.offset
-    back = bool(maps.matrix[BONE["chest"]][2, 2] > 0)
-    return Figure(Fitted(scale, joints.astype(np.float32), maps.matrix, maps.offset, body.rest, np.ones(len(BONES), np.float32), back),
-                  landmarks, side)
+    sure, back = np.ones(len(BONES), np.float32), bool(maps.matrix[BONE["chest"]][2, 2] > 0)
+    fitted = Fitted(scale, joints.astype(np.float32), maps.matrix, maps.offset, body.rest, sure, back)
+    return Figure(fitted, landmarks, side)
 
 
 def _frame(pose: Pose, person: Posed, unit: Figure) -> tuple[float, float, float]:

@@ -29,9 +29,10 @@ HEAD_ABOVE_SHOULDERS = 0.236
 """Metres from the landmarks' shoulders up to the middle of the head: of eleven real people between .22 and .25."""
 
 _BONES = {
-    "hips": ("pelvis",), "trunk": ("pelvis", "chest"), "shoulders": ("upper_arm",), "upper_arm": ("upper_arm", "lower_arm"),
-    "lower_arm": ("lower_arm", "hand"), "upper_leg": ("upper_leg", "lower_leg"), "lower_leg": ("lower_leg", "foot"),
-}  # fmt: skip
+    "hips": ("pelvis",), "trunk": ("pelvis", "chest"), "shoulders": ("upper_arm",),
+    "upper_arm": ("upper_arm", "lower_arm"), "lower_arm": ("lower_arm", "hand"),
+    "upper_leg": ("upper_leg", "lower_leg"), "lower_leg": ("lower_leg", "foot"),
+}
 """A length, and the bones whose beginnings have to be seen to measure it."""
 LENGTHS = tuple(_BONES)
 
@@ -65,8 +66,9 @@ def lengths_of(joints: dict[str, Floats]) -> dict[str, Floats]:
 @lru_cache(maxsize=1)
 def template_lengths() -> dict[str, float]:
     """The lengths between the template's anchors, metres."""
-    joints = {f"{joint}_{side}": getattr(CONVENTIONS, joint) * np.array([sign, 1, 1], np.float32)
-              for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side, sign in (("l", 1), ("r", -1))}
+    mirror = {"l": np.ones(3, np.float32), "r": np.array([-1, 1, 1], np.float32)}
+    joints = {f"{joint}_{side}": getattr(CONVENTIONS, joint) * mirror[side] for side in mirror
+              for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")}
     return {name: float(both[0]) for name, both in lengths_of(joints).items()}
 
 

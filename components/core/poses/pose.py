@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.core.errors import InputError
@@ -57,8 +56,8 @@ class Arm(_Part):
     upper: Vector | None = None
     lower: Vector | None = None
     wrist: Vector | None = None
-    """A place of the resting template, metres (outward, up, forward): shoulders at .16, 1.36, -.02, hips at .09, .90, 0.
-    It moves along with the person's own trunk, so that a hand on the hip is on theirs."""
+    """A place of the resting template, metres (outward, up, forward): shoulders at .16, 1.36, -.02, hips at .09, .90,
+    0. It moves along with the person's own trunk, so that a hand on the hip is on theirs."""
     elbow: Vector | None = None
     hand: Vector | None = None
     """Where the fingers point; without it they go on along the lower arm."""
@@ -70,7 +69,7 @@ class Arm(_Part):
     @model_validator(mode="after")
     def _one_way(self) -> Arm:
         by_direction, by_place = (self.upper, self.lower), (self.wrist, self.elbow)
-        if (None in by_direction) == (None in by_place) or any(by_direction) and any(by_place):
+        if (None in by_direction) == (None in by_place) or (any(by_direction) and any(by_place)):
             raise ValueError("an arm has either upper and lower, or wrist and elbow")
         return self
 
@@ -143,6 +142,8 @@ class Pose(_Part):
 
 def read_pose(path: Path) -> Pose:
     """A pose file. Raises `InputError`, naming it, for one that is not a pose."""
+    import yaml  # not needed where poses come as pose maps
+
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         return Pose.model_validate(content)
@@ -158,5 +159,7 @@ def read_pose(path: Path) -> Pose:
 
 def written(pose: Pose) -> str:
     """The pose as the text of its file: what is as by default is left out."""
+    import yaml
+
     content = pose.model_dump(mode="json", exclude_defaults=True)
     return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)

@@ -144,7 +144,8 @@ def _put_head(points: Floats, pose: Pose, trunk: _Trunk, body: Physique) -> Floa
 
     def turned(share: float) -> Floats:
         upright = rotation("y", float(np.deg2rad(trunk.chest_turn) + share * turns))
-        return np.asarray(upright @ rotation("x", float(share * nods)) @ rotation("z", float(share * tilts)), np.float32)
+        nodding, tilting = rotation("x", float(share * nods)), rotation("z", float(share * tilts))
+        return np.asarray(upright @ nodding @ tilting, np.float32)
 
     left, ahead = trunk.heading(1)
     chest = np.stack([left, trunk.up, ahead], 1)
