@@ -14,9 +14,8 @@ from components.core.pictures.images import encode_png, read_photo
 from components.core.poses.library import library, tagged
 from components.core.poses.pose import Pose, read_pose, written
 from pipelines.home.folder import Home
+from pipelines.results.shooting import OWN_POSES
 
-OWN = "poses"
-"""Folder of a home's own poses."""
 _PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _STYLE = ("body{font:14px system-ui,sans-serif;margin:2em;color:#222;background:#fff}"
           "main{display:grid;grid-template-columns:repeat(auto-fill,minmax(200px,1fr));gap:1.2em}"
@@ -26,7 +25,7 @@ _STYLE = ("body{font:14px system-ui,sans-serif;margin:2em;color:#222;background:
 
 def poses_of(home: Path, tags: Sequence[str]) -> list[Pose]:
     """The package's poses and the home folder's own that have all `tags`; the folder need not be there."""
-    return list(tagged(tags, library(Home.place(home) / OWN)).values())
+    return list(tagged(tags, library(Home.place(home) / OWN_POSES)).values())
 
 
 def write_sheet(poses: Sequence[Pose], out: Path) -> None:
@@ -57,7 +56,7 @@ def learn_pose(home: Path, name: str, photo: Path, *, replace: bool = False) -> 
     from components.core.fitting.fit import fit
     from components.core.poses.learn import learned
 
-    folder = Home.at(home).root / OWN
+    folder = Home.at(home).root / OWN_POSES
     path = folder / f"{name}.yaml"
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or len(name) > 48 or name == "random":
         raise InputError(f"{name} cannot be a pose's name", remedy="use small letters, digits and hyphens")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,10 @@ from pipelines.home.folder import Home
 
 if TYPE_CHECKING:
     from components.core.shooting.subjects import Subject
-    from components.shoot.generate import ShootSummary
+    from components.shoot.session import SessionSummary, Wishes
+
+OWN_POSES = "poses"
+"""Folder of a home's own poses."""
 
 
 def subjects(photos: Sequence[Path], iuvs: Sequence[Path] = (), mattes: Sequence[Path] = ()) -> list[Subject]:
@@ -33,18 +38,26 @@ def subjects(photos: Sequence[Path], iuvs: Sequence[Path] = (), mattes: Sequence
     return [Subject(*files) for files in zip(photos, iuvs or nothing, mattes or nothing, strict=True)]
 
 
-def shoot_with_version(home: Home, model_name: str, version: str, subject: Subject | Sequence[Subject],
-                       poses: Sequence[Path], out: Path, background: Path | None = None,
-                       size: int | None = None) -> ShootSummary:
-    """Paint the person of one or several photos in every pose with a registered version (a number, or an alias such as
-    champion), `size` pixels large (default: as the photos support).
+def shoot_with_version(home: Home, model_name: str, version: str, subject: Sequence[Subject], wishes: Wishes,
+                       out: Path | None = None) -> tuple[SessionSummary, Path]:
+    """Paint the person of one or several photos with a registered version (a number, or an alias such as champion):
+    the pictures, and the folder they are in, `out` or a new one here, photoshoot-<date>.
 
     Raises `InputError` when there is no such version, or for pictures that cannot be used.
     """
-    from components.shoot.generate import generate
+    from components.shoot.session import photoshoot
 
     versions = Versions(model_name, home.tracking_uri)
-    with versions.files(versions.get(version)) as folder:
+    found = versions.get(version)
+    with versions.files(found) as folder:
         cut = PreprocessSettings.model_validate_json((folder / PREPROCESS).read_text(encoding="utf-8"))
-        return generate(folder / GENERATOR, subject, poses, out, background=background, preprocess=cut,
-                        size=size)
+        place = out or new_folder(Path.cwd(), date.today())
+        made_by = f"{model_name} version {found.number}"
+        return photoshoot(folder / GENERATOR, subject, wishes, place, made_by, preprocess=cut), place
+
+
+def new_folder(parent: Path, day: date) -> Path:
+    """photoshoot-<date>, or where that exists photoshoot-<date>-2 and so on."""
+    first = parent / f"photoshoot-{day.isoformat()}"
+    return next(path for number in count(1)
+                if not (path := first if number == 1 else first.with_name(f"{first.name}-{number}")).exists())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components.core.errors import InputError
 from components.core.people.person import PersonCrop, person_from_photo, pose_square
@@ -10,6 +11,9 @@ from components.core.pictures.images import Pixels, read_photo
 from components.core.pictures.iuv import is_pose_map, read_iuv
 from components.core.pictures.kinds import sniffed
 from components.core.settings import PreprocessSettings
+
+if TYPE_CHECKING:
+    from components.core.estimation.estimate import Estimate
 
 _START = 64
 _NO_PICTURES = {"NumPy array", "DensePose dump", "NumPy archive"}
@@ -20,9 +24,15 @@ def person_estimated(photo: Pixels, settings: PreprocessSettings, matte: Pixels 
 
     Raises `InputError` for nobody, or nobody that can be used, and what `estimation.prepare` raises.
     """
-    from components.core.estimation.estimate import best_estimate, cut_out  # LiteRT only where it is needed
+    from components.core.estimation.estimate import best_estimate  # LiteRT only where it is needed
 
-    found = best_estimate(photo, settings.min_confidence)
+    return person_of(best_estimate(photo, settings.min_confidence), photo, settings, matte)
+
+
+def person_of(found: Estimate, photo: Pixels, settings: PreprocessSettings, matte: Pixels | None = None) -> PersonCrop:
+    """Cut somebody who was found in a photo [H, W, 3] out. Raises `InputError` where they cannot be used."""
+    from components.core.estimation.estimate import cut_out
+
     if matte is None and settings.matte == "auto":
         cutout = cut_out(photo, found)
         photo, matte = cutout.photo, cutout.matte
@@ -41,11 +51,11 @@ def pose_of(path: Path, settings: PreprocessSettings) -> Pixels:
 
     Raises `InputError`, naming the file, for one that is neither, and what `person_estimated` raises.
     """
-    photo = _as_photo(path, settings)
+    photo = as_photo(path, settings)
     return pose_square(read_iuv(path).planes, settings) if photo is None else pose_estimated(photo, settings)
 
 
-def _as_photo(path: Path, settings: PreprocessSettings) -> Pixels | None:
+def as_photo(path: Path, settings: PreprocessSettings) -> Pixels | None:
     """The pixels of a file that is a photo; None for one that is, or tries to be, a pose map."""
     try:
         with open(path, "rb") as file:

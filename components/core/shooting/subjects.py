@@ -30,7 +30,7 @@ def cut_out(subject: Subject, settings: PreprocessSettings) -> PersonCrop:
     photo = read_upright(subject.photo, settings.max_megapixels)
     matte = (None if subject.matte is None else
              read_matte(subject.matte, photo.size, settings.max_megapixels, photo.orientation))
-    with _naming(subject.photo):
+    with naming(subject.photo):
         if subject.iuv is None:
             return person_estimated(photo.pixels, settings, matte)
         iuv = read_iuv(subject.iuv, photo.size, photo.orientation).planes
@@ -42,12 +42,12 @@ def target_pose(path: Path, settings: PreprocessSettings) -> Pixels:
 
     Raises `InputError`, naming it, for one that cannot be used.
     """
-    with _naming(path):
+    with naming(path):
         return pose_of(path, settings)
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Name the file in errors about what was in it."""
     try:
         yield

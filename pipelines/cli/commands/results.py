@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,6 @@ from pipelines.cli.app import (
     HomeOption,
     JsonOption,
     ModelNameOption,
-    OutOption,
     app,
     finish,
     succeeded,
@@ -21,18 +21,35 @@ from pipelines.cli.app import (
 from pipelines.display import errors, table
 
 
+@dataclass(frozen=True)
+class PoseOptions:
+    """Which poses a person is painted in."""
+
+    pose: Annotated[list[str] | None, typer.Option(
+        "--pose", help="A pose by name (`photoshoot poses`), a photo of somebody in it, a pose map, or random; may be "
+                       "given several times. Default: poses that fit the photos.")] = None
+    tags: Annotated[list[str] | None, typer.Option(
+        "--tags", metavar="TAG", help="Choose among poses with this tag, as portrait.")] = None
+    count: Annotated[int | None, typer.Option("--count", help="How many poses are chosen; default: 8.")] = None
+    seed: Annotated[int, typer.Option("--seed", help="Another seed chooses other poses.")] = 0
+
+
 @app.command(rich_help_panel=RESULTS)
 def shoot(
+    *,
     photo: Annotated[list[Path], typer.Option("--photo", help="Photo of the person; may be given several times.")],
-    pose: Annotated[list[Path], typer.Option(
-        "--pose", help="Pose to imitate: a pose map, or a photo of somebody in it; may be given several times.")],
-    out: OutOption,
+    poses: PoseOptions,
+    out: Annotated[Path | None, typer.Option(
+        "--out", help="Folder to write; default: photoshoot-<date>, here.")] = None,
     iuv: Annotated[list[Path] | None, typer.Option(
         "--iuv", help="The photo's DensePose map, if there is one; then one for each photo, in order.")] = None,
     matte: Annotated[
         list[Path] | None, typer.Option("--matte", help="The photo's matte, if there is one; then one for each photo.")
     ] = None,
-    background: Annotated[Path | None, typer.Option("--background", help="Background picture.")] = None,
+    clothes: Annotated[list[Path] | None, typer.Option(
+        "--clothes", help="Photo of somebody whose clothes to wear; may be given several times.")] = None,
+    background: Annotated[str, typer.Option(
+        "--background", metavar="PHOTO|studio|transparent", help="What is behind the person.")] = "studio",
     size: Annotated[int | None, typer.Option(
         "--size", metavar="PX", help="Side of the pictures, 64 to 2048. Default: what the photos support, up to 1024.",
     )] = None,
@@ -40,14 +57,26 @@ def shoot(
     model_name: ModelNameOption = "photoshoot",
     home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
 ) -> None:
-    """Paint a person in other poses with a registered version. Several photos of the person show more of them: what
-    each shows is put together, and the one that fits a pose best gives face and hair."""
-    from pipelines.home.folder import Home
-    from pipelines.results.shooting import shoot_with_version, subjects
+    """Paint a person in other poses with a registered version. Without --pose: eight pictures in fitting poses, the
+    most alike first, and a contact sheet.
 
-    person = subjects(photo, iuv or [], matte or [])
-    summary = shoot_with_version(Home.found(home), model_name, version, person, pose, out, background, size)
-    finish("shoot", summary, out, as_json)
+    Several photos of the person show more of them: what each shows is put together, and the one that fits a pose best
+    gives face and hair. A picture in a chosen pose whose face is unlike is painted again in another pose.
+    """
+    from components.shoot.session import Wishes
+    from components.shoot.targets import Asked
+    from pipelines.home.folder import Home
+    from pipelines.results.shooting import OWN_POSES, shoot_with_version, subjects
+
+    person, place = subjects(photo, iuv or [], matte or []), Home.found(home)
+    tags = [tag.strip() for given in poses.tags or [] for tag in given.split(",")]
+    asked = Asked(poses.pose or [], tags, poses.count, poses.seed, place.root / OWN_POSES)
+    wishes = Wishes(asked, background, subjects(clothes or []), size)
+    summary, folder = shoot_with_version(place, model_name, version, person, wishes, out)
+    finish("shoot", summary, folder, as_json)
+    if not as_json:
+        for line in (*(f"painted again: {one}" for one in summary.repainted), *summary.notes):
+            errors.print(f"  {line}", markup=False, soft_wrap=True)
 
 
 @app.command(rich_help_panel=RESULTS)
