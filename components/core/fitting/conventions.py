@@ -25,7 +25,7 @@ class Conventions:
     shoulder: Floats = field(default_factory=lambda: _point(0.163, 1.362, -0.02))
     elbow: Floats = field(default_factory=lambda: ELBOW)
     wrist: Floats = field(default_factory=lambda: WRIST)
-    hip: Floats = field(default_factory=lambda: _point(0.093, 0.90, 0.0))
+    hip: Floats = field(default_factory=lambda: _point(0.093, 0.88, 0.0))
     knee: Floats = field(default_factory=lambda: _point(KNEE[0], 0.505, KNEE[2]))
     ankle: Floats = field(default_factory=lambda: _point(ANKLE[0], 0.07, ANKLE[2]))
     heel: Floats = field(default_factory=lambda: _point(0.120, 0.03, -0.03))
