@@ -1,0 +1,100 @@
+"""Pictures of other sizes than a model's own."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from components.core.errors import InputError
+from components.core.networks.generator.reposer import Reposer
+from components.core.people.dataset import PeopleDataset
+from components.core.people.person import PersonCrop, person_from_photo
+from components.core.pictures.images import read_photo, write_png
+from components.core.pictures.iuv import enlarge_iuv, write_iuv
+from components.core.settings import PreprocessSettings
+from components.core.shooting.shots import shoot, supported_size
+from components.shoot.generate import Subject, generate
+
+SETTINGS = PreprocessSettings.model_validate({"resolution": 64, "texel": 16, "min_person": 8})
+
+
+@pytest.fixture(scope="module")
+def people(world) -> list[PersonCrop]:
+    found = [PeopleDataset.open(world.people)[number] for number in range(2)]
+    return [person_from_photo(one.photo, one.iuv, SETTINGS, one.matte) for one in found]
+
+
+@pytest.fixture(scope="module")
+def model(world) -> Reposer:
+    return Reposer.load(world.model / "generator.safetensors")
+
+
+def halved(picture: np.ndarray, side: int) -> np.ndarray:
+    step = picture.shape[0] // side
+    return picture.reshape(side, step, side, step, -1).mean((1, 3))
+
+
+@pytest.mark.parametrize("size", [100, 128, 256])
+def test_the_background_is_the_one_given(world, people: list[PersonCrop], size: int) -> None:
+    model = Reposer.load(world.model / "generator.safetensors")
+    with torch.no_grad():
+        model.network.gnet.bias[3] = -4.5  # hardly trained, it has a matte over 0 nearly everywhere
+    room = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
+    shot = shoot(model, people[0], [one.native_iuv for one in people], room, size=size)
+    assert shot.images.shape == (2, size, size, 3) and shot.mattes.shape == (2, size, size)
+    empty = shot.mattes == 0
+    assert 0.1 < empty.mean() < 0.95
+    assert np.array_equal(shot.images[empty], np.broadcast_to(room, shot.images.shape)[empty])
+
+
+def test_the_model_s_own_size_is_no_other_way(model: Reposer, people: list[PersonCrop]) -> None:
+    poses = [one.iuv for one in people]
+    assert np.array_equal(shoot(model, people[0], poses, size=64).images, shoot(model, people[0], poses).images)
+
+
+def test_a_larger_picture_shows_the_same(model: Reposer, people: list[PersonCrop]) -> None:
+    small = shoot(model, people[0], [people[1].iuv])
+    large = shoot(model, people[0], [people[1].iuv], size=128)
+    assert np.abs(halved(large.images[0], 64) - small.images[0]).mean() < 8
+    assert np.abs(halved(large.mattes[0], 64)[..., 0] - small.mattes[0]).mean() < 8
+    assert np.array_equal(large.images, shoot(model, people[0], [people[1].iuv], size=128).images)
+
+
+def test_several_photos_and_others_clothes_go_into_large_pictures(model: Reposer, people: list[PersonCrop]) -> None:
+    one = shoot(model, people[0], [people[1].iuv], size=128).images
+    assert not np.array_equal(shoot(model, people[0], [people[1].iuv], clothes=people[1], size=128).images, one)
+    both = shoot(model, [people[0], people[0]], [people[1].iuv], size=128)
+    assert np.abs(both.images.astype(int) - one).mean() < 2
+
+
+@pytest.mark.parametrize("size", [0, 63, 2049])
+def test_sizes_out_of_bounds_are_refused_in_one_line(world, model: Reposer, people: list[PersonCrop], tmp_path: Path,
+                                                     size: int) -> None:
+    with pytest.raises(InputError, match=f"^pictures of {size} px cannot be made"):
+        shoot(model, people[0], [people[1].iuv], size=size)
+    with pytest.raises(InputError, match="64 to 2048"):
+        generate(world.model, Subject(tmp_path / "no"), [tmp_path / "none.png"], tmp_path / "out", size=size)
+    assert not (tmp_path / "out").exists()
+
+
+def test_unasked_pictures_are_as_large_as_the_photo_shows_the_person(world, people: list[PersonCrop],
+                                                                     tmp_path: Path) -> None:
+    native = people[0].native_photo.shape[0]
+    assert supported_size(people[0], native) == native and supported_size(people, native * 4) == native * 4
+    person = PeopleDataset.open(world.people)[0]
+    for name, picture in (("photo", person.photo), ("matte", person.matte)):
+        write_png(tmp_path / f"{name}.png", picture.repeat(4, 0).repeat(4, 1))
+    side = person.iuv.shape[0] * 4
+    write_iuv(tmp_path / "pose.png", enlarge_iuv(person.iuv, (side, side)))
+    subject = Subject(tmp_path / "photo.png", tmp_path / "pose.png", tmp_path / "matte.png")
+    summary = generate(world.model, subject, [tmp_path / "pose.png"], tmp_path / "out", preprocess=SETTINGS)
+    assert summary.size == 256 and read_photo(Path(summary.images[0])).shape == (256, 256, 3)
+
+
+def test_a_crop_in_another_size_is_the_same_crop(people: list[PersonCrop]) -> None:
+    same = people[0].at(64, 16)
+    assert np.array_equal(same.photo, people[0].photo) and np.array_equal(same.iuv, people[0].iuv)
+    assert np.array_equal(same.texture, people[0].texture) and np.array_equal(same.matte, people[0].matte)
+    large = people[0].at(128, 32)
+    assert large.photo.shape == (128, 128, 3) and large.texture.shape == (24, 32, 32, 3) and large.box == same.box
