@@ -209,7 +209,7 @@ def free_map(fitted: Fitted, landmarks: Landmarks, size: tuple[int, int]) -> tup
     Of `landmarks` the head's are used, in a picture of `size` (height, width).
     """
     screen = posed_points(fitted.rest, fitted.matrix, fitted.offset)
-    iuv, depth = _drawn(screen, size, detected)
+    iuv, depth = drawn(screen, size, detected)
     head = head_map(landmarks, size, np.full(size, 255, np.uint8))
     if head.part.size:
         neck = BONE["neck"]
