@@ -21,6 +21,10 @@ _JOINT_POINTS = {
 }  # fmt: skip
 
 
+_TALL = 1.5
+"""Metres from shoulders to ankles, about."""
+
+
 def fit(landmarks: Landmarks, size: tuple[int, int], rules: Conventions = CONVENTIONS) -> Fitted:
     """The body that `landmarks` show in a photo of `size` (height, width)."""
     sure = np.clip(landmarks.visibility * landmarks.presence, 0.02, 1).astype(np.float32)
@@ -43,7 +47,9 @@ def _pixels_per_metre(landmarks: Landmarks, sure: Floats) -> float:
     picture, world = landmarks.body[chosen, :2], landmarks.world[chosen, :2]
     picture = picture - (weight * picture).sum(0) / weight.sum()
     world = world - (weight * world).sum(0) / weight.sum()
-    return float((weight * picture * world).sum() / max(float((weight * world * world).sum()), 1e-9))
+    scale = float((weight * picture * world).sum() / max(float((weight * world * world).sum()), 1e-9))
+    # Points that contradict one another fit no scale: that of a person as large as they lie apart.
+    return scale if scale > 0 else max(float(np.ptp(landmarks.body[chosen, :2], axis=0).max()), 1.0) / _TALL
 
 
 def _shows_back(maps: BoneMaps) -> bool:

@@ -116,7 +116,7 @@ def _sections(chain: Chain, maps: BoneMaps, posed: Floats, mask: NDArray[np.bool
             continue
         normal = np.array([start[1] - end[1], end[0] - start[0]], np.float32) / length
         out = (own - start) @ normal
-        inverse = np.linalg.inv(maps.matrix[BONE[name]])
+        inverse = np.linalg.pinv(maps.matrix[BONE[name]])
         for row in mine:
             near = main & (np.abs(chain.place - chain.stations[row]) < 0.14)
             if near.sum() < 4:

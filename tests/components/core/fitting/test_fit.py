@@ -190,3 +190,18 @@ def test_thighs_hidden_by_a_skirt_keep_a_common_thickness():
     skirt[top:bottom, left:right] = 255
     found = mapped(replace(landmarks, mask=skirt))
     assert overlap(without_head(found), without_head(truth)) > 0.9
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_landmarks_that_make_no_sense_make_a_map_and_no_error(seed):
+    rng = np.random.default_rng(seed)
+    landmarks, _ = landmarks_of(*posed(0))
+    body, world = rng.uniform(-50, 400, (33, 3)), rng.uniform(-1, 1, (33, 3))
+    if seed == 0:
+        body, world = np.full((33, 3), 100.0), np.zeros((33, 3))
+    if seed == 1:
+        body, world = landmarks.body, -landmarks.world
+    odd = replace(landmarks, body=body.astype(np.float32), world=world.astype(np.float32))
+    found = mapped(odd)
+    assert found.shape == (*SIZE, 3) and found[..., 0].max() <= 24
+    assert not found[found[..., 0] == 0].any()
