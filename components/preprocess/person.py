@@ -142,13 +142,14 @@ def _encode(photo: Photo, digest: str, pixels: Pixels, pose: _Pose, matte: Pixel
     made_by: MatteSource = "silhouette" if settings.matte == "silhouette" else "grabcut"
     if matte is not None:
         made_by = "given"
+    foreground = None
     if pose.estimate is not None:
         if doubt := pose.estimate.doubt(settings.min_confidence):
             raise InputError(doubt, path=photo.path, remedy="bring another photo, or a pose map of this one")
         if matte is None and settings.matte == "auto":
-            cutout = cut_out(pixels, pose.estimate, pose.others)
-            pixels, matte, made_by = cutout.photo, cutout.matte, "landmarks"
-    person = person_from_photo(pixels, pose.planes, settings, matte)
+            own = cut_out(pixels, pose.estimate, pose.others)
+            matte, foreground, made_by = own.alpha, own.foreground, "landmarks"
+    person = person_from_photo(pixels, pose.planes, settings, matte, foreground)
     grey = grey_of(person.native_photo)
     check_person(grey, person.native_iuv, settings)
     members = {"photo": encode_png(person.photo), "iuv": encode_png(person.iuv), "matte": encode_png(person.matte),

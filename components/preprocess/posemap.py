@@ -148,7 +148,7 @@ def _write(job: _Job, settings: PreprocessSettings, wanted: Wanted) -> _Done:
             rejected.append({"photo": job.name, "reason": f"{id}: {doubt}" if len(people) > 1 else doubt})
             continue
         if wanted.mattes:
-            write_png(_matte_of(target), cut_out(photo, one, others_of(one.iuv, maps)).matte)
+            write_png(_matte_of(target), cut_out(photo, one, others_of(one.iuv, maps)).alpha)
         write_png(target, one.iuv if wanted.order == "IUV" else np.ascontiguousarray(one.iuv[..., ::-1]))
         said = list(one.confidence.notes)
         if left := len(found) - len(taken):

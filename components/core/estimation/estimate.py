@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ from components.core.landmarks import search
 from components.core.landmarks.finder import find_people
 from components.core.landmarks.found import Landmarks
 from components.core.landmarks.runtime import network, yunet
-from components.core.matting.refine import head_of, refine
+from components.core.matting.refine import Matte, head_of, refine
 from components.core.pictures.images import Pixels
 from components.core.stores.published import GROUPS
 
@@ -50,16 +50,6 @@ class Estimate:
             return None
         why = self.confidence.notes[0] if self.confidence.notes else "body and outline do not go together"
         return f"the pose is not sure enough ({self.confidence.score:.2f} of {least:g}: {why})"
-
-
-@dataclass(frozen=True)
-class Cutout:
-    """A person cut out of a photo [H, W, 3]."""
-
-    photo: Pixels
-    """The photo; along the person's outline without the colours of what was behind them."""
-    matte: Pixels
-    """uint8 [H, W], 255 = person."""
 
 
 def prepare() -> None:
@@ -99,8 +89,8 @@ def best_estimate(photo: Pixels, least: float) -> Estimate:
     return found[0]
 
 
-def cut_out(photo: Pixels, estimate: Estimate, others: NDArray[np.bool_] | None = None) -> Cutout:
-    """The matte of an estimated person, true to hair and fingers, and the photo with the person's own colours there.
+def cut_out(photo: Pixels, estimate: Estimate, others: NDArray[np.bool_] | None = None) -> Matte:
+    """The matte of an estimated person, true to hair and fingers, and the person's own colours along the outline.
 
     `others` [H, W] says where further people of the photo are: that is not in the matte.
     """
@@ -111,11 +101,7 @@ def cut_out(photo: Pixels, estimate: Estimate, others: NDArray[np.bool_] | None 
         x, y = size[1] / seen[1], size[0] / seen[0]
         head = head[0] * x, head[1] * y, head[2] * x, head[3] * y
     matte = refine(photo, _enlarged(estimate.landmarks.mask, size), estimate.iuv[..., 0], head)
-    alpha = matte.alpha
-    if others is not None:
-        alpha = np.where(others, np.uint8(0), alpha)
-    soft = (alpha > 0) & (alpha < 255)
-    return Cutout(np.where(soft[..., None], matte.foreground, photo), alpha)
+    return matte if others is None else replace(matte, alpha=np.where(others, np.uint8(0), matte.alpha))
 
 
 def _reduced(photo: Pixels) -> Pixels:

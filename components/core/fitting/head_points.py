@@ -1,6 +1,6 @@
 """The mean face and where its 468 points lie in the head charts: a small table.
 
-`python -m pipelines.pretraining.head_points` made it, and says how.
+`python -m pipelines.pretraining.tables.head_points` made it, and says how.
 """
 
 from __future__ import annotations

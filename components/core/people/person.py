@@ -53,34 +53,41 @@ class PersonCrop:
     """uint8 [m, m]: the matte of the crop as it was made; None: the pose map's outline."""
     settings: PreprocessSettings
     """How it was cut out."""
+    native_foreground: Pixels | None = None
+    """uint8 RGB [s, s, 3]: `native_photo` with the person's own colours along the outline, where they are known."""
 
     def at(self, resolution: int, texel: int) -> PersonCrop:
         """The same crop with other sides S and N, from the photo's own pixels."""
         settings = self.settings.model_copy(update={"resolution": resolution, "texel": texel})
-        texture, seen = texture_of(self.native_photo, self.native_iuv, settings)
+        colours = self.native_photo if self.native_foreground is None else self.native_foreground
+        texture, seen = texture_of(colours, self.native_iuv, settings)
         seen = _without_specks(seen)
         pose = enlarge_iuv(self.native_iuv, (resolution, resolution))
         matte = silhouette(pose) if self.native_matte is None else resize(self.native_matte, resolution)
-        return replace(self, photo=resize(self.native_photo, resolution), iuv=pose, matte=matte, texture=texture,
+        return replace(self, photo=resize(colours, resolution), iuv=pose, matte=matte, texture=texture,
                        seen=seen, settings=settings)
 
 
-def person_from_photo(photo: Pixels, iuv: Pixels, settings: PreprocessSettings,
-                      matte: Pixels | None = None) -> PersonCrop:
+def person_from_photo(photo: Pixels, iuv: Pixels, settings: PreprocessSettings, matte: Pixels | None = None,
+                      foreground: Pixels | None = None) -> PersonCrop:
     """Cut the person of a photo [H, W, 3] out by its pose map [H, W, 3] and unwrap the texture.
 
     `matte` [H, W] is the user's own; without one, or with ``settings.matte`` "silhouette", it is made from photo and
-    pose map. Raises `InputError` for arrays of different sizes, nobody in the pose map, a person smaller than
-    ``settings.min_person`` pixels, or one that shows less of the body than ``settings.min_coverage``.
+    pose map. `foreground` [H, W, 3] is the photo with the person's own colours along their outline: crop and texture
+    are made of it, so that what was behind them does not come along. Raises `InputError` for arrays of different sizes,
+    nobody in the pose map, a person smaller than ``settings.min_person`` pixels, or one that shows less of the body
+    than ``settings.min_coverage``.
     """
     size = photo.shape[0], photo.shape[1]
-    for what, array in (("pose map", iuv), ("matte", matte)):
+    for what, array in (("pose map", iuv), ("matte", matte), ("foreground", foreground)):
         if array is not None and array.shape[:2] != size:
             raise InputError(f"the {what} is {array.shape[1]} x {array.shape[0]} pixels, its photo is "
                              f"{size[1]} x {size[0]}", remedy=f"make the {what} from this very photo")
     box = framing(iuv, settings)
     native_photo, native_iuv, side = cut(photo, box), crop_iuv(iuv, box), settings.resolution
-    texture, seen = texture_of(native_photo, native_iuv, settings)
+    own = None if foreground is None else cut(foreground, box)
+    colours = native_photo if own is None else own
+    texture, seen = texture_of(colours, native_iuv, settings)
     if seen.mean() < settings.min_coverage:
         raise InputError(f"it shows only {seen.mean():.1%} of the body's surface",
                          remedy=f"bring another photo or lower preprocess.min_coverage ({settings.min_coverage:g})")
@@ -90,8 +97,8 @@ def person_from_photo(photo: Pixels, iuv: Pixels, settings: PreprocessSettings,
     found = np.where(beyond, np.uint8(0), silhouette(pose) if whole is None else resize(whole, side))
     if whole is not None:
         whole = np.where(outside(box, *size, whole.shape[0]), np.uint8(0), whole)
-    return PersonCrop(resize(native_photo, side), pose, found, texture, seen, box, native_photo, native_iuv, whole,
-                      settings)
+    return PersonCrop(resize(colours, side), pose, found, texture, seen, box, native_photo, native_iuv, whole, settings,
+                      own)
 
 
 def _without_specks(seen: Mask) -> Mask:

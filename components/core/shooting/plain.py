@@ -33,10 +33,10 @@ def person_of(found: Estimate, photo: Pixels, settings: PreprocessSettings, matt
     """Cut somebody who was found in a photo [H, W, 3] out. Raises `InputError` where they cannot be used."""
     from components.core.estimation.estimate import cut_out
 
-    if matte is None and settings.matte == "auto":
-        cutout = cut_out(photo, found)
-        photo, matte = cutout.photo, cutout.matte
-    return person_from_photo(photo, found.iuv, settings, matte)
+    if matte is not None or settings.matte != "auto":
+        return person_from_photo(photo, found.iuv, settings, matte)
+    own = cut_out(photo, found)
+    return person_from_photo(photo, found.iuv, settings, own.alpha, own.foreground)
 
 
 def pose_estimated(photo: Pixels, settings: PreprocessSettings) -> Pixels:

@@ -7,7 +7,7 @@ import pytest
 
 from components.core.body.charts import head_chart
 from components.core.fitting.head_points import CHIN, NOSE_TIP, head_points
-from pipelines.pretraining.head_points import main, make_table, symmetric_face
+from pipelines.pretraining.tables.head_points import main, make_table, symmetric_face
 
 
 def head_turned_by(degrees: float) -> np.ndarray:

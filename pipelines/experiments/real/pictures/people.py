@@ -126,10 +126,10 @@ def _portrayed(file: PhotoFile, settings: PreprocessSettings, judges: Judges, wo
     if planes is None:
         photo = _reduced(read_photo(file.path, settings.max_megapixels))
         estimate = best_estimate(photo, settings.min_confidence)
-        cutout = cut_out(photo, estimate)
-        planes = {"photo": cutout.photo, "iuv": estimate.iuv, "matte": cutout.matte}
+        own = cut_out(photo, estimate)
+        planes = {"photo": own.foreground, "iuv": estimate.iuv, "matte": own.alpha}
         with atomic_path(kept) as partial, open(partial, "wb") as stream:
-            np.savez_compressed(stream, photo=cutout.photo, iuv=estimate.iuv, matte=cutout.matte)
+            np.savez_compressed(stream, photo=planes["photo"], iuv=planes["iuv"], matte=planes["matte"])
     photo, iuv = planes["photo"], planes["iuv"]
     face = judges.face(photo, iuv)
     mesh = None if face is None else found_points(photo, face.found)

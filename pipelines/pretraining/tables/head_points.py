@@ -165,7 +165,7 @@ def _faces(photos: Path, maps: Path) -> list[tuple[Floats, Pixels]]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the table and print the places of the best known points."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.pretraining.head_points", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m pipelines.pretraining.tables.head_points", description=__doc__)
     for who in ("real", "synthetic"):
         parser.add_argument(f"--{who}", type=Path, nargs=2, required=True, metavar=("PHOTOS", "MAPS"),
                             help="folders of photos and of their pose maps, <stem>.png")  # fmt: skip
