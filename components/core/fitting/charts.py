@@ -3,8 +3,8 @@
 Our charts (`body.charts`) say how places are numbered on the synthetic people. DensePose's charts were cut from another
 body: seen from the front, its V does not reach the ends at the outline of a limb, its U runs a little faster here and
 slower there. Real photos' maps are brought from such detectors, so maps that are made here are given in their charts.
-Made from landmarks found on photos that have a detector's map (`python -m pipelines.pretraining.tables.charts --help`): a grid
-of corrections per part, least absolute deviations, the same for both sides of the body.
+Made from landmarks found on photos that have a detector's map (`python -m pipelines.pretraining.tables.charts --help`):
+a grid of corrections per part, least absolute deviations, the same for both sides of the body.
 """
 
 from __future__ import annotations
