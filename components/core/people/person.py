@@ -17,7 +17,7 @@ from components.core.people.crop import cut, outside, resize, square_box
 from components.core.pictures.images import Pixels
 from components.core.pictures.iuv import crop_iuv, enlarge_iuv, person_box, resize_iuv
 from components.core.pictures.matte import grabcut_matte, silhouette, working_side
-from components.core.pictures.texture import unwrap
+from components.core.pictures.texture import smooth_charts, unwrap
 from components.core.settings import PreprocessSettings
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class PersonCrop:
         """The same crop with other sides S and N, from the photo's own pixels."""
         settings = self.settings.model_copy(update={"resolution": resolution, "texel": texel})
         colours = self.native_photo if self.native_foreground is None else self.native_foreground
-        texture, seen = texture_of(colours, self.native_iuv, settings)
+        texture, seen = texture_of(colours, self.native_iuv, settings, smooth=True)
         seen = _without_specks(seen)
         pose = enlarge_iuv(self.native_iuv, (resolution, resolution))
         matte = silhouette(pose) if self.native_matte is None else resize(self.native_matte, resolution)
@@ -121,20 +121,17 @@ def framing(iuv: Pixels, settings: PreprocessSettings) -> Box:
     return square_box(person, settings.margin)
 
 
-def pose_crop(iuv: Pixels, settings: PreprocessSettings) -> Pixels:
-    """The square pose map [S, S, 3] around the person of a pose map [H, W, 3]: a target for the networks."""
-    return resize_iuv(pose_square(iuv, settings), (settings.resolution, settings.resolution))
-
-
 def pose_square(iuv: Pixels, settings: PreprocessSettings) -> Pixels:
-    """`pose_crop` in the pose map's own resolution: [s, s, 3]."""
+    """The square [s, s, 3] around the person of a pose map [H, W, 3], as it is: a target for pictures of any size."""
     return crop_iuv(iuv, framing(iuv, settings))
 
 
-def texture_of(native_photo: Pixels, native_iuv: Pixels, settings: PreprocessSettings) -> tuple[Pixels, Mask]:
+def texture_of(native_photo: Pixels, native_iuv: Pixels, settings: PreprocessSettings,
+               smooth: bool = False) -> tuple[Pixels, Mask]:
     """Texture and seen mask from the crop at the photo's own resolution, the silhouette's rim left out.
 
-    The rim mixes person and background, and detectors' outlines are off by a pixel or more.
+    The rim mixes person and background, and detectors' outlines are off by a pixel or more. `smooth` reads U and V
+    between their 256 steps, which fine atlases need.
     """
     step = int(native_photo.shape[0] / max(_UNWRAP_TEXELS * settings.texel, settings.resolution) + 0.2)
     if step > 1:
@@ -147,7 +144,8 @@ def texture_of(native_photo: Pixels, native_iuv: Pixels, settings: PreprocessSet
     if radius:
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
         body = np.asarray(cv2.erode(body, kernel), np.uint8)
-    return unwrap(native_photo, native_iuv, settings.texel, mask=body > 0)
+    charts = smooth_charts(native_iuv, side) if smooth else None
+    return unwrap(native_photo, native_iuv, settings.texel, body > 0, charts)
 
 
 def _blocks(photo: Pixels, step: int) -> Pixels:

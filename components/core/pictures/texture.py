@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,10 +42,17 @@ SEEN, MIRRORED, PAINTED = 255, 128, 64
 _GRID = (4, 6)
 _MAX_SUBDIVISION = 4
 _PACK = float(2**26)
+_STEP_SIDE = 256
+"""A chart of 256 steps over a picture of this side has about one step a pixel; in larger ones the steps show."""
+_FLAT = 1e-3
 
 
-def unwrap(photo: Pixels, iuv: Pixels, texel: int, mask: Mask | None = None) -> tuple[Pixels, Mask]:
+def unwrap(photo: Pixels, iuv: Pixels, texel: int, mask: Mask | None = None,
+           charts: Floats | None = None) -> tuple[Pixels, Mask]:
     """The texture that a photo [H, W, 3] shows on its pose map [H, W, 3]; `mask` [H, W] leaves pixels out where false.
+
+    `charts` [H, W, 3] is the pose map with U and V in fractions (`smooth_charts`), where texels are smaller than the
+    steps of its bytes in the photo.
 
     A texel is the mean of the photo inside it. Where neighbouring pixels of a part lie more than a texel apart, the
     photo between them is interpolated, and single missing texels between seen ones are filled from their
@@ -54,10 +62,15 @@ def unwrap(photo: Pixels, iuv: Pixels, texel: int, mask: Mask | None = None) -> 
     labels = iuv[..., 0] if mask is None else iuv[..., 0] * mask
     around = _around(labels)
     labels, iuv, photo = labels[around], iuv[around], photo[around]
-    total = _accumulated(labels, iuv, photo, texel)
-    steps = _subdivision(labels, iuv, texel)
+    if charts is None:
+        total, places = _accumulated(labels, iuv, photo, texel), iuv
+    else:
+        places, body = charts[around], labels > 0
+        total = np.zeros((PARTS * texel * texel, 4))
+        _accumulate(total, labels[body], *_texel_positions(places[body], texel), photo[body].astype(np.float32), texel)
+    steps = _subdivision(labels, places, texel)
     if steps > 1:
-        _accumulate_between(total, labels, *_texel_positions(iuv, texel), photo, texel, steps)
+        _accumulate_between(total, labels, *_texel_positions(places, texel), photo, texel, steps)
     tiles = total.reshape(PARTS, texel, texel, 4)
     seen = tiles[..., 3] > 0
     colour = np.empty(tiles.shape, np.float32)  # and a fourth channel, 1 where seen
@@ -170,6 +183,51 @@ def from_picture(picture: Pixels, texel: int) -> Pixels:
         PARTS, texel, texel, *picture.shape[2:]))
 
 
+def smooth_charts(iuv: Pixels, side: int | None = None) -> Floats:
+    """A pose map [H, W, 3] whose U and V run smoothly, in fractions of their 256 steps: float32 [H, W, 3].
+
+    In a large picture a step is several pixels wide, and texture looked up by it is a mosaic. Each pixel takes the
+    value there of the plane fitted to the pixels of its part around it, so that nothing is drawn inwards at an edge.
+    `side` is that of the whole picture, where this is a piece of it.
+    """
+    out = iuv.astype(np.float32)
+    radius = round((side or iuv.shape[0]) / _STEP_SIDE)
+    if radius < 1:
+        return out
+    for part in range(1, PARTS + 1):
+        mask = iuv[..., 0] == part
+        found = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        if not len(found[0]):
+            continue
+        here = tuple(slice(int(one[0]), int(one[-1]) + 1) for one in found)
+        for channel in (1, 2):
+            out[here][..., channel] = _planes(out[here][..., channel], mask[here], radius)
+    return out
+
+
+def _planes(values: Floats, mask: Mask, radius: int) -> Floats:
+    """At each pixel of `mask` the value of the least-squares plane through those of `mask` within `radius`."""
+    height, width = values.shape
+    y, x = np.meshgrid(np.arange(height, dtype=np.float64), np.arange(width, dtype=np.float64), indexing="ij")
+    weight = mask.astype(np.float64)
+
+    def mean(what: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(cv2.boxFilter(what * weight, cv2.CV_64F, (2 * radius + 1,) * 2,
+                                        borderType=cv2.BORDER_CONSTANT)) / share
+
+    share = np.ones_like(weight)
+    share = np.maximum(mean(np.ones_like(weight)), 1e-9)
+    own = values.astype(np.float64)
+    mx, my, mv = mean(x), mean(y), mean(own)
+    xx, yy, xy = mean(x * x) - mx * mx + _FLAT, mean(y * y) - my * my + _FLAT, mean(x * y) - mx * my
+    xv, yv = mean(x * own) - mx * mv, mean(y * own) - my * mv
+    area = np.maximum(xx * yy - xy * xy, _FLAT * _FLAT / 2)
+    fitted = mv + ((xv * yy - yv * xy) * (x - mx) + (yv * xx - xv * xy) * (y - my)) / area
+    # Charts may jump inside a part: never farther than a few steps from what was there.
+    fitted = np.where(np.abs(fitted - own) < 3, fitted, own)
+    return np.where(mask, fitted.clip(0, 255), values).astype(np.float32)
+
+
 def _around(labels: Pixels) -> tuple[slice, slice]:
     """The rows and columns that hold the body."""
     found = [np.flatnonzero((labels > 0).any(axis=axis)) for axis in (1, 0)]
@@ -177,7 +235,7 @@ def _around(labels: Pixels) -> tuple[slice, slice]:
     return rows, columns
 
 
-def _texel_positions(iuv: Pixels, texel: int) -> tuple[Floats, Floats]:
+def _texel_positions(iuv: Pixels | Floats, texel: int) -> tuple[Floats, Floats]:
     """Column and row inside the tile, as fractions, of every pixel [..., 3]."""
     scale = np.float32((texel - 1) / 255)
     return iuv[..., 1] * scale, (255 - iuv[..., 2].astype(np.float32)) * scale
@@ -213,7 +271,7 @@ def _accumulate(total: NDArray[np.float64], labels: Pixels, x: Floats, y: Floats
     total[:, 3] += np.bincount(index, minlength=len(total))
 
 
-def _subdivision(labels: Pixels, iuv: Pixels, texel: int) -> int:
+def _subdivision(labels: Pixels, iuv: Pixels | Floats, texel: int) -> int:
     """Into how many steps to divide a pixel so that most neighbours of a part are at most a texel apart."""
     distances = []
     for along in ((slice(None), slice(None, None, 4)), (slice(None, None, 4), slice(None))):

@@ -66,7 +66,7 @@ class _Choice:
 def shoot(model: Reposer, source: PersonCrop | Sequence[PersonCrop], poses: Sequence[Pixels],
           background: Pixels | None = None, clothes: PersonCrop | Sequence[PersonCrop] | None = None,
           size: int | None = None) -> Shot:
-    """Paint a person in each of the target poses (uint8 [P, P, 3] of any side, as `pose_crop` makes them).
+    """Paint a person in each of the target poses (uint8 [P, P, 3] of any side, as `pose_square` cuts them).
 
     `source` is one photo or several of the same person, in any order: what each shows of them is put together. For each
     pose the one that shows most of the head asked for gives face, hair and light. The clothes are those of the photo

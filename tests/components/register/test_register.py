@@ -19,7 +19,7 @@ from components.core.errors import DataError, InputError, MachineError
 from components.core.judging.gate import CONTROLS, MEMORISATION
 from components.core.networks.generator.reposer import Reposer
 from components.core.people.dataset import PeopleDataset
-from components.core.people.person import person_from_photo, pose_crop
+from components.core.people.person import person_from_photo, pose_square
 from components.core.pictures.images import decode_png, encode_png
 from components.core.settings import PreprocessSettings, RegisterSettings
 from components.core.shooting.shots import shoot
@@ -137,9 +137,19 @@ def test_a_fresh_process_paints_what_this_one_does(world, store: Store) -> None:
     painted = try_version("models:/photoshoot@challenger", store.uri, columns(people))
     settings = PreprocessSettings.model_validate({**people.settings, "min_person": 8, "min_coverage": 0})
     person = person_from_photo(people[0].photo, people[0].iuv, settings, people[0].matte)
-    ours = shoot(Reposer.load(world.model / "generator.safetensors"), person, [pose_crop(people[1].iuv, settings)])
+    ours = shoot(Reposer.load(world.model / "generator.safetensors"), person, [pose_square(people[1].iuv, settings)])
     # Another number of threads sums in another order: a grey level, no more.
     assert np.abs(painted.astype(int) - ours.images[0]).max() <= 1
+
+
+def test_a_size_can_be_asked_for(world, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+    model = mlflow.pyfunc.load_model("models:/photoshoot@champion")
+    row = pd.DataFrame([columns(PeopleDataset.open(world.people))])
+    for params, side in ((None, 64), ({"size": 0}, 64), ({"size": 96}, 96), ({"size": 128}, 128)):
+        assert decode_png(model.predict(row, params=params)["image"][0]).shape == (side, side, 3)
+    with pytest.raises(InputError, match="64 to 2048"):
+        model.predict(row, params={"size": 5000})
 
 
 def test_the_model_takes_optional_columns_and_both_channel_orders(world, store: Store,

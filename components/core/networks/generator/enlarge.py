@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from components.core.pictures.iuv import HEAD_PARTS, PARTS
@@ -16,9 +13,6 @@ _GROUPS: tuple[tuple[int, ...], ...] = (
 """Background, torso, head, left arm, right arm, left leg, right leg: what takes nothing from each other."""
 _LEAST = 0.02
 """Share of a group around a pixel below which the neighbourhood as a whole speaks for it."""
-_STEP_SIDE = 256
-"""A chart of 256 steps over a picture of this side has about one step a pixel; in larger ones the steps show."""
-_FLAT = 1e-3
 
 
 def enlarged(planes: Tensor, poses: Tensor, fine: Tensor) -> Tensor:
@@ -48,50 +42,6 @@ def plainly_enlarged(planes: Tensor, side: int) -> Tensor:
     """Planes [B, C, S, S] -> [B, C, side, side] through a quadratic B-spline, whatever the pixels show."""
     weights = _spline(planes.shape[-1], side, planes.device)
     return _spread(planes.float(), weights, weights)
-
-
-def smooth_charts(iuv: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """A pose map [H, W, 3] whose U and V run smoothly, in fractions of their 256 steps: float32 [H, W, 3].
-
-    In a large picture a step is several pixels wide, and texture looked up by it is a mosaic. Each pixel takes the
-    value there of the plane fitted to the pixels of its part around it, so that nothing is drawn inwards at an edge.
-    """
-    out = iuv.astype(np.float32)
-    radius = round(iuv.shape[0] / _STEP_SIDE)
-    if radius < 1:
-        return out
-    for part in range(1, PARTS + 1):
-        mask = iuv[..., 0] == part
-        found = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        if not len(found[0]):
-            continue
-        here = tuple(slice(int(one[0]), int(one[-1]) + 1) for one in found)
-        for channel in (1, 2):
-            out[here][..., channel] = _planes(out[here][..., channel], mask[here], radius)
-    return out
-
-
-def _planes(values: NDArray[np.float32], mask: NDArray[np.bool_], radius: int) -> NDArray[np.float32]:
-    """At each pixel of `mask` the value of the least-squares plane through those of `mask` within `radius`."""
-    height, width = values.shape
-    y, x = np.meshgrid(np.arange(height, dtype=np.float64), np.arange(width, dtype=np.float64), indexing="ij")
-    weight = mask.astype(np.float64)
-
-    def mean(what: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(cv2.boxFilter(what * weight, cv2.CV_64F, (2 * radius + 1,) * 2,
-                                        borderType=cv2.BORDER_CONSTANT)) / share
-
-    share = np.ones_like(weight)
-    share = np.maximum(mean(np.ones_like(weight)), 1e-9)
-    own = values.astype(np.float64)
-    mx, my, mv = mean(x), mean(y), mean(own)
-    xx, yy, xy = mean(x * x) - mx * mx + _FLAT, mean(y * y) - my * my + _FLAT, mean(x * y) - mx * my
-    xv, yv = mean(x * own) - mx * mv, mean(y * own) - my * mv
-    area = np.maximum(xx * yy - xy * xy, _FLAT * _FLAT / 2)
-    fitted = mv + ((xv * yy - yv * xy) * (x - mx) + (yv * xx - xv * xy) * (y - my)) / area
-    # Charts may jump inside a part: never farther than a few steps from what was there.
-    fitted = np.where(np.abs(fitted - own) < 3, fitted, own)
-    return np.where(mask, fitted.clip(0, 255), values).astype(np.float32)
 
 
 def _group(poses: Tensor) -> Tensor:

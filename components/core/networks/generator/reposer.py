@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from components.core.artifacts.model import FORMAT, GENERATOR
 from components.core.atomic import atomic_path
 from components.core.errors import DataError, InputError
 from components.core.networks.generator.anet import ANet
-from components.core.networks.generator.enlarge import enlarged, smooth_charts
+from components.core.networks.generator.enlarge import enlarged
 from components.core.networks.generator.gnet import GNet
 from components.core.networks.generator.mixture import (
     MATTE,
@@ -39,11 +40,14 @@ from components.core.networks.generator.mixture import (
 )  # fmt: skip
 from components.core.networks.generator.pnet import LEVELS, PNet
 from components.core.networks.generator.warp import Source, SourceView
+from components.core.pictures.texture import smooth_charts
 from components.core.settings import TrainSettings
 
 Bytes = NDArray[np.uint8]
 
 _BATCH = 8
+_FOG = 0.04
+"""A large picture's matte starts above this, and is whole at as much below 1."""
 
 
 class Generator(nn.Module):
@@ -199,6 +203,8 @@ class Reposer:
                 at = None if fine is None else (self._source(fine.source, part, fine.size),
                                                 self._charts(fine.poses[part]))
                 painting = self.network(coarse, torch_poses, at)
+                if at is not None:
+                    painting = painting._replace(soft_matte=self._without_specks(painting.matte, at[1]))
                 # Rounded first, so that the matte handed out is the one that was used.
                 matte = (painting.matte * 255).round()
                 picture = torch.lerp(self._colours(backgrounds[part]), painting.person, matte / 255)
@@ -230,6 +236,15 @@ class Reposer:
 
     def _planes(self, array: Bytes) -> Tensor:
         return self._tensor(array).permute(0, 3, 1, 2)
+
+    @staticmethod
+    def _without_specks(matte: Tensor, poses: Tensor) -> Tensor:
+        """A matte [1, 1, T, T] without its fog, and without pieces that do not hang together with the body."""
+        clear = ((matte - _FOG) / (1 - 2 * _FOG)).clamp(0, 1)
+        _, pieces = cv2.connectedComponents((clear[0, 0] > 0).to(torch.uint8).cpu().numpy())
+        body = (poses[0, 0] > 0).cpu().numpy()
+        kept = np.isin(pieces, np.unique(pieces[body & (pieces > 0)]))
+        return clear * torch.from_numpy(kept).to(clear.device)
 
     def _charts(self, poses: Bytes) -> Tensor:
         """Pose maps float32 [B, 3, T, T], without the steps of bytes."""

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from components.core.networks.generator.enlarge import enlarged, plainly_enlarged, smooth_charts
+from components.core.networks.generator.enlarge import enlarged, plainly_enlarged
+from components.core.pictures.texture import smooth_charts
 
 
 def halves(side: int) -> torch.Tensor:
