@@ -8,7 +8,7 @@ def preprocess(photos: dsl.Input[dsl.Dataset], settings: str, people: dsl.Output
     """Cut out every person with pose map, matte and texture map.
 
     Args:
-        photos: Folder of photos with iuv/ and optional matte/ and labels.csv.
+        photos: Folder of photos with optional iuv/, matte/ and labels.csv.
         settings: PreprocessSettings as JSON.
         people: The people data set: shards and manifest.
     """
@@ -32,7 +32,7 @@ def preprocess_part(
     """Do one task's share of preprocessing.
 
     Args:
-        photos: Folder of photos with iuv/ and optional matte/ and labels.csv.
+        photos: Folder of photos with optional iuv/, matte/ and labels.csv.
         settings: PreprocessSettings as JSON.
         share: Which share, 2/3 for the second of three.
         part: Some of the shards, for `gather`.

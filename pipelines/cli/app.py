@@ -33,10 +33,10 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting: --set train.batch=8.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object, last line of stdout.")]
-PhotosOption = Annotated[Path, typer.Option("--photos", help="Folder of photos, pose maps in iuv/ or beside them.")]
+PhotosOption = Annotated[Path, typer.Option("--photos", help="Folder of photos; pose maps, if any, in iuv/ or beside.")]
 SourceOption = Annotated[
     Path | None,
-    typer.Option("--photos", help="Folder or gs:// prefix of photos with iuv/. Without it, synthetic people."),
+    typer.Option("--photos", help="Folder or gs:// prefix of photos. Without it, synthetic people."),
 ]
 PeopleOption = Annotated[Path, typer.Option("--people", help="People data set that `preprocess` wrote.")]
 IdentitiesOption = Annotated[Path, typer.Option("--identities", help="Identities that `cluster` wrote.")]

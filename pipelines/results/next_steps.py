@@ -35,7 +35,7 @@ def after_run(result: RunResult, model_name: str, home: Path, default_home: Path
     which = [] if is_champion else ["--version", number]
     shoot = _command("shoot", *which, *pictures, *named, *where,
                      does=f"a picture by {'the champion' if is_champion else f'version {number}'}, of these or your "
-                          "own photo and pose maps")
+                          "own photos")
     compare = _command("compare", *where, does="its metrics and pictures beside those of your other runs")
     if result.verdict == "passed" and not is_champion:
         promote = _command("promote", number, *named, *where, does="make it the champion, which is what is served")

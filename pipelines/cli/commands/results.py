@@ -42,7 +42,7 @@ def shoot(
     out: Annotated[Path | None, typer.Option(
         "--out", help="Folder to write; default: photoshoot-<date>, here.")] = None,
     iuv: Annotated[list[Path] | None, typer.Option(
-        "--iuv", help="The photo's DensePose map, if there is one; then one for each photo, in order.")] = None,
+        "--iuv", help="The photo's pose map, if there is one; then one for each photo, in order.")] = None,
     matte: Annotated[
         list[Path] | None, typer.Option("--matte", help="The photo's matte, if there is one; then one for each photo.")
     ] = None,

@@ -21,7 +21,8 @@ ASKED = ["train.perceptual=vgg19", "train.face=vggface2", "cluster.embedder=vggf
 
 def test_the_losses_networks_are_asked_for_once_and_only_where_the_loss_is_on() -> None:
     assert wanted_weights(Settings()) == []
-    landmarks, plain = list(GROUPS["landmarks"]), Settings().with_changes(["cluster.embedder=builtin"])
+    landmarks = list(GROUPS["landmarks"])
+    plain = Settings().with_changes(["cluster.embedder=builtin", "evaluate.embedder=builtin-judge"])
     assert wanted_weights(plain, photos=True) == landmarks
     assert wanted_weights(plain, photos=True, lacking=False) == []
     for kind, needed in (("landmarks", landmarks), ("given", []), ("densepose", [])):
