@@ -29,7 +29,7 @@ from components.register.card import model_card
 from components.register.evidence import VersionEvidence
 from components.register.gate import verdict
 from components.register.promotion import standing
-from components.register.registry import Registry
+from components.register.registry import Registry, signature
 from components.register.run import RegisterSummary
 from components.register.try_out import try_version
 
@@ -280,3 +280,9 @@ def test_a_version_is_held_against_the_champion_and_takes_its_place_where_the_se
     with pytest.raises(InputError, match="of another model or evaluation"):
         register(world.model, store.believed, world.people, world.identities, tmp_path / "out", settings,
                  comparison=tmp_path / "comparison", tracking_uri=store.uri)
+
+
+def test_a_photo_and_a_pose_are_all_that_a_version_asks_for() -> None:
+    inputs = signature().inputs
+    assert inputs.required_input_names() == ["source_photo", "target_pose"]
+    assert {"source_pose", "source_matte", "background", "more_photos"} <= set(inputs.optional_input_names())
