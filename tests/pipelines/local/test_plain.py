@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from networks import needs_weights
 from smoke import run_pipeline
 
+from components.cluster import cluster
 from components.core.people.dataset import PeopleDataset
+from components.core.settings import ClusterSettings, PreprocessSettings
 from components.core.stores.published import GROUPS
+from components.preprocess import preprocess
 
 
 @pytest.mark.timeout(900)  # two cores with others at work
@@ -27,3 +31,17 @@ def test_photos_without_pose_maps_end_with_a_version(tmp_path: Path) -> None:
     assert min(people.column("confidence")) >= 0.45
     report = Path(told["report"]).read_text(encoding="utf-8")
     assert f"<dt>Pose maps</dt><dd>{len(people)} from landmarks</dd>" in report
+
+
+def test_real_photos_without_pose_maps_are_told_apart_as_with_them(shared_data: Path, tmp_path: Path) -> None:
+    needs_weights(*GROUPS["landmarks"], "sface")
+    pytest.importorskip("ai_edge_litert")
+    plain = tmp_path / "plain"
+    shutil.copytree(shared_data / "people" / "photos", plain / "photos")
+    shutil.copy(shared_data / "people" / "labels.csv", plain)
+    settings = PreprocessSettings(resolution=64, texel=16, matte="silhouette")
+    summary = preprocess(plain, tmp_path / "people", settings)
+    assert summary.pose_maps == {"landmarks": summary.accepted} and summary.accepted >= 19  # video frames repeat
+    found = cluster(tmp_path / "people", tmp_path / "identities", ClusterSettings())
+    assert found.bcubed is not None and (found.bcubed.precision, found.bcubed.recall) == (1.0, 1.0)
+    assert len(found.set_aside) == 2  # two are seen from behind
