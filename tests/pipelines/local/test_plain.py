@@ -24,7 +24,7 @@ def test_photos_without_pose_maps_end_with_a_version(tmp_path: Path) -> None:
                                     "--set", "synthesize.people=8", "--set", "synthesize.photos_per_person=3")
     assert code == 0, said
     assert told["status"] == "succeeded" and told["model_version"]
-    (where,) = tmp_path.rglob("people.json")
+    (where,) = tmp_path.rglob("manifest.parquet")
     people = PeopleDataset.open(where.parent)
     assert len(people) >= 20 and people.counted("pose_source") == {"landmarks": len(people)}
     assert people.counted("matte_source") == {"landmarks": len(people)}
