@@ -18,7 +18,7 @@ from pipelines.experiments.real.measures.anew import FACE, FIGURE, Looks
 from pipelines.experiments.real.measures.judges import Face, Judges, likeness
 from pipelines.experiments.real.measures.points import found_points, point_error
 from pipelines.experiments.real.measures.rims import light_rim, person_in, specks
-from pipelines.experiments.real.pictures.poses import Task
+from pipelines.experiments.real.pictures.poses import EXACT, Task
 from pipelines.experiments.real.pictures.rows import Made
 
 NUMBERS = ("found", "sface", "dlib", "sface_same", "dlib_same", "both_same", "points", "mouth", "chin", "specks", "rim",
@@ -50,7 +50,7 @@ class Instruments:
         numbers["seconds"] = made.seconds
         face = self.judges.face(made.image, target.iuv)
         numbers |= _likeness(face, task.sources[0].face) | self._points(face, made.image, task, target)
-        exact = task.kind != "others"
+        exact = task.kind in EXACT
         person = target.matte > 127 if exact else person_in(made.matte, target.iuv)
         numbers |= {"specks": specks(made.matte, person), "rim": light_rim(made.image, made.matte, PLAIN)}
         if exact:

@@ -13,7 +13,7 @@ from components.core.atomic import atomic_path
 from components.evaluate.measuring.intervals import Metric, side_of
 from components.evaluate.report import page as report
 from pipelines.experiments.real.measures.judges import DLIB_SAME, SFACE_SAME
-from pipelines.experiments.real.pictures.poses import KINDS, Kind
+from pipelines.experiments.real.pictures.poses import EXACT, KINDS, Kind
 from pipelines.experiments.real.study import Findings, Shot
 from pipelines.experiments.real.table import Line, against_warp, judged_anew, lines, real_pairs
 
@@ -69,7 +69,7 @@ def markdown(findings: Findings, found: Tables, command: str, hardware: str) -> 
     for kind, rows in found.rows.items():
         out += [f"## {title(kind)}", "",
                 *_table([*rows, *found.pairs] if kind == "others" else rows, _FACES), "", *_table(rows, _PLACES), ""]
-        if kind != "others":
+        if kind in EXACT:
             out += ["Against the photo itself:", "", *_table(rows, _TRUTH), ""]
         if kind in found.gains:
             out += ["The model less plain warping of the same size, picture by picture, signs turned so that more is "

@@ -130,29 +130,29 @@ def _of_person(row: Row, sitter: Sitter, asked: Sequence[Task], model: Model, in
                kept: Path) -> list[Shot]:
     """A person's pictures of a row: measured now, or read from the file of an earlier run."""
     path = kept / _plain(row.name) / f"{_plain(sitter.name)}.json"
-    known = _read(path)
-    if known is not None:
-        return known
-    shots = []
-    for number, (task, made) in enumerate(zip(asked, paint(row, asked, model), strict=True)):
+    known = {shot.key: shot for shot in _read(path)}
+    missing = [task for task in asked if task.key not in known]
+    for task, made in zip(missing, paint(row, missing, model) if missing else [], strict=True):
         numbers, looks = instruments.measure(task, made, model.preprocess)
         if row.painter == "photo":
             numbers |= dict.fromkeys(_OF_PAINTED, float("nan"))
-        picture = path.with_name(f"{path.stem}-{number:02}.jpg")
+        picture = path.with_name(f"{path.stem}-{json_digest(task.key)[:12]}.jpg")
         _save(picture, made.image)
-        shots.append(Shot(row.name, sitter.name, task.kind, task.key, task.sources[0].name, task.target.name, numbers,
-                          dict(looks), picture.relative_to(kept.parent.parent).as_posix()))
-    with atomic_path(path) as partial:
-        partial.write_text(json.dumps([asdict(shot) for shot in shots]), encoding="utf-8")
+        known[task.key] = Shot(row.name, sitter.name, task.kind, task.key, task.sources[0].name, task.target.name,
+                               numbers, dict(looks), picture.relative_to(kept.parent.parent).as_posix())
+    shots = [known[task.key] for task in asked]
+    if missing:
+        with atomic_path(path) as partial:
+            partial.write_text(json.dumps([asdict(shot) for shot in shots]), encoding="utf-8")
     return shots
 
 
-def _read(path: Path) -> list[Shot] | None:
+def _read(path: Path) -> list[Shot]:
     try:
         content: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
         return [Shot(**row) for row in content]
     except (OSError, ValueError, TypeError):
-        return None
+        return []
 
 
 def _save(path: Path, picture: Pixels) -> None:

@@ -89,7 +89,7 @@ def judged_anew(findings: Findings) -> list[Line]:
     """Per row of painted pictures: how well a judge trained anew tells them from the folder's real photos."""
     out = []
     for row in findings.rows:
-        shots = [one for one in findings.shots if one.row == row.name and one.kind != "same"]
+        shots = [one for one in findings.shots if one.row == row.name and one.kind in ("others", "own")]
         if row.painter == "photo" or not shots:
             continue
         metrics = {}

@@ -66,9 +66,12 @@ def test_everybody_gets_others_poses_their_own_and_the_one_they_are_in(seen: gat
     assert sorted(name for name, _ in poses) == [sitter.name for sitter in seen.sitters]
     for sitter in seen.sitters:
         asked = tasks(sitter, poses, 6)
-        assert [one.kind for one in asked] == ["others", "own", "own", "same"]
+        assert [one.kind for one in asked] == ["others", "portrait", "own", "own", "same"]
         assert asked[0].target not in sitter.photos
         assert all(one.target not in one.sources and one.sources for one in asked if one.kind == "own")
+        whole, portrait = (asked[at].target.iuv[..., 0] > 0 for at in (0, 1))
+        assert not (portrait & ~whole).any()
+        assert 0 < portrait.sum() < 0.6 * whole.sum()
         assert asked[-1].sources == [asked[-1].target]
 
 
@@ -78,7 +81,7 @@ def test_the_table_is_written_and_what_is_finished_is_not_painted_again(folder: 
     first = ask(folder, "--several", "1", "--several", "2")
     rows = first["rows"]
     assert isinstance(rows, dict)
-    assert set(rows) == {"others", "own", "same"}
+    assert set(rows) == {"others", "portrait", "own", "same"}
     assert set(rows["own"]) == {"real photo 64 px", "texture warp 64 px", "model 64 px"}
     assert rows["others"]["model 64 px, 2 photos"]["pictures"] == 2
     truth, warp = rows["same"]["real photo 64 px"], rows["same"]["texture warp 64 px"]

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
+from components.core.faces.head import head_box
 from pipelines.experiments.real.pictures.people import Gathered, Portrayed, Sitter
 
-Kind = Literal["others", "own", "same"]
+Kind = Literal["others", "portrait", "own", "same"]
 KINDS: dict[Kind, str] = {
     "others": "in the poses of other people",
+    "portrait": "in the poses of other people, head and shoulders",
     "own": "in the poses of their own other photos",
     "same": "in the pose of the very photo",
 }
+EXACT: tuple[Kind, ...] = ("own", "same")
+"""Kinds of which a photo shows what the picture should look like."""
 _OWN = 4
+_DOWN, _ASIDE = 0.45, 1.4
+"""How far below the neck and to the sides a portrait reaches, in heights of the head with its neck."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +54,27 @@ def pose_list(people: Gathered, most: int) -> list[tuple[str, Portrayed]]:
     return chosen
 
 
+def head_and_shoulders(whole: Portrayed) -> Portrayed:
+    """The same photo, of whose pose map only head and shoulders are left."""
+    box = head_box(whole.iuv)
+    if box is None:
+        return whole
+    x0, y0, x1, y1 = box
+    tall, middle = y1 - y0, (x0 + x1) / 2
+    iuv = np.zeros_like(whole.iuv)
+    left, right = max(0, round(middle - _ASIDE * tall)), round(middle + _ASIDE * tall)
+    bottom = round(y1 + _DOWN * tall)
+    iuv[:bottom, left:right] = whole.iuv[:bottom, left:right]
+    return replace(whole, iuv=iuv)
+
+
 def tasks(sitter: Sitter, poses: Sequence[tuple[str, Portrayed]], most: int) -> list[Task]:
-    """The pictures to make of one person: at most `most` poses of others, up to four of their own other photos (each
-    from one that is not it), and the pose of the first photo itself."""
+    """The pictures to make of one person: at most `most` poses of others, whole and as a portrait, up to four of their
+    own other photos (each from one that is not it), and the pose of the first photo itself."""
     photos = sitter.photos
     others = [pose for name, pose in poses if name != sitter.name][:most]
     found = [Task(sitter.name, "others", list(photos), pose) for pose in others]
+    found += [Task(sitter.name, "portrait", list(photos), head_and_shoulders(pose)) for pose in others]
     for number, target in enumerate(photos[:_OWN] if len(photos) > 1 else []):
         rest = [*photos[number + 1 :], *photos[:number]]
         found.append(Task(sitter.name, "own", rest, target))

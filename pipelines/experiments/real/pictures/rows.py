@@ -17,7 +17,7 @@ from components.evaluate.measuring.methods import looked_up
 from components.evaluate.measuring.quality import PLAIN, over
 from photoshoot.model import Model
 from photoshoot.photos import Photo
-from pipelines.experiments.real.pictures.poses import Task
+from pipelines.experiments.real.pictures.poses import EXACT, Task
 
 Painter = Literal["photo", "warp", "model"]
 _TEXELS = (32, 256)
@@ -61,7 +61,7 @@ def rows(sizes: Sequence[int], photos: Sequence[int]) -> list[Row]:
 def wanted(row: Row, tasks: Sequence[Task]) -> list[Task]:
     """Those pictures that a row makes: real photos only of the person; several photos only where there are so many."""
     if row.painter == "photo":
-        return [one for one in tasks if one.kind != "others"]
+        return [one for one in tasks if one.kind in EXACT]
     return [one for one in tasks if row.photos == 1 or (len(one.sources) >= row.photos and one.kind != "same")]
 
 
