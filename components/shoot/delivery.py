@@ -91,7 +91,7 @@ def contact_sheet(pictures: Sequence[Picture], version: str) -> Image.Image:
 
 
 def _xmp(version: str) -> bytes:
-    """An XMP packet with IPTC's digital source type and the tool (Adobe XMP Specification Part 1; IPTC)."""
+    """An XMP packet with IPTC's digital source type and the tool (XMP Specification Part 1; IPTC Photo Metadata)."""
     return (f'<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
             f'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
             f'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" xmlns:xmp="http://ns.adobe.com/xap/1.0/" '

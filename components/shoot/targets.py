@@ -24,6 +24,8 @@ RANDOM = "random"
 COUNT = 8
 _DRAWN = 512
 _AWAY = {"back"}
+_HARD = {"hand-raised", "hand-at-face"}
+"""Poses with a hand beside the head come last, unless tags are asked for: hands are what is painted worst."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,10 @@ def chosen_targets(asked: Asked, seen: Shown, without: Sequence[str]) -> Iterato
     if not fitting:
         why = "; ".join(seen.notes()) or "all that have these tags are asked for already"
         raise InputError(f"no pose fits: {why}", remedy="ask for other tags, name a pose, or bring another photo")
-    return (Target(pose.name, pose, chosen=True) for pose in drawn_by_lot(fitting, asked.seed))
+    order = drawn_by_lot(fitting, asked.seed)
+    if not asked.tags:
+        order.sort(key=lambda pose: bool(_HARD & set(pose.tags)))
+    return (Target(pose.name, pose, chosen=True) for pose in order)
 
 
 def taken(targets: Iterator[Target], count: int) -> list[Target]:

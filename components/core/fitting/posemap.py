@@ -229,7 +229,7 @@ def _close_collar(iuv: Pixels, depth: Floats, screen: Floats, neck_line: Floats)
     for corners in np.rint(screen[surface().triangles][..., :2]).astype(np.int32):
         cv2.fillConvexPoly(silhouette, corners, 255)
     hole = (cv2.erode(silhouette, np.ones((3, 3), np.uint8)) > 0) & (iuv[..., 0] == 0)
-    hole[: max(0, int(neck_line[:, 1].min(initial=0)))] = False
+    hole[: max(0, int(neck_line[:, 1].mean()))] = False
     torso = np.isin(iuv[..., 0], _TORSO)
     if hole.any() and torso.any():
         _, label = cv2.distanceTransformWithLabels((~torso).astype(np.uint8), cv2.DIST_L2, 3,

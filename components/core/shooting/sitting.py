@@ -1,4 +1,4 @@
-"""A subject, looked at once: cut out of their photos, their own body, and what is seen of them."""
+"""Somebody in front of the camera, looked at once: cut out of their photos, their body, and what is seen of them."""
 
 from __future__ import annotations
 
