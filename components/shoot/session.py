@@ -88,7 +88,10 @@ def photoshoot(model: Path, subjects: Sequence[Subject], wishes: Wishes, out: Pa
     repainted: list[str] = []
     if count:
         seen = sitting.shown()
-        notes = [*(seen.notes() if count else []), *notes]
+        if not seen.face:
+            raise InputError("no photo shows the whole face", path=subjects[0].photo if len(subjects) == 1 else None,
+                             remedy="bring one that does, or name poses with --pose, which are painted as they are")
+        notes = [*seen.notes(), *notes]
         queue = chosen_targets(wishes.asked, seen, [target.name for target in given])
         chosen, repainted = _good_ones(queue, count, lambda some: studio.painted(some, sitting, measure), measure)
         pictures += ranked(chosen)

@@ -68,7 +68,9 @@ def drawn_by_lot(poses: Mapping[str, Pose], seed: int, spread: bool = True) -> l
     lot.shuffle(order)
     if not spread:
         return order
-    first, twins, seen = [], [], set[str]()
+    first: list[Pose] = []
+    twins: list[Pose] = []
+    seen = set[str]()
     for pose in order:
         (twins if pose.mirrored_as in seen else first).append(pose)
         seen.add(pose.name)

@@ -89,6 +89,8 @@ class Shown:
     """Framings of poses for which enough of the body is seen."""
     back: bool
     side: bool
+    face: bool
+    """Whether a photo shows the eyes and the mouth, as far as landmarks tell."""
 
     def fits(self, pose: Pose) -> bool:
         """Is of the person seen what the pose shows?"""
@@ -125,7 +127,14 @@ def shown(crops: Sequence[PersonCrop], found: Sequence[Body]) -> Shown:
             framings.append("knees")
             if there(_LOWER_LEGS):
                 framings.append("full")
-    return Shown(tuple(framings), there(_BACK), any(_turned(landmarks) for landmarks, _ in found))
+    faces = [landmarks for landmarks, _ in found if landmarks.face is not None and _inside(landmarks)]
+    return Shown(tuple(framings), there(_BACK), any(_turned(one) for one in faces), bool(faces) or not found)
+
+
+def _inside(landmarks: Landmarks) -> bool:
+    """Are eyes and mouth within the photo's frame?"""
+    points = landmarks.body[:11, :2]
+    return bool((points > 0).all() and (points < np.array(landmarks.mask.shape[::-1])).all())
 
 
 def _turned(landmarks: Landmarks) -> bool:
