@@ -62,8 +62,9 @@ def unwrap(photo: Pixels, iuv: Pixels, texel: int, mask: Mask | None = None,
     labels = iuv[..., 0] if mask is None else iuv[..., 0] * mask
     around = _around(labels)
     labels, iuv, photo = labels[around], iuv[around], photo[around]
+    places: Pixels | Floats = iuv
     if charts is None:
-        total, places = _accumulated(labels, iuv, photo, texel), iuv
+        total = _accumulated(labels, iuv, photo, texel)
     else:
         places, body = charts[around], labels > 0
         total = np.zeros((PARTS * texel * texel, 4))

@@ -142,7 +142,7 @@ def _nearest_is_head(pose: Pixels) -> NDArray[np.bool_]:
     """Where the nearest pixel of the body is one of the head: bool [H, W]."""
     empty = (pose[..., 0] == 0).astype(np.uint8)
     if empty.all():
-        return empty < 0
+        return np.zeros(empty.shape, np.bool_)
     _, nearest = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
     is_head = np.zeros(int(nearest.max()) + 1, np.bool_)
     is_head[nearest[empty == 0]] = np.isin(pose[..., 0][empty == 0], HEAD_PARTS)

@@ -131,7 +131,7 @@ def mixed_larger(raw: Tensor, seen: Shown, source: Source, poses: Tensor) -> Pai
 
 
 def _person(raw: Tensor, shares: Tensor, seen: Shown) -> Tensor:
-    touch, _, light, crisp, _ = raw.split((TOUCH, MATTE, _LIGHT, _CRISP, WARPED), 1)
+    touch, _, light, crisp, _ = torch.split(raw, [TOUCH, MATTE, _LIGHT, _CRISP, WARPED], 1)
     images = [seen.first, *(piece.images for piece in seen.warped)]
     if seen.known.times > 1:  # without a copy of all of them, which takes 250 MB at 2048 px
         mixture = shares[:, :1] * images[0]
