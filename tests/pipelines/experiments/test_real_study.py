@@ -6,19 +6,23 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from networks import needs_weights
 from typer.testing import CliRunner
 
 from components.core.artifacts.model import GENERATOR
 from components.core.errors import InputError
+from components.core.faces.yunet import faces_in
 from components.core.networks.generator.reposer import Generator, Reposer
+from components.core.pictures.images import read_photo
 from components.core.settings import PreprocessSettings, SynthesizeSettings, TrainSettings
 from components.core.stores.published import GROUPS
 from components.synthesize import synthesize
 from pipelines.cli.app import app
 from pipelines.experiments.real import study
-from pipelines.experiments.real.measures.judges import Judges
+from pipelines.experiments.real.measures.judges import Judges, levelled
 from pipelines.experiments.real.pictures import people as gathering
 from pipelines.experiments.real.pictures.poses import pose_list, tasks
 
@@ -115,3 +119,19 @@ def test_one_person_is_not_enough(folder: Path, tmp_path: Path) -> None:
     shutil.copy(photo, tmp_path / "one")
     with pytest.raises(InputError, match="poses come from others"):
         gathering.gather(tmp_path / "one", PreprocessSettings(min_person=8), Judges(), tmp_path / "work")
+
+
+def test_the_points_of_a_tilted_face_are_found_where_they_are(shared_data: Path) -> None:
+    needs_weights(*GROUPS["landmarks"], "yunet", "sface")
+    photo = read_photo(shared_data / "people_plain" / "plain_07.jpg", 80)
+    upright = max(faces_in(photo, turned=False), key=lambda one: one.score)
+    tilt = cv2.getRotationMatrix2D(upright.middle, 35, 1.0)
+    tilted = np.asarray(cv2.warpAffine(photo, tilt, photo.shape[1::-1], borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    wanted = upright.points @ tilt[:, :2].T + tilt[:, 2]
+    found = max(faces_in(tilted, turned=False), key=lambda one: one.score)
+    eyes = float(np.linalg.norm(wanted[0] - wanted[1]))
+    before, after = (np.linalg.norm(one.points - wanted, axis=1).mean() / eyes
+                     for one in (found, levelled(tilted, found)))
+    assert after < 0.2
+    assert before > 2 * after
+    assert levelled(photo, upright) is upright

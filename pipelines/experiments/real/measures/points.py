@@ -77,6 +77,12 @@ def turn(points: Floats) -> float:
     return float(np.arctan2(left[2] - right[2], left[0] - right[0]))
 
 
+def roll(points: Floats) -> float:
+    """How far a mesh [468, 3] is tilted, radians; positive clockwise as seen."""
+    right, left = (points[list(corners)].mean(0) for corners in EYE_CORNERS)
+    return float(np.arctan2(left[1] - right[1], left[0] - right[0]))
+
+
 def point_error(found: Floats, wanted: Floats, eyes: float) -> PointError | None:
     """Compare points [468, 2 or 3] with places [468, 2]; `eyes` is the eye distance in the same pixels.
 
