@@ -81,7 +81,7 @@ def levelled(picture: Pixels, face: FoundFace) -> FoundFace:
         return face
     side = _VIEW * face.size
     scale = min(1.0, _UPRIGHT / side)
-    matrix = cv2.getRotationMatrix2D(face.middle, float(np.rad2deg(roll(mesh))), scale)
+    matrix = np.asarray(cv2.getRotationMatrix2D(face.middle, float(np.rad2deg(roll(mesh))), scale), np.float64)
     matrix[:, 2] += scale * side / 2 - np.asarray(face.middle)
     size = max(1, round(scale * side))
     upright = cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
