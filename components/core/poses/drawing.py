@@ -66,7 +66,7 @@ def mannequin(pose: Pose, body: Physique, side: int) -> Pixels:
     height = cv2.GaussianBlur(np.where(person, depth, far).astype(np.float32), (0, 0), 1.5)
     slope_x, slope_y = (cv2.Sobel(height, cv2.CV_32F, *way, scale=1 / 8) for way in ((1, 0), (0, 1)))
     normal = np.stack([slope_x, slope_y, np.ones_like(slope_x)], 2)
-    normal /= np.linalg.norm(normal, axis=2, keepdims=True)
+    normal = normal / np.linalg.norm(normal, axis=2, keepdims=True)
     light = np.array([-0.4, -0.55, 0.73], np.float32)
     shade = np.clip(normal @ light, 0, 1)[..., None]
     tint = np.where(np.isin(iuv[..., :1], (23, 24, 3, 4)), [226, 190, 168], [150, 164, 186])

@@ -94,16 +94,17 @@ def _put_arm(points: Floats, arm: Arm, trunk: _Trunk, body: Physique, side: int)
     shoulder = points[at.SHOULDERS[side]]
     long, short = body.lengths["upper_arm"], body.lengths["lower_arm"]
     if arm.upper is not None and arm.lower is not None:
-        elbow = shoulder + long * unit(turn @ np.float32(arm.upper))
-        wrist = elbow + short * unit(turn @ np.float32(arm.lower))
+        elbow = shoulder + long * unit(turn @ np.array(arm.upper, np.float32))
+        wrist = elbow + short * unit(turn @ np.array(arm.lower, np.float32))
     else:
         assert arm.wrist is not None and arm.elbow is not None
-        elbow, wrist = _reached(shoulder, trunk.place(arm.wrist, sign), turn @ np.float32(arm.elbow), long, short)
+        pole = turn @ np.array(arm.elbow, np.float32)
+        elbow, wrist = _reached(shoulder, trunk.place(arm.wrist, sign), pole, long, short)
     lower = unit(wrist - elbow)
-    hand = lower if arm.hand is None else unit(turn @ np.float32(arm.hand))
+    hand = lower if arm.hand is None else unit(turn @ np.array(arm.hand, np.float32))
     # With the palm to the thigh the thumb is in front; bent forward it is on top.
-    eased = turn @ np.array([-0.25, 0.6, 1.0], np.float32) if arm.thumb is None else turn @ np.float32(arm.thumb)
-    thumb = unit(across(np.asarray(eased, np.float32), hand))
+    eased = turn @ np.array((-0.25, 0.6, 1.0) if arm.thumb is None else arm.thumb, np.float32)
+    thumb = unit(across(eased, hand))
     points[at.ELBOWS[side]], points[at.WRISTS[side]] = elbow, wrist
     points[at.INDICES[side]] = wrist + _HAND * hand + 0.025 * thumb
     points[at.PINKIES[side]] = wrist + 0.9 * _HAND * hand - 0.03 * thumb
@@ -123,7 +124,7 @@ def _reached(shoulder: Floats, wrist: Floats, pole: Floats, long: float, short: 
 
 def _put_leg(points: Floats, leg: Leg, trunk: _Trunk, body: Physique, side: int) -> None:
     turn = trunk.hips @ np.diag([1 - 2 * side, 1, 1]).astype(np.float32)
-    upper, lower, foot = (unit(turn @ np.float32(way)) for way in (leg.upper, leg.lower, leg.foot))
+    upper, lower, foot = (unit(turn @ np.array(way, np.float32)) for way in (leg.upper, leg.lower, leg.foot))
     knee = points[at.HIPS[side]] + body.lengths["upper_leg"] * upper
     ankle = knee + body.lengths["lower_leg"] * lower
     rules = CONVENTIONS
