@@ -229,7 +229,10 @@ def _close_collar(iuv: Pixels, depth: Floats, screen: Floats, neck_line: Floats)
     for corners in np.rint(screen[surface().triangles][..., :2]).astype(np.int32):
         cv2.fillConvexPoly(silhouette, corners, 255)
     hole = (cv2.erode(silhouette, np.ones((3, 3), np.uint8)) > 0) & (iuv[..., 0] == 0)
-    hole[: max(0, int(neck_line[:, 1].mean()))] = False
+    (left, top), right = neck_line.min(0), neck_line[:, 0].max()
+    # Beside the neck the shoulders slope down.
+    beside = np.maximum(np.abs(np.arange(iuv.shape[1]) - (left + right) / 2) - (right - left) / 2, 0)
+    hole &= np.arange(iuv.shape[0])[:, None] >= top + 0.3 * beside
     torso = np.isin(iuv[..., 0], _TORSO)
     if hole.any() and torso.any():
         _, label = cv2.distanceTransformWithLabels((~torso).astype(np.uint8), cv2.DIST_L2, 3,
