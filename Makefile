@@ -10,7 +10,7 @@ ARGS   ?=
 # Arguments for pip, e.g. the index of a CPU or CUDA build of torch.
 PIP_ARGS ?=
 
-.PHONY: help setup run test lint bench bench-train bench-docs images containers push weights docs house reference lock clean
+.PHONY: help setup run test lint bench bench-train bench-docs images containers push weights starter docs house reference lock clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ weights: setup  ## Train the small networks that ship with the package (about an
 	$(BIN)/python -m pipelines.pretraining --faces build/weights/faces --judge build/weights/judge \
 	  --finder build/weights/finder --held-out build/weights/held-out --out components/core/data \
 	  --face-steps 800 --judge-steps 800 --perceptual-steps 400 --feature-steps 400
+
+starter: setup  ## Make the starter model that ships, from a default run (ARGS="--home DIR": from a run that is there)
+	$(BIN)/python -m pipelines.pretraining.starter $(ARGS)
 
 docs: setup  ## Make the pictures of the README again (a whole `make run`)
 	$(BIN)/python -m pipelines.experiments.readme

@@ -16,6 +16,7 @@ from components.core.artifacts.model import GENERATOR
 from components.core.artifacts.version import PREPROCESS
 from components.core.errors import DataError, InputError
 from components.core.networks.generator.reposer import Reposer
+from components.core.networks.pretrained.starter import STARTER, starter
 from components.core.record.registry import Versions
 from components.core.record.tracking import TRACKING_URI
 from components.core.settings import PreprocessSettings
@@ -106,7 +107,8 @@ def load(model: str | Path, *, tracking_uri: str | None = None, device: str = "c
     - ``models:/NAME@ALIAS`` or ``models:/NAME/NUMBER``: a version in the MLflow registry at `tracking_uri` (default:
       ``MLFLOW_TRACKING_URI``, else the home folder that the commands use, ``PHOTOSHOOT_HOME`` or ``./.photoshoot``);
     - a folder: what `photoshoot train` wrote, or a registered version's files;
-    - the file ``generator.safetensors``.
+    - the file ``generator.safetensors``;
+    - ``starter``: the model that ships with the package, taught by synthetic people.
 
     With a version comes how it cuts people out; a folder or file without the file preprocess.json beside it takes the
     defaults, and people of any size. `device` is what torch calls it: ``cpu``, ``cuda``, ``cuda:1``. MLflow is needed
@@ -116,6 +118,9 @@ def load(model: str | Path, *, tracking_uri: str | None = None, device: str = "c
     `MachineError` where MLflow does not answer.
     """
     address = str(model)
+    if model == STARTER:  # a Path of that name is a folder
+        shipped = starter()
+        return Model(Reposer.load(shipped.generator, device), shipped.preprocess)
     if not address.startswith("models:"):
         return load_files(_generator(Path(address)), device=device)
     found = _REGISTERED.fullmatch(address)

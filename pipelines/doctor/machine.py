@@ -100,9 +100,10 @@ def torch_and_weights() -> list[Finding]:
                         "pip install torch: the build for your GPU, or for the CPU")]
     found: Mapping[str, str | list[str]] = json.loads(done.stdout.splitlines()[-1])
     return [_device(found), *[problem("weights that ship", str(broken), "the digest on their card",
-                                      "install the package anew, or make the weights with `make weights`")
+                                      "install the package anew, or make them with `make weights`, `make starter`")
                               for broken in found["broken"]],
-            *([] if found["broken"] else [ok("weights that ship", f"{found['networks']} networks, digests right")])]
+            *([] if found["broken"] else [ok("weights that ship", f"{found['networks']} networks and the starter "
+                                                                  "model, digests right")])]
 
 
 def _device(found: Mapping[str, str | list[str]]) -> Finding:

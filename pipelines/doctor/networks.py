@@ -133,9 +133,11 @@ def _listed(name: str, known: KnownWeights) -> Network:
 def _shipped() -> Iterator[Network]:
     folder = resources.files("components.core") / "data"
     # `weights_card` would import torch.
-    for name, card in json.loads((folder / "cards.json").read_text(encoding="utf-8"))["networks"].items():
-        yield Network(name, card["file"], _SHIPPED_FOR, card["licence"], card["bytes"], f"sha256:{card['sha256']}",
-                      "package", str(folder / card["file"]), "this package", "", "")
+    cards = json.loads((folder / "cards.json").read_text(encoding="utf-8"))
+    for kind, needed_by in (("networks", _SHIPPED_FOR), ("models", "shoot, before there is a version")):
+        for name, card in cards.get(kind, {}).items():
+            yield Network(name, card["file"], needed_by, card["licence"], card["bytes"], f"sha256:{card['sha256']}",
+                          "package", str(folder / card["file"]), "this package", "", "")
 
 
 def _dlibs() -> Iterator[Network]:

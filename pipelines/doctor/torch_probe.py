@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import torch
 
 from components.core.errors import PhotoshootError
+from components.core.networks.pretrained.starter import starter
 from components.core.networks.pretrained.weights import NETWORKS, load_weights
 
 
 def main() -> None:
     """Print one object: torch, gpus, networks, broken."""
     broken = []
-    for name in NETWORKS:
+    for load in (*(partial(load_weights, name) for name in NETWORKS), starter):
         try:
-            load_weights(name)
+            load()
         except PhotoshootError as error:
             broken.append(str(error))
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]

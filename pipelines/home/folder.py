@@ -80,6 +80,14 @@ class Home:
                              remedy="`photoshoot run` makes one; --home or PHOTOSHOOT_HOME names another")
         return Home.at(path, repair=repair)
 
+    @staticmethod
+    def if_there(path: Path) -> Home:
+        """Open a home folder, or know where it would be: nothing is made where there is none. Raises as `at` does."""
+        root = Home.place(path)
+        with machine_errors(root):
+            there = (root / "runs").is_dir()
+        return Home.at(path) if there else Home(root)
+
     @property
     def tracking_uri(self) -> str:
         """MLflow's store: what the environment says, else a SQLite file here."""

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from components.core.atomic import atomic_path
-from components.core.networks.pretrained.weights import CARDS_FORMAT, FORMAT, NETWORKS
+from components.core.networks.pretrained.starter import MODELS
+from components.core.networks.pretrained.weights import CARDS, CARDS_FORMAT, FORMAT, NETWORKS
 
 LICENCE = "Apache-2.0"
 
@@ -67,15 +68,38 @@ def publish(network: Trained, folder: Path) -> None:
 
     Raises `MachineError` where the folder cannot be written.
     """
-    file = folder / "cards.json"
-    cards: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["networks"] if file.exists() else {}
-    cards[network.name] = _write(network, folder)
-    ordered = {name: cards[name] for name in NETWORKS if name in cards}
-    document = {"format": CARDS_FORMAT, "networks": ordered}
-    with atomic_path(file) as path:
-        path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    card = _write(network, folder)
+    document = _document(folder)
+    cards = document["networks"] | {network.name: card}
+    _write_cards(folder, document | {"networks": {name: cards[name] for name in NETWORKS if name in cards}})
+
+
+def publish_model(name: str, content: bytes, card: Mapping[str, Any], folder: Path) -> None:
+    """Write a whole model's file, then cards.json and README.md, which keep the other cards. File, size and digest come
+    into the card here.
+
+    Raises `MachineError` where the folder cannot be written.
+    """
+    file = f"{name}.safetensors"
+    with atomic_path(folder / file) as path:
+        path.write_bytes(content)
+    whole = {"file": file, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content), **card}
+    document = _document(folder)
+    _write_cards(folder, document | {MODELS: document.get(MODELS, {}) | {name: whole}})
+
+
+def _document(folder: Path) -> dict[str, Any]:
+    file = folder / CARDS
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return {"networks": {}, **found, "format": CARDS_FORMAT}
+
+
+def _write_cards(folder: Path, document: Mapping[str, Any]) -> None:
+    ordered = {key: document[key] for key in ("format", "networks", MODELS) if key in document}
+    with atomic_path(folder / CARDS) as path:
+        path.write_text(json.dumps(ordered, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     with atomic_path(folder / "README.md") as path:
-        path.write_text(readable(document), encoding="utf-8")
+        path.write_text(readable(ordered), encoding="utf-8")
 
 
 def _write(network: Trained, folder: Path) -> dict[str, Any]:
@@ -114,8 +138,9 @@ def readable(document: Mapping[str, Any]) -> str:
     lines = [
         "# Weights that ship with the package",
         "",
-        "Written by `make weights` from cards.json; do not edit. All were trained from random initialisation on people",
-        "who do not exist (`photoshoot synthesize`), and measured on a third population that none was trained on.",
+        "Written by `make weights` and `make starter` from cards.json; do not edit. All were trained from random",
+        "initialisation on people who do not exist (`photoshoot synthesize`), and measured on people that none was",
+        "trained on.",
     ]
     for name, card in document["networks"].items():
         lines += [
@@ -136,4 +161,30 @@ def readable(document: Mapping[str, Any]) -> str:
             "|---|---|",
             *(f"| {key} | {value:g} |" for key, value in card["metrics"].items()),
         ]
+    for name, card in document.get(MODELS, {}).items():
+        lines += _readable_model(name, card)
     return "\n".join(lines) + "\n"
+
+
+def _readable_model(name: str, card: Mapping[str, Any]) -> list[str]:
+    digests = ", ".join(f"{what} `{digest[:12]}`" for what, digest in card["digests"].items())
+    return [
+        "",
+        f"## {name}",
+        "",
+        card["purpose"],
+        "",
+        f"- **File:** {card['file']}, {card['bytes']:,} bytes, sha256 `{card['sha256']}`",
+        f"- **Architecture:** `{card['architecture']}` in components/core/networks/generator/reposer.py, "
+        f"{card['parameters']:,} parameters, float16, {card['resolution']} px",
+        f"- **Trained on:** {card['trained_on']}",
+        f"- **Made from:** {digests}",
+        f"- **Command:** `{card['command']}`",
+        f"- **Licence:** {card['licence']}",
+        f"- **Limits:** {card['limits']}",
+        f"- **Gate:** {card['verdict']}",
+        "",
+        "| requirement of the gate | measured before rounding to float16, bound |",
+        "|---|---|",
+        *(f"| {key} | {text} |" for key, text in card["gate"].items()),
+    ]

@@ -86,7 +86,7 @@ def _known(registry: Registry) -> list[Version]:
     found = registry.all()
     if not found:
         raise InputError(f"no registered model {registry.name}", path=registry.uri,
-                         remedy="`photoshoot run` registers one")
+                         remedy="`photoshoot run` registers one; until then `photoshoot shoot` uses the starter model")
     return found
 
 

@@ -1,8 +1,10 @@
-"""The verb `shoot`: new photos of a person from a registered version."""
+"""The verb `shoot`: new photos of a person from a registered version, or from the starter model that ships."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import count
 from pathlib import Path
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from components.core.shooting.subjects import Subject
     from components.shoot.session import SessionSummary, Wishes
 
+STARTER = "starter"
+"""What `--version` calls the model that ships (`components.core.networks.pretrained.starter`, which imports torch)."""
 OWN_POSES = "poses"
 """Folder of a home's own poses."""
 
@@ -38,22 +42,60 @@ def subjects(photos: Sequence[Path], iuvs: Sequence[Path] = (), mattes: Sequence
     return [Subject(*files) for files in zip(photos, iuvs or nothing, mattes or nothing, strict=True)]
 
 
-def shoot_with_version(home: Home, model_name: str, version: str, subject: Sequence[Subject], wishes: Wishes,
-                       out: Path | None = None) -> tuple[SessionSummary, Path]:
-    """Paint the person of one or several photos with a registered version (a number, or an alias such as champion):
-    the pictures, and the folder they are in, `out` or a new one here, photoshoot-<date>.
+@dataclass(frozen=True)
+class Chosen:
+    """A model to take pictures with."""
 
-    Raises `InputError` when there is no such version, or for pictures that cannot be used.
+    generator: Path
+    preprocess: PreprocessSettings
+    made_by: str
+    """What pictures say made them."""
+    note: str | None
+    """Why it is this one, where nobody asked for it and it is not the champion."""
+
+
+@contextmanager
+def chosen_model(home: Home, model_name: str, version: str | None) -> Iterator[Chosen]:
+    """A version (a number, or an alias such as champion), ``starter``, or, None, the usual one: the champion, else the
+    newest that its gate did not fail, else the starter model. Its files can be read until the block ends.
+
+    Raises `InputError` when there is no such version, `DataError` where the starter model is not what its card says.
+    """
+    if version == STARTER:
+        yield _starter(None)
+        return
+    versions = Versions(model_name, home.tracking_uri)
+    found, why = versions.usual() if version is None else (versions.get(version), "")
+    if found is None:
+        yield _starter(f"{why}: the starter model is used")
+        return
+    note = (f"{why}: version {found.number} (its gate: {found.tags.get('verdict', 'no verdict')}) is used; "
+            f"`--version {STARTER}` takes the model that ships") if why else None
+    with versions.files(found) as folder:
+        cut = PreprocessSettings.model_validate_json((folder / PREPROCESS).read_text(encoding="utf-8"))
+        yield Chosen(folder / GENERATOR, cut, f"{model_name} version {found.number}", note)
+
+
+def _starter(note: str | None) -> Chosen:
+    from components.core.networks.pretrained.starter import starter
+
+    found = starter()
+    return Chosen(found.generator, found.preprocess, found.title, note)
+
+
+def shoot_with_version(home: Home, model_name: str, version: str | None, subject: Sequence[Subject], wishes: Wishes,
+                       out: Path | None = None) -> tuple[SessionSummary, Path]:
+    """Paint the person of one or several photos with the model that `chosen_model` finds: the pictures, and the folder
+    they are in, `out` or a new one here, photoshoot-<date>.
+
+    Raises what `chosen_model` raises, and `InputError` for pictures that cannot be used.
     """
     from components.shoot.session import photoshoot
 
-    versions = Versions(model_name, home.tracking_uri)
-    found = versions.get(version)
-    with versions.files(found) as folder:
-        cut = PreprocessSettings.model_validate_json((folder / PREPROCESS).read_text(encoding="utf-8"))
+    with chosen_model(home, model_name, version) as model:
         place = out or new_folder(Path.cwd(), date.today())
-        made_by = f"{model_name} version {found.number}"
-        return photoshoot(folder / GENERATOR, subject, wishes, place, made_by, preprocess=cut), place
+        summary = photoshoot(model.generator, subject, wishes, place, model.made_by, preprocess=model.preprocess)
+    return (replace(summary, notes=[model.note, *summary.notes]) if model.note else summary), place
 
 
 def new_folder(parent: Path, day: date) -> Path:

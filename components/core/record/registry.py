@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.core.errors import DataError, InputError
-from components.core.record.registry_file import lookup
+from components.core.record.registry_file import is_unwritten, lookup
 from components.core.record.tracking import TRACKING_URI, client, quieten
 from components.core.record.tracking_errors import tracking_errors
 
@@ -81,6 +81,30 @@ class Versions:
 
     def get(self, version: str) -> Version:
         """A version by number or alias. Raises `InputError` when there is none."""
+        found = self._found(version)
+        if found is None:
+            raise self.missing(version)
+        return found
+
+    def usual(self) -> tuple[Version | None, str]:
+        """What to use where nobody says: the champion; without one the newest version that its gate did not fail; None
+        where there is no such version. And why it is not the champion; nothing where it is."""
+        nothing = f"nothing was registered yet in {self.uri.removeprefix('sqlite:///')}"
+        if is_unwritten(self.uri):  # MLflow would make the database
+            return None, nothing
+        if champion := self._found(CHAMPION):
+            return champion, ""
+        found = self.all()
+        if not found:
+            return None, nothing
+        usable = [version for version in found if version.tags.get("verdict") != "failed"]
+        if usable:
+            return usable[-1], f"no champion of {self.name} yet"
+        newest = found[-1].number
+        return None, (f"no champion of {self.name} yet, and version {newest} failed its gate "
+                      f"(`--version {newest}` uses it)")
+
+    def _found(self, version: str) -> Version | None:
         if stored := lookup(self.uri, self.name, version):
             return Version(stored.number, stored.tags, stored.run_id, stored.created)
         with self._asking():
@@ -91,7 +115,7 @@ class Versions:
             except Exception as error:
                 if not is_absent(error):
                     raise
-        raise self.missing(version)
+        return None
 
     def missing(self, version: str, asked: str = "", use: str = "`--version {}`") -> InputError:
         """What to raise where a version (number or alias) is not there: which one is, and how to `use` that. `asked`

@@ -51,6 +51,12 @@ def lookup(uri: str, name: str, version: str) -> Stored | None:
         return None
 
 
+def is_unwritten(uri: str) -> bool:
+    """Whether nothing can be registered at `uri`, because it is a SQLite file that is not there."""
+    file = _file(uri)
+    return file is not None and not file.exists()
+
+
 def _file(uri: str) -> Path | None:
     """The file of a SQLite address without options."""
     path = uri.removeprefix(_SQLITE)

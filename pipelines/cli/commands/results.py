@@ -53,12 +53,14 @@ def shoot(
     size: Annotated[int | None, typer.Option(
         "--size", metavar="PX", help="Side of the pictures, 64 to 2048. Default: what the photos support, up to 1024.",
     )] = None,
-    version: Annotated[str, typer.Option("--version", help="Version number or alias.")] = "champion",
+    version: Annotated[str | None, typer.Option(
+        "--version", help="Version number or alias, or starter, the model that ships. Default: the champion, else the "
+                          "newest that its gate did not fail, else the starter.")] = None,
     model_name: ModelNameOption = "photoshoot",
     home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
 ) -> None:
-    """Paint a person in other poses with a registered version. Without --pose: eight pictures in fitting poses, the
-    most alike first, and a contact sheet.
+    """Paint a person in other poses with a registered version, or the starter model before there is one. Without
+    --pose: eight pictures in fitting poses, the most alike first, and a contact sheet.
 
     Several photos of the person show more of them: what each shows is put together, and the one that fits a pose best
     gives face and hair. A picture in a chosen pose whose face is unlike is painted again in another pose.
@@ -66,9 +68,10 @@ def shoot(
     from components.shoot.session import Wishes
     from components.shoot.targets import Asked
     from pipelines.home.folder import Home
-    from pipelines.results.shooting import OWN_POSES, shoot_with_version, subjects
+    from pipelines.results.shooting import OWN_POSES, STARTER, shoot_with_version, subjects
 
-    person, place = subjects(photo, iuv or [], matte or []), Home.found(home)
+    person = subjects(photo, iuv or [], matte or [])
+    place = Home.found(home) if version not in (None, STARTER) else Home.if_there(home)
     tags = [tag.strip() for given in poses.tags or [] for tag in given.split(",")]
     asked = Asked(poses.pose or [], tags, poses.count, poses.seed, place.root / OWN_POSES)
     wishes = Wishes(asked, background, subjects(clothes or []), size)

@@ -125,12 +125,15 @@ def test_what_a_run_names_next_works_as_it_stands(first: dict[str, Any], home: P
         assert done.returncode == 0, done.stderr
     assert "not judged" in done.stdout  # by compare
     assert Image.open(home / "runs" / first["run_id"] / "shots" / "pose.png").size == (64, 64)
-    # No version was good enough to be champion: what asks for it says which there is.
+    # No version was good enough to be champion: who asks for one is told which there is, who does not gets the newest.
     without = [word for word in shlex.split(shoot) if word not in ("--version", "1")]
-    refused = subprocess.run(without, capture_output=True, text=True)
+    refused = subprocess.run([*without, "--version", "champion"], capture_output=True, text=True)
     assert refused.returncode == 2
     assert "no champion of photoshoot yet: the newest version is 1 (its gate: not judged)" in refused.stderr
     assert "`--version 1` uses it" in refused.stderr
+    again = subprocess.run(without, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert "no champion of photoshoot yet: version 1 (its gate: not judged) is used" in again.stderr
 
 
 def test_an_evaluation_setting_reruns_evaluation_and_registration_only(first: dict[str, Any], home: Path) -> None:

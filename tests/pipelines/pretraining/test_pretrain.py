@@ -41,7 +41,7 @@ def trained(populations: dict[str, Path], tmp_path_factory: pytest.TempPathFacto
 
 
 def test_what_was_trained_loads_as_what_ships(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "_folder", lambda: trained)
+    monkeypatch.setattr(weights, "folder", lambda: trained)
     for name in weights.NETWORKS:
         _, metadata = weights.load_weights(name)
         assert metadata["command"] == "a test" and "16 synthetic people" in metadata["trained_on"]

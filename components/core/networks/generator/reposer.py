@@ -159,7 +159,7 @@ class Reposer:
 
     @staticmethod
     def load(path: Path, device: str = "cpu") -> Reposer:
-        """Read a model file.
+        """Read a model file. Weights in half precision are computed with in float32.
 
         Raises `InputError` when there is none, `DataError` for a file that is no safetensors, is torn, has another
         format version or weights that do not fit its settings.
@@ -299,7 +299,9 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise InputError("no model here", path=path, remedy=f"train one, or give the path of {GENERATOR}")
     try:
         with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return file.metadata() or {}, {name: value.float() if value.dtype == torch.float16 else value
+                                           for name, value in weights.items()}
     except (SafetensorError, OSError) as error:
         raise DataError(f"damaged or not a model file ({str(error).splitlines()[0]})", path=path,
                         remedy="train it again, or copy it again") from None

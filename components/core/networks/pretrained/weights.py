@@ -28,7 +28,7 @@ from components.core.networks.pretrained.builtin import (
 )
 
 FORMAT = "photoshoot.weights/1"
-CARDS_FORMAT = "photoshoot.cards/1"
+CARDS, CARDS_FORMAT = "cards.json", "photoshoot.cards/1"
 NETWORKS: dict[str, type[nn.Module]] = {
     "builtin-face": FaceNet,
     "builtin-judge": JudgeNet,
@@ -47,7 +47,7 @@ def load_weights(name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     one whose file is missing, is not what its card's sha256 says, or has another format.
     """
     card = weights_card(name)
-    file = _folder() / str(card["file"])
+    file = folder() / str(card["file"])
     try:
         content = file.read_bytes()
     except FileNotFoundError:
@@ -84,20 +84,26 @@ def weights_card(name: str) -> dict[str, Any]:
         near = difflib.get_close_matches(name, NETWORKS, n=1, cutoff=0.3)
         remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(NETWORKS)}"
         raise SettingsError(f"unknown weights {name}", remedy=remedy)
-    file = _folder() / "cards.json"
-    try:
-        cards = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        raise DataError("the weights' cards cannot be read", path=str(file), remedy=_REMEDY) from None
-    if cards.get("format") != CARDS_FORMAT:
-        raise DataError(f"format {cards.get('format')!r}, not {CARDS_FORMAT}", path=str(file), remedy=_REMEDY)
-    card: dict[str, Any] | None = cards["networks"].get(name)
+    card: dict[str, Any] | None = cards()["networks"].get(name)
     if card is None:
-        raise DataError(f"no card for {name}", path=str(file), remedy=_REMEDY)
+        raise DataError(f"no card for {name}", path=str(folder() / CARDS), remedy=_REMEDY)
     return card
 
 
-def _folder() -> Traversable:
+def cards() -> dict[str, Any]:
+    """The document of all cards. Raises `DataError` where it cannot be read."""
+    file = folder() / CARDS
+    try:
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        raise DataError("the weights' cards cannot be read", path=str(file), remedy=_REMEDY) from None
+    if found.get("format") != CARDS_FORMAT:
+        raise DataError(f"format {found.get('format')!r}, not {CARDS_FORMAT}", path=str(file), remedy=_REMEDY)
+    return found
+
+
+def folder() -> Traversable:
+    """Where all that ships lies."""
     return resources.files("components.core") / "data"
 
 
