@@ -248,6 +248,8 @@ def real(
     poses: Annotated[int, typer.Option("--poses", min=1, help="Poses of other people for everybody.")] = 6,
     perceptual: Annotated[str, typer.Option("--perceptual", help="Perceptual network: builtin, vgg16 or vgg19.")]
     = "builtin",
+    portraits: Annotated[bool, typer.Option("--portraits/--no-portraits",
+                                            help="Paint head and shoulders in the poses of others, too.")] = True,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Paint real people in poses of others and in their own, and say whether they are recognised, in place, clean, and
@@ -259,10 +261,11 @@ def real(
 
     loaded = load(model)
     options = study.Options(study.sizes_of(size, loaded.resolution), tuple(sorted(set(several or [1, 2, 4]))), poses,
-                            perceptual)
+                            perceptual, portraits)
     findings = study.run(photos, loaded, out, options)
     tables = page.tables(findings)
-    given = ["--photos", "DIR", *_each("--size", size), *_each("--several", several), *_given("--poses", poses, 6)]
+    given = ["--photos", "DIR", *_each("--size", size), *_each("--several", several), *_given("--poses", poses, 6),
+             *([] if portraits else ["--no-portraits"])]
     command = shlex.join(["photoshoot", "experiment", "real", *given, *_given("--perceptual", perceptual, "builtin")])
     written = page.write_figures(page.markdown(findings, tables, command, machine()), figures or out / "real.md")
     pictures = page.write_pictures(findings, out)

@@ -43,6 +43,7 @@ class Options:
     photos: tuple[int, ...] = (1, 2, 4)
     poses: int = POSES
     perceptual: str = "builtin"
+    portraits: bool = True
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def run(photos: Path, model: Model, work: Path, options: Options) -> Findings:
     judges = Judges()
     people = gather(photos, model.preprocess, judges, work / "photos")
     poses = pose_list(people, options.poses)
-    asked = {sitter.name: tasks(sitter, poses, options.poses) for sitter in people.sitters}
+    asked = {sitter.name: tasks(sitter, poses, options.poses, options.portraits) for sitter in people.sitters}
     table = rows(options.sizes, options.photos)
     instruments = Instruments(judges, options.perceptual)
     kept = work / "rows" / _key(people, model.digest, options)

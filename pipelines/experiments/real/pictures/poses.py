@@ -68,13 +68,14 @@ def head_and_shoulders(whole: Portrayed) -> Portrayed:
     return replace(whole, iuv=iuv)
 
 
-def tasks(sitter: Sitter, poses: Sequence[tuple[str, Portrayed]], most: int) -> list[Task]:
-    """The pictures to make of one person: at most `most` poses of others, whole and as a portrait, up to four of their
+def tasks(sitter: Sitter, poses: Sequence[tuple[str, Portrayed]], most: int, portraits: bool = True) -> list[Task]:
+    """The pictures to make of one person: at most `most` poses of others, whole and as `portraits`, up to four of their
     own other photos (each from one that is not it), and the pose of the first photo itself."""
     photos = sitter.photos
     others = [pose for name, pose in poses if name != sitter.name][:most]
     found = [Task(sitter.name, "others", list(photos), pose) for pose in others]
-    found += [Task(sitter.name, "portrait", list(photos), head_and_shoulders(pose)) for pose in others]
+    if portraits:
+        found += [Task(sitter.name, "portrait", list(photos), head_and_shoulders(pose)) for pose in others]
     for number, target in enumerate(photos[:_OWN] if len(photos) > 1 else []):
         rest = [*photos[number + 1 :], *photos[:number]]
         found.append(Task(sitter.name, "own", rest, target))
