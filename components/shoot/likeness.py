@@ -29,8 +29,8 @@ class Likeness:
         from components.core.faces.sface import SFace
 
         self._network: SFace = SFace()
-        vectors = [self._vector(photo) for photo in photos]
-        self._own = [vector for vector in vectors if vector is not None]
+        self._photos = [self._vector(photo) for photo in photos]
+        self._own = [vector for vector in self._photos if vector is not None]
 
     @property
     def known(self) -> bool:
@@ -41,6 +41,11 @@ class Likeness:
         """The largest cosine, -1..1, of the picture's largest face with those of the photos; None without a face."""
         vector = self._vector(picture)
         return None if vector is None or not self._own else float(max(vector @ own for own in self._own))
+
+    def strangers(self) -> list[int]:
+        """Photos whose face is unlike that of the first photo with one: indices into what was given."""
+        return [number for number, vector in enumerate(self._photos)
+                if vector is not None and float(vector @ self._own[0]) < SAME_PERSON]
 
     def _vector(self, photo: Pixels) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None:
         from components.core.faces.yunet import faces_in

@@ -84,6 +84,8 @@ def photoshoot(model: Path, subjects: Sequence[Subject], wishes: Wishes, out: Pa
     sitting = _Sitting(subjects, looked, settings)
     measure, problem = likeness_to([one.crop.native_photo for one in looked], fetch=count > 0)
     notes = [problem] if problem else []
+    for number in measure.strangers() if measure else []:
+        notes.append(f"{subjects[number].photo}: another person than in the other photos? The faces are unlike")
     pictures = studio.painted(given, sitting, measure)
     repainted: list[str] = []
     if count:

@@ -26,8 +26,8 @@ from components.core.poses.posing import Posed, posed
 _TO_PICTURE = np.array([1, -1, -1], np.float32)
 _DRAWN = 512
 """Larger maps are drawn at this side and enlarged part by part."""
-_ROOM = 0.06
-"""Least room around the person, as a share of the picture's side."""
+_ROOM = 0.085
+"""Least room around the person, as a share of the picture's side: hair is higher than the head."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from components.core.stores.published import GROUPS
 from components.register.registry import Files, Registry
 from components.shoot import session
 from components.shoot.delivery import GENERATED, SHEET
-from components.shoot.likeness import SAME_PERSON
+from components.shoot.likeness import SAME_PERSON, Likeness
 from components.shoot.session import SessionSummary, Wishes, photoshoot
 from components.shoot.targets import Asked, chosen_targets, taken
 from components.synthesize import synthesize
@@ -60,6 +60,9 @@ class Judge:
 
     def __init__(self, *likenesses: float | None) -> None:
         self.waiting = list(likenesses)
+
+    def strangers(self) -> list[int]:
+        return []
 
     def of(self, picture: Pixels) -> float | None:
         return self.waiting.pop(0)
@@ -200,3 +203,12 @@ def test_one_synthetic_photo_on_the_command_line(
     assert code == 0 and Path(said["file"]).read_text().startswith("name: mine\n")
     code, said = call(["poses", "--home", str(tmp_path / "home"), "--tags", "own", "--out", str(tmp_path / "own.html")])
     assert [pose["name"] for pose in said["poses"]] == ["mine"] and "mine" in (tmp_path / "own.html").read_text()
+
+
+def test_a_photo_of_somebody_else_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_weights("sface")
+    vectors = iter([None, [1.0, 0.0], [0.9, 0.44], [0.2, 0.98], [0.6, 0.8]])
+    monkeypatch.setattr(Likeness, "_vector", lambda self, photo: None if (v := next(vectors)) is None else np.array(v))
+    measure = Likeness([np.zeros((8, 8, 3), np.uint8)] * 4)
+    assert measure.known and measure.strangers() == [3]
+    assert measure.of(np.zeros((8, 8, 3), np.uint8)) == pytest.approx(0.904)
