@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -15,7 +16,8 @@ from components.core.networks.pretrained.weights import NETWORKS, load_weights
 def main() -> None:
     """Print one object: torch, gpus, networks, broken."""
     broken = []
-    for load in (*(partial(load_weights, name) for name in NETWORKS), starter):
+    loads: list[Callable[[], object]] = [*(partial(load_weights, name) for name in NETWORKS), starter]
+    for load in loads:
         try:
             load()
         except PhotoshootError as error:

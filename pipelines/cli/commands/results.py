@@ -76,10 +76,15 @@ def shoot(
     asked = Asked(poses.pose or [], tags, poses.count, poses.seed, place.root / OWN_POSES)
     wishes = Wishes(asked, background, subjects(clothes or []), size)
     summary, folder = shoot_with_version(place, model_name, version, person, wishes, out)
-    finish("shoot", summary, folder, as_json)
-    if not as_json:
-        for line in (*(f"painted again: {one}" for one in summary.repainted), *summary.notes):
-            errors.print(f"  {line}", markup=False, soft_wrap=True)
+    if as_json:
+        finish("shoot", summary, folder, as_json)
+        return
+    table(f"{len(summary.images)} pictures of {summary.size} px by {summary.version}", ("", "pose", "likeness"), [
+        (Path(image).name, pose, "" if likeness is None else f"{likeness:.2f}")
+        for image, pose, likeness in zip(summary.images, summary.poses, summary.likeness, strict=True)])
+    for line in (*(f"painted again: {one}" for one in summary.repainted), *summary.notes):
+        errors.print(f"  {line}", markup=False, soft_wrap=True)
+    print(f"written to {folder}" + (f"; all on one page: {summary.contact_sheet}" if summary.contact_sheet else ""))
 
 
 @app.command(rich_help_panel=RESULTS)
