@@ -62,11 +62,11 @@ def unwrap(photo: Pixels, iuv: Pixels, texel: int, mask: Mask | None = None,
     labels = iuv[..., 0] if mask is None else iuv[..., 0] * mask
     around = _around(labels)
     labels, iuv, photo = labels[around], iuv[around], photo[around]
-    places: Pixels | Floats = iuv
+    places: Pixels | Floats = iuv if charts is None else charts[around]
     if charts is None:
         total = _accumulated(labels, iuv, photo, texel)
     else:
-        places, body = charts[around], labels > 0
+        body = labels > 0
         total = np.zeros((PARTS * texel * texel, 4))
         _accumulate(total, labels[body], *_texel_positions(places[body], texel), photo[body].astype(np.float32), texel)
     steps = _subdivision(labels, places, texel)

@@ -104,6 +104,14 @@ def without_arms(moved: Tensor, poses: Tensor) -> Tensor:
     return (beside + (moved[:, :1] == 0) * arms == 0).float()
 
 
+def without_strays(moved: Tensor, poses: Tensor) -> Tensor:
+    """0 where the first of two pose maps has a body, or its outline, farther beside the second's than outlines may be
+    off, as a leg that stands elsewhere; else 1: float32 [B, 1, S, S]."""
+    reach = max(moved.shape[-1] // _RIM, 1)
+    far = 1 - dilated((poses[:, :1] > 0).float(), reach)
+    return 1 - dilated((moved[:, :1] > 0) * far, reach) * far
+
+
 def shows(poses: Tensor, parts: Sequence[int]) -> Tensor:
     """Where pose maps [B, 3, S, S] show one of `parts`: float32 [B, 1, S, S], 0 or 1."""
     wanted = torch.tensor(parts, device=poses.device)[:, None, None]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from components.core.networks.generator.alignment import without_arms, without_strays
 from components.core.networks.generator.enlarge import enlarged, plainly_enlarged
 from components.core.networks.generator.light import light_factors, relit
 from components.core.networks.generator.warp import (
@@ -64,7 +65,7 @@ class _Known(NamedTuple):
     worn: Tensor
     """`wears_atlas` bool [B]."""
     no_arms: tuple[Tensor | None, Tensor | None] = (None, None)
-    """`without_arms` of the head's photo and the clothes'."""
+    """`without_arms` of the head's photo and the clothes', or what takes its place."""
     times: float = 1
     """How many times larger the picture is than what was decided on."""
 
@@ -119,8 +120,7 @@ def mixed_larger(raw: Tensor, seen: Shown, source: Source, poses: Tensor) -> Pai
     side = poses.shape[-1]
     times = side / raw.shape[-1]
     with torch.autocast(poses.device.type, enabled=False):
-        head, clothes = (None if one.no_arms is None else plainly_enlarged(one.no_arms, side)
-                         for one in seen.warped[1:3])
+        head, clothes = (_settled(one.charts, seen.poses, side) for one in seen.warped[1:3])
         fine = _shown(source, poses, seen.known._replace(no_arms=(head, clothes), times=max(1.0, times)))
         raw = enlarged(raw, seen.poses, poses)
         shares = _shares(raw[:, PAINTED:], fine, max(1.0, 1 + math.log2(times)))
@@ -128,6 +128,13 @@ def mixed_larger(raw: Tensor, seen: Shown, source: Source, poses: Tensor) -> Pai
         present = _present(seen)
         closed = (_present(fine) + plainly_enlarged(_closed(present) - present, side)).clamp(max=1)
         return Painting(_person(raw, shares, fine), soft_matte(raw[:, TOUCH : TOUCH + MATTE], closed), shares)
+
+
+def _settled(charts: Tensor | None, poses: Tensor, side: int) -> Tensor | None:
+    """Where a photo, moved, shows nothing that stands elsewhere in `poses` [B, 3, S, S]: [B, 1, side, side]."""
+    if charts is None:
+        return None
+    return plainly_enlarged(without_arms(charts, poses) * without_strays(charts, poses), side)
 
 
 def _person(raw: Tensor, shares: Tensor, seen: Shown) -> Tensor:
@@ -140,7 +147,8 @@ def _person(raw: Tensor, shares: Tensor, seen: Shown) -> Tensor:
     else:
         mixture = (shares[:, :, None] * torch.stack(images, 1)).sum(1)
     mixture = mixture + crisp * (mixture - softened(mixture))
-    return (mixture + 1) * torch.exp(_CHANGE * light.clamp(-5, 5)) - 1 + _CHANGE * touch
+    person: Tensor = (mixture + 1) * torch.exp(_CHANGE * light.clamp(-5, 5)) - 1 + _CHANGE * touch
+    return person
 
 
 def _present(seen: Shown) -> Tensor:

@@ -29,7 +29,6 @@ from components.core.networks.generator.alignment import (
     shows,
     torso_frame,
     turned_apart,
-    without_arms,
 )
 from components.core.pictures.iuv import GARMENT_PARTS, HAND_PARTS, HEAD_PARTS
 from components.core.pictures.texture import MIRROR
@@ -92,8 +91,8 @@ class WarpedInput:
     covered: Tensor
     """[B, 1, S, S] in 0..1. Atlas: the texel itself was seen (not mirrored); photo: inside what the photo shows, so
     that valid = 0 there means the photo has background."""
-    no_arms: Tensor | None = None
-    """Photo: `without_arms` [B, 1, S, S], which is in `valid` too."""
+    charts: Tensor | None = None
+    """Photo: its pose map, moved alike, [B, 3, S, S]."""
 
 
 def to_picture(tiles: Tensor) -> Tensor:
@@ -304,8 +303,7 @@ def aligned_photo(photo: SourceView, poses: Tensor, source: Frame, target: Frame
         moved = moved * ((reach - distance) * 4).clamp(0, 1)[:, None]
     moved = moved * (source.found & target.found)[:, None, None, None]
     images = moved[:, :3] / moved[:, 3:4].clamp(min=0.02)
-    no_arms = without_arms(charts, poses) if no_arms is None else no_arms
-    return WarpedInput(images, moved[:, 3:4] * agreement(charts, poses, no_arms, times), moved[:, 4:5], no_arms)
+    return WarpedInput(images, moved[:, 3:4] * agreement(charts, poses, no_arms, times), moved[:, 4:5], charts)
 
 
 def warped_head(face: SourceView, poses: Tensor, no_arms: Tensor | None = None, times: float = 1) -> WarpedInput:
@@ -330,7 +328,7 @@ def warped_clothes(source: Source, poses: Tensor, worn: Tensor | None = None,
                           times=times)
     worn = wears_atlas(source.textures, source.seen, photo) if worn is None else worn
     same = worn[:, None, None, None].float()
-    return WarpedInput(moved.images * same, moved.valid * same, moved.covered * same, moved.no_arms)
+    return WarpedInput(moved.images * same, moved.valid * same, moved.covered * same, moved.charts)
 
 
 @torch.no_grad()
