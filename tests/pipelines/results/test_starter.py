@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mlflow.tracking import MlflowClient
 from PIL import Image
 
 from components.core.networks.generator.reposer import Generator, Reposer
@@ -20,7 +21,6 @@ from components.core.networks.pretrained.starter import starter
 from components.core.pictures.images import read_photo
 from components.core.record.tracking import client
 from components.core.settings import PreprocessSettings, SynthesizeSettings, TrainSettings
-from components.register.registry import Files, Registry
 from components.synthesize import synthesize
 from pipelines.cli import main
 
@@ -54,19 +54,20 @@ def shoot(person: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
 
 
 @pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+def registry(tmp_path: Path) -> MlflowClient:
     """The home's registry, with an untrained version that its gate did not let pass."""
-    home = tmp_path / "home"
+    home, files = tmp_path / "home", tmp_path / "home" / "model" / "artifacts"
     (home / "runs").mkdir(parents=True)
+    files.mkdir(parents=True)
     torch.manual_seed(0)
     settings = TrainSettings.model_validate({"width": 4, "max_width": 8, "latent": 8})
-    Reposer(Generator(settings, 64, 16), settings, 64, 16, "synthetic").save(tmp_path / "generator.safetensors")
+    Reposer(Generator(settings, 64, 16), settings, 64, 16, "synthetic").save(files / "generator.safetensors")
     cut = PreprocessSettings.model_validate({"resolution": 64, "texel": 16, "min_person": 8, "matte": "silhouette"})
-    monkeypatch.chdir(home)
-    found = Registry("photoshoot", f"sqlite:///{home}/mlflow.db")
-    found.tag(found.log(Files(tmp_path / "generator.safetensors", cut.model_dump(mode="json"), {}, {}), None),
-              {"verdict": "failed"})
-    return found
+    (files / "preprocess.json").write_text(cut.model_dump_json(), encoding="utf-8")
+    mlflow = client(f"sqlite:///{home}/mlflow.db")
+    mlflow.create_registered_model("photoshoot")
+    mlflow.create_model_version("photoshoot", str(files.parent), tags={"verdict": "failed"})
+    return mlflow
 
 
 def test_without_home_or_run_the_starter_makes_pictures_and_they_say_so(shoot: Shoot, tmp_path: Path) -> None:
@@ -85,15 +86,14 @@ def test_without_home_or_run_the_starter_makes_pictures_and_they_say_so(shoot: S
     assert code == 2 and "no home folder here" in str(said) and not (tmp_path / "refused").exists()
 
 
-def test_any_version_that_did_not_fail_replaces_it_and_the_champion_comes_first(shoot: Shoot, registry: Registry,
+def test_any_version_that_did_not_fail_replaces_it_and_the_champion_comes_first(shoot: Shoot, registry: MlflowClient,
                                                                                 tmp_path: Path) -> None:
     code, said = shoot(out="failed")
     assert code == 0 and said["version"] == starter().title
     assert "version 1 failed its gate (`--version 1` uses it): the starter model is used" in said["notes"][0]
     # The same files once more as version 2, which nobody judged.
-    mlflow = client(registry.uri)
-    source = mlflow.get_model_version("photoshoot", "1").source
-    mlflow.create_model_version("photoshoot", source, tags={"verdict": "not judged"})
+    source = registry.get_model_version("photoshoot", "1").source
+    registry.create_model_version("photoshoot", source, tags={"verdict": "not judged"})
     code, said = shoot(out="unjudged")
     assert code == 0 and said["version"] == "photoshoot version 2"
     assert "no champion of photoshoot yet: version 2 (its gate: not judged) is used" in said["notes"][0]
@@ -101,7 +101,7 @@ def test_any_version_that_did_not_fail_replaces_it_and_the_champion_comes_first(
     for version in ("champion", "7"):
         code, said = shoot("--version", version, out="refused")
         assert code == 2 and "`--version 2` uses it" in str(said) and not (tmp_path / "refused").exists()
-    registry.point("champion", "1")
+    registry.set_registered_model_alias("photoshoot", "champion", "1")
     code, said = shoot(out="champion")
     assert code == 0 and said["version"] == "photoshoot version 1" and not any("used" in one for one in said["notes"])
     code, said = shoot("--version", "starter", out="starter")
