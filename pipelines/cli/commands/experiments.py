@@ -231,7 +231,7 @@ def maps(
 @experiments.command()
 def real(
     *,
-    photos: Annotated[Path, typer.Option("--photos", help="Folder of plain photos of several people; labels.csv or "
+    photos: Annotated[Path, typer.Option("--photos", help="Folder of plain photos of several people; labels or "
                                                           "sub-folders say who is who, else the faces do.")],
     model: Annotated[str, typer.Option("--model", help="models:/NAME@ALIAS, a folder, or generator.safetensors.")]
     = "models:/photoshoot@champion",

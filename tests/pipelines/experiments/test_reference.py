@@ -45,4 +45,4 @@ def test_bounds_choices_and_signatures_are_shown() -> None:
     python = reference.python_page()
     assert "load(model: str | Path, *, tracking_uri: str | None = None, device: str = 'cpu') -> Model" in python
     assert set(re.findall("^## `(.*)`$", python, re.MULTILINE)) == set(photoshoot.__all__) - {"__version__"}
-    assert "- `mattes: Pixels`: uint8 [B, S, S], 255 = person." in python
+    assert "- `mattes: Pixels`: uint8 [B, T, T], 255 = person." in python

@@ -50,7 +50,7 @@ def test_by_default_there_are_five_seeds_and_the_first_on_three_more_machines(tm
     assert len({job.home.root for job in found}) == 8
     assert all(job.settings.synthesize.seed == job.seed for job in found)
     assert found[3].arguments == ("run", "--preset", "smoke", "--set", "synthesize.seed=3")
-    with pytest.raises(InputError, match="no kind of machine gpu"):
+    with pytest.raises(InputError, match="unknown kind of machine gpu"):
         jobs(tmp_path, (0,), ("gpu",))
 
 

@@ -245,7 +245,7 @@ def test_runs_and_schedules_are_listed(photoshoot: Call, kfp: Any) -> None:
     (("--arg", "gpu_tolerations={key: a}"), "not a list"),
     (("--profile", "gke"), "no profile gke"),
     (("--auth", "password:x"), "write token:FILE"),
-    (("--auth", "token:{tmp}/none"), "no token to be read"),
+    (("--auth", "token:{tmp}/none"), "no readable token"),
     (("--host", "localhost:1"), "is not a URL"),
 ])
 def test_mistakes_are_told_before_anything_starts(

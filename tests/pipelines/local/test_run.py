@@ -106,10 +106,12 @@ def test_a_person_is_shot_with_the_registered_version(first: dict[str, Any], hom
     photo, other = sorted((photos / "photos").iterdir())[:2]
     maps = [photos / "iuv" / f"{path.stem}.png" for path in (photo, other)]
     command = [sys.executable, "-m", "pipelines.cli", "shoot", "--home", str(home), "--photo", str(photo),
-               "--iuv", str(maps[0]), "--pose", str(maps[0]), "--pose", str(maps[1]), "--out", str(tmp_path / "new")]
+               "--iuv", str(maps[0]), "--pose", str(maps[0]), "--pose", str(maps[1]), "--size", "64",
+               "--out", str(tmp_path / "new")]
     done = subprocess.run([*command, "--version", "challenger", "--json"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(path.name for path in maps)
+    names = ["contact-sheet.jpg", *(path.name for path in maps)]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(names)
     assert Image.open(tmp_path / "new" / maps[1].name).size == (64, 64)
     refused = subprocess.run([*command, "--version", "99"], capture_output=True, text=True)
     assert refused.returncode == 2
@@ -168,7 +170,7 @@ def test_a_step_that_fails_is_one_line_and_a_failed_run(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     Image.new("RGB", (64, 64)).save(photos / "a.png")
-    code, result, log = _run(tmp_path / "home", "--photos", str(photos))
+    code, result, log = _run(tmp_path / "home", "--photos", str(photos), "--set", "preprocess.pose_maps=given")
     assert code == 2
     assert result["status"] == "failed"
     assert "iuv" in result["error"]

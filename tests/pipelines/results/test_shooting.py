@@ -82,7 +82,7 @@ def photoshoot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 def test_two_photos_on_the_command_line_in_any_order(shop: Path, photoshoot: Command, tmp_path: Path) -> None:
     photos, iuvs = ([shop / f"{kind}{number}.png" for number in (0, 1)] for kind in ("photo", "iuv"))
-    pose = ("--pose", str(shop / "iuv2.png"))
+    pose = ("--pose", str(shop / "iuv2.png"), "--size", "64")
     code, said = photoshoot(photos, iuvs, *pose, "--out", str(tmp_path / "both"))
     assert code == 0 and said["faces"] in ([str(photos[0])], [str(photos[1])]) and said["other_clothes"] == []
     code, again = photoshoot(photos[::-1], iuvs[::-1], *pose, "--out", str(tmp_path / "turned"))
@@ -95,7 +95,7 @@ def test_two_photos_on_the_command_line_in_any_order(shop: Path, photoshoot: Com
 def test_a_picture_from_a_registry_on_this_machine_imports_neither_mlflow_nor_what_it_brings(
         shop: Path, tmp_path: Path) -> None:
     arguments = ["shoot", "--photo", shop / "photo0.png", "--iuv", shop / "iuv0.png", "--pose", shop / "iuv2.png",
-                 "--home", tmp_path / "home", "--version", "1", "--out", tmp_path / "out"]
+                 "--home", tmp_path / "home", "--version", "1", "--size", "64", "--out", tmp_path / "out"]
     code = (
         "import sys\n"
         "from pipelines.cli import main\n"
@@ -167,8 +167,8 @@ def test_the_registered_model_takes_one_photo_or_several(shop: Path, photoshoot:
     files = ([shop / f"{kind}{number}.png" for number in (0, 1)] for kind in ("photo", "iuv"))
     photoshoot(*files, "--pose", str(shop / "iuv2.png"), "--out", str(tmp_path / "out"))
     assert np.array_equal(read_photo(tmp_path / "out" / "iuv2.png"), several)
-    with pytest.raises(InputError, match="1 more_photos, 0 more_poses"):
-        model.predict(pd.DataFrame([{**row, "more_poses": []}]))
+    with pytest.raises(InputError, match="1 more_photos, 2 more_poses"):
+        model.predict(pd.DataFrame([{**row, "more_poses": [*row["more_poses"], row["source_pose"]]}]))
     with pytest.raises(InputError, match="more_poses-0"):
         model.predict(pd.DataFrame([{**row, "more_poses": [saved(np.zeros((8, 8, 3), np.uint8), "PNG")]}]))
 
