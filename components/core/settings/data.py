@@ -143,9 +143,9 @@ class ClusterSettings(Section):
     same_person: float | None = Field(None, gt=0, le=2)
     """Distance below which two photos count as the same person; null: the embedder's own. Lower is stricter."""
     person: Literal["alone", "largest", "centre"] = "alone"
-    """Whose face to take from a portrait that shows several (`photoshoot cluster --photos DIR`). alone: nobody's, and the
-    photo is set aside, unless one face is in the middle with the others at its sides; largest; centre: the face nearest
-    the middle."""
+    """Whose face to take from a portrait that shows several (`photoshoot cluster --photos DIR`).
+    alone: nobody's, and the photo is set aside, unless one face is in the middle with the others at its sides;
+    largest; centre: the face nearest the middle."""
     method: Literal["kmeans", "average", "hdbscan", "folders"] = "kmeans"
     """Clustering method. folders: no clustering; the sub-folders of the photos say who is who, one per person, and the
     faces only check it."""
