@@ -71,10 +71,11 @@ COMMANDS = {
     "history": Listed(RESULTS, "Show the ledger: who was made champion when, by whom, why and on which evidence.",
                       "promotion"),
     "home": Listed(RESULTS, "Show where the home folder is, how large, and whether anything that it points to is "
-                            "missing or outside.", "home"),
-    "shoot": Listed(RESULTS, "Paint a person in other poses with a registered version.", "results"),
+                            "missing or outside.", "results"),
+    "shoot": Listed(RESULTS, "Paint a person in other poses with a registered version, or the starter model before "
+                             "there is one.", "pictures"),
     "poses": Listed(RESULTS, "List the poses that `shoot` knows by name, and draw them; `add` learns one from a photo.",
-                    "poses"),
+                    "pictures"),
     "experiment": Listed(RESULTS, "Questions about the method itself, answered on people nobody trained on.",
                          "experiments"),
     "follow": Listed(KUBEFLOW, "Follow a run on Kubeflow to its end: exit code 0 when it succeeds.", "kubeflow"),

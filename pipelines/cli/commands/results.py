@@ -1,8 +1,8 @@
-"""Commands for what runs leave behind."""
+"""Commands for what runs leave behind: comparing them, MLflow's pages, the home folder."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -15,76 +15,11 @@ from pipelines.cli.app import (
     JsonOption,
     ModelNameOption,
     app,
-    finish,
     succeeded,
 )
 from pipelines.display import errors, table
 
-
-@dataclass(frozen=True)
-class PoseOptions:
-    """Which poses a person is painted in."""
-
-    pose: Annotated[list[str] | None, typer.Option(
-        "--pose", help="A pose by name (`photoshoot poses`), a photo of somebody in it, a pose map, or random; may be "
-                       "given several times. Default: poses that fit the photos.")] = None
-    tags: Annotated[list[str] | None, typer.Option(
-        "--tags", metavar="TAG", help="Choose among poses with this tag, as portrait.")] = None
-    count: Annotated[int | None, typer.Option("--count", help="How many poses are chosen; default: 8.")] = None
-    seed: Annotated[int, typer.Option("--seed", help="Another seed chooses other poses.")] = 0
-
-
-@app.command(rich_help_panel=RESULTS)
-def shoot(
-    *,
-    photo: Annotated[list[Path], typer.Option("--photo", help="Photo of the person; may be given several times.")],
-    poses: PoseOptions,
-    out: Annotated[Path | None, typer.Option(
-        "--out", help="Folder to write; default: photoshoot-<date>, here.")] = None,
-    iuv: Annotated[list[Path] | None, typer.Option(
-        "--iuv", help="The photo's pose map, if there is one; then one for each photo, in order.")] = None,
-    matte: Annotated[
-        list[Path] | None, typer.Option("--matte", help="The photo's matte, if there is one; then one for each photo.")
-    ] = None,
-    clothes: Annotated[list[Path] | None, typer.Option(
-        "--clothes", help="Photo of somebody whose clothes to wear; may be given several times.")] = None,
-    background: Annotated[str, typer.Option(
-        "--background", metavar="PHOTO|studio|transparent", help="What is behind the person.")] = "studio",
-    size: Annotated[int | None, typer.Option(
-        "--size", metavar="PX", help="Side of the pictures, 64 to 2048. Default: what the photos support, up to 1024.",
-    )] = None,
-    version: Annotated[str | None, typer.Option(
-        "--version", help="Version number or alias, or starter, the model that ships. Default: the champion, else the "
-                          "newest that its gate did not fail, else the starter.")] = None,
-    model_name: ModelNameOption = "photoshoot",
-    home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
-) -> None:
-    """Paint a person in other poses with a registered version, or the starter model before there is one. Without
-    --pose: eight pictures in fitting poses, the most alike first, and a contact sheet.
-
-    Several photos of the person show more of them: what each shows is put together, and the one that fits a pose best
-    gives face and hair. A picture in a chosen pose whose face is unlike is painted again in another pose.
-    """
-    from components.shoot.session import Wishes
-    from components.shoot.targets import Asked
-    from pipelines.home.folder import Home
-    from pipelines.results.shooting import OWN_POSES, STARTER, shoot_with_version, subjects
-
-    person = subjects(photo, iuv or [], matte or [])
-    place = Home.found(home) if version not in (None, STARTER) else Home.if_there(home)
-    tags = [tag.strip() for given in poses.tags or [] for tag in given.split(",")]
-    asked = Asked(poses.pose or [], tags, poses.count, poses.seed, place.root / OWN_POSES)
-    wishes = Wishes(asked, background, subjects(clothes or []), size)
-    summary, folder = shoot_with_version(place, model_name, version, person, wishes, out)
-    if as_json:
-        finish("shoot", summary, folder, as_json)
-        return
-    table(f"{len(summary.images)} pictures of {summary.size} px by {summary.version}", ("", "pose", "likeness"), [
-        (Path(image).name, pose, "" if likeness is None else f"{likeness:.2f}")
-        for image, pose, likeness in zip(summary.images, summary.poses, summary.likeness, strict=True)])
-    for line in (*(f"painted again: {one}" for one in summary.repainted), *summary.notes):
-        errors.print(f"  {line}", markup=False, soft_wrap=True)
-    print(f"written to {folder}" + (f"; all on one page: {summary.contact_sheet}" if summary.contact_sheet else ""))
+_SHOWN = 10
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -127,3 +62,45 @@ def ui(home: HomeOption = DEFAULT_HOME, port: Annotated[int, typer.Option("--por
     from pipelines.local.ui import serve
 
     serve(Home.found(home), host, port)
+
+
+@app.command("home", rich_help_panel=RESULTS)
+def home_(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Look for paths to the home's earlier place, whatever its record says.")
+    ] = False,
+    home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
+) -> None:
+    """Show where the home folder is, how large, and whether anything that it points to is missing or outside.
+
+    A home may be renamed or copied: the first command that opens it elsewhere makes its paths lead to the new place.
+    """
+    from pipelines.home.contents import DATABASES, KINDS, OTHER, contents
+    from pipelines.home.folder import Home
+
+    place = Home.found(home, repair=repair)
+    found = contents(place)
+    if as_json:
+        succeeded(**asdict(found), bytes=sum(found.sizes.values()))
+        return
+    said = {**KINDS, DATABASES: "MLflow's and Optuna's", OTHER: ""}
+    table(str(place.root), ("", "size", ""), [
+        *((kind, _megabytes(size), said[kind]) for kind, size in found.sizes.items()),
+        ("all", _megabytes(sum(found.sizes.values())), ""),
+    ])
+    if found.on_server:
+        errors.print("MLFLOW_TRACKING_URI is set: the files that its records point to are not checked", soft_wrap=True)
+    for title, references in (("missing", found.missing), ("outside the home", found.outside)):
+        for reference in references[:_SHOWN]:
+            errors.print(f"{title}: {reference.what}, {reference.path}", markup=False, soft_wrap=True)
+        if len(references) > _SHOWN:
+            errors.print(f"{title}: {len(references) - _SHOWN} more (--json lists them)")
+    if found.missing:
+        errors.print("a version or run whose files are missing needs them back where they are said to be; a step whose "
+                     "work is missing runs again", soft_wrap=True)
+    else:
+        print(f"all {found.references} versions, runs and reusable steps have their files")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"

@@ -31,7 +31,7 @@ from components.shoot.session import SessionSummary, Wishes, photoshoot
 from components.shoot.targets import Asked, chosen_targets, taken
 from components.synthesize import synthesize
 from pipelines.cli import main
-from pipelines.results.shooting import new_folder
+from pipelines.pictures.shooting import new_folder
 from tests.support.networks import needs_weights
 
 CUT = PreprocessSettings.model_validate({"resolution": 64, "texel": 16, "min_person": 8, "matte": "silhouette"})

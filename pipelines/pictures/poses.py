@@ -14,7 +14,7 @@ from components.core.pictures.images import encode_png, read_photo
 from components.core.poses.library import library, tagged
 from components.core.poses.pose import Pose, read_pose, written
 from pipelines.home.folder import Home
-from pipelines.results.shooting import OWN_POSES
+from pipelines.pictures.shooting import OWN_POSES
 
 _PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _STYLE = ("body{font:14px system-ui,sans-serif;margin:2em;color:#222;background:#fff}"

@@ -29,7 +29,7 @@ from components.core.settings import PreprocessSettings, SynthesizeSettings, Tra
 from components.register.registry import Files, Registry
 from components.synthesize import synthesize
 from pipelines.cli import main
-from pipelines.results.shooting import subjects
+from pipelines.pictures.shooting import subjects
 
 Command = Callable[..., tuple[int, dict[str, Any]]]
 

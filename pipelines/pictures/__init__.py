@@ -1,0 +1,1 @@
+"""New pictures of people: with which model, in which poses."""
