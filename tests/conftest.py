@@ -18,11 +18,12 @@ os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
 
 _OURS = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_PARENT_RUN_ID", "MLFLOW_EXPERIMENT_ID",
          "PHOTOSHOOT_PROGRESS", "PHOTOSHOOT_STATE", "PHOTOSHOOT_DEBUG", "PHOTOSHOOT_HOME", "PHOTOSHOOT_STUDIES")
+_LONG = ("test_run.py", "test_moved.py", "test_plain.py", "test_fanout.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole runs first: they take longest, and two processes share the tests."""
-    items.sort(key=lambda item: "test_run.py" not in item.nodeid)
+    items.sort(key=lambda item: not any(name in item.nodeid for name in _LONG))
 
 
 @pytest.fixture(autouse=True)
