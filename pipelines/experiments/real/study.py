@@ -25,7 +25,7 @@ from photoshoot.model import Model
 from pipelines.experiments.real import measuring
 from pipelines.experiments.real.measures.judges import Judges, likeness
 from pipelines.experiments.real.measuring import Instruments
-from pipelines.experiments.real.pictures.people import Gathered, Sitter, gather
+from pipelines.experiments.real.pictures.people import Gathered, Subject, gather
 from pipelines.experiments.real.pictures.poses import Task, pose_list, tasks
 from pipelines.experiments.real.pictures.rows import Row, paint, rows, wanted
 
@@ -93,44 +93,44 @@ def run(photos: Path, model: Model, work: Path, options: Options) -> Findings:
     judges = Judges()
     people = gather(photos, model.preprocess, judges, work / "photos")
     poses = pose_list(people, options.poses)
-    asked = {sitter.name: tasks(sitter, poses, options.poses, options.portraits) for sitter in people.sitters}
+    asked = {subject.name: tasks(subject, poses, options.poses, options.portraits) for subject in people.subjects}
     table = rows(options.sizes, options.photos)
     instruments = Instruments(judges, options.perceptual)
     kept = work / "rows" / _key(people, model.digest, options)
     shots: list[Shot] = []
-    units = [(row, sitter) for row in table for sitter in people.sitters if wanted(row, asked[sitter.name])]
-    with progress("pictures", sum(len(wanted(row, asked[sitter.name])) for row, sitter in units)) as shown:
-        for row, sitter in units:
-            mine = wanted(row, asked[sitter.name])
-            shots += _of_person(row, sitter, mine, model, instruments, kept)
-            shown.advance(len(mine), f"{row.name}, {sitter.name}")
+    units = [(row, subject) for row in table for subject in people.subjects if wanted(row, asked[subject.name])]
+    with progress("pictures", sum(len(wanted(row, asked[subject.name])) for row, subject in units)) as shown:
+        for row, subject in units:
+            mine = wanted(row, asked[subject.name])
+            shots += _of_person(row, subject, mine, model, instruments, kept)
+            shown.advance(len(mine), f"{row.name}, {subject.name}")
     looks, pictures = [], {}
-    for sitter in people.sitters:
-        for photo in sitter.photos:
+    for subject in people.subjects:
+        for photo in subject.photos:
             crop = photo.cut(model.preprocess, _SHOWN, _TEXEL)
-            looks.append((sitter.name, dict(instruments.looks_of_photo(crop, photo.face))))
+            looks.append((subject.name, dict(instruments.looks_of_photo(crop, photo.face))))
             path = work / "photos" / f"{photo.digest[:16]}.jpg"
             _save(path, crop.photo)
             pictures[photo.name] = path.relative_to(work).as_posix()
     made = {shot.row for shot in shots}
     return Findings([row for row in table if row.name in made], shots, _pairs(people), looks,
-                    {sitter.name: [photo.name for photo in sitter.photos] for sitter in people.sitters},
+                    {subject.name: [photo.name for photo in subject.photos] for subject in people.subjects},
                     people.left_out, [(photo.name, float(np.rad2deg(photo.turn))) for _, photo in poses], pictures)
 
 
 def _key(people: Gathered, model_digest: str, options: Options) -> str:
     """A folder for what these photos, this model and this code give."""
-    who = [[sitter.name, *(photo.digest for photo in sitter.photos)] for sitter in people.sitters]
+    who = [[subject.name, *(photo.digest for photo in subject.photos)] for subject in people.subjects]
     code = [code_digest("core", "evaluate", packages=("pipelines/experiments/real/measures",
                                                       "pipelines/experiments/real/pictures", "photoshoot")),
             file_digest(Path(measuring.__file__))]
     return json_digest([who, model_digest, options.poses, options.perceptual, code])[:16]
 
 
-def _of_person(row: Row, sitter: Sitter, asked: Sequence[Task], model: Model, instruments: Instruments,
+def _of_person(row: Row, subject: Subject, asked: Sequence[Task], model: Model, instruments: Instruments,
                kept: Path) -> list[Shot]:
     """A person's pictures of a row: measured now, or read from the file of an earlier run."""
-    path = kept / _plain(row.name) / f"{_plain(sitter.name)}.json"
+    path = kept / _plain(row.name) / f"{_plain(subject.name)}.json"
     known = {shot.key: shot for shot in _read(path)}
     missing = [task for task in asked if task.key not in known]
     for task, made in zip(missing, paint(row, missing, model) if missing else [], strict=True):
@@ -139,7 +139,7 @@ def _of_person(row: Row, sitter: Sitter, asked: Sequence[Task], model: Model, in
             numbers |= dict.fromkeys(_OF_PAINTED, float("nan"))
         picture = path.with_name(f"{path.stem}-{json_digest(task.key)[:12]}.jpg")
         _save(picture, made.image)
-        known[task.key] = Shot(row.name, sitter.name, task.kind, task.key, task.sources[0].name, task.target.name,
+        known[task.key] = Shot(row.name, subject.name, task.kind, task.key, task.sources[0].name, task.target.name,
                                numbers, dict(looks), picture.relative_to(kept.parent.parent).as_posix())
     shots = [known[task.key] for task in asked]
     if missing:
@@ -167,7 +167,7 @@ def _plain(name: str) -> str:
 
 def _pairs(people: Gathered) -> list[Pair]:
     """Every two photos of the folder: what the judges say of real ones."""
-    owned = [(sitter.name, photo) for sitter in people.sitters for photo in sitter.photos]
+    owned = [(subject.name, photo) for subject in people.subjects for photo in subject.photos]
     found = []
     for (one, first), (other, second) in combinations(owned, 2):
         both = likeness(first.face, second.face)

@@ -59,7 +59,7 @@ def ask(folder: Path, *more: str) -> dict[str, object]:
 
 
 def test_labels_say_who_is_who_and_without_them_the_faces_do(folder: Path, seen: gathering.Gathered) -> None:
-    assert [len(sitter.photos) for sitter in seen.sitters] == [2, 2]
+    assert [len(subject.photos) for subject in seen.subjects] == [2, 2]
     by_face = gathering._by_face(seen.photos)
     assert set(by_face) == {photo.name for photo in seen.photos}
     assert by_face == gathering._by_face(seen.photos[::-1])
@@ -67,11 +67,11 @@ def test_labels_say_who_is_who_and_without_them_the_faces_do(folder: Path, seen:
 
 def test_everybody_gets_others_poses_their_own_and_the_one_they_are_in(seen: gathering.Gathered) -> None:
     poses = pose_list(seen, 6)
-    assert sorted(name for name, _ in poses) == [sitter.name for sitter in seen.sitters]
-    for sitter in seen.sitters:
-        asked = tasks(sitter, poses, 6)
+    assert sorted(name for name, _ in poses) == [subject.name for subject in seen.subjects]
+    for subject in seen.subjects:
+        asked = tasks(subject, poses, 6)
         assert [one.kind for one in asked] == ["others", "portrait", "own", "own", "same"]
-        assert asked[0].target not in sitter.photos
+        assert asked[0].target not in subject.photos
         assert all(one.target not in one.sources and one.sources for one in asked if one.kind == "own")
         whole, portrait = (asked[at].target.iuv[..., 0] > 0 for at in (0, 1))
         assert not (portrait & ~whole).any()

@@ -68,7 +68,7 @@ class Portrayed:
 
 
 @dataclass(frozen=True)
-class Sitter:
+class Subject:
     """A person and their photos, the one with the largest face first."""
 
     name: str
@@ -79,13 +79,13 @@ class Sitter:
 class Gathered:
     """Who can be photographed, and which photos were left out and why."""
 
-    sitters: list[Sitter]
+    subjects: list[Subject]
     left_out: dict[str, str]
 
     @property
     def photos(self) -> list[Portrayed]:
         """Everybody's."""
-        return [photo for sitter in self.sitters for photo in sitter.photos]
+        return [photo for subject in self.subjects for photo in subject.photos]
 
 
 def gather(folder: Path, settings: PreprocessSettings, judges: Judges, work: Path) -> Gathered:
@@ -112,7 +112,7 @@ def gather(folder: Path, settings: PreprocessSettings, judges: Judges, work: Pat
     if len(by_person) < 2:
         raise InputError(f"{len(by_person)} people with a face in these photos, poses come from others", path=folder,
                          remedy="bring photos of at least two people")
-    return Gathered([Sitter(name, sorted(photos, key=lambda one: (-one.eyes, one.name)))
+    return Gathered([Subject(name, sorted(photos, key=lambda one: (-one.eyes, one.name)))
                      for name, photos in sorted(by_person.items())], left_out)
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from components.core.faces.head import head_box
-from pipelines.experiments.real.pictures.people import Gathered, Portrayed, Sitter
+from pipelines.experiments.real.pictures.people import Gathered, Portrayed, Subject
 
 Kind = Literal["others", "portrait", "own", "same"]
 KINDS: dict[Kind, str] = {
@@ -29,7 +29,7 @@ _DOWN, _ASIDE = 0.45, 1.4
 class Task:
     """One picture to make: the source photo first, then more of the person that may be used; and the target."""
 
-    sitter: str
+    subject: str
     kind: Kind
     sources: list[Portrayed]
     target: Portrayed
@@ -43,7 +43,7 @@ class Task:
 def pose_list(people: Gathered, most: int) -> list[tuple[str, Portrayed]]:
     """(person, photo) in an order that anybody would find again: first the most frontal head, then, again and again,
     the one turned least like those before; each person once. Of it everybody takes the first that are not theirs."""
-    rest = [(sitter.name, photo) for sitter in people.sitters for photo in sitter.photos]
+    rest = [(subject.name, photo) for subject in people.subjects for photo in subject.photos]
     rest.sort(key=lambda one: (abs(one[1].turn), one[1].digest))
     chosen: list[tuple[str, Portrayed]] = []
     while rest and len(chosen) <= most:
@@ -68,16 +68,16 @@ def head_and_shoulders(whole: Portrayed) -> Portrayed:
     return replace(whole, iuv=iuv)
 
 
-def tasks(sitter: Sitter, poses: Sequence[tuple[str, Portrayed]], most: int, portraits: bool = True) -> list[Task]:
+def tasks(subject: Subject, poses: Sequence[tuple[str, Portrayed]], most: int, portraits: bool = True) -> list[Task]:
     """The pictures to make of one person: at most `most` poses of others, whole and as `portraits`, up to four of their
     own other photos (each from one that is not it), and the pose of the first photo itself."""
-    photos = sitter.photos
-    others = [pose for name, pose in poses if name != sitter.name][:most]
-    found = [Task(sitter.name, "others", list(photos), pose) for pose in others]
+    photos = subject.photos
+    others = [pose for name, pose in poses if name != subject.name][:most]
+    found = [Task(subject.name, "others", list(photos), pose) for pose in others]
     if portraits:
-        found += [Task(sitter.name, "portrait", list(photos), head_and_shoulders(pose)) for pose in others]
+        found += [Task(subject.name, "portrait", list(photos), head_and_shoulders(pose)) for pose in others]
     for number, target in enumerate(photos[:_OWN] if len(photos) > 1 else []):
         rest = [*photos[number + 1 :], *photos[:number]]
-        found.append(Task(sitter.name, "own", rest, target))
-    found.append(Task(sitter.name, "same", [photos[0]], photos[0]))
+        found.append(Task(subject.name, "own", rest, target))
+    found.append(Task(subject.name, "same", [photos[0]], photos[0]))
     return found
