@@ -264,8 +264,8 @@ def real(
                             perceptual, portraits)
     findings = study.run(photos, loaded, out, options)
     tables = page.tables(findings)
-    given = ["--photos", "DIR", *_each("--size", size), *_each("--several", several), *_given("--poses", poses, 6),
-             *([] if portraits else ["--no-portraits"])]
+    given = ["--photos", "DIR", *_given("--model", model, "models:/photoshoot@champion"), *_each("--size", size),
+             *_each("--several", several), *_given("--poses", poses, 6), *([] if portraits else ["--no-portraits"])]
     command = shlex.join(["photoshoot", "experiment", "real", *given, *_given("--perceptual", perceptual, "builtin")])
     written = page.write_figures(page.markdown(findings, tables, command, machine()), figures or out / "real.md")
     pictures = page.write_pictures(findings, out)
