@@ -17,7 +17,7 @@ from components.core.landmarks import search
 from components.core.landmarks.finder import find_people
 from components.core.landmarks.found import Landmarks
 from components.core.landmarks.runtime import network, yunet
-from components.core.matting.refine import Matte, head_of, refine
+from components.core.matting.refine import Matte, matte_of
 from components.core.pictures.images import Pixels
 from components.core.stores.published import GROUPS
 
@@ -61,7 +61,7 @@ def prepare() -> None:
 def estimate_people(photo: Pixels) -> list[Estimate]:
     """Everybody in a photo uint8 RGB [H, W, 3], the largest first; [] where nobody is found."""
     size = photo.shape[0], photo.shape[1]
-    small = _reduced(photo)
+    small = search.reduced(photo, _LARGEST)
     seen = small.shape[0], small.shape[1]
     found = find_people(small)
     masks = [one.mask for one in found]
@@ -94,25 +94,5 @@ def cut_out(photo: Pixels, estimate: Estimate, others: NDArray[np.bool_] | None 
 
     `others` [H, W] says where further people of the photo are: that is not in the matte.
     """
-    size = photo.shape[0], photo.shape[1]
-    seen = estimate.landmarks.mask.shape
-    head = head_of(estimate.landmarks)
-    if head is not None:
-        x, y = size[1] / seen[1], size[0] / seen[0]
-        head = head[0] * x, head[1] * y, head[2] * x, head[3] * y
-    matte = refine(photo, _enlarged(estimate.landmarks.mask, size), estimate.iuv[..., 0], head)
+    matte = matte_of(photo, estimate.landmarks, estimate.iuv)
     return matte if others is None else replace(matte, alpha=np.where(others, np.uint8(0), matte.alpha))
-
-
-def _reduced(photo: Pixels) -> Pixels:
-    scale = _LARGEST / max(photo.shape[:2])
-    if scale >= 1:
-        return photo
-    size = (round(photo.shape[1] * scale), round(photo.shape[0] * scale))
-    return np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _enlarged(mask: Pixels, size: tuple[int, int]) -> Pixels:
-    if mask.shape == size:
-        return mask
-    return np.asarray(cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)

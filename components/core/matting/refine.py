@@ -86,8 +86,15 @@ def refine(photo: Pixels, mask: Pixels, silhouette: Pixels | None = None, head: 
 
 
 def matte_of(photo: Pixels, found: Landmarks, iuv: Pixels | None = None) -> Matte:
-    """`refine` for what the landmark networks found of a person and, if there is one, the pose map [H, W, 3] of it."""
-    return refine(photo, found.mask, None if iuv is None else iuv[..., 0], head_of(found))
+    """`refine` for what the landmark networks found of a person, in the photo or a smaller copy of it, and if there is
+    one, the pose map [H, W, 3] of it."""
+    height, width = photo.shape[:2]
+    mask, head = found.mask, head_of(found)
+    if mask.shape != (height, width):
+        x, y = width / mask.shape[1], height / mask.shape[0]
+        head = None if head is None else (head[0] * x, head[1] * y, head[2] * x, head[3] * y)
+        mask = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return refine(photo, mask, None if iuv is None else iuv[..., 0], head)
 
 
 def head_of(found: Landmarks) -> Head | None:

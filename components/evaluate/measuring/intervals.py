@@ -39,6 +39,14 @@ class Metric:
         content = {key: round(item, 6) if isinstance(item, float) else item for key, item in asdict(self).items()}
         return {key: item for key, item in content.items() if item != "" or key == "value"}
 
+    def shown(self, digits: int) -> str:
+        """The value with `digits` after the point and its interval, as pages have it; a dash where there is none."""
+        if self.value is None:
+            return "–"
+        if self.low is None or self.high is None:
+            return f"{self.value:.{digits}f}"
+        return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+
 
 def plain(value: float) -> float | None:
     """A number as files have it; None for NaN."""

@@ -10,7 +10,6 @@ from PIL import Image
 from components.core.atomic import atomic_path
 from components.core.networks.generator.reposer import Reposer
 from components.core.settings import TrainSettings
-from components.evaluate.measuring.intervals import Metric
 from components.evaluate.measuring.methods import Method, ModelMethod, truth
 from components.evaluate.measuring.pairs import spread
 from components.evaluate.measuring.quality import PLAIN
@@ -82,7 +81,7 @@ def markdown(findings: Findings) -> str:
 def _result(findings: Findings) -> str:
     """The answer in one sentence, about re-posing with the clothes of the target photo."""
     rows = {row.name: row.metrics for row in findings.rows["transfer"]}
-    said = [f"{_cell(rows[name]['identity_recovered'], 2)} with `{name}`"
+    said = [f"{rows[name]['identity_recovered'].shown(2)} with `{name}`"
             for name in sorted(findings.models, reverse=True) if name in rows]
     return f"**Identity recovered, where 0 is a stranger and 1 another photo of the person: {', '.join(said)}.**"
 
@@ -103,17 +102,9 @@ def _table(rows: Sequence[Row], columns: Sequence[tuple[str, str, int]]) -> list
     head = ["", *(title for _, title, _ in columns)]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
-        cells = [row.name.replace("_", " "), *(_cell(row.metrics[name], digits) for name, _, digits in columns)]
+        cells = [row.name.replace("_", " "), *(row.metrics[name].shown(digits) for name, _, digits in columns)]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
-
-
-def _cell(metric: Metric, digits: int) -> str:
-    if metric.value is None:
-        return "–"
-    if metric.low is None or metric.high is None:
-        return f"{metric.value:.{digits}f}"
-    return f"{metric.value:.{digits}f} [{metric.low:.{digits}f}, {metric.high:.{digits}f}]"
 
 
 def _times(findings: Findings) -> list[str]:

@@ -93,7 +93,7 @@ def result(found: Tables) -> str:
     metric = rows[best].metrics["both_same"]
     if metric.value is None:
         metric = rows[best].metrics["sface_same"]
-    return (f"In {_cell(metric, 2)} of the pictures in other people's poses both face networks recognise the person "
+    return (f"In {metric.shown(2)} of the pictures in other people's poses both face networks recognise the person "
             f"at best ({best}), which SFace finds {than} plain warping.")
 
 
@@ -101,17 +101,9 @@ def _table(rows: Sequence[Line], columns: _Columns) -> list[str]:
     kept = [one for one in columns if any(row.metrics.get(one[0], Metric(None)).value is not None for row in rows)]
     out = ["| | pictures | " + " | ".join(title for _, title, _ in kept) + " |", "|" + "---|" * (len(kept) + 2)]
     for row in rows:
-        cells = [_cell(row.metrics.get(name, Metric(None)), digits) for name, _, digits in kept]
+        cells = [row.metrics.get(name, Metric(None)).shown(digits) for name, _, digits in kept]
         out.append(f"| {row.name} | {row.pictures} | " + " | ".join(cells) + " |")
     return out
-
-
-def _cell(metric: Metric, digits: int) -> str:
-    if metric.value is None:
-        return "–"
-    if metric.low is None or metric.high is None:
-        return f"{metric.value:.{digits}f}"
-    return f"{metric.value:.{digits}f} [{metric.low:.{digits}f}, {metric.high:.{digits}f}]"
 
 
 def title(kind: Kind) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -119,12 +118,13 @@ def gather(folder: Path, settings: PreprocessSettings, judges: Judges, work: Pat
 def _portrayed(file: PhotoFile, settings: PreprocessSettings, judges: Judges, work: Path) -> Portrayed:
     """One photo looked at. Raises `InputError` where it shows nobody, or no face."""
     from components.core.estimation.estimate import best_estimate, cut_out
+    from components.core.landmarks import search
 
     digest = file_digest(file.path)
     kept = work / f"{digest[:16]}-{code_digest(*_ROOMS)[:8]}.npz"
     planes = _read(kept)
     if planes is None:
-        photo = _reduced(read_photo(file.path, settings.max_megapixels))
+        photo = search.reduced(read_photo(file.path, settings.max_megapixels), _LARGEST)
         estimate = best_estimate(photo, settings.min_confidence)
         own = cut_out(photo, estimate)
         planes = {"photo": own.foreground, "iuv": estimate.iuv, "matte": own.alpha}
@@ -144,14 +144,6 @@ def _read(path: Path) -> dict[str, Pixels] | None:
             return {name: stored[name] for name in ("photo", "iuv", "matte")}
     except (OSError, ValueError, KeyError):
         return None
-
-
-def _reduced(photo: Pixels) -> Pixels:
-    scale = _LARGEST / max(photo.shape[:2])
-    if scale >= 1:
-        return photo
-    size = (round(photo.shape[1] * scale), round(photo.shape[0] * scale))
-    return np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _by_face(found: list[Portrayed]) -> dict[str, str]:
