@@ -16,7 +16,8 @@ from components.core.fitting.posemap import pose_map
 from components.core.landmarks import search
 from components.core.landmarks.finder import find_people
 from components.core.landmarks.found import Landmarks
-from components.core.landmarks.runtime import network, yunet
+from components.core.landmarks.runtime import network
+from components.core.landmarks.yunet import load_yunet
 from components.core.matting.refine import Matte, matte_of
 from components.core.pictures.images import Pixels
 from components.core.stores.published import GROUPS
@@ -55,7 +56,7 @@ class Estimate:
 def prepare() -> None:
     """See that the networks can be loaded; those that are not here are fetched. Raises as `runtime.network` does."""
     for name in GROUPS["landmarks"]:
-        yunet() if name == "yunet" else network(name)
+        load_yunet() if name == "yunet" else network(name)
 
 
 def estimate_people(photo: Pixels) -> list[Estimate]:

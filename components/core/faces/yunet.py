@@ -1,23 +1,20 @@
-"""Faces in any photo, found by YuNet (OpenCV's FaceDetectorYN, model of March 2023, MIT; Wu and others, "YuNet: A Tiny
-Millisecond-level Face Detector", 2023): upright, sideways or upside down, several, large and tiny.
+"""Faces in any photo, found by YuNet: upright, sideways or upside down, several, large and tiny.
 
-The network is `known_weights`' yunet. It finds faces of about 10 to 300 px, so a photo is looked at several times as
+The network finds faces of about 10 to 300 px, so a photo is looked at several times as
 large where nothing was found, and turned where nothing stands upright.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from components.core.errors import MachineError
 from components.core.faces.head import CHIP, cut_face, similarity_to
+from components.core.landmarks.yunet import detect_faces
 from components.core.stores.known_weights import known_weights
 
 Pixels = npt.NDArray[np.uint8]
@@ -39,7 +36,6 @@ SIDES = (640, 1280, 2560)
 """Longer sides in pixels at which a photo is looked at, one after the other, until there is a face."""
 _LARGEST = 2.0
 """Most by which a photo is enlarged for that."""
-_OVERLAP, _MOST = 0.3, 200
 _QUARTERS = (1, 3, 2)
 """Quarter turns that are tried, counter-clockwise: the two sideways ones, upside down."""
 
@@ -104,13 +100,13 @@ def check_detector() -> None:
 
 def _seen(photo: Pixels, quarters: int, min_score: float, sides: Sequence[int]) -> list[FoundFace]:
     """Faces that are upright when the photo is turned so, at the first size at which there are any."""
-    turned = np.ascontiguousarray(np.rot90(photo, quarters)[..., ::-1])
+    turned = np.ascontiguousarray(np.rot90(photo, quarters))
     side = max(photo.shape[:2])
     for scale in _scales(side, sides)[: 1 if quarters else None]:
         seen = turned if scale == 1 else cv2.resize(
             turned, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
         exact = np.asarray([seen.shape[1] / turned.shape[1], seen.shape[0] / turned.shape[0]])
-        rows = _detect(np.asarray(seen, np.uint8), min_score)
+        rows = detect_faces(np.asarray(seen, np.uint8), min_score)
         faces = [_face(row, exact, turned.shape[:2], quarters) for row in rows]
         faces = [face for face in faces if not quarters or face.size >= _TURNED * side]
         if faces:
@@ -138,32 +134,3 @@ def _turned_back(spots: Floats, shape: Sequence[int], quarters: int) -> Floats:
         spots = np.stack([height - 1 - spots[:, 1], spots[:, 0]], axis=1)
         height, width = width, height
     return spots
-
-
-class _Detectors(threading.local):
-    """One detector for each thread: it keeps the size of what it looks at."""
-
-    def __init__(self) -> None:
-        self.detector: Any = None
-
-    def get(self) -> Any:
-        if self.detector is None:
-            path = known_weights("yunet")
-            try:
-                self.detector = cv2.FaceDetectorYN.create(str(path), "", (320, 320), MIN_SCORE, _OVERLAP, _MOST)
-            except cv2.error as error:
-                raise MachineError(f"OpenCV cannot read the face detector ({error.err})", path=path,
-                                   remedy="install opencv-python-headless 4.8 or newer") from None
-        return self.detector
-
-
-_DETECTORS = _Detectors()
-
-
-def _detect(bgr: Pixels, min_score: float) -> Floats:
-    """[n, 15]: box as x, y, width, height; five points; score."""
-    detector = _DETECTORS.get()
-    detector.setInputSize((bgr.shape[1], bgr.shape[0]))
-    detector.setScoreThreshold(min_score)
-    rows = detector.detect(bgr)[1]
-    return np.zeros((0, 15)) if rows is None else np.asarray(rows, np.float64)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from components.core.errors import DataError, MachineError
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
 
 _loaded = threading.local()
-_FACE_SCORE = 0.6
 
 
 class Network:
@@ -53,13 +51,6 @@ def network(name: str) -> Network:
     if name not in mine:
         mine[name] = Network(known_weights(name))
     return mine[name]
-
-
-def yunet() -> Any:
-    """`cv2.FaceDetectorYN` with YuNet, loaded once in each thread of each process. Raises as `known_weights` does."""
-    if not hasattr(_loaded, "yunet"):
-        _loaded.yunet = cv2.FaceDetectorYN.create(str(known_weights("yunet")), "", (320, 320), _FACE_SCORE)
-    return _loaded.yunet
 
 
 def _interpreter(file: Path, threads: int) -> Interpreter:

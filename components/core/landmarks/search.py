@@ -9,12 +9,13 @@ import numpy as np
 
 from components.core.landmarks.found import Floats
 from components.core.landmarks.geometry import Square, letterbox
-from components.core.landmarks.runtime import yunet
 from components.core.landmarks.ssd import BODIES, Detection, detect
+from components.core.landmarks.yunet import detect_faces
 from components.core.pictures.images import Pixels
 
 _TURNS = (0.5 * np.pi, -0.5 * np.pi, np.pi)
 _TILES, _STEP = (0.6, 0.36), 2 / 3
+_FACE_SCORE = 0.6
 _FACE_SIDE, _CLEAN_SIDE = 512, 640
 _BODY, _BELOW = 9.0, 3.0
 _DARKEST, _BRIGHTEST = 1.0, 99.0
@@ -24,11 +25,7 @@ _DOUBTFUL, _MOST = 0.3, 3
 def faces(photo: Pixels) -> list[Floats]:
     """Boxes [4] left, top, right, bottom of the faces that YuNet sees, down to a fiftieth of the longer side."""
     small = reduced(photo, _FACE_SIDE)
-    net = yunet()
-    net.setInputSize(small.shape[1::-1])
-    _, found = net.detect(np.ascontiguousarray(small[:, :, ::-1]))
-    if found is None:
-        return []
+    found = detect_faces(small, _FACE_SCORE)
     boxes = found[:, :4] * np.tile([photo.shape[1] / small.shape[1], photo.shape[0] / small.shape[0]], 2)
     boxes[:, 2:] += boxes[:, :2]
     return list(boxes.astype(np.float32))

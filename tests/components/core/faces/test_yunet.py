@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -69,6 +72,15 @@ def test_several_faces_largest_first_and_none_on_a_wall(portraits: list[np.ndarr
     assert len(found) == 2 and found[0].size > found[1].size and found[0].middle[0] < 250 < found[1].middle[0]
     assert faces_in(np.full((200, 300, 3), 120, np.uint8)) == []
     assert faces_in(np.zeros((1, 1, 3), np.uint8)) == []
+
+
+def test_narrow_pictures_hold_no_faces_whatever_memory_held_before() -> None:
+    needs_weights("yunet")
+    look = ("import numpy as np; from components.core.faces.yunet import faces_in\n"
+            "for side in (1, 7, 16, 20, 31): assert faces_in(np.full((350, side, 3), 90, np.uint8)) == []")
+    for filler in ("1", "113", "255"):  # glibc fills what it hands out with it
+        subprocess.run([sys.executable, "-c", look], env=os.environ | {"MALLOC_PERTURB_": filler}, check=True,
+                       timeout=120)
 
 
 def test_sface_tells_people_apart_and_gives_the_same_in_every_thread(portraits: list[np.ndarray]) -> None:
