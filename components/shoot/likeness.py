@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from components.core.errors import PhotoshootError
+from components.core.faces.sface import SAME_COSINE, SFace
+from components.core.faces.yunet import faces_in
 from components.core.pictures.images import Pixels
 from components.core.stores.known_weights import KNOWN, found
 
-if TYPE_CHECKING:
-    from components.core.faces.sface import SFace
-
-SAME_PERSON = 0.363
-"""SFace's published threshold: a cosine above it says the same person."""
 _NETWORKS = "yunet", "sface"
 
 
@@ -26,9 +22,7 @@ class Likeness:
     """
 
     def __init__(self, photos: Sequence[Pixels]) -> None:
-        from components.core.faces.sface import SFace
-
-        self._network: SFace = SFace()
+        self._network = SFace()
         self._photos = [self._vector(photo) for photo in photos]
         self._own = [vector for vector in self._photos if vector is not None]
 
@@ -45,11 +39,9 @@ class Likeness:
     def strangers(self) -> list[int]:
         """Photos whose face is unlike that of the first photo with one: indices into what was given."""
         return [number for number, vector in enumerate(self._photos)
-                if vector is not None and float(vector @ self._own[0]) < SAME_PERSON]
+                if vector is not None and float(vector @ self._own[0]) < SAME_COSINE]
 
     def _vector(self, photo: Pixels) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None:
-        from components.core.faces.yunet import faces_in
-
         faces = faces_in(photo, turned=False)
         if not faces:
             return None

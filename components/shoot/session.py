@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from components.core.artifacts.model import GENERATOR
 from components.core.errors import InputError
+from components.core.faces.sface import SAME_COSINE
 from components.core.networks.generator.reposer import Reposer
 from components.core.pictures.backdrop import backdrop
 from components.core.pictures.images import Pixels, read_photo
@@ -18,7 +19,7 @@ from components.core.shooting.shots import check_size, middle_square, shoot, sup
 from components.core.shooting.sitting import Body, Looked, Shown, bodies, look, own_physique, shown
 from components.core.shooting.subjects import Subject
 from components.shoot.delivery import Picture, deliver, ranked
-from components.shoot.likeness import SAME_PERSON, Likeness, likeness_to
+from components.shoot.likeness import Likeness, likeness_to
 from components.shoot.targets import Asked, Target, chosen_targets, given_targets, taken
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def photoshoot(model: Path, subjects: Sequence[Subject], wishes: Wishes, out: Pa
     """Paint a person in poses that were asked for, or in fitting ones, into the folder `out`.
 
     `model` is generator.safetensors or its folder, `version` what the pictures say made them. A picture in a chosen
-    pose in which no face is found, or one unlike the person's (`SAME_PERSON`), is painted again in another pose.
+    pose in which no face is found, or one unlike the person's (`SAME_COSINE`), is painted again in another pose.
     Raises `InputError` for what cannot be used, and where not one picture in a chosen pose is alike enough.
     """
     reposer = Reposer.load(model / GENERATOR if model.is_dir() else model)
@@ -117,7 +118,7 @@ def _good_ones(queue: Iterator[Target], count: int, paint: Callable[[list[Target
             (good if measure is None or _passes(picture) else failed).append(picture)
     if not good:
         best = max((picture.likeness for picture in failed if picture.likeness is not None), default=None)
-        what = "no face is found in any" if best is None else f"the most alike has {best:.2f} of {SAME_PERSON}"
+        what = "no face is found in any" if best is None else f"the most alike has {best:.2f} of {SAME_COSINE}"
         raise InputError(f"none of {len(failed)} pictures looks like the person: {what}",
                          remedy="bring sharper photos of the face, use another --version, or name poses with --pose, "
                                 "which are handed over as they are")
@@ -127,7 +128,7 @@ def _good_ones(queue: Iterator[Target], count: int, paint: Callable[[list[Target
 def _passes(picture: Picture) -> bool:
     if picture.likeness is None:
         return not picture.face_expected
-    return picture.likeness >= SAME_PERSON
+    return picture.likeness >= SAME_COSINE
 
 
 def _reason(picture: Picture) -> str:

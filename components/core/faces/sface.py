@@ -23,8 +23,10 @@ Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
 SIZE, DIM = CHIP, 128
-SAME_PERSON = float(np.sqrt(2 - 2 * 0.363))
-"""Published: a cosine above .363 says the same person. As a distance between vectors of length one: 1.129."""
+SAME_COSINE = 0.363
+"""Published: a cosine above it says the same person."""
+SAME_PERSON = float(np.sqrt(2 - 2 * SAME_COSINE))
+"""The same as a distance between vectors of length one: 1.129."""
 _LANDMARKS = (CANONICAL_FACE * CHIP).ravel()
 
 

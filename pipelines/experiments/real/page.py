@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from components.core.atomic import atomic_path
+from components.core.faces.sface import SAME_COSINE
 from components.evaluate.measuring.intervals import Metric, side_of
 from components.evaluate.report import page as report
-from pipelines.experiments.real.measures.judges import DLIB_SAME, SFACE_SAME
+from pipelines.experiments.real.measures.judges import DLIB_SAME
 from pipelines.experiments.real.pictures.poses import EXACT, KINDS, Kind
 from pipelines.experiments.real.study import Findings, Shot
 from pipelines.experiments.real.table import Line, against_warp, judged_anew, lines, real_pairs
@@ -58,7 +59,7 @@ def markdown(findings: Findings, found: Tables, command: str, hardware: str) -> 
         f"no face or nobody that can be used. The list of poses: heads turned by {turned} degrees. Values with 95 % "
         "intervals over people; no picture of anybody is shown here, they are in the command's `--out`.", "",
         "*Same*: share of pictures whose face is found (YuNet) and is the person's in the source photo, by SFace "
-        f"(cosine above {SFACE_SAME}), by dlib (distance below {DLIB_SAME}), by both. *Face points*: distance of the "
+        f"(cosine above {SAME_COSINE}), by dlib (distance below {DLIB_SAME}), by both. *Face points*: distance of the "
         "468 points found in the picture from where the target's pose map puts them, as a share of the distance "
         "between the eyes. "
         "*Rims and specks*: share of the picture beyond 24 px (of 1024) of the person with a matte over .05. *Light "

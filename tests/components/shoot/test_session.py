@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from components.core.errors import InputError
+from components.core.faces.sface import SAME_COSINE
 from components.core.networks.generator.reposer import Generator, Reposer
 from components.core.pictures.images import Pixels, read_photo, write_png
 from components.core.pictures.iuv import write_iuv
@@ -26,7 +27,7 @@ from components.core.stores.published import GROUPS
 from components.register.registry import Files, Registry
 from components.shoot import session
 from components.shoot.delivery import GENERATED, SHEET
-from components.shoot.likeness import SAME_PERSON, Likeness
+from components.shoot.likeness import Likeness
 from components.shoot.session import SessionSummary, Wishes, photoshoot
 from components.shoot.targets import Asked, chosen_targets, taken
 from components.synthesize import synthesize
@@ -198,7 +199,7 @@ def test_one_synthetic_photo_on_the_command_line(
     assert code == 2 and "looks like the person" in said["error"] and not list(tmp_path.glob("photoshoot-*"))
     code, said = call([*given, "--pose", "waving", "--pose", "headshot-frontal"])
     assert code == 0 and Path(said["out"]).name.startswith("photoshoot-") and said["version"] == "photoshoot version 1"
-    assert len(said["images"]) == 2 and all(alike is None or alike < SAME_PERSON for alike in said["likeness"])
+    assert len(said["images"]) == 2 and all(alike is None or alike < SAME_COSINE for alike in said["likeness"])
     code, said = call(["poses", "--home", str(tmp_path / "home"), "add", "mine", "--photo", photo])
     assert code == 0 and Path(said["file"]).read_text().startswith("name: mine\n")
     code, said = call(["poses", "--home", str(tmp_path / "home"), "--tags", "own", "--out", str(tmp_path / "own.html")])

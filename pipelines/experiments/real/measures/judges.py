@@ -12,15 +12,15 @@ import torch
 from components.core.errors import MachineError
 from components.core.faces.head import head_box
 from components.core.faces.recognition import FaceEmbedder, load_embedder
-from components.core.faces.sface import SFace
+from components.core.faces.sface import SAME_COSINE, SFace
 from components.core.faces.yunet import FoundFace, faces_in
 from components.core.pictures.images import Pixels
 from pipelines.experiments.real.measures.points import found_points, roll
 
 Floats = npt.NDArray[np.float64]
 
-SFACE_SAME, DLIB_SAME = 0.363, 0.6
-"""Published: a cosine above the first, a distance below the second says the same person."""
+DLIB_SAME = 0.6
+"""Published: a distance below it says the same person."""
 _SIDES = (640, 1280)
 _LEVEL, _VIEW, _UPRIGHT = np.deg2rad(12), 3.0, 640
 _ROOM = 0.25
@@ -111,7 +111,7 @@ class Likeness:
     @property
     def same(self) -> dict[str, float]:
         """1 or 0 for each network and for both; NaN where it cannot be said."""
-        sface = float(self.sface > SFACE_SAME)
+        sface = float(self.sface > SAME_COSINE)
         dlib = float(self.dlib < DLIB_SAME) if np.isfinite(self.dlib) else float("nan")
         return {"sface_same": sface, "dlib_same": dlib, "both_same": sface * dlib}
 
