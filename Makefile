@@ -10,7 +10,7 @@ ARGS   ?=
 # Arguments for pip, e.g. the index of a CPU or CUDA build of torch.
 PIP_ARGS ?=
 
-.PHONY: help setup run test lint bench bench-train bench-docs images containers push weights starter docs house reference lock clean
+.PHONY: help setup run test endurance lint bench bench-train bench-docs images containers push weights starter docs house reference lock clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ run: setup  ## Photos to a registered model, in one command (synthetic people; A
 
 test: setup  ## All tests (under ten minutes on two cores)
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests
+
+endurance: setup  ## The tests that take minutes: kills at random moments, fuzzing, hundreds of shoots
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m endurance tests
 
 lint: setup  ## ruff, mypy, import-linter, hadolint
 	$(BIN)/ruff check .
