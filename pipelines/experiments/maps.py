@@ -2,7 +2,8 @@
 
 Of each photo that has a pose map the landmark networks and the fitted body make another; the person in it is the one
 who covers the brought map's person best. Compared are the foregrounds, the parts on what both call foreground, U and V
-where the part agrees, the heads by themselves, and whether the torso's front or its back is seen.
+where the part agrees, the heads by themselves, and whether the torso's front or its back is seen. Where two photos show
+one person, the textures that the maps unwrap are compared as well.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from components.core.errors import InputError
 from components.core.pictures.folder import list_photos
 from components.core.pictures.images import Pixels, read_upright
 from components.core.pictures.iuv import HEAD_PARTS, read_iuv
+from components.core.pictures.labels import read_labels
+from pipelines.experiments import textures
+from pipelines.experiments.textures import Unwrapped, unwrapped
 
 _TORSO_BACK, _TORSO_FRONT = 1, 2
 Estimator = Callable[[Pixels], Sequence[Pixels]]
@@ -51,6 +55,8 @@ class Row:
 
     photo: str
     agreement: Agreement | None
+    textures: Unwrapped | None = None
+    """None too where nobody says who is in the photo."""
 
 
 def agreement(made: Pixels, brought: Pixels) -> Agreement:
@@ -84,16 +90,24 @@ def _front(part: Pixels) -> bool | None:
 
 
 def compared(folder: Path, estimate: Estimator) -> Iterator[Row]:
-    """Every photo of `folder` that has a pose map. Raises `InputError` where none has, or where one cannot be read."""
-    pairs = [(photo.path, photo.iuv) for photo in list_photos(folder).photos if photo.iuv.exists()]
+    """Every photo of `folder` that has a pose map. Raises `InputError` where none has, or a file cannot be read."""
+    files = list_photos(folder)
+    names = [photo.name for photo in files.photos]
+    people = read_labels(files.labels, names) if files.labels.exists() else files.said()
+    pairs = [photo for photo in files.photos if photo.iuv.exists()]
     if not pairs:
         raise InputError("no photo here has a pose map", path=folder, remedy="put them into iuv/, one per photo")
-    for path, pose_map in pairs:
-        photo = read_upright(path)
-        brought = read_iuv(pose_map, photo.size, photo.orientation).planes
+    for file in pairs:
+        photo = read_upright(file.path)
+        brought = read_iuv(file.iuv, photo.size, photo.orientation).planes
         person = brought[..., 0] > 0
         made = max(estimate(photo.pixels), default=None, key=lambda iuv: _overlap(iuv[..., 0] > 0, person))
-        yield Row(path.name, None if made is None else agreement(made, brought))
+        if made is None:
+            yield Row(file.path.name, None)
+        else:
+            name = people.get(file.name)
+            yield Row(file.path.name, agreement(made, brought),
+                      None if name is None else unwrapped(file.path.name, name, photo.pixels, brought, made))
 
 
 def medians(rows: Sequence[Row]) -> dict[str, float]:
@@ -102,6 +116,11 @@ def medians(rows: Sequence[Row]) -> dict[str, float]:
     middle = {field.name: float(np.nanmedian([getattr(one, field.name) for one in found]))
               for field in fields(Agreement) if field.name != "same_side"}
     return {**middle, "same_side": sum(one.same_side for one in found) / len(found)}
+
+
+def texture_pairs(rows: Sequence[Row]) -> list[textures.Pair]:
+    """Every two photos of one person."""
+    return list(textures.pairs([row.textures for row in rows if row.textures is not None]))
 
 
 def markdown(rows: Sequence[Row], command: str) -> str:
@@ -119,7 +138,7 @@ def markdown(rows: Sequence[Row], command: str) -> str:
         share = f"{middle.pop('same_side'):.0%}"
         lines.append("| **median** | " + " | ".join(f"**{value:.3f}**" for value in middle.values()) + f" | {share} |")
     lines += [_line(row) for row in rows]
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", *textures.markdown(texture_pairs(rows))])
 
 
 def _line(row: Row) -> str:

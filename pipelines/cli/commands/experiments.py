@@ -214,17 +214,20 @@ def maps(
     from components.core.progress import track
     from pipelines.display import table
     from pipelines.experiments import maps as experiment
+    from pipelines.experiments.textures import by_person
 
     rows = list(track(experiment.compared(photos, lambda photo: [one.iuv for one in estimate_people(photo)]),
                       label="photos"))
     written = experiment.write(rows, shlex.join(["photoshoot", "experiment", "maps", "--photos", photos.name]), page)
+    textures = by_person(experiment.texture_pairs(rows))
     if as_json:
-        succeeded(page=str(written), photos=experiment.plain(rows))
+        succeeded(page=str(written), photos=experiment.plain(rows), textures=textures)
         return
     found = [row for row in rows if row.agreement is not None]
     table("pose maps from landmarks", ("", "median"),
           [("found", f"{len(found)} of {len(rows)}"),
            *((name, f"{value:.3f}") for name, value in (experiment.medians(rows) if found else {}).items()),
+           *((f"textures: {name}", f"{value:.1f}") for name, value in textures.items() if "people" not in name),
            ("written to", str(written))])
 
 

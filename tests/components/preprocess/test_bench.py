@@ -1,6 +1,5 @@
 import pytest
 
-from components.preprocess.bench import mattes
 from components.preprocess.bench import photos as bench
 
 
@@ -12,9 +11,3 @@ def test_the_benchmark_measures_against_its_own_floor(
     assert figures["ratio_to_floor"] == pytest.approx(figures["floor_per_s"] / figures["photos_per_s"], rel=0.5)
     assert figures["with_grabcut_per_s"] > 0
     assert capsys.readouterr().out.count("preprocess ") == 4
-
-
-def test_the_matte_is_measured_beside_grabcut(capsys: pytest.CaptureFixture[str]) -> None:
-    figures = mattes.bench()
-    assert figures.keys() == {"matte_ms", "grabcut_ms"} and min(figures.values()) > 0
-    assert capsys.readouterr().out.count("matte ") == 2
