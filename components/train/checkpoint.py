@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from components.core.errors import InputError, PhotoshootError
 from components.core.stores.storage import address, is_remote, open_location
+from components.core.tensors import tensor_bytes
 from components.train.curves import Point
 
 FORMAT = "photoshoot.checkpoint/2"
@@ -125,7 +126,7 @@ class Checkpoints:
 
     def _write(self, step: int, tensors: dict[str, Tensor], points: list[Point]) -> None:
         weights, note = _names(step)
-        data = safetensors.save(tensors, {"format": FORMAT, "step": str(step)})
+        data = tensor_bytes(tensors, {"format": FORMAT, "step": str(step)})
         record = {"format": FORMAT, "step": step, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(),
                   "points": points}
         self._location.write_bytes(weights, data)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from components.core.atomic import atomic_path
 from components.core.networks.pretrained.starter import MODELS
 from components.core.networks.pretrained.weights import CARDS, CARDS_FORMAT, FORMAT, NETWORKS
+from components.core.tensors import tensor_bytes
 
 LICENCE = "Apache-2.0"
 
@@ -112,8 +112,7 @@ def _write(network: Trained, folder: Path) -> dict[str, Any]:
         "licence": LICENCE,
     }
     tensors = {key: tensor.to(torch.float16).contiguous() for key, tensor in network.state.items()}
-    # One key: safetensors writes several in no fixed order, and the same weights should be the same bytes.
-    content = safetensors.torch.save(tensors, {"photoshoot": json.dumps(metadata)})
+    content = tensor_bytes(tensors, {"photoshoot": json.dumps(metadata)})
     file = f"{network.name}.safetensors"
     with atomic_path(folder / file) as path:
         path.write_bytes(content)

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from safetensors import safe_open
 from torch import Tensor
@@ -27,6 +26,7 @@ from components.core.networks.pretrained.weights import folder
 from components.core.presets import preset
 from components.core.record.registry import CHAMPION, Version, Versions
 from components.core.settings import PreprocessSettings
+from components.core.tensors import tensor_bytes
 from pipelines.home.folder import Home
 from pipelines.pretraining.publish import LICENCE, publish_model
 
@@ -77,8 +77,7 @@ def _halved(generator: Path, version: Version) -> bytes:
     with safe_open(generator, framework="pt") as file:
         metadata = dict(file.metadata())
         tensors = {name: _half(file.get_tensor(name), generator) for name in sorted(file.keys())}
-    content = safetensors.torch.save(tensors, metadata | {"lineage": json.dumps(_digests(version))})
-    return _ordered(content)
+    return tensor_bytes(tensors, metadata | {"lineage": json.dumps(_digests(version))})
 
 
 def _half(tensor: Tensor, path: Path) -> Tensor:
@@ -88,19 +87,6 @@ def _half(tensor: Tensor, path: Path) -> Tensor:
     if not half.isfinite().all():
         raise DataError("weights that half precision cannot hold", path=path, remedy="train it again")
     return half
-
-
-def _ordered(content: bytes) -> bytes:
-    """A safetensors file with its header in order: safetensors writes several metadata keys in no fixed one.
-
-    Header: 8 bytes of length (little-endian), then JSON, padded with blanks to a multiple of 8.
-    """
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:end])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def _card(reposer: Reposer, version: Version, cut: PreprocessSettings, photos: int) -> dict[str, Any]:

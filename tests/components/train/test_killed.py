@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 from servers import gcs_bucket
 
+from components.core.digest import file_digest
 from components.core.record import tracking
 from components.core.record.recorder import NoRecord
 from components.core.settings import TrainSettings
@@ -140,3 +141,16 @@ def test_a_training_killed_twice_on_other_machines_goes_on_here(
     assert rest.losses == whole.losses  # those before the checkpoint are told to the new record, from the checkpoint
     found = load_file(out / "generator.safetensors")
     assert all(torch.equal(found[name], weights) for name, weights in model.items())
+
+
+def test_the_same_training_in_two_processes_gives_the_same_bytes(make_people: MakePeople, tmp_path: Path) -> None:
+    made, root = make_people(side=32), Path(__file__).resolve().parents[3]
+    settings = SETTINGS.model_copy(update={"steps": 3, "sample_every": 3})
+    digests = []
+    for seed in ("1", "2"):
+        out, state = tmp_path / seed / "model", tmp_path / seed / "state"
+        subprocess.run([sys.executable, "-c", CHILD, *map(str, made), str(out), settings.model_dump_json(), str(state)],
+                       check=True, env=os.environ | {"PYTHONPATH": str(root), "PYTHONHASHSEED": seed})
+        files = [out / "generator.safetensors", *sorted(state.rglob("*.safetensors"))]
+        digests.append([(file.name, file_digest(file)) for file in files])
+    assert digests[0] == digests[1] and len(digests[0]) > 1

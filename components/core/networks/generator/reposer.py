@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from components.core.artifacts.model import FORMAT, GENERATOR
@@ -42,6 +41,7 @@ from components.core.networks.generator.pnet import LEVELS, PNet
 from components.core.networks.generator.warp import Source, SourceView
 from components.core.pictures.texture import smooth_charts
 from components.core.settings import TrainSettings
+from components.core.tensors import tensor_bytes
 
 Bytes = NDArray[np.uint8]
 
@@ -179,14 +179,15 @@ class Reposer:
         return Reposer(network, settings, resolution, texel, metadata.get("origin", "photos"), device)
 
     def save(self, path: Path) -> None:
-        """Write the model file atomically. Raises `MachineError` for a full or read-only disk."""
+        """Write the model file atomically, equal models as equal bytes. Raises `MachineError` for a full disk or one
+        that cannot be written."""
         metadata = {
             "format": FORMAT, "settings": self.settings.model_dump_json(), "resolution": str(self.resolution),
             "texel": str(self.texel), "origin": self.origin,
         }  # fmt: skip
         weights = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
         with atomic_path(path) as partial:
-            save_file(weights, partial, metadata)
+            partial.write_bytes(tensor_bytes(weights, metadata))
 
     def repose(self, source: SourceBatch, poses: Bytes, backgrounds: Bytes, fine: Fine | None = None) -> Output:
         """Paint each source in the pose of `poses` uint8 [B, S, S, 3] over `backgrounds` uint8 [B, S, S, 3].
