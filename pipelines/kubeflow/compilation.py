@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -13,6 +17,8 @@ from pipelines.containers.images import pushed_images
 from pipelines.home.photos import folder_digest
 from pipelines.placement import Profile
 from pipelines.training import training_pipeline
+
+_DEFAULT = re.compile(r"^(?P<head>#    (?P<name>\w+): \w+ )\[Default: .*\]$", re.MULTILINE)
 
 
 def compile_pipeline(
@@ -41,18 +47,40 @@ def compile_pipeline(
     pipeline = training_pipeline(settings, pushed_images(registry), photos, digest, profile)
     with atomic_path(out) as partial:
         compiler.Compiler().compile(pipeline, str(partial))
-        check_pipeline_yaml(partial)
+        text = partial.read_text(encoding="utf-8")
+        partial.write_text(stable_header(text, check_pipeline_yaml(text)[0]), encoding="utf-8")
 
 
-def check_pipeline_yaml(path: Path) -> None:
-    """Parse IR YAML with KFP's protobufs, which refuse unknown fields. Raises `google.protobuf` ParseError."""
+def stable_header(text: str, spec: Mapping[str, Any]) -> str:
+    """IR YAML whose comments say the inputs' defaults in one order, so that the same input gives the same bytes.
+
+    KFP writes mappings in its header in the order of a protobuf map, which differs from one process to the next.
+    """
+    inputs = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+
+    def ordered(found: re.Match[str]) -> str:
+        default = json.dumps(inputs[found["name"]].get("defaultValue"), sort_keys=True)
+        return f"{found['head']}[Default: {default}]"
+
+    header, start, body = text.partition("\ncomponents:")
+    return _DEFAULT.sub(ordered, header) + start + body
+
+
+def check_pipeline_yaml(text: str) -> list[dict[str, Any]]:
+    """The documents of IR YAML, parsed with KFP's protobufs, which refuse unknown fields.
+
+    Raises `google.protobuf` ParseError.
+    """
     from google.protobuf import json_format
     from kfp.kubernetes import kubernetes_executor_config_pb2
     from kfp.pipeline_spec import pipeline_spec_pb2
 
-    spec, *platforms = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    # The loader in C where PyYAML has it: seconds less for a pipeline of some thousand lines.
+    documents = list(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    spec, *platforms = documents
     json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
     for platform in platforms:
         json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
         for config in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
             json_format.ParseDict(config, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
+    return documents
