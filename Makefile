@@ -10,7 +10,7 @@ ARGS   ?=
 # Arguments for pip, e.g. the index of a CPU or CUDA build of torch.
 PIP_ARGS ?=
 
-.PHONY: help setup run test endurance lint bench bench-train bench-docs images containers push weights starter docs house reference lock clean
+.PHONY: help setup run test endurance lint bench bench-train bench-docs images containers push weights starter wardrobe docs house reference lock clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -73,6 +73,9 @@ weights: setup  ## Train the small networks that ship with the package (about an
 
 starter: setup  ## Make the starter model that ships, from a default run (ARGS="--home DIR": from a run that is there)
 	$(BIN)/python -m pipelines.pretraining.starter $(ARGS)
+
+wardrobe: setup  ## Draw the wardrobe that ships, for `photoshoot shoot --clothes random`
+	$(BIN)/python -m pipelines.pretraining.wardrobe
 
 docs: setup  ## Make the pictures of the README again (a whole `make run`)
 	$(BIN)/python -m pipelines.experiments.readme

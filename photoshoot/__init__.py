@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from components.core.people.dataset import PeopleDataset, Person, PersonRecord
     from photoshoot.model import Model, Pictures, load
     from photoshoot.people import open_people
-    from photoshoot.photos import Photo, Picture
+    from photoshoot.photos import Photo, Picture, random_clothes
 
     __version__: str
 
@@ -45,11 +45,12 @@ __all__ = [
     "__version__",
     "load",
     "open_people",
+    "random_clothes",
 ]
 
 _FOUND_IN = {
     **dict.fromkeys(("Model", "Pictures", "load"), "photoshoot.model"),
-    **dict.fromkeys(("Photo", "Picture"), "photoshoot.photos"),
+    **dict.fromkeys(("Photo", "Picture", "random_clothes"), "photoshoot.photos"),
     "open_people": "photoshoot.people", "__version__": "photoshoot.version",
     **dict.fromkeys(("PeopleDataset", "Person", "PersonRecord"), "components.core.people.dataset"),
     **dict.fromkeys(("DataError", "InputError", "MachineError", "PhotoshootError"), "components.core.errors"),

@@ -17,6 +17,7 @@ from components.core.pictures.images import read_photo
 from components.core.pictures.iuv import check_iuv, is_pose_map, read_iuv, split_iuv
 from components.core.pictures.matte import read_matte
 from components.core.settings import PreprocessSettings
+from components.core.shooting import wardrobe
 from components.core.shooting.plain import person_estimated, pose_estimated, pose_of
 
 Pixels = NDArray[np.uint8]
@@ -39,6 +40,13 @@ class Photo:
     """Its pose map; None: made from landmarks, of the largest person in the photo."""
     matte: Picture | None = None
     """Its matte; None: made with the pose map from landmarks, else found by GrabCut around the pose map."""
+
+
+def random_clothes(seed: int) -> Photo:
+    """Somebody in clothes of the wardrobe that ships, for `Model.shoot(clothes=)`; the same for the same `seed`, any
+    integer. The outfits are drawn, and cover all but head and hands. Raises `DataError` where they are missing."""
+    outfit = wardrobe.random_clothes(seed)
+    return Photo(outfit.photo, outfit.iuv, outfit.matte)
 
 
 def person_of(photo: Photo, settings: PreprocessSettings) -> PersonCrop:

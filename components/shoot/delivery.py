@@ -37,6 +37,8 @@ class Picture:
     face_expected: bool
     chosen: bool
     other_clothes: tuple[int, ...] = ()
+    clothes: Path | None = None
+    """The photo whose clothes were drawn by chance for it."""
 
 
 def ranked(pictures: Sequence[Picture]) -> list[Picture]:

@@ -12,12 +12,14 @@ from components.core.artifacts.model import GENERATOR
 from components.core.errors import InputError
 from components.core.faces.sface import SAME_COSINE
 from components.core.networks.generator.reposer import Reposer
+from components.core.people.person import PersonCrop
 from components.core.pictures.backdrop import backdrop
 from components.core.pictures.images import Pixels, read_photo
 from components.core.settings import PreprocessSettings
 from components.core.shooting.shots import check_size, middle_square, shoot, supported_size
 from components.core.shooting.sitting import Body, Looked, Shown, bodies, look, own_physique, shown
-from components.core.shooting.subjects import Subject
+from components.core.shooting.subjects import Subject, cut_out
+from components.core.shooting.wardrobe import drawn
 from components.shoot.delivery import Picture, deliver, ranked
 from components.shoot.likeness import Likeness, likeness_to
 from components.shoot.targets import Asked, Target, chosen_targets, given_targets, taken
@@ -39,6 +41,8 @@ class Wishes:
     """``studio``, ``transparent``, or the path of a picture."""
     clothes: Sequence[Subject] = ()
     """Photos of whoever's clothes to wear; none: the person's own."""
+    wardrobe: Sequence[Subject] = ()
+    """Photos of clothes of which each picture gets one's by chance (`Asked.seed`), in place of `clothes`."""
     size: int | None = None
     """Side of the pictures in pixels; None: what the photos support."""
 
@@ -54,6 +58,8 @@ class SessionSummary:
     """Per image: the person's photo that gives face and hair."""
     other_clothes: list[str]
     """The person's photos that show other clothes than those worn: they give head and hands only."""
+    clothes: list[str | None]
+    """Per image: the photo of the wardrobe whose clothes are worn; None: they were not drawn by chance."""
     poses: list[str]
     likeness: list[float | None]
     """Per image: SFace's cosine with the person's photos; None where no face is found or nothing could be measured."""
@@ -100,7 +106,7 @@ def photoshoot(model: Path, subjects: Sequence[Subject], wishes: Wishes, out: Pa
         pictures += ranked(chosen)
         if len(chosen) < count:
             notes.append(f"{len(chosen)} pictures instead of {count}: the face is not alike enough in other poses")
-    notes += _unlike(pictures, measure)
+    notes += [*_unlike(pictures, measure), *(studio.wardrobe.notes if studio.wardrobe else [])]
     files = deliver(pictures, out, version)
     return _summary(files, pictures, subjects, studio, version, repainted, notes)
 
@@ -164,14 +170,24 @@ class _Studio:
     wall: Pixels
     transparent: bool
     size: int
+    wardrobe: _Wardrobe | None = None
 
     def painted(self, targets: Sequence[Target], sitting: _Sitting, measure: Likeness | None) -> list[Picture]:
         """A picture for each target."""
         if not targets:
             return []
+        if self.wardrobe is None:
+            return self._painted(targets, sitting, measure, [one.crop for one in self.dressed])
+        out = []
+        for target in targets:
+            photo, outfit = self.wardrobe.next()
+            out += [replace(picture, clothes=photo) for picture in self._painted([target], sitting, measure, [outfit])]
+        return out
+
+    def _painted(self, targets: Sequence[Target], sitting: _Sitting, measure: Likeness | None,
+                 dressed: Sequence[PersonCrop]) -> list[Picture]:
         maps = [target.map(sitting.physique, sitting.settings) for target in targets]
-        dressed = [one.crop for one in self.dressed] or None
-        shot = shoot(self.model, [one.crop for one in self.people], maps, self.wall, dressed, self.size)
+        shot = shoot(self.model, [one.crop for one in self.people], maps, self.wall, dressed or None, self.size)
         pictures = [Picture(target.name, image, None, face, measure.of(image) if measure else None,
                             target.face, target.chosen, tuple(shot.other_clothes))
                     for target, image, face in zip(targets, shot.images, shot.faces, strict=True)]
@@ -180,12 +196,40 @@ class _Studio:
         return [replace(picture, matte=matte) for picture, matte in zip(pictures, shot.mattes, strict=True)]
 
 
+class _Wardrobe:
+    """Clothes by chance, one photo's after the other; each is cut out when it is first worn."""
+
+    def __init__(self, photos: Sequence[Subject], seed: int, settings: PreprocessSettings) -> None:
+        self._order, self._settings, self._photos = drawn(photos, seed), settings, len(photos)
+        self._cut: dict[Path, PersonCrop | None] = {}
+        self.notes: list[str] = []
+
+    def next(self) -> tuple[Path, PersonCrop]:
+        """Photo and whoever is in it. Raises `InputError` where nobody can be used in any of the photos."""
+        for _ in range(2 * self._photos):
+            one = next(self._order)
+            if one.photo not in self._cut:
+                try:
+                    self._cut[one.photo] = cut_out(one, self._settings)
+                except InputError as error:
+                    if self._photos == 1:
+                        raise
+                    self._cut[one.photo] = None
+                    self.notes.append(f"{one.photo}: not worn: {error.problem}")
+            found = self._cut[one.photo]
+            if found is not None:
+                return one.photo, found
+        raise InputError(f"clothes of none of {self._photos} photos can be worn: {self.notes[-1]}",
+                         remedy="bring a folder of photos that show somebody")
+
+
 def _studio(model: Reposer, looked: Sequence[Looked], wishes: Wishes, settings: PreprocessSettings) -> _Studio:
     dressed = [look(one, settings) for one in wishes.clothes]
     size = wishes.size or supported_size([one.crop for one in looked], model.resolution)
     wall = backdrop(size) if wishes.background in (STUDIO, TRANSPARENT) else middle_square(
         read_photo(Path(wishes.background), settings.max_megapixels), size)
-    return _Studio(model, looked, dressed, wall, wishes.background == TRANSPARENT, size)
+    wardrobe = _Wardrobe(wishes.wardrobe, wishes.asked.seed, settings) if wishes.wardrobe else None
+    return _Studio(model, looked, dressed, wall, wishes.background == TRANSPARENT, size, wardrobe)
 
 
 def _summary(files: tuple[list[str], str | None], pictures: Sequence[Picture], subjects: Sequence[Subject],
@@ -194,6 +238,7 @@ def _summary(files: tuple[list[str], str | None], pictures: Sequence[Picture], s
     return SessionSummary(
         files[0], studio.size, [str(subjects[picture.source].photo) for picture in pictures],
         sorted({str(subjects[index].photo) for picture in pictures for index in picture.other_clothes}),
+        [None if picture.clothes is None else str(picture.clothes) for picture in pictures],
         [picture.name for picture in pictures],
         [None if picture.likeness is None else round(picture.likeness, 3) for picture in pictures],
         [None if picture.likeness is None else order[id(picture)] for picture in pictures],

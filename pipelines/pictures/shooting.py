@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from components.core.artifacts.model import GENERATOR
 from components.core.artifacts.version import PREPROCESS
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 STARTER = "starter"
 """What `--version` calls the model that ships (`components.core.networks.pretrained.starter`, which imports torch)."""
+RANDOM = "random"
+"""What `--clothes` calls the wardrobe that ships."""
 OWN_POSES = "poses"
 """Folder of a home's own poses."""
 
@@ -40,6 +42,29 @@ def subjects(photos: Sequence[Path], iuvs: Sequence[Path] = (), mattes: Sequence
                              remedy=f"give {option} once for each --photo, in the same order, or not at all")
     nothing: Sequence[Path | None] = [None] * len(photos)
     return [Subject(*files) for files in zip(photos, iuvs or nothing, mattes or nothing, strict=True)]
+
+
+class WornClothes(TypedDict, total=False):
+    """`Wishes.clothes` or `Wishes.wardrobe`."""
+
+    clothes: Sequence[Subject]
+    wardrobe: Sequence[Subject]
+
+
+def clothes_of(given: Sequence[Path]) -> WornClothes:
+    """What `--clothes` says: photos, or one folder of them or ``random``, of which each picture gets one by chance.
+
+    Raises `InputError` for a folder without photos, and for more than it.
+    """
+    from components.core.shooting.wardrobe import wardrobe
+
+    several = next((path for path in given if str(path) == RANDOM or path.is_dir()), None)
+    if several is None:
+        return {"clothes": subjects(given)}
+    if len(given) > 1:
+        raise InputError("--clothes is given several times, once as a choice by chance", path=several,
+                         remedy="give photos of one outfit, or one folder, or random")
+    return {"wardrobe": wardrobe(None if str(several) == RANDOM else several)}
 
 
 @dataclass(frozen=True)

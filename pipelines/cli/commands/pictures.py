@@ -80,7 +80,7 @@ class PoseOptions:
     tags: Annotated[list[str] | None, typer.Option(
         "--tags", metavar="TAG", help="Choose among poses with this tag, as portrait.")] = None
     count: Annotated[int | None, typer.Option("--count", help="How many poses are chosen; default: 8.")] = None
-    seed: Annotated[int, typer.Option("--seed", help="Another seed chooses other poses.")] = 0
+    seed: Annotated[int, typer.Option("--seed", help="Another seed chooses other poses and clothes.")] = 0
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -96,7 +96,9 @@ def shoot(
         list[Path] | None, typer.Option("--matte", help="The photo's matte, if there is one; then one for each photo.")
     ] = None,
     clothes: Annotated[list[Path] | None, typer.Option(
-        "--clothes", help="Photo of somebody whose clothes to wear; may be given several times.")] = None,
+        "--clothes", metavar="PHOTO|FOLDER|random", help="Photo of somebody whose clothes to wear; may be given "
+        "several times. A folder of such photos, or random, the wardrobe that ships: each picture gets others by chance."
+    )] = None,
     background: Annotated[str, typer.Option(
         "--background", metavar="PHOTO|studio|transparent", help="What is behind the person.")] = "studio",
     size: Annotated[int | None, typer.Option(
@@ -117,19 +119,21 @@ def shoot(
     from components.shoot.session import Wishes
     from components.shoot.targets import Asked
     from pipelines.home.folder import Home
-    from pipelines.pictures.shooting import OWN_POSES, STARTER, shoot_with_version, subjects
+    from pipelines.pictures.shooting import OWN_POSES, STARTER, clothes_of, shoot_with_version, subjects
 
     person = subjects(photo, iuv or [], matte or [])
     place = Home.found(home) if version not in (None, STARTER) else Home.if_there(home)
     asked = Asked(poses.pose or [], split_tags(poses.tags), poses.count, poses.seed, place.root / OWN_POSES)
-    wishes = Wishes(asked, background, subjects(clothes or []), size)
+    wishes = Wishes(asked, background, size=size, **clothes_of(clothes or []))
     summary, folder = shoot_with_version(place, model_name, version, person, wishes, out)
     if as_json:
         finish("shoot", summary, folder, as_json)
         return
-    table(f"{len(summary.images)} pictures of {summary.size} px by {summary.version}", ("", "pose", "likeness"), [
-        (Path(image).name, pose, "" if likeness is None else f"{likeness:.2f}")
-        for image, pose, likeness in zip(summary.images, summary.poses, summary.likeness, strict=True)])
+    table(f"{len(summary.images)} pictures of {summary.size} px by {summary.version}",
+          ("", "pose", "likeness", *(["clothes"] if any(summary.clothes) else [])), [
+        (Path(image).name, pose, "" if likeness is None else f"{likeness:.2f}", *([Path(worn).name] if worn else []))
+        for image, pose, likeness, worn in zip(summary.images, summary.poses, summary.likeness, summary.clothes,
+                                               strict=True)])
     for line in (*(f"painted again: {one}" for one in summary.repainted), *summary.notes):
         errors.print(f"  {line}", markup=False, soft_wrap=True)
     print(f"written to {folder}" + (f"; all on one page: {summary.contact_sheet}" if summary.contact_sheet else ""))

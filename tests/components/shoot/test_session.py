@@ -23,6 +23,7 @@ from components.core.poses.physique import template_physique
 from components.core.settings import PreprocessSettings, SynthesizeSettings, TrainSettings
 from components.core.shooting.sitting import Shown
 from components.core.shooting.subjects import Subject
+from components.core.shooting.wardrobe import wardrobe
 from components.core.stores.published import GROUPS
 from components.register.registry import Files, Registry
 from components.shoot import session
@@ -213,3 +214,28 @@ def test_a_photo_of_somebody_else_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     measure = Likeness([np.zeros((8, 8, 3), np.uint8)] * 4)
     assert measure.known and measure.strangers() == [3]
     assert measure.of(np.zeros((8, 8, 3), np.uint8)) == pytest.approx(0.904)
+
+
+def test_each_picture_wears_other_clothes_of_a_wardrobe_and_the_seed_decides_which(
+        shop: Path, shoot: Callable[..., SessionSummary], tmp_path: Path) -> None:
+    clothes = wardrobe()[:3]
+    nobody = tmp_path / "nobody.png"
+    write_png(nobody, np.zeros((64, 64, 3), np.uint8))
+    empty = Subject(nobody, clothes[0].iuv)  # a pose map of another size
+
+    def worn(seed: int, *photos: Subject) -> SessionSummary:
+        return shoot(None, Asked(["headshot-frontal", "waving", "hands-clasped-low"], seed=seed), wardrobe=photos)
+
+    done = worn(1, *clothes)
+    assert sorted(map(str, done.clothes)) == sorted(str(one.photo) for one in clothes)
+    first = [read_photo(path) for path in done.images]
+    again = worn(1, *clothes)
+    assert again.clothes == done.clothes and np.array_equal(first[0], read_photo(again.images[0]))
+    assert any(worn(seed, *clothes).clothes != done.clothes for seed in range(2, 6))
+    own = shoot(None, Asked(["headshot-frontal"]))
+    assert own.clothes == [None] and not np.array_equal(first[0], read_photo(own.images[0]))
+    # What cannot be worn is left out and named; where nothing is left, it is an error.
+    some = worn(0, clothes[0], empty)
+    assert set(some.clothes) == {str(clothes[0].photo)} and any(str(nobody) in note for note in some.notes)
+    with pytest.raises(InputError, match=r"none of 2 photos can be worn"):
+        worn(0, empty, Subject(nobody, clothes[1].iuv))

@@ -29,7 +29,7 @@ from components.core.settings import PreprocessSettings, SynthesizeSettings, Tra
 from components.register.registry import Files, Registry
 from components.synthesize import synthesize
 from pipelines.cli import main
-from pipelines.pictures.shooting import subjects
+from pipelines.pictures.shooting import clothes_of, subjects
 
 Command = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -197,3 +197,13 @@ def test_mlflow_s_server_takes_lists_in_base64(shop: Path, scoring: str) -> None
         (painted,) = json.load(answer)["predictions"]
     expected = mlflow.pyfunc.load_model("models:/photoshoot/1").predict(pd.DataFrame([row]))["image"][0]
     assert base64.b64decode(painted["image"]) == expected
+
+
+def test_clothes_are_photos_or_drawn_by_chance_not_both(shop: Path, tmp_path: Path) -> None:
+    photo = shop / "photo0.png"
+    assert [one.photo for one in clothes_of([photo, photo])["clothes"]] == [photo, photo]
+    assert {one.photo.parent for one in clothes_of([shop / "drawn"])["wardrobe"]} == {shop / "drawn" / "photos"}
+    assert all(one.iuv for one in clothes_of([Path("random")])["wardrobe"])
+    for several in ([photo, shop / "drawn"], [Path("random"), photo]):
+        with pytest.raises(InputError, match="by chance"):
+            clothes_of(several)
