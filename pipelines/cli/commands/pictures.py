@@ -97,7 +97,7 @@ def shoot(
     ] = None,
     clothes: Annotated[list[Path] | None, typer.Option(
         "--clothes", metavar="PHOTO|FOLDER|random", help="Photo of somebody whose clothes to wear; may be given "
-        "several times. A folder of such photos, or random, the wardrobe that ships: each picture gets others by chance."
+        "several times. A folder of such photos, or random, the wardrobe that ships: others by chance in each picture."
     )] = None,
     background: Annotated[str, typer.Option(
         "--background", metavar="PHOTO|studio|transparent", help="What is behind the person.")] = "studio",
