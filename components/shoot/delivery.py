@@ -40,6 +40,10 @@ class Picture:
     clothes: Path | None = None
     """The photo whose clothes were drawn by chance for it."""
 
+    def pixels(self) -> Pixels:
+        """What the file holds: [T, T, 3], or [T, T, 4] where the background is transparent."""
+        return self.image if self.matte is None else cut_from_studio(self.image, self.matte)
+
 
 def ranked(pictures: Sequence[Picture]) -> list[Picture]:
     """The most alike first; those without a likeness last."""
@@ -50,11 +54,10 @@ def deliver(pictures: Sequence[Picture], out: Path, version: str) -> tuple[list[
     """Write the pictures and, of several, a contact sheet into the new folder `out`; their paths."""
     with atomic_folder(out) as folder:
         for picture in pictures:
-            image = picture.image if picture.matte is None else cut_from_studio(picture.image, picture.matte)
-            write_generated(folder / f"{picture.name}.png", image, version)
+            write_generated(folder / f"{picture.name}.png", picture.pixels(), version)
         sheet = len(pictures) > 1
         if sheet:
-            contact_sheet(pictures, version).save(folder / SHEET, quality=90, xmp=_xmp(version))
+            write_sheet(folder / SHEET, pictures, version)
     return [str(out / f"{picture.name}.png") for picture in pictures], str(out / SHEET) if sheet else None
 
 
@@ -64,6 +67,11 @@ def write_generated(path: Path, image: Pixels, version: str) -> None:
     info.add_itxt("XML:com.adobe.xmp", _xmp(version).decode())
     info.add_text("Software", version)
     Image.fromarray(np.ascontiguousarray(image)).save(path, format="PNG", pnginfo=info, compress_level=3)
+
+
+def write_sheet(path: Path, pictures: Sequence[Picture], version: str) -> None:
+    """The contact sheet as a JPEG file that says the same."""
+    contact_sheet(pictures, version).save(path, quality=90, xmp=_xmp(version))
 
 
 def cut_from_studio(image: Pixels, matte: Pixels) -> Pixels:

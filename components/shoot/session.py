@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +14,14 @@ from components.core.faces.sface import SAME_COSINE
 from components.core.networks.generator.reposer import Reposer
 from components.core.people.person import PersonCrop
 from components.core.pictures.backdrop import backdrop
-from components.core.pictures.images import Pixels, read_photo
+from components.core.pictures.images import read_photo
 from components.core.settings import PreprocessSettings
-from components.core.shooting.shots import check_size, middle_square, shoot, supported_size
+from components.core.shooting.shots import Staged, check_size, middle_square, supported_size
 from components.core.shooting.sitting import Body, Looked, Shown, bodies, look, own_physique, shown
-from components.core.shooting.subjects import Subject, cut_out
-from components.core.shooting.wardrobe import drawn
+from components.core.shooting.subjects import Subject
 from components.shoot.delivery import Picture, deliver, ranked
 from components.shoot.likeness import Likeness, likeness_to
+from components.shoot.outfits import Outfits
 from components.shoot.targets import Asked, Target, chosen_targets, given_targets, taken
 
 if TYPE_CHECKING:
@@ -72,6 +72,165 @@ class SessionSummary:
     notes: list[str]
 
 
+@dataclass(frozen=True)
+class Model:
+    """A generator, loaded once for any number of pictures."""
+
+    reposer: Reposer
+    settings: PreprocessSettings
+    """How it wants people cut out."""
+    version: str
+    """What pictures say made them."""
+
+    @staticmethod
+    def load(path: Path, version: str, preprocess: PreprocessSettings | None = None) -> Model:
+        """Read generator.safetensors, or the one of a folder. Raises as `Reposer.load`."""
+        reposer = Reposer.load(path / GENERATOR if path.is_dir() else path)
+        return Model(reposer, (preprocess or PreprocessSettings()).model_copy(
+            update={"resolution": reposer.resolution, "texel": reposer.texel}), version)
+
+
+class Person:
+    """Somebody to paint: their photos, looked at; their own body and what is seen of them, found out once, when it is
+    asked for first."""
+
+    def __init__(self, subjects: Sequence[Subject], settings: PreprocessSettings,
+                 looked: Sequence[Looked] | None = None, names: Sequence[str] | None = None) -> None:
+        """`looked` is what `look` made of the photos, where that is known; `names` what to call them in notes."""
+        self.subjects, self.settings = subjects, settings
+        self.names = [str(one.photo) for one in subjects] if names is None else list(names)
+        self._looked = looked
+
+    @cached_property
+    def looked(self) -> list[Looked]:
+        """The photos, cut out. Raises as `look`."""
+        return list(self._looked or [look(subject, self.settings) for subject in self.subjects])
+
+    @cached_property
+    def bodies(self) -> list[Body]:
+        """Fitted bodies of the photos in which landmarks are found."""
+        return bodies(self.subjects, self.looked, self.settings)
+
+    def physique(self) -> Physique:
+        """The person's own proportions."""
+        return self._physique
+
+    @cached_property
+    def _physique(self) -> Physique:
+        return own_physique(self.bodies)
+
+    @cached_property
+    def shown(self) -> Shown:
+        """What the photos show of the person."""
+        return shown(self.crops, self.bodies)
+
+    @property
+    def crops(self) -> list[PersonCrop]:
+        """The person cut out of each photo."""
+        return [one.crop for one in self.looked]
+
+    def likeness(self, fetch: bool) -> tuple[Likeness | None, list[str]]:
+        """The measure of how alike a face is to theirs, or None; and what is to be said about it. `fetch` as in
+        `likeness_to`."""
+        if fetch not in self._measures:
+            measure, problem = likeness_to([crop.native_photo for crop in self.crops], fetch=fetch)
+            strangers = [f"{self.names[number]}: another person than in the other photos? The faces are unlike"
+                         for number in (measure.strangers() if measure else [])]
+            self._measures[fetch] = measure, [*([problem] if problem else []), *strangers]
+        return self._measures[fetch]
+
+    @cached_property
+    def _measures(self) -> dict[bool, tuple[Likeness | None, list[str]]]:
+        return {}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A picture that was painted."""
+
+    picture: Picture
+    reason: str | None
+    """Why it is not handed over and another pose is tried instead; None: it is."""
+
+
+class Session:
+    """One photoshoot: who, as what, by which model. `attempts` paints, one picture after the other."""
+
+    def __init__(self, model: Model, person: Person, wishes: Wishes, dressed: Sequence[Looked] | None = None) -> None:
+        """`dressed` is what `look` made of the wishes' clothes, where that is known.
+
+        Raises `InputError` for wishes that go against each other, files that cannot be used, and where no pose fits.
+        """
+        if wishes.size is not None:
+            check_size(wishes.size)
+        self._chance, self._given = wishes.asked.by_chance(), given_targets(wishes.asked, model.settings)
+        self._person, self._model = person, model
+        clothes = dressed or [look(one, model.settings) for one in wishes.clothes]
+        self.size = wishes.size or supported_size(person.crops, model.reposer.resolution)
+        self._wall = backdrop(self.size) if wishes.background in (STUDIO, TRANSPARENT) else middle_square(
+            read_photo(Path(wishes.background), model.settings.max_megapixels), self.size)
+        self._transparent = wishes.background == TRANSPARENT
+        self._outfits = Outfits(wishes.wardrobe, wishes.asked.seed, model.settings) if wishes.wardrobe else None
+        self._staged = Staged(model.reposer, person.crops, [one.crop for one in clothes] or None, self.size)
+        self._measure, self.notes = person.likeness(fetch=self._chance > 0)
+        self.notes = list(self.notes)
+        self.repainted: list[str] = []
+        self._queue: Iterator[Target] = iter(())
+        if self._chance:
+            self._queue = self._fitting(wishes.asked)
+
+    def _fitting(self, asked: Asked) -> Iterator[Target]:
+        seen, subjects = self._person.shown, self._person.subjects
+        if not seen.face:
+            raise InputError("no photo shows the whole face", path=subjects[0].photo if len(subjects) == 1 else None,
+                             remedy="bring one that does, or name poses with --pose, which are painted as they are")
+        self.notes = [*seen.notes(), *self.notes]
+        return chosen_targets(asked, seen, [target.name for target in self._given])
+
+    @property
+    def count(self) -> int:
+        """How many pictures are asked for."""
+        return len(self._given) + self._chance
+
+    def attempts(self) -> Iterator[Attempt]:
+        """The pictures as they are painted: poses that were asked for first, then fitting ones until enough pass.
+
+        Whoever stops asking ends the photoshoot. Raises `InputError` where not one in a chosen pose is alike enough.
+        """
+        for target in self._given:
+            picture = self._painted(target)
+            if self._measure is not None and not _passes(picture):
+                self.notes.append(f"{picture.name}: {_reason(picture)}; handed over, for the pose was asked for")
+            yield Attempt(picture, None)
+        good, failed = 0, list[Picture]()
+        while good < self._chance and good + len(failed) < _TRIES * self._chance and (some := taken(self._queue, 1)):
+            picture = self._painted(some[0])
+            if self._measure is None or _passes(picture):
+                good += 1
+                yield Attempt(picture, None)
+                continue
+            failed.append(picture)
+            self.repainted.append(f"{picture.name}: {_reason(picture)}")
+            yield Attempt(picture, _reason(picture))
+        if self._chance and not good:
+            raise _nobody_alike(failed)
+        if good < self._chance:
+            self.notes.append(f"{good} pictures instead of {self._chance}: the face is not alike enough in other poses")
+
+    def _painted(self, target: Target) -> Picture:
+        pose = target.map(self._person.physique, self._model.settings)
+        staged, worn = self._staged, None
+        if self._outfits is not None:
+            worn, outfit, note = self._outfits.next()
+            staged = staged.dressed_as(outfit)
+            self.notes += note
+        shot = staged.shoot([pose], self._wall)
+        image = shot.images[0]
+        return Picture(target.name, image, shot.mattes[0] if self._transparent else None, shot.faces[0],
+                       self._measure.of(image) if self._measure else None, target.face, target.chosen,
+                       tuple(shot.other_clothes), worn)
+
+
 def photoshoot(model: Path, subjects: Sequence[Subject], wishes: Wishes, out: Path, version: str, *,
                preprocess: PreprocessSettings | None = None) -> SessionSummary:
     """Paint a person in poses that were asked for, or in fitting ones, into the folder `out`.
@@ -80,55 +239,24 @@ def photoshoot(model: Path, subjects: Sequence[Subject], wishes: Wishes, out: Pa
     pose in which no face is found, or one unlike the person's (`SAME_COSINE`), is painted again in another pose.
     Raises `InputError` for what cannot be used, and where not one picture in a chosen pose is alike enough.
     """
-    reposer = Reposer.load(model / GENERATOR if model.is_dir() else model)
-    settings = (preprocess or PreprocessSettings()).model_copy(
-        update={"resolution": reposer.resolution, "texel": reposer.texel})
-    if wishes.size is not None:
-        check_size(wishes.size)
-    count, given = wishes.asked.by_chance(), given_targets(wishes.asked, settings)
-    looked = [look(subject, settings) for subject in subjects]
-    studio = _studio(reposer, looked, wishes, settings)
-    sitting = _Sitting(subjects, looked, settings)
-    measure, problem = likeness_to([one.crop.native_photo for one in looked], fetch=count > 0)
-    notes = [problem] if problem else []
-    for number in measure.strangers() if measure else []:
-        notes.append(f"{subjects[number].photo}: another person than in the other photos? The faces are unlike")
-    pictures = studio.painted(given, sitting, measure)
-    repainted: list[str] = []
-    if count:
-        seen = sitting.shown()
-        if not seen.face:
-            raise InputError("no photo shows the whole face", path=subjects[0].photo if len(subjects) == 1 else None,
-                             remedy="bring one that does, or name poses with --pose, which are painted as they are")
-        notes = [*seen.notes(), *notes]
-        queue = chosen_targets(wishes.asked, seen, [target.name for target in given])
-        chosen, repainted = _good_ones(queue, count, lambda some: studio.painted(some, sitting, measure), measure)
-        pictures += ranked(chosen)
-        if len(chosen) < count:
-            notes.append(f"{len(chosen)} pictures instead of {count}: the face is not alike enough in other poses")
-    notes += [*_unlike(pictures, measure), *(studio.wardrobe.notes if studio.wardrobe else [])]
-    files = deliver(pictures, out, version)
-    return _summary(files, pictures, subjects, studio, version, repainted, notes)
+    loaded = Model.load(model, version, preprocess)
+    session = Session(loaded, Person(subjects, loaded.settings), wishes)
+    painted = [attempt.picture for attempt in session.attempts() if attempt.reason is None]
+    pictures = in_order(painted)
+    return _summary(deliver(pictures, out, version), pictures, subjects, session, version)
 
 
-def _good_ones(queue: Iterator[Target], count: int, paint: Callable[[list[Target]], list[Picture]],
-               measure: Likeness | None) -> tuple[list[Picture], list[str]]:
-    """`count` pictures that pass, and of those that did not the pose and the reason."""
-    good: list[Picture] = []
-    failed: list[Picture] = []
-    while len(good) < count and len(good) + len(failed) < _TRIES * count:
-        targets = taken(queue, count - len(good))
-        if not targets:
-            break
-        for picture in paint(targets):
-            (good if measure is None or _passes(picture) else failed).append(picture)
-    if not good:
-        best = max((picture.likeness for picture in failed if picture.likeness is not None), default=None)
-        what = "no face is found in any" if best is None else f"the most alike has {best:.2f} of {SAME_COSINE}"
-        raise InputError(f"none of {len(failed)} pictures looks like the person: {what}",
-                         remedy="bring sharper photos of the face, use another --version, or name poses with --pose, "
-                                "which are handed over as they are")
-    return good, [f"{picture.name}: {_reason(picture)}" for picture in failed]
+def in_order(pictures: Sequence[Picture]) -> list[Picture]:
+    """Pictures in poses that were asked for, in their order; then those in chosen poses, the most alike first."""
+    return [*(one for one in pictures if not one.chosen), *ranked([one for one in pictures if one.chosen])]
+
+
+def _nobody_alike(failed: Sequence[Picture]) -> InputError:
+    best = max((picture.likeness for picture in failed if picture.likeness is not None), default=None)
+    what = "no face is found in any" if best is None else f"the most alike has {best:.2f} of {SAME_COSINE}"
+    return InputError(f"none of {len(failed)} pictures looks like the person: {what}",
+                      remedy="bring sharper photos of the face, use another --version, or name poses with --pose, "
+                             "which are handed over as they are")
 
 
 def _passes(picture: Picture) -> bool:
@@ -141,105 +269,14 @@ def _reason(picture: Picture) -> str:
     return "no face is found" if picture.likeness is None else f"the face is unlike ({picture.likeness:.2f})"
 
 
-def _unlike(pictures: Sequence[Picture], measure: Likeness | None) -> list[str]:
-    if measure is None:
-        return []
-    return [f"{picture.name}: {_reason(picture)}; handed over, for the pose was asked for"
-            for picture in pictures if not picture.chosen and not _passes(picture)]
-
-
-class _Sitting:
-    """The person: their own body and what is seen of them, found out when it is asked for first."""
-
-    def __init__(self, subjects: Sequence[Subject], looked: Sequence[Looked], settings: PreprocessSettings) -> None:
-        self.subjects, self.looked, self.settings = subjects, looked, settings
-        self.bodies: Callable[[], list[Body]] = lru_cache(maxsize=1)(lambda: bodies(subjects, looked, settings))
-        self.physique: Callable[[], Physique] = lru_cache(maxsize=1)(lambda: own_physique(self.bodies()))
-
-    def shown(self) -> Shown:
-        return shown([one.crop for one in self.looked], self.bodies())
-
-
-@dataclass(frozen=True)
-class _Studio:
-    """All that is the same for every picture."""
-
-    model: Reposer
-    people: Sequence[Looked]
-    dressed: Sequence[Looked]
-    wall: Pixels
-    transparent: bool
-    size: int
-    wardrobe: _Wardrobe | None = None
-
-    def painted(self, targets: Sequence[Target], sitting: _Sitting, measure: Likeness | None) -> list[Picture]:
-        """A picture for each target."""
-        if not targets:
-            return []
-        if self.wardrobe is None:
-            return self._painted(targets, sitting, measure, [one.crop for one in self.dressed])
-        out = []
-        for target in targets:
-            photo, outfit = self.wardrobe.next()
-            out += [replace(picture, clothes=photo) for picture in self._painted([target], sitting, measure, [outfit])]
-        return out
-
-    def _painted(self, targets: Sequence[Target], sitting: _Sitting, measure: Likeness | None,
-                 dressed: Sequence[PersonCrop]) -> list[Picture]:
-        maps = [target.map(sitting.physique, sitting.settings) for target in targets]
-        shot = shoot(self.model, [one.crop for one in self.people], maps, self.wall, dressed or None, self.size)
-        pictures = [Picture(target.name, image, None, face, measure.of(image) if measure else None,
-                            target.face, target.chosen, tuple(shot.other_clothes))
-                    for target, image, face in zip(targets, shot.images, shot.faces, strict=True)]
-        if not self.transparent:
-            return pictures
-        return [replace(picture, matte=matte) for picture, matte in zip(pictures, shot.mattes, strict=True)]
-
-
-class _Wardrobe:
-    """Clothes by chance, one photo's after the other; each is cut out when it is first worn."""
-
-    def __init__(self, photos: Sequence[Subject], seed: int, settings: PreprocessSettings) -> None:
-        self._order, self._settings, self._photos = drawn(photos, seed), settings, len(photos)
-        self._cut: dict[Path, PersonCrop | None] = {}
-        self.notes: list[str] = []
-
-    def next(self) -> tuple[Path, PersonCrop]:
-        """Photo and whoever is in it. Raises `InputError` where nobody can be used in any of the photos."""
-        for _ in range(2 * self._photos):
-            one = next(self._order)
-            if one.photo not in self._cut:
-                try:
-                    self._cut[one.photo] = cut_out(one, self._settings)
-                except InputError as error:
-                    if self._photos == 1:
-                        raise
-                    self._cut[one.photo] = None
-                    self.notes.append(f"{one.photo}: not worn: {error.problem}")
-            found = self._cut[one.photo]
-            if found is not None:
-                return one.photo, found
-        raise InputError(f"clothes of none of {self._photos} photos can be worn: {self.notes[-1]}",
-                         remedy="bring a folder of photos that show somebody")
-
-
-def _studio(model: Reposer, looked: Sequence[Looked], wishes: Wishes, settings: PreprocessSettings) -> _Studio:
-    dressed = [look(one, settings) for one in wishes.clothes]
-    size = wishes.size or supported_size([one.crop for one in looked], model.resolution)
-    wall = backdrop(size) if wishes.background in (STUDIO, TRANSPARENT) else middle_square(
-        read_photo(Path(wishes.background), settings.max_megapixels), size)
-    wardrobe = _Wardrobe(wishes.wardrobe, wishes.asked.seed, settings) if wishes.wardrobe else None
-    return _Studio(model, looked, dressed, wall, wishes.background == TRANSPARENT, size, wardrobe)
-
-
 def _summary(files: tuple[list[str], str | None], pictures: Sequence[Picture], subjects: Sequence[Subject],
-             studio: _Studio, version: str, repainted: list[str], notes: list[str]) -> SessionSummary:
+             session: Session, version: str) -> SessionSummary:
     order = {id(picture): place for place, picture in enumerate(ranked(pictures), 1)}
     return SessionSummary(
-        files[0], studio.size, [str(subjects[picture.source].photo) for picture in pictures],
+        files[0], session.size, [str(subjects[picture.source].photo) for picture in pictures],
         sorted({str(subjects[index].photo) for picture in pictures for index in picture.other_clothes}),
         [None if picture.clothes is None else str(picture.clothes) for picture in pictures],
         [picture.name for picture in pictures],
         [None if picture.likeness is None else round(picture.likeness, 3) for picture in pictures],
         [None if picture.likeness is None else order[id(picture)] for picture in pictures],
-        files[1], version, repainted, notes)
+        files[1], version, session.repainted, session.notes)

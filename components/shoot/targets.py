@@ -58,8 +58,9 @@ class Target:
 class Asked:
     """Which poses are wanted."""
 
-    poses: Sequence[str] = ()
-    """Names, files (pose maps, photos of somebody in the pose), or ``random``; none: `count` fitting ones."""
+    poses: Sequence[str | Pose] = ()
+    """Poses, names of such, files (pose maps, photos of somebody in the pose), or ``random``; none: `count` fitting
+    ones."""
     tags: Sequence[str] = ()
     """Of poses that are chosen by chance."""
     count: int | None = None
@@ -86,6 +87,9 @@ def given_targets(asked: Asked, settings: PreprocessSettings) -> list[Target]:
     targets = []
     for spec in asked.poses:
         if spec == RANDOM:
+            continue
+        if not isinstance(spec, str):
+            targets.append(Target(spec.name, spec))
             continue
         path = Path(spec)
         if path.suffix or path.exists() or "/" in spec:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -78,30 +80,69 @@ def shoot(model: Reposer, source: PersonCrop | Sequence[PersonCrop], poses: Sequ
     """
     if not poses:
         raise InputError("no target pose", remedy="bring at least one pose map")
-    size = check_size(model.resolution if size is None else size)
-    subject = _several(source)
-    dressed = subject if clothes is None else _several(clothes)
-    coarse = [_resized(pose, model.resolution) for pose in poses]
-    chosen = _choose(subject, dressed, coarse)
-    wall = backdrop(size) if background is None else middle_square(background, size)
-    others = sorted(set(range(len(dressed))) - set(chosen.outfit)) if chosen.own else []
-    if size == model.resolution:
-        batch = _put_together(chosen, subject, dressed, coarse)
-        output = model.repose(batch, np.stack(coarse), _times(wall, len(poses)))
-        return Shot(output.images, output.mattes, chosen.faces, others)
-    outputs = []
-    finer = _finer(subject, model, size)
-    finer_dressed = finer if chosen.own else _finer(dressed, model, size)
-    for number, pose in enumerate(poses):  # one at a time: a large picture takes some hundred megabytes
-        one = replace(chosen, faces=[chosen.faces[number]], clothes=[chosen.clothes[number]])
-        batch = _put_together(one, subject, dressed, [coarse[number]])
-        large = enlarge_iuv(pose, (size, size))
-        detail = _put_together(one, finer, finer_dressed, [large])
-        if model.network.warps:
+    return Staged(model, source, clothes, size).shoot(poses, background)
+
+
+class _Photos:
+    """Photos of a person as the network sees them, and cut out anew in the pictures' size."""
+
+    def __init__(self, crops: list[PersonCrop], model: Reposer, size: int) -> None:
+        self.crops = crops
+        self._model, self._size = model, size
+
+    @cached_property
+    def finer(self) -> list[PersonCrop]:
+        """With an atlas of as many texels to the pixel as the model's."""
+        texel = min(max(self._model.texel * self._size // self._model.resolution // 8 * 8, 8), _TEXEL)
+        return [photo.at(self._size, texel) for photo in self.crops]
+
+
+class Staged:
+    """A person, what they wear and the size of their pictures, as `shoot` takes them: what is the same in every
+    picture is made once, so that pictures can be asked for one after the other."""
+
+    def __init__(self, model: Reposer, source: PersonCrop | Sequence[PersonCrop],
+                 clothes: PersonCrop | Sequence[PersonCrop] | None = None, size: int | None = None) -> None:
+        """Raises `InputError` where there is no photo, and for sizes out of bounds."""
+        self.size = check_size(model.resolution if size is None else size)
+        self._model = model
+        self._subject = _Photos(_several(source), model, self.size)
+        self._own = clothes is None
+        self._dressed = self._subject if clothes is None else _Photos(_several(clothes), model, self.size)
+
+    def dressed_as(self, clothes: PersonCrop) -> Staged:
+        """The same person in other clothes; what was made of the person serves both."""
+        other = copy(self)
+        other._own, other._dressed = False, _Photos(_several(clothes), self._model, self.size)
+        return other
+
+    def shoot(self, poses: Sequence[Pixels], background: Pixels | None = None) -> Shot:
+        """`shoot`. Raises `InputError` for photos of other sizes than the model's."""
+        model, size = self._model, self.size
+        coarse = [_resized(pose, model.resolution) for pose in poses]
+        subject, dressed = self._subject.crops, self._dressed.crops
+        chosen = _choose(subject, dressed, coarse)
+        wall = backdrop(size) if background is None else middle_square(background, size)
+        others = sorted(set(range(len(dressed))) - set(chosen.outfit)) if self._own else []
+        if size == model.resolution:
+            batch = _put_together(chosen, subject, dressed, coarse)
+            output = model.repose(batch, np.stack(coarse), _times(wall, len(poses)))
+            return Shot(output.images, output.mattes, chosen.faces, others)
+        # One at a time: a large picture takes some hundred megabytes.
+        outputs = [self._large(pose, small, replace(chosen, faces=[face], clothes=[worn]), wall)
+                   for pose, small, face, worn in zip(poses, coarse, chosen.faces, chosen.clothes, strict=True)]
+        return Shot(np.concatenate([one.images for one in outputs]), np.concatenate([one.mattes for one in outputs]),
+                    chosen.faces, others)
+
+    def _large(self, pose: Pixels, coarse: Pixels, chosen: _Choice, wall: Pixels) -> Output:
+        """One picture in another size than the model's."""
+        batch = _put_together(chosen, self._subject.crops, self._dressed.crops, [coarse])
+        large = enlarge_iuv(pose, (self.size, self.size))
+        detail = _put_together(chosen, self._subject.finer, self._dressed.finer, [large])
+        if self._model.network.warps:
             detail = _clothes_alone(detail)
-        outputs.append(model.repose(batch, coarse[number][None], wall[None], Fine(detail, large[None])))
-    return Shot(np.concatenate([one.images for one in outputs]), np.concatenate([one.mattes for one in outputs]),
-                chosen.faces, others)
+        return self._model.repose(batch, coarse[None], wall[None], Fine(detail, large[None]))
+
 
 
 def check_size(size: int) -> int:
@@ -119,12 +160,6 @@ def supported_size(source: PersonCrop | Sequence[PersonCrop], resolution: int) -
     while 2 * size <= min(_SUPPORTED, native * _ENLARGED):
         size *= 2
     return size
-
-
-def _finer(photos: Sequence[PersonCrop], model: Reposer, size: int) -> list[PersonCrop]:
-    """Photos cut out again in another size, with an atlas of as many texels to the pixel as the model's."""
-    texel = min(max(model.texel * size // model.resolution // 8 * 8, 8), _TEXEL)
-    return [photo.at(size, texel) for photo in photos]
 
 
 def _clothes_alone(source: SourceBatch) -> SourceBatch:

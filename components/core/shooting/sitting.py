@@ -12,7 +12,7 @@ from components.core.errors import PhotoshootError
 from components.core.fitting.fitted import Fitted
 from components.core.landmarks.found import Landmarks
 from components.core.people.person import PersonCrop
-from components.core.pictures.images import Pixels, read_photo, read_upright
+from components.core.pictures.images import Pixels, Upright, read_photo, read_upright
 from components.core.pictures.matte import read_matte
 from components.core.settings import PreprocessSettings
 from components.core.shooting.plain import person_of
@@ -46,9 +46,13 @@ def look(subject: Subject, settings: PreprocessSettings) -> Looked:
     """Cut the person of a photo out, and fit the body where no pose map was brought. Raises as `cut_out`."""
     if subject.iuv is not None:
         return Looked(cut_out(subject, settings), None)
+    return look_into(read_upright(subject.photo, settings.max_megapixels), subject, settings)
+
+
+def look_into(photo: Upright, subject: Subject, settings: PreprocessSettings) -> Looked:
+    """`look` at a plain photo that was read already."""
     from components.core.estimation.estimate import best_estimate
 
-    photo = read_upright(subject.photo, settings.max_megapixels)
     matte = (None if subject.matte is None else
              read_matte(subject.matte, photo.size, settings.max_megapixels, photo.orientation))
     with naming(subject.photo):

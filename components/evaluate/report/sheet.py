@@ -44,6 +44,12 @@ def colour_pose(iuv: Pixels) -> Pixels:
     return np.where((part > 0)[..., None], np.rint(body), np.asarray(_ROOM)).astype(np.uint8)
 
 
+def over_photo(photo: Pixels, iuv: Pixels) -> Pixels:
+    """A photo [H, W, 3] under its pose map [H, W, 3] in colours."""
+    mixed = np.rint(photo * 0.4 + colour_pose(iuv) * 0.6).astype(np.uint8)
+    return np.where(iuv[..., :1] > 0, mixed, photo)
+
+
 def contact_sheet(title: str, subtitle: str, columns: Sequence[str], rows: Sequence[Row], empty: str = "") -> Pixels:
     """One picture [H, W, 3]: title, column heads, a row of pictures for each pair; `empty` is said where no row is."""
     cell = max([CELL, *(picture.shape[0] for row in rows for picture in row.pictures)])

@@ -16,7 +16,7 @@ from components.core.pictures.images import Pixels
 from components.core.progress import task
 from components.core.settings import PreprocessSettings
 from components.evaluate.report import page as report
-from components.evaluate.report.sheet import colour_pose
+from components.evaluate.report.sheet import over_photo
 from components.preprocess.looks import Look, looks_of
 from components.preprocess.photos import Photo, PhotoFolder
 from components.preprocess.pool import cores, map_in_order
@@ -99,7 +99,7 @@ def _person(look: Look) -> _Entry:
     alpha = look.matte[..., None] / 255
     over_green = np.rint(look.crop * alpha + np.asarray(_GREEN) * (1 - alpha)).astype(np.uint8)
     whole = look.crop if look.whole is None else look.whole
-    pictures = (whole, _over(look.crop, look.iuv), over_green, look.texture)
+    pictures = (whole, over_photo(look.crop, look.iuv), over_green, look.texture)
     sure = 1.0 if record.confidence is None else record.confidence
     told = [f"{record.id}: pose map from {SOURCES[record.pose_source]}",
             "" if record.confidence is None else f"confidence {sure:.2f}", f"seen from the {record.view}", record.notes]
@@ -110,18 +110,13 @@ def _person(look: Look) -> _Entry:
 def _left_out(look: Look) -> _Entry:
     pictures = [] if look.whole is None else [look.whole]
     if look.crop is not None and look.iuv is not None:
-        pictures.append(_over(look.crop, look.iuv))
+        pictures.append(over_photo(look.crop, look.iuv))
     return _Entry(_strip(pictures, f"{look.photo}: {look.reason}"), look.photo, look.reason)
 
 
 def _strip(pictures: Sequence[Pixels], caption: str) -> report.Strip:
     return report.Strip(tuple(report.encode(_square(picture), f"{name} of {caption}")
                               for name, picture in zip(COLUMNS, pictures, strict=False)), caption)
-
-
-def _over(photo: Pixels, iuv: Pixels) -> Pixels:
-    mixed = np.rint(photo * 0.4 + colour_pose(iuv) * 0.6).astype(np.uint8)
-    return np.where(iuv[..., :1] > 0, mixed, photo)
 
 
 def _square(picture: Pixels) -> Pixels:
