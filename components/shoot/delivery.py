@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,10 +64,17 @@ def deliver(pictures: Sequence[Picture], out: Path, version: str) -> tuple[list[
 
 def write_generated(path: Path, image: Pixels, version: str) -> None:
     """A PNG file of uint8 [H, W, 3 or 4] whose XMP says that `version` of a model made it."""
+    path.write_bytes(encode_generated(image, version))
+
+
+def encode_generated(image: Pixels, version: str) -> bytes:
+    """The content of that file."""
     info = PngInfo()
     info.add_itxt("XML:com.adobe.xmp", _xmp(version).decode())
     info.add_text("Software", version)
-    Image.fromarray(np.ascontiguousarray(image)).save(path, format="PNG", pnginfo=info, compress_level=3)
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(buffer, format="PNG", pnginfo=info, compress_level=3)
+    return buffer.getvalue()
 
 
 def write_sheet(path: Path, pictures: Sequence[Picture], version: str) -> None:

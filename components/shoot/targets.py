@@ -59,7 +59,7 @@ class Asked:
     """Which poses are wanted."""
 
     poses: Sequence[str | Pose] = ()
-    """Poses, names of such, files (pose maps, photos of somebody in the pose), or ``random``; none: `count` fitting
+    """Poses or their names, files (pose maps, photos of somebody in the pose), or ``random``; none: `count` fitting
     ones."""
     tags: Sequence[str] = ()
     """Of poses that are chosen by chance."""

@@ -67,16 +67,17 @@ class PersonCrop:
         return replace(self, photo=resize(colours, resolution), iuv=pose, matte=matte, texture=texture,
                        seen=seen, settings=settings)
 
+
     def reduced(self, most: int) -> PersonCrop:
         """The same with at most `most` pixels of the photo along its side: the rest only takes memory."""
         side = self.native_photo.shape[0]
         if side <= most:
             return self
+        matte, colours = self.native_matte, self.native_foreground
         return replace(self, native_photo=resize(self.native_photo, most),
                        native_iuv=resize_iuv(self.native_iuv, (most, most)),
-                       native_matte=None if self.native_matte is None else resize(self.native_matte, most),
-                       native_foreground=None if self.native_foreground is None
-                       else resize(self.native_foreground, most))
+                       native_matte=None if matte is None else resize(matte, most),
+                       native_foreground=None if colours is None else resize(colours, most))
 
 
 def person_from_photo(photo: Pixels, iuv: Pixels, settings: PreprocessSettings, matte: Pixels | None = None,

@@ -40,6 +40,8 @@ class Looked:
     crop: PersonCrop
     body: Body | None
     """Landmarks and the body fitted to them; None where the pose map was brought."""
+    notes: tuple[str, ...] = ()
+    """What is to be said about how the person is seen."""
 
 
 def look(subject: Subject, settings: PreprocessSettings) -> Looked:
@@ -57,7 +59,7 @@ def look_into(photo: Upright, subject: Subject, settings: PreprocessSettings) ->
              read_matte(subject.matte, photo.size, settings.max_megapixels, photo.orientation))
     with naming(subject.photo):
         found = best_estimate(photo.pixels, settings.min_confidence)
-        return Looked(person_of(found, photo.pixels, settings, matte), _fitted(found.landmarks))
+        return Looked(person_of(found, photo.pixels, settings, matte), _fitted(found.landmarks), found.confidence.notes)
 
 
 def bodies(subjects: Sequence[Subject], looked: Sequence[Looked], settings: PreprocessSettings) -> list[Body]:
