@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
@@ -48,7 +49,8 @@ _KINDS = {
                            "aten::avg_pool2d", "aten::avg_pool2d_backward", "aten::max_pool2d_with_indices",
                            "aten::max_pool2d_with_indices_backward", "aten::scatter_add_", "aten::_index_put_impl_"),
     "copies and layout": ("aten::copy_", "aten::clone", "aten::cat", "aten::fill_", "aten::zero_"),
-    "optimiser": ("aten::_foreach_", "aten::lerp_", "aten::addcmul_", "aten::addcdiv_", "aten::sqrt"),
+    "optimiser": ("aten::_foreach_", "aten::_fused_adam_", "aten::lerp_", "aten::addcmul_", "aten::addcdiv_",
+                  "aten::sqrt"),
 }
 
 
@@ -63,9 +65,10 @@ def bench(resolution: int, settings: TrainSettings | None = None, texel: int = 3
     settings = settings or TrainSettings(batch=8 if resolution <= 128 else 4)
     device = choose_device(settings.device)
     keep_freed_memory()
-    gemm, conv = _gemm_peak(device), _conv_peak(device)
+    gemm, conv = gemm_peak(device), conv_peak(device)
     with tempfile.TemporaryDirectory() as folder:
-        dataset, groups = _people(Path(folder), resolution, texel)
+        dataset = drawn_dataset(Path(folder), resolution, texel, _PEOPLE, _PHOTOS)
+        groups = list(np.arange(len(dataset), dtype=np.int64).reshape(_PEOPLE, _PHOTOS))
         batches = Batches(dataset, groups, batch=settings.batch, reconstruction=settings.reconstruction, seed=0)
         group, share = Group(), Share(batches, settings.batch, 1, Group())
         trainer = Trainer(settings, resolution, texel, device, embedder=embedder_of(settings, "synthetic", device),
@@ -79,7 +82,7 @@ def bench(resolution: int, settings: TrainSettings | None = None, texel: int = 3
             examples = next(arriving)
             came = _now(device)
             trainer.step(number, parts_of(examples, settings, group, number, device))
-            _finish(device)
+            finish(device)
             ended = _now(device)
             waited[0], waited[1] = waited[0] + came - began, waited[1] + ended - began
             return ended - began
@@ -87,21 +90,23 @@ def bench(resolution: int, settings: TrainSettings | None = None, texel: int = 3
         for number in (1, gan + 1, gan):  # warm: kernels chosen, photos read
             step(number)
         waited[:] = [0.0, 0.0]
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)  # the search for the fastest convolutions took more
         plain = statistics.median(step(number) for number in range(1, 1 + _ROUNDS))
         judged = statistics.median(step(gan + number) for number in range(1, 1 + _ROUNDS))
         penalised = statistics.median(step(gan) for _ in range(_ROUNDS))
         every = settings.weights.r1_every
         step_gan = (judged * (every - 1) + penalised) / every
-        flops = _flops(lambda: step(1))
-        flops_gan = (_flops(lambda: step(gan + 1)) * (every - 1) + _flops(lambda: step(gan))) / every
-        where = _profile(lambda: step(gan + 1), device)
+        work = flops(lambda: step(1))
+        work_gan = (flops(lambda: step(gan + 1)) * (every - 1) + flops(lambda: step(gan))) / every
+        where = kinds_of(lambda: step(gan + 1), device)
     return {
         "resolution": resolution, "batch": settings.batch, "device": device.type, "threads": torch.get_num_threads(),
         "step_s": plain, "step_gan_s": step_gan, "images_per_s": settings.batch / plain,
         "images_per_s_gan": settings.batch / step_gan, "s_per_1000_images": 1000 * step_gan / settings.batch,
-        "gflop": flops / 1e9, "gflop_gan": flops_gan / 1e9, "gemm_gflops": gemm / 1e9, "conv_gflops": conv / 1e9,
-        "of_gemm": flops / plain / gemm, "of_gemm_gan": flops_gan / step_gan / gemm,
-        "of_conv": flops / plain / conv, "of_conv_gan": flops_gan / step_gan / conv,
+        "gflop": work / 1e9, "gflop_gan": work_gan / 1e9, "gemm_gflops": gemm / 1e9, "conv_gflops": conv / 1e9,
+        "of_gemm": work / plain / gemm, "of_gemm_gan": work_gan / step_gan / gemm,
+        "of_conv": work / plain / conv, "of_conv_gan": work_gan / step_gan / conv,
         "memory_gb": _memory(device), "waiting": waited[0] / waited[1], "profile": where,
     }  # fmt: skip
 
@@ -117,7 +122,7 @@ def _number(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if device.type == "cuda" else torch.float32
 
 
-def _gemm_peak(device: torch.device) -> float:
+def gemm_peak(device: torch.device) -> float:
     """Operations a second of the fastest of some square matrix products, in the number format of training."""
     best = 0.0
     for side in (1024, 2048) if device.type == "cpu" else (4096, 8192):
@@ -126,18 +131,20 @@ def _gemm_peak(device: torch.device) -> float:
     return best
 
 
-def _conv_peak(device: torch.device) -> float:
+def conv_peak(device: torch.device) -> float:
     """Operations a second of the fastest of some 3 x 3 convolutions, forward and backward."""
-    best = 0.0
+    best, batch = 0.0, 8 if device.type == "cpu" else 64
     for channels, side in ((64, 64), (128, 32), (256, 32)):
-        x = torch.randn(8, channels, side, side, device=device, dtype=_number(device), requires_grad=True)
+        x = torch.randn(batch, channels, side, side, device=device, dtype=_number(device), requires_grad=True)
         weight = torch.randn(channels, channels, 3, 3, device=device, dtype=_number(device), requires_grad=True)
+        if device.type == "cuda":  # whose matrix units want each pixel's channels side by side, as training has them
+            x, weight = (one.detach().to(memory_format=torch.channels_last).requires_grad_() for one in (x, weight))
 
         def work(x: torch.Tensor = x, weight: torch.Tensor = weight) -> None:
             y = F.conv2d(x, weight, padding=1)
             torch.autograd.grad(y, (x, weight), y)
 
-        best = max(best, 3 * 2 * 8 * side**2 * channels**2 * 9 / _least(work, device))
+        best = max(best, 3 * 2 * batch * side**2 * channels**2 * 9 / _least(work, device))
     return best
 
 
@@ -147,12 +154,13 @@ def _least(work: Callable[[], object], device: torch.device) -> float:
     for _ in range(2 + 5):
         began = _now(device)
         work()
-        _finish(device)
+        finish(device)
         times.append(_now(device) - began)
     return min(times[2:])
 
 
-def _finish(device: torch.device) -> None:
+def finish(device: torch.device) -> None:
+    """Wait for all that the device has to do."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -172,19 +180,22 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
 
-def _flops(work: Callable[[], object]) -> float:
+def flops(work: Callable[[], object]) -> float:
+    """Floating point operations of what `work` does."""
     with _Operations() as counter:
         work()
     return float(counter.count)
 
 
-def _profile(work: Callable[[], object], device: torch.device) -> dict[str, float]:
+def kinds_of(work: Callable[[], object], device: torch.device) -> dict[str, float]:
     """Share of a step's time by kind of operation."""
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.type == "cuda" else [])
     with profile(activities=activities) as seen:
         work()
     times: dict[str, float] = {}
     for event in seen.key_averages():
+        if event.device_type != DeviceType.CPU:
+            continue  # a kernel by itself: its time is already that of the operation which started it
         spent = event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
         kind = next((kind for kind, names in _KINDS.items() if event.key.startswith(names)), "element by element, rest")
         times[kind] = times.get(kind, 0.0) + spent
@@ -200,25 +211,19 @@ def _memory(device: torch.device) -> float:
     return most * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
-def _people(folder: Path, side: int, texel: int) -> tuple[PeopleDataset, list[np.ndarray]]:
-    """A data set of drawn people, and its indices by identity."""
+def drawn_dataset(folder: Path, side: int, texel: int, people: int, photos: int) -> PeopleDataset:
+    """A data set of drawn people, ``folder/people``, its ids "<person>-<photo>" of three digits each."""
     draw = np.random.default_rng(0)
     with PartWriter(folder / "people.work", Plan("", side, texel, "synthetic", {}, 1)) as writer:
         with writer.shard(0) as shard:
-            for number in range(_PEOPLE * _PHOTOS):
-                shard.add(_person(f"{number:03d}", side, texel, draw))
+            for number in range(people * photos):
+                shard.add(_person(f"{number // photos:03d}-{number % photos:03d}", side, texel, draw))
         assemble([writer.folder], folder / "people", lambda hashes: {})
-    dataset = PeopleDataset.open(folder / "people")
-    return dataset, list(np.arange(len(dataset), dtype=np.int64).reshape(_PEOPLE, _PHOTOS))
+    return PeopleDataset.open(folder / "people")
 
 
 def _person(name: str, side: int, texel: int, draw: np.random.Generator) -> EncodedPerson:
-    iuv = np.zeros((side, side, 3), np.uint8)
-    for part, x0, x1, y0, y1 in ((23, 0.38, 0.5, 0.08, 0.34), (24, 0.5, 0.62, 0.08, 0.34), (2, 0.34, 0.66, 0.36, 0.65),
-                                 (9, 0.36, 0.5, 0.65, 0.95), (10, 0.5, 0.64, 0.65, 0.95)):
-        left, right, top, bottom = (round(side * edge) for edge in (x0, x1, y0, y1))
-        v, u = np.mgrid[255 : 0 : (bottom - top) * 1j, 0 : 255 : (right - left) * 1j]
-        iuv[top:bottom, left:right] = np.stack([np.full_like(u, part), u, v], -1).round().astype(np.uint8)
+    iuv = figure(side)
     matte = np.where(iuv[..., 0] > 0, np.uint8(255), np.uint8(0))
     photo = draw.integers(0, 256, (side, side, 3), dtype=np.uint8)
     texture, seen = unwrap(photo, iuv, texel)
@@ -230,6 +235,17 @@ def _person(name: str, side: int, texel: int, draw: np.random.Generator) -> Enco
         head_box=(round(0.38 * side), round(0.08 * side), round(0.62 * side), round(0.34 * side)),
         channel_order="IUV", label=None)  # fmt: skip
     return EncodedPerson(record, {kind: encode_png(plane) for kind, plane in members.items()})
+
+
+def figure(side: int) -> np.ndarray:
+    """Head, torso and legs as a pose map uint8 [side, side, 3]."""
+    iuv = np.zeros((side, side, 3), np.uint8)
+    for part, x0, x1, y0, y1 in ((23, 0.38, 0.5, 0.08, 0.34), (24, 0.5, 0.62, 0.08, 0.34), (2, 0.34, 0.66, 0.36, 0.65),
+                                 (9, 0.36, 0.5, 0.65, 0.95), (10, 0.5, 0.64, 0.65, 0.95)):
+        left, right, top, bottom = (round(side * edge) for edge in (x0, x1, y0, y1))
+        v, u = np.mgrid[255 : 0 : (bottom - top) * 1j, 0 : 255 : (right - left) * 1j]
+        iuv[top:bottom, left:right] = np.stack([np.full_like(u, part), u, v], -1).round().astype(np.uint8)
+    return iuv
 
 
 if __name__ == "__main__":

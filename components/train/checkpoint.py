@@ -179,7 +179,9 @@ def _set_moments(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         number, what = name.split(".")
-        state.setdefault(int(number), {})[what] = value
+        # Adam's count of steps is read by the processor in every step, and only a fused Adam keeps it on the GPU (it
+        # takes it there itself).
+        state.setdefault(int(number), {})[what] = value.cpu() if what == "step" else value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 

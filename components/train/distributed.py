@@ -45,15 +45,27 @@ class Group:
     size: int = 1
     local: int = 0
     """Rank among the processes of this machine: which GPU it takes."""
+    joined: bool = False
+    """Are there ways between the processes? torchrun makes them, for a single process too."""
+
+    @property
+    def alone(self) -> bool:
+        """Nobody to talk to."""
+        return self.size == 1 and not self.joined
 
     @property
     def main(self) -> bool:
         """The process that logs, saves and writes the model."""
         return self.rank == 0
 
+    def device(self, asked: torch.device) -> torch.device:
+        """The device of this process, where `asked` for is what the settings say: with several, each has its own GPU.
+        """
+        return torch.device("cuda", self.local) if self.joined and asked.type == "cuda" else asked
+
     def parallel(self, module: nn.Module) -> nn.Module:
         """The module with its gradients averaged over the processes in every backward pass."""
-        if self.size == 1:
+        if self.alone:
             return module
         return DistributedDataParallel(module, find_unused_parameters=True)  # losses come and go with the steps
 
@@ -63,7 +75,7 @@ class Group:
 
     def mean(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Mean over the processes of scalars that all of them have."""
-        if self.size == 1:
+        if self.alone:
             return dict(terms)
         values = torch.stack(list(terms.values()))
         self.average(values)
@@ -71,13 +83,13 @@ class Group:
 
     def average(self, tensor: Tensor) -> None:
         """Put the mean over the processes in the place of a tensor that all of them have."""
-        if self.size > 1:
+        if not self.alone:
             dist.all_reduce(tensor)
             tensor /= self.size
 
     def agree(self, value: T) -> T:
         """What the first process has, for all; it also waits for it."""
-        if self.size == 1:
+        if self.alone:
             return value
         box: list[Any] = [value if self.main else None]
         dist.broadcast_object_list(box)
@@ -86,7 +98,7 @@ class Group:
 
     def share(self, tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
         """The first process' tensors for all, on `device`; what the others give is not looked at."""
-        if self.size == 1:
+        if self.alone:
             return dict(tensors)
         kinds = self.agree([(name, tensor.shape, tensor.dtype) for name, tensor in tensors.items()])
         found = {}
@@ -109,21 +121,22 @@ def joined(device: str) -> Iterator[Group]:
         yield Group()
         return
     rank, size, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-    on_gpu = device != "cpu" and torch.cuda.is_available()
+    on_gpu, mine = device != "cpu" and torch.cuda.is_available(), None
     if on_gpu:
         if local >= torch.cuda.device_count():
             raise SettingsError(f"train.processes: more than the {torch.cuda.device_count()} GPUs of this machine",
                                 remedy="use one process per GPU")
-        torch.cuda.set_device(local)
-    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=_PATIENCE)
-    yield Group(rank, size, local)
+        mine = torch.device("cuda", local)
+        torch.cuda.set_device(mine)  # before anything is put on "cuda", which means this one from here on
+    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=_PATIENCE, device_id=mine)
+    yield Group(rank, size, local, joined=True)
     dist.barrier()
     dist.destroy_process_group()
 
 
 def started_by_torchrun() -> bool:
-    """Is this one of several processes of a training?"""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "LOCAL_RANK" in os.environ
+    """Is this one of the processes of a training that torchrun started? (It may be the only one.)"""
+    return "WORLD_SIZE" in os.environ and "LOCAL_RANK" in os.environ
 
 
 class Share(Dataset[Examples]):
@@ -147,6 +160,11 @@ class Share(Dataset[Examples]):
 def cut(examples: Examples, count: int) -> Sequence[Examples]:
     """The examples in `count` parts of (nearly) equal size, in order; fewer where there are fewer examples."""
     return [Examples(*(_rows(field, rows) for field in examples)) for rows in evenly(len(examples.leaks), count)]
+
+
+def first_of(examples: Examples, count: int) -> Examples:
+    """The first `count` examples."""
+    return Examples(*(_rows(field, slice(count)) for field in examples))
 
 
 def _rows(field: Any, rows: slice) -> Any:

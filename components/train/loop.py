@@ -30,12 +30,13 @@ from components.train.data.augment import Batch, prepare
 from components.train.data.batches import Batches, Examples, Indices
 from components.train.data.samples import Samples
 from components.train.distributed import PREPARING, Group, Share, cut, joined, seed_part
-from components.train.memory import keep_freed_memory
+from components.train.memory import Room, keep_freed_memory
 from components.train.place import place_below, training_digest
 from components.train.record import remember_run
 from components.train.trainer import Terms, Trainer
 
-_WORKERS = 4
+_WORKERS, _DECODERS = 4, 16
+"""Processes that put batches together of photos in memory, and that decode photos all the time, at most."""
 Look = Callable[[int, Reposer], None]
 
 
@@ -85,9 +86,12 @@ def train(people: Path | str, identities: Path, out: Path, settings: TrainSettin
     device = choose_device(settings.device)
     keep_freed_memory()
     with joined(device.type) as group, Checkpoints(place, settings.keep_checkpoints) as checkpoints:
+        device = group.device(device)
         finished = group.agree(_finished(out, digest))
         if finished:
             return finished
+
+        settle_device(device)
 
         # Networks, losses, and where an earlier process left them.
         share = Share(batches, settings.batch, settings.accumulate, group)
@@ -104,12 +108,16 @@ def train(people: Path | str, identities: Path, out: Path, settings: TrainSettin
             recorded = _recorded_until(recorder, curves)
 
         # Step after step.
+        room = Room(trainer, settings, group)
         window, logged, began = _Window(), dict[str, float](), time.monotonic()
         with progress.task("train", settings.steps, done=first) if group.main else nullcontext() as shown:
             examples = examples_of(share, batches.photos.in_memory, first, settings.steps, device)
             for step, mine in enumerate(examples, start=first):
                 window.waited()
-                terms = trainer.step(step, parts_of(mine, settings, group, step, device))
+                if step == first and device.type == "cuda":
+                    room.rehearse(mine)
+                with room.for_step(mine):
+                    terms = trainer.step(step, parts_of(mine, settings, group, step, device))
                 window.add(_finite(terms, step, checkpoints, group), settings.batch)
                 checkpoints.check()
                 done = step + 1
@@ -153,7 +161,12 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        if device.type == "cuda" and torch.cuda.is_available():
+            # Nothing is put there yet: with several processes it is not everybody's GPU.
+            if (device.index or 0) >= torch.cuda.device_count():
+                raise RuntimeError(f"there are {torch.cuda.device_count()} GPUs, the first is cuda:0")
+        else:
+            torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise SettingsError(f"train.device = {name}: {str(error).splitlines()[0]}", remedy="use auto or cpu") from None
     return device
@@ -181,10 +194,17 @@ def _recorded_until(recorder: Recorder, curves: Curves) -> int:
 
 
 def examples_of(share: Share, in_memory: bool, first: int, steps: int, device: torch.device) -> Iterator[Examples]:
-    """The batches of steps `first` to `steps`, by worker processes where photos must be decoded all the time."""
-    workers = 0 if in_memory else min(_WORKERS, os.cpu_count() or 1)
+    """The batches of steps `first` to `steps`, by worker processes where photos must be decoded all the time, and where
+    a GPU would wait."""
+    workers = 0 if in_memory and device.type == "cpu" else workers_for(in_memory, device)
     return iter(DataLoader(share, batch_size=None, sampler=range(first, steps), num_workers=workers,
                            pin_memory=device.type == "cuda"))
+
+
+def workers_for(in_memory: bool, device: torch.device) -> int:
+    """Processes that read for each training process of this machine; every one keeps photos in memory, if any do."""
+    cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(1, min(cores, _WORKERS if in_memory or device.type == "cpu" else _DECODERS))
 
 
 def parts_of(examples: Examples, settings: TrainSettings, group: Group, step: int, device: torch.device) -> list[Batch]:
@@ -194,6 +214,12 @@ def parts_of(examples: Examples, settings: TrainSettings, group: Group, step: in
         seed_part(settings.seed, step, group.rank * len(pieces) + number, PREPARING)
         parts.append(prepare(piece, device, augment=settings.augment))
     return parts
+
+
+def settle_device(device: torch.device) -> None:
+    """On a GPU, look for the fastest convolutions once: the shapes of a training stay what they are."""
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
 
 
 def _perceptual(settings: TrainSettings, device: torch.device) -> PerceptualDistance | None:

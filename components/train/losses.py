@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from components.core.networks.generator.alignment import shows
 from components.core.networks.generator.mixture import Painting
-from components.core.networks.layers import dilated
+from components.core.networks.layers import dilated, mixed_precision
 from components.core.pictures.iuv import HEAD_PARTS
 from components.train.data.augment import Batch
 
@@ -74,7 +74,8 @@ def _strengths(images: Tensor) -> Tensor:
 def perceptual(painted: Tensor, real: Tensor, matte: Tensor, distance: Distance) -> Tensor:
     """Mean distance between network features in and just around the person. Images [B, 3, S, S] over one background."""
     reach = max(painted.shape[-1] // 16, 1)
-    return distance(painted, real, dilated(matte, reach)).mean()
+    with mixed_precision(painted.device):
+        return distance(painted, real, dilated(matte, reach)).mean()
 
 
 def face(painted: Tensor, real: Tensor, poses: Tensor, embedder: Embedder) -> Tensor:

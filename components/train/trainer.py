@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import torch
@@ -16,6 +18,7 @@ from components.core.errors import SettingsError
 from components.core.networks.discriminator import Discriminator
 from components.core.networks.generator.mixture import Painting
 from components.core.networks.generator.reposer import Generator
+from components.core.networks.layers import mixed_precision
 from components.core.networks.patch import CROPS, REFERENCES, PatchDiscriminator, random_crops
 from components.core.settings import TrainSettings
 from components.train import losses
@@ -99,6 +102,39 @@ class Trainer:
                     collected.append(terms)
         return self._group.mean(_means(collected))
 
+    def rehearse(self, batch: Batch) -> None:
+        """Both passes of a step in which all comes that ever will, for the memory that they take: nothing is learnt.
+
+        By this process alone, however many train together. Raises what a step would, `torch.OutOfMemoryError` above
+        all.
+        """
+        moments = torch.empty(self._moments_to_come(), device=self.device)
+        steps = self.settings.steps
+        first = math.ceil(self.settings.gan_start * steps)
+        every = math.lcm(self.settings.weights.r1_every, self.settings.weights.path_every)
+        step = -(-first // every) * every if first < steps else 0  # it need not be one of this training's
+        mean = None if self.path is None else self.path.mean.clone()
+        try:
+            terms, output = self._generator_terms(step, batch)
+            self.weighted(terms).backward()  # type: ignore[no-untyped-call]
+            if self.adversarial(step):
+                judged = self._discriminator_terms(step, output, batch)
+                torch.stack(list(judged.values())).sum().backward()  # type: ignore[no-untyped-call]
+        finally:
+            for optimiser in self.optimisers.values():
+                optimiser.zero_grad(set_to_none=True)
+            for network in (self.discriminator, self.patch):
+                network.requires_grad_(True)  # where the passes broke off in the middle
+            if self.path is not None and mean is not None:
+                self.path.mean.copy_(mean)
+            del moments
+
+    def _moments_to_come(self) -> int:
+        """How many numbers the optimisers will add in their first steps: two per parameter that has none yet."""
+        return sum(2 * parameter.numel() for optimiser in self.optimisers.values()
+                   for group in optimiser.param_groups for parameter in group["params"]
+                   if parameter not in optimiser.state)
+
     @contextmanager
     def _part(self, objective: nn.Module, step: int, number: int, count: int, phase: int) -> Iterator[None]:
         """Around a part's two passes: its random numbers, and gradients exchanged after the last."""
@@ -107,7 +143,7 @@ class Trainer:
             yield
 
     def _generator_terms(self, step: int, batch: Batch) -> tuple[Terms, _Output]:
-        with self._mixed():
+        with mixed_precision(self.device):
             painting = self.generator(batch.source, batch.poses)
         terms, crops = self.reconstruction_terms(painting, batch), None
         if self.adversarial(step):
@@ -148,7 +184,7 @@ class Trainer:
         painted = painting.over(batch.backgrounds)
         for network in (self.discriminator, self.patch):
             network.requires_grad_(False)
-        with self._mixed():
+        with mixed_precision(self.device):
             if weights.gan:
                 terms["gan"] = losses.gan_generator(self._logits(painted, batch.poses))
             if weights.patch:
@@ -162,20 +198,21 @@ class Trainer:
         weights, terms = self.settings.weights, Terms()
         penalise = weights.r1_gamma > 0 and step % weights.r1_every == 0
         penalty = weights.r1_gamma * weights.r1_every
-        with self._mixed():
+        shown: dict[str, tuple[Tensor, Tensor]] = {}
+        with mixed_precision(self.device):
             if weights.gan:
                 real = batch.real.requires_grad_(penalise)
                 logits = self._logits(real, batch.poses)
                 terms["discriminator"] = losses.gan_discriminator(logits, self._logits(output.painted, batch.poses))
-                if penalise:
-                    terms["r1"] = penalty * losses.r1(logits, real)
+                shown["r1"] = logits, real
             if weights.patch and output.crops is not None:
                 references = self._references(batch)
                 real = random_crops(batch.real, batch.mattes, CROPS).requires_grad_(penalise)
                 logits = self.patch(real, references)
                 terms["patch_discriminator"] = losses.gan_discriminator(logits, self.patch(output.crops, references))
-                if penalise:
-                    terms["patch_r1"] = penalty * losses.r1(logits, real)
+                shown["patch_r1"] = logits, real
+        if penalise:  # outside of the block: gradients come in the formats that the passes above chose
+            terms |= {name: penalty * losses.r1(*both) for name, both in shown.items()}
         return terms
 
     def _references(self, batch: Batch) -> Tensor:
@@ -207,16 +244,19 @@ class Trainer:
         if self.device.type == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
             raise SettingsError("train.compile needs a C++ compiler, and there is none here",
                                 remedy="install g++, or leave train.compile off")
+        if self.device.type == "cuda":
+            # Triton builds what starts its kernels with a C compiler.
+            if not (find_spec("triton") and (os.environ.get("CC") or any(map(shutil.which, ("cc", "gcc", "clang"))))):
+                raise SettingsError("train.compile needs Triton and a C compiler on a GPU",
+                                    remedy="install triton and gcc, or leave train.compile off")
         self.generator.pnet.compile()
         self.generator.gnet.compile()
 
-    def _mixed(self) -> AbstractContextManager[object]:
-        """bf16 on a CUDA GPU; full precision on the CPU, where bf16 is slower."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
-
 
 def _adam(parameters: Iterable[nn.Parameter], rate: float, beta1: float) -> torch.optim.Optimizer:
-    return torch.optim.Adam(parameters, rate, (beta1, _BETA2), eps=1e-8)
+    given = list(parameters)
+    fused = all(parameter.is_cuda for parameter in given)  # one kernel instead of a dozen per hundred tensors
+    return torch.optim.Adam(given, rate, (beta1, _BETA2), eps=1e-8, fused=fused)
 
 
 class _Objective(nn.Module):

@@ -11,7 +11,11 @@ twice like any other), and pictures lie in memory pixel by pixel (`pixels_first`
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 
 import torch
 import torch.nn.functional as F
@@ -34,20 +38,64 @@ def pixels_first(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
+_MIXED: ContextVar[tuple[str, ...]] = ContextVar("mixed", default=("cuda",))
+
+
+def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
+    """bf16 for convolutions and matrix products on a CUDA GPU. Full precision elsewhere: on a CPU bf16 is slower."""
+    return torch.autocast(device.type, torch.bfloat16) if device.type in _MIXED.get() else nullcontext()
+
+
+@contextmanager
+def mixed_on(*kinds: str) -> Iterator[None]:
+    """Have `mixed_precision` mean something on these kinds of devices, and on no others: to compare the formats."""
+    before = _MIXED.set(kinds)
+    try:
+        yield
+    finally:
+        _MIXED.reset(before)
+
+
+def as_they_are(device: torch.device) -> AbstractContextManager[object]:
+    """Where operations compute in the format of what they are given, autocast or not."""
+    return torch.autocast(device.type, enabled=False) if device.type in ("cuda", "cpu") else nullcontext()
+
+
+@functools.cache
+def constant(values: tuple[object, ...], device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+    """A small table on a device, copied there once: each copy makes the processor wait for all that the GPU has to do.
+
+    Not to be written to.
+    """
+    with torch.inference_mode(False):  # whoever asks first: training must be able to keep it for its backward pass
+        return torch.tensor(values, dtype=dtype, device=device)
+
+
 def _kernel(x: Tensor, total: float) -> Tensor:
-    row = torch.tensor([1.0, 3.0, 3.0, 1.0], device=x.device, dtype=x.dtype)
-    kernel = torch.outer(row, row)
-    return (kernel * (total / 64.0)).expand(x.shape[1], 1, 4, 4)
+    make = _filter if torch.compiler.is_compiling() else _kept_filter
+    return make(x.device, x.dtype, total).expand(x.shape[1], 1, 4, 4)
+
+
+def _filter(device: torch.device, dtype: torch.dtype, total: float) -> Tensor:
+    with torch.inference_mode(False):
+        # Made where it is needed: what comes from the processor cannot be part of a CUDA graph.
+        row = torch.where(torch.arange(4, device=device) % 3 == 0, 1.0, 3.0).to(dtype)
+        return torch.outer(row, row) * (total / 64.0)
+
+
+_kept_filter = functools.cache(_filter)
 
 
 def downsample(x: Tensor) -> Tensor:
     """[B, C, H, W] -> [B, C, H/2, W/2] through the [1, 3, 3, 1] filter of StyleGAN2, sides rounded down."""
-    return F.conv2d(x, _kernel(x, 1.0), stride=2, padding=1, groups=x.shape[1])
+    with as_they_are(x.device):
+        return F.conv2d(x, _kernel(x, 1.0), stride=2, padding=1, groups=x.shape[1])
 
 
 def upsample(x: Tensor) -> Tensor:
     """[B, C, H, W] -> [B, C, 2H, 2W] through the [1, 3, 3, 1] filter."""
-    return F.conv_transpose2d(x, _kernel(x, 4.0), stride=2, padding=1, groups=x.shape[1])
+    with as_they_are(x.device):
+        return F.conv_transpose2d(x, _kernel(x, 4.0), stride=2, padding=1, groups=x.shape[1])
 
 
 def softened(x: Tensor) -> Tensor:

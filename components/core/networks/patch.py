@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from components.core.networks.layers import Conv, DownBlock, Linear, activate, channels_at
+from components.core.networks.layers import Conv, DownBlock, Linear, activate, as_they_are, channels_at
 
 CROPS = 8
 REFERENCES = 4
@@ -73,7 +73,8 @@ def random_crops(images: Tensor, inside: Tensor, count: int) -> Tensor:
     zero = torch.zeros_like(half)
     theta = torch.stack((torch.stack((half, zero, x), -1), torch.stack((zero, half, y), -1)), -2)
     out = patch_side(side)
-    # One grid per image, its crops below each other: the image is read in place, not copied per crop.
-    grid = F.affine_grid(theta.flatten(0, 1), [batch * count, 3, out, out], align_corners=False)
-    crops = F.grid_sample(images.float(), grid.reshape(batch, count * out, out, 2), align_corners=False)
+    with as_they_are(images.device):  # places in bf16 are whole pixels apart
+        # One grid per image, its crops below each other: the image is read in place, not copied per crop.
+        grid = F.affine_grid(theta.flatten(0, 1), [batch * count, 3, out, out], align_corners=False)
+        crops = F.grid_sample(images.float(), grid.reshape(batch, count * out, out, 2), align_corners=False)
     return crops.reshape(batch, 3, count, out, out).transpose(1, 2)

@@ -58,15 +58,16 @@ def prepare(examples: Examples, device: torch.device, *, augment: bool) -> Batch
     """
     face, clothes = (_photo(shown, device) for shown in (examples.face, examples.clothes))
     target = _photo(examples.target, device)
-    leaks = examples.leaks.to(device)
-    source = source_tensors(examples.textures.to(device), examples.seen.to(device), face, clothes)
+    textures, seen, leaks = (plane.to(device, non_blocking=True)
+                             for plane in (examples.textures, examples.seen, examples.leaks))
+    source = source_tensors(textures, seen, face, clothes)
     batch, side = len(target.images), target.images.shape[-1]
     if augment:
         mirror, change = _mirror(batch, device), _colour_change(batch, device)
         source, target = mirror.source(source), mirror.photo(target)
-        seen = source.seen * _kept_texels(source.seen, leaks[:, 0])
+        kept = source.seen * _kept_texels(source.seen, leaks[:, 0])
         shown = torch.rand(batch, device=device) >= torch.where(leaks[:, 1], _NO_PHOTO_LEAK, _NO_PHOTO)
-        source = Source(change(source.textures) * seen, seen, _recoloured(source.face, change, shown),
+        source = Source(change(source.textures) * kept, kept, _recoloured(source.face, change, shown),
                         _recoloured(source.clothes, change, shown))
         target = SourceView(change(target.images), target.mattes, target.poses)
     return Batch(source, target.poses, target.images, target.mattes, random_backgrounds(batch, side, device))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from components.core.networks.layers import dilated
+from components.core.networks.layers import constant, dilated
 from components.core.pictures.iuv import ARM_PARTS, HAND_PARTS, HEAD_PARTS
 
 _TORSO = (1, 2)
@@ -114,7 +114,7 @@ def without_strays(moved: Tensor, poses: Tensor) -> Tensor:
 
 def shows(poses: Tensor, parts: Sequence[int]) -> Tensor:
     """Where pose maps [B, 3, S, S] show one of `parts`: float32 [B, 1, S, S], 0 or 1."""
-    wanted = torch.tensor(parts, device=poses.device)[:, None, None]
+    wanted = constant(tuple(parts), poses.device)[:, None, None]
     return (poses[:, :1] == wanted).any(1, keepdim=True).float()
 
 

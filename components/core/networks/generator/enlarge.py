@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from components.core.networks.layers import constant
 from components.core.pictures.iuv import HEAD_PARTS, PARTS
 
 _GROUPS: tuple[tuple[int, ...], ...] = (
     (0,), (1, 2), HEAD_PARTS, (4, 15, 17, 19, 21), (3, 16, 18, 20, 22), (5, 8, 10, 12, 14), (6, 7, 9, 11, 13),
 )
 """Background, torso, head, left arm, right arm, left leg, right leg: what takes nothing from each other."""
+_GROUP_OF = tuple(next(number for number, parts in enumerate(_GROUPS) if part in parts) for part in range(PARTS + 1))
 _LEAST = 0.02
 """Share of a group around a pixel below which the neighbourhood as a whole speaks for it."""
 
@@ -46,10 +48,7 @@ def plainly_enlarged(planes: Tensor, side: int) -> Tensor:
 
 def _group(poses: Tensor) -> Tensor:
     """Which of the groups each pixel shows: [B, 1, H, W]."""
-    table = torch.zeros(PARTS + 1, dtype=torch.uint8, device=poses.device)
-    for number, parts in enumerate(_GROUPS):
-        table[list(parts)] = number
-    return table[poses[:, :1].long()]
+    return constant(_GROUP_OF, poses.device, torch.uint8)[poses[:, :1].long()]
 
 
 def _box(mask: Tensor) -> tuple[slice, slice] | None:

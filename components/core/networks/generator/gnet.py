@@ -36,7 +36,7 @@ class UpBlock(nn.Module):
 
     def forward(self, x: Tensor, z: Tensor, skip: Tensor | None, picture: Tensor) -> tuple[Tensor, Tensor]:
         x = self.conv1(self.conv0(x, z, skip), z)
-        return x, upsample(picture) + self.paint(x, z)
+        return x, upsample(picture) + self.paint(x, z).float()
 
 
 class GNet(nn.Module):
@@ -67,8 +67,8 @@ class GNet(nn.Module):
         x = features[-1]
         for block in self.residual:
             x = block(x, z)
-        picture = self.paint(x, z)
+        picture = self.paint(x, z).float()  # the sum over all scales is kept to 24 bits, as a picture needs
         for level, up in zip(reversed(range(LEVELS)), self.up, strict=True):
             x, picture = up(x, z, features[level] if self._skips else None, picture)
-        out: Tensor = (picture.float() + self.bias[:, None, None]).contiguous()  # planes, as its channels are read
+        out: Tensor = (picture + self.bias[:, None, None]).contiguous()  # planes, as its channels are read
         return out

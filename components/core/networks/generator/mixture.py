@@ -26,7 +26,7 @@ from components.core.networks.generator.warp import (
     warped_head,
     wears_atlas,
 )  # fmt: skip
-from components.core.networks.layers import dilated, softened
+from components.core.networks.layers import as_they_are, dilated, softened
 
 TOUCH, MATTE, _LIGHT, _CRISP = 3, 1, 3, 1
 PAINTED = TOUCH + MATTE + _LIGHT + _CRISP
@@ -86,7 +86,7 @@ class Shown(NamedTuple):
 
 def shown(source: Source, poses: Tensor) -> Shown:
     """What `source` shows in `poses` [B, 3, S, S]."""
-    with torch.autocast(poses.device.type, enabled=False):
+    with as_they_are(poses.device):
         return _shown(source, poses, _Known(light_factors(source),
                                             wears_atlas(source.textures, source.seen, source.clothes)))
 
@@ -119,7 +119,7 @@ def mixed_larger(raw: Tensor, seen: Shown, source: Source, poses: Tensor) -> Pai
     """
     side = poses.shape[-1]
     times = side / raw.shape[-1]
-    with torch.autocast(poses.device.type, enabled=False):
+    with as_they_are(poses.device):
         head, clothes = (_settled(one.charts, seen.poses, side) for one in seen.warped[1:3])
         fine = _shown(source, poses, seen.known._replace(no_arms=(head, clothes), times=max(1.0, times)))
         raw = enlarged(raw, seen.poses, poses)

@@ -30,6 +30,7 @@ from components.core.networks.generator.alignment import (
     torso_frame,
     turned_apart,
 )
+from components.core.networks.layers import constant
 from components.core.pictures.iuv import GARMENT_PARTS, HAND_PARTS, HEAD_PARTS
 from components.core.pictures.texture import MIRROR
 
@@ -41,6 +42,8 @@ _FACE_TILES, _HAND_TILES, _GARMENTS = (
 _OPPOSITE = (1, 0, 3, 2, 5, 4, 8, 9, 6, 7, 12, 13, 10, 11, 16, 17, 14, 15, 20, 21, 18, 19, 23, 22)
 # The nearest part towards the torso, or the torso's nearest: the colour of a limb of which neither side was seen.
 _NEIGHBOUR = (8, 9, 18, 19, 11, 10, 0, 0, 1, 1, 6, 7, 8, 9, 1, 1, 0, 0, 14, 15, 16, 17, 2, 3)
+_ACROSS = tuple(_OPPOSITE[tile] for tile in _NEIGHBOUR)
+_MIRRORS = ((0, False, False), *(MIRROR[part] for part in range(1, TILES + 1)))
 _FACE_AROUND = 0.3  # Where a head tile shows bare face, from the middle, ...
 _FACE_UP, _CHEEKS_UP = (0.25, 0.6), (0.43, 0.59)  # ... and up; what lies between beard and glasses.
 _SKIN_HUE = 0.06  # How far channels, as shares of brightness, may be from the skin's to count as skin, and ...
@@ -138,7 +141,7 @@ def mirrored_poses(poses: Tensor) -> Tensor:
     The other half's parts and their charts' directions, so that `mirrored` tiles looked up through it are the mirror
     image of the tiles looked up through `poses`.
     """
-    table = torch.tensor([(0, False, False), *(MIRROR[part] for part in range(1, TILES + 1))], device=poses.device)
+    table = constant(_MIRRORS, poses.device)
     part, u, v = poses.flip(-1).unbind(1)
     other, flip_u, flip_v = table[part.long()].unbind(-1)
     charts = (torch.where(flip > 0, 255 - chart, chart) for flip, chart in ((flip_u, u), (flip_v, v)))
@@ -163,8 +166,9 @@ def complete(textures: Tensor, seen: Tensor, skin: Skin) -> tuple[Tensor, Tensor
     weighted = torch.cat((colours * weight, weight), 2)
     mean = weighted.mean((3, 4))
     # Nothing known in a tile: a little of the opposite side's mean, then of a neighbour's, then of everything.
-    prior = mean + 1e-3 * mean[:, list(_OPPOSITE)] + 1e-9 * mean.mean(1, keepdim=True)
-    prior = prior + 1e-5 * mean[:, list(_NEIGHBOUR)] + 1e-7 * mean[:, [_OPPOSITE[tile] for tile in _NEIGHBOUR]]
+    opposite, neighbour, across = (constant(tiles, mean.device) for tiles in (_OPPOSITE, _NEIGHBOUR, _ACROSS))
+    prior = mean + 1e-3 * mean[:, opposite] + 1e-9 * mean.mean(1, keepdim=True)
+    prior = prior + 1e-5 * mean[:, neighbour] + 1e-7 * mean[:, across]
     bare = torch.cat((skin.colour, torch.ones_like(skin.colour[:, :1])), 1) * skin.found[:, None]
     bare = bare[:, None, :, None, None]
     weighted = weighted + _HAND_SKIN * of_tiles(_HAND_TILES, textures) * (1 - shown) * bare
@@ -175,9 +179,7 @@ def complete(textures: Tensor, seen: Tensor, skin: Skin) -> tuple[Tensor, Tensor
 
 def of_tiles(tiles: Sequence[int], like: Tensor) -> Tensor:
     """1 for these tiles, 0 for the others: [24, 1, 1, 1]."""
-    mask = torch.zeros(TILES, 1, 1, 1, device=like.device)
-    mask[list(tiles)] = 1
-    return mask
+    return constant(tuple(float(tile in tiles) for tile in range(TILES)), like.device).reshape(TILES, 1, 1, 1)
 
 
 def skin_colour(textures: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
@@ -192,7 +194,8 @@ def skin_colour(textures: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
     weights = torch.zeros(TILES, 1, texel, texel, device=textures.device)
     weights[_FACE_TILES[0]] = low * (places > 1 - _FACE_AROUND)
     weights[_FACE_TILES[1]] = low * (places < _FACE_AROUND)
-    weights[list(_HAND_TILES)] = 1e-3
+    for tile in _HAND_TILES:
+        weights[tile] = 1e-3
     shown = seen * weights
     total = shown.sum((1, 3, 4))
     colour = (textures * shown).sum((1, 3, 4)) / total.clamp(min=1e-6)
@@ -216,12 +219,13 @@ class SkinBeside(NamedTuple):
 
 def skin_beside(textures: Tensor, seen: Tensor, skin: Tensor) -> SkinBeside:
     """Look for skin of a colour [B, 3] beside the clothes of [B, 24, 3, N, N], [B, 24, 1, N, N]."""
-    garments = textures[:, _GARMENTS]
+    which = constant(_GARMENTS, textures.device)
+    garments = textures[:, which]
     colours, skin = (garments + 1) / 2 + 0.02, (skin + 1)[:, None, :, None, None] / 2 + 0.02
     bright, skin_bright = colours.mean(2, keepdim=True), skin.mean(2, keepdim=True)
     hue = (colours / bright - skin / skin_bright).square().sum(2, keepdim=True)
     light = torch.log(bright / skin_bright).abs() < _SKIN_LIGHT
-    return SkinBeside(garments, colours / skin, seen[:, _GARMENTS] * torch.exp(-hue / (2 * _SKIN_HUE**2)) * light)
+    return SkinBeside(garments, colours / skin, seen[:, which] * torch.exp(-hue / (2 * _SKIN_HUE**2)) * light)
 
 
 class Skin(NamedTuple):

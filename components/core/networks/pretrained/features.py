@@ -135,10 +135,15 @@ def layered_distance(network: PerceptualNet | Vgg, x: Tensor, y: Tensor, mask: T
     total = x.new_zeros(len(x))
     layers = network(pixels_first(x)), network(pixels_first(y))
     for weight, one, other in zip(network.layer_weights, *layers, strict=True):
-        known = unit_channels(other)
-        apart = (unit_channels(one) - (known if of is None else known[of])).square().sum(1, keepdim=True)
+        known = unit_channels(_whole(other))
+        apart = (unit_channels(_whole(one)) - (known if of is None else known[of])).square().sum(1, keepdim=True)
         total = total + weight * _mean_over_space(apart, mask)
     return total
+
+
+def _whole(layer: Tensor) -> Tensor:
+    """Halves as float32: lengths of channels are not to be told from 8 bits."""
+    return layer.float() if layer.dtype in (torch.bfloat16, torch.float16) else layer
 
 
 def unit_channels(layer: Tensor) -> Tensor:
