@@ -121,7 +121,7 @@ def _trained(bench: Bench, people: Path, identities: Path, settings: TrainSettin
     train(people, identities, folder / "model", settings, state=folder / "state")
     curves = read_curves(folder / "model")
     assert curves is not None
-    values: dict[str, list[float | None]] = curves["values"]
+    values: dict[str, list[float | None]] = curves["series"]
     return values
 
 

@@ -41,7 +41,7 @@ class _Dense(nn.Module):
 class _Modulated(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, *, demodulate: bool = True) -> None:
         super().__init__()
-        self.weight, self.style = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel)), _Dense(_LATENT, inputs, 1)
+        self.weight, self.style = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel)), _Dense(_LATENT, inputs, 1.0)
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.demodulate, self.scale = demodulate, 1 / math.sqrt(inputs * kernel * kernel)
 
