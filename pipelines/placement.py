@@ -14,9 +14,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from components.core.documents import MOST_YAML, Unreadable, read_text, yaml_value
 from components.core.errors import SettingsError, machine_errors
 from pipelines.steps import STEPS, TASK_STEP, step_of
 
@@ -28,10 +28,10 @@ PoolName = Literal["cpu", "gpu"]
 """Pools that a profile may describe; the pods of all but `cpu` get accelerators. Another name is another pool."""
 POOLS: tuple[PoolName, ...] = get_args(PoolName)
 SHARED_MEMORY, SCRATCH, STATE = "/dev/shm", "/scratch", "/state"
-_DURATION = re.compile(r"(\d+)(s|m|h|d)")
+_DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_LONGEST_WAIT_S = 3600
-_QUANTITY = re.compile(r"\d+(\.\d+)?(m|[kMGTPE]|[KMGTPE]i)?")
+_LONGEST_WAIT_S, _ENDLESS_S = 3600, 3_600_000
+_QUANTITY = re.compile(r"\d{1,18}(\.\d{1,9})?(m|[kMGTPE]|[KMGTPE]i)?")
 
 
 def seconds(duration: str) -> int:
@@ -89,7 +89,7 @@ class Pool(_Part):
     """Taints of the pool that the pods accept."""
     accelerator: str = "nvidia.com/gpu"
     """Resource name of the accelerator."""
-    count: int = Field(0, ge=0)
+    count: int = Field(0, ge=0, le=1024)
     """Accelerators per pod; 0 asks for none."""
 
 
@@ -100,19 +100,22 @@ class Retries(_Part):
     object disappeared with the node: such a run fails, and `photoshoot retry` goes on with it.
     """
 
-    count: int = Field(0, ge=0)
+    count: int = Field(0, ge=0, le=1000)
     """Times a step is tried again."""
     wait: Duration = "30s"
     """Wait before the first retry."""
-    factor: int = Field(2, ge=1)
+    factor: int = Field(2, ge=1, le=_LONGEST_WAIT_S)
     """Growth of the wait from one retry to the next. Argo reads whole numbers only."""
 
     @model_validator(mode="after")
     def _ends(self) -> Self:
-        last = seconds(self.wait) * self.factor ** max(self.count - 1, 0)
+        last = seconds(self.wait)
+        for _ in range(1, self.count):  # step by step: the power itself may have a thousand digits
+            last = min(last * self.factor, _ENDLESS_S)
         if last > _LONGEST_WAIT_S:
-            raise ValueError(f"the last of {self.count} retries would wait {last / 3600:.0f} hours, and KFP has no "
-                             "maximum wait: use fewer retries, a shorter wait or factor 1")
+            more = "more than " if last == _ENDLESS_S else ""
+            raise ValueError(f"the last of {self.count} retries would wait {more}{last / 3600:.0f} hours, and KFP "
+                             "has no maximum wait: use fewer retries, a shorter wait or factor 1")
         return self
 
 
@@ -219,8 +222,8 @@ def load_profile(name_or_path: str) -> Profile:
                             remedy=f"give one of {', '.join(names())} or a YAML file of your own")
     with machine_errors(path):
         try:
-            text = path.read_text(encoding="utf-8")
-        except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
+            text = read_text(path, MOST_YAML)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError, Unreadable):
             raise SettingsError("not a readable profile", path=path, remedy=f"shipped ones are {', '.join(names())}"
                                 ) from None
     return _parse(text, str(path))
@@ -232,10 +235,10 @@ def _shipped() -> Any:
 
 def _parse(text: str, source: str) -> Profile:
     try:
-        tree = yaml.safe_load(text)
+        tree = yaml_value(text)
         return Profile.model_validate({"name": Path(source).stem, **tree} if isinstance(tree, dict) else tree)
-    except yaml.YAMLError as error:
-        raise SettingsError(f"profile {source}: not YAML: {str(error).splitlines()[0]}",
+    except Unreadable as error:
+        raise SettingsError(f"profile {source}: not YAML: {error}",
                             remedy="compare it with a shipped profile") from None
     except ValidationError as error:
         first = error.errors()[0]

@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_LONGEST = 1600
+"""Characters of a message."""
+
 
 class PhotoshootError(Exception):
     """A failure with a cause and a remedy. `path` names the file at fault, `remedy` says what to do."""
@@ -28,7 +31,7 @@ class PhotoshootError(Exception):
     def __str__(self) -> str:
         where = f"{self.path}: " if self.path else ""
         what_to_do = f" -- {self.remedy}" if self.remedy else ""
-        return f"{where}{self.problem}{what_to_do}"
+        return one_line(f"{where}{self.problem}{what_to_do}")
 
     def to_json(self) -> str:
         """Serialise for another process (a step reports to the pipeline that started it)."""
@@ -67,6 +70,12 @@ class DataError(PhotoshootError):
     """An artifact that does not keep its contract: wrong format version, torn file, digest mismatch."""
 
     exit_code = 4
+
+
+def one_line(text: str) -> str:
+    """`text` for a terminal and a log: without what would break the line, hide or turn characters, and not endless."""
+    plain = "".join(character if character.isprintable() else " " for character in text)
+    return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST // 2]} ... {plain[-_LONGEST // 2:]}"
 
 
 _MACHINE_REMEDIES = {

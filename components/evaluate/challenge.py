@@ -77,7 +77,7 @@ class _Challenger:
 
     @staticmethod
     def open(model: Path, people: Path, identities: Path, evaluation: Path) -> _Challenger:
-        path, metrics = evaluation / METRICS, read_metrics(evaluation)
+        path, metrics = evaluation / METRICS, read_metrics(evaluation, whole=True)
         lines = read_pairs(evaluation)
         try:
             of = [metrics[part]["digest"] for part in ("model", "people", "identities")]

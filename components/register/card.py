@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.core.artifacts.evaluation import SOURCES
+from components.core.artifacts.files import METRIC, misfit
 from components.core.judging.gate import Outcome
 from components.register.gate import Verdict
 
@@ -85,14 +86,14 @@ def model_card(name: str, evaluation: Mapping[str, Any], verdict: Verdict) -> st
 
 def _metrics(evaluation: Mapping[str, Any]) -> list[tuple[str, ...]]:
     metrics, warp = evaluation["metrics"], evaluation["baselines"]["texture_warp"]
-    return [(label, _metric(metrics[key]), _metric(warp[key]) if key in warp else "", str(metrics[key]["n"]))
+    return [(label, _metric(metrics[key]), _metric(warp[key]) if key in warp else "", str(metrics[key].get("n", "")))
             for key, label in _ROWS if key in metrics]
 
 
 def _parts(evaluation: Mapping[str, Any]) -> list[tuple[str, ...]]:
     warp = evaluation["baselines"]["texture_warp"].get("parts") or {}
     return [(part.replace("_", " "), _metric(found["l1"]), _metric(warp[part]["l1"]) if part in warp else "",
-             str(found["l1"]["n"]))
+             str(found["l1"].get("n", "")))
             for part, found in (evaluation.get("parts") or {}).items()]
 
 
@@ -142,10 +143,10 @@ def _limits(evaluation: Mapping[str, Any]) -> Sequence[str]:
     return limits
 
 
-def _metric(metric: Mapping[str, Any]) -> str:
-    if metric["value"] is None:
-        return f"none: {metric.get('reason', 'not said')}"
-    if metric.get("low") is None:
+def _metric(metric: Any) -> str:
+    if misfit(metric, METRIC) or metric["value"] is None:
+        return f"none: {metric.get('reason', 'not said') if isinstance(metric, Mapping) else 'not said'}"
+    if metric.get("low") is None or metric.get("high") is None:
         return f"{metric['value']:.4g}"
     return f"{metric['value']:.4g} ({metric['low']:.4g} to {metric['high']:.4g})"
 

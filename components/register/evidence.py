@@ -40,7 +40,7 @@ class VersionEvidence:
         """Read and check. Raises `InputError` for what is missing or belongs to another model, `DataError` for torn
         files and other format versions."""
         generator, path = generator_of(model), evaluation / evaluations.METRICS
-        metrics = evaluations.read_metrics(evaluation)
+        metrics = evaluations.read_metrics(evaluation, whole=True)
         if file_digest(generator) != metrics["model"]["digest"]:
             raise InputError("this evaluation is of another model", path=path, remedy="evaluate this model")
         dataset, owners = PeopleDataset.open(people), Identities.open(identities)
@@ -51,7 +51,7 @@ class VersionEvidence:
                              remedy="give the identities it was made with")
         found = None if comparison is None else comparisons.read_comparison(comparison)
         digest = file_digest(path)
-        if found is not None and (found["model"], found["evaluation"]) != (metrics["model"]["digest"], digest):
+        if found is not None and (found.get("model"), found.get("evaluation")) != (metrics["model"]["digest"], digest):
             raise InputError("this comparison is of another model or evaluation", path=comparison,
                              remedy="compare this one with `photoshoot challenge`")
         first = _first_pair(evaluation, dataset)

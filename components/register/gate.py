@@ -69,12 +69,13 @@ def _headlines(comparison: Mapping[str, Any], settings: ChampionSettings) -> Ite
     """The lower end of each gain's interval against minus the margin."""
     for name in CHAMPION_METRICS:
         gain = _gain(comparison.get("metrics"), name)
-        bound, low = -float(getattr(settings, name)), _number(gain.get("low"))
-        if low is None:
+        bound = -float(getattr(settings, name))
+        low, value, high = (_number(gain.get(key)) for key in ("low", "value", "high"))
+        if low is None or value is None or high is None:
             yield Line(f"champion.{name}", None, bound, ">=", False, str(gain.get("reason") or "no interval"),
                        judged=False)
         else:
-            reason = f"gain {gain['value']:.4g}, 95 % interval {low:.4g} to {gain['high']:.4g}, {gain['n']} pairs"
+            reason = f"gain {value:.4g}, 95 % interval {low:.4g} to {high:.4g}, {gain.get('n')} pairs"
             yield Line(f"champion.{name}", low, bound, ">=", low >= bound, reason)
 
 

@@ -20,6 +20,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from components.core.artifacts.files import Each, misfit
+from components.core.documents import MOST_LINE, json_object
 from components.core.errors import InputError
 from components.core.record.registry import LEDGER_SUFFIX, Versions
 
@@ -30,6 +32,8 @@ _ABOUT = ("Who was made champion of {name}, when, why and on which evidence; a v
 _TRIES = 5
 
 Action = Literal["promote", "rollback"]
+_ENTRY = {"action": str, "before?": str, "to": str, "who": str, "when": str, "why": str, "forced": bool,
+          "digests": Each(str), "after?": int, "after_digest?": str, "key?": str}
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,10 @@ class Entry:
     def from_text(number: int, text: str) -> Entry | None:
         """Read a stored entry; None for something that is none."""
         try:
-            content = json.loads(text)
+            content = json_object(text, MOST_LINE)
             if content.pop("format") != FORMAT:
                 return None
-            return Entry(**content, number=number)
+            return None if misfit(content, _ENTRY) else Entry(**content, number=number)
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 

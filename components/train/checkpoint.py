@@ -26,6 +26,7 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor, nn
 
+from components.core.documents import json_object
 from components.core.errors import InputError, PhotoshootError
 from components.core.stores.storage import address, is_remote, open_location
 from components.core.tensors import tensor_bytes
@@ -138,7 +139,7 @@ class Checkpoints:
     def _whole(self, step: int) -> Saved | None:
         weights, note = _names(step)
         try:
-            record = json.loads(self._location.read_bytes(note))
+            record = json_object(self._location.read_bytes(note), finite=False)
             data = self._location.read_bytes(weights)
             if record["format"] != FORMAT or record["sha256"] != hashlib.sha256(data).hexdigest():
                 return None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.core.artifacts.loss_weights import read_weights
+from components.core.documents import json_object
 from components.core.errors import InputError
 from components.core.record import tracking
 from components.core.record.recorder import Recorder
@@ -55,7 +56,7 @@ def earlier_run(people: Path, identities: Path, settings: TrainSettings, state: 
     from components.train.place import place_of
 
     try:
-        kept = json.loads(open_location(place_of(people, identities, settings, state)).read_bytes(_FILE))
+        kept = json_object(open_location(place_of(people, identities, settings, state)).read_bytes(_FILE))
         run = tracking.client().get_run(str(kept["run"]))
     except (InputError, ValueError, KeyError, TypeError, MlflowException):
         return {}

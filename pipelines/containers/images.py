@@ -19,6 +19,7 @@ from typing import Any
 import components
 from components.core import digest
 from components.core.atomic import atomic_path
+from components.core.documents import MOST_JSON, json_object, read_bytes
 from components.core.errors import DataError, InputError
 from pipelines.steps import STEP_IMAGE, STEP_PACKAGES, STEP_ROOMS, STEPS
 
@@ -130,7 +131,7 @@ def read_lock() -> dict[str, dict[str, dict[str, str]]]:
     if not path.is_file():
         return {}
     try:
-        lock: Any = json.loads(path.read_text(encoding="utf-8"))
+        lock: Any = json_object(read_bytes(path, MOST_JSON))
         if lock["format"] != LOCK_FORMAT:
             raise DataError(f"format {lock['format']!r}, not {LOCK_FORMAT}", path=path, remedy="make push writes it")
         return {registry: {step: dict(entry) for step, entry in steps.items()}

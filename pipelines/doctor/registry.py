@@ -6,7 +6,6 @@ nobody or with what Google gives this machine. Nodes may be somebody else, so a 
 
 from __future__ import annotations
 
-import json
 import re
 import urllib.error
 import urllib.parse
@@ -14,6 +13,7 @@ import urllib.request
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from components.core.documents import MOST_LINE, json_object
 from pipelines.doctor.finding import Finding, ok, problem, warning
 
 _ANSWER_S = 6.0
@@ -105,6 +105,6 @@ def _authorization(challenge: str, host: str) -> str:
         return ""
     query = urllib.parse.urlencode({key: parts[key] for key in ("service", "scope") if key in parts})
     with urllib.request.urlopen(f"{realm}?{query}", timeout=_ANSWER_S) as answer:
-        given = json.loads(answer.read())
+        given = json_object(answer.read(MOST_LINE))
     token = given.get("token") or given.get("access_token")
     return f"Bearer {token}" if token else ""

@@ -14,12 +14,14 @@ from typing import Any
 import photoshoot
 from components.core.atomic import atomic_path
 from components.core.settings import Section, Settings
+from components.core.settings.section import BECAUSE
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
 _WRITTEN = "*`make reference` writes this page from the docstrings.*"
 _QUOTED = re.compile(r": '([^']*)'")
 """An annotation that is not evaluated, as a signature shows it."""
 _BOUNDS = {"minimum": "≥ {}", "exclusiveMinimum": "> {}", "maximum": "≤ {}", "exclusiveMaximum": "< {}"}
+_GROUPED = 10_000
 _TYPES = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "array": "list",
           "object": "mapping"}
 
@@ -41,11 +43,16 @@ def _sections(section: type[Section], path: str) -> Iterator[str]:
         else:
             default = field.get_default(call_default_factory=True)
             given = f"`{json.dumps(default, ensure_ascii=False, default=dict)}`"
-            cells = (f"`{path}{key}`", _allowed(schemas[key]), given, " ".join((field.description or "").split()))
+            cells = (f"`{path}{key}`", _allowed(schemas[key]) + _because(schemas[key]), given,
+                     " ".join((field.description or "").split()))
             rows.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
     title = f"## `{path.rstrip('.')}`\n\n{inspect.getdoc(section)}\n\n" if path else "## At the top\n\n"
     yield title + "\n".join(["| setting | may be | default | meaning |", "|---|---|---|---|", *rows])
     yield from below
+
+
+def _because(schema: Mapping[str, Any]) -> str:
+    return f" ({schema[BECAUSE]})" if BECAUSE in schema else ""
 
 
 def _cell(text: str) -> str:
@@ -58,9 +65,13 @@ def _allowed(schema: Mapping[str, Any]) -> str:
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
     if values:
         return ", ".join(f"`{value}`" for value in values)
-    bounds = [text.format(f"{schema[key]:g}") for key, text in _BOUNDS.items() if key in schema]
+    bounds = [text.format(_number(schema[key])) for key, text in _BOUNDS.items() if key in schema]
     kind = str(schema.get("type", "object"))
     return ", ".join([_TYPES.get(kind, kind), *bounds])
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= _GROUPED else f"{value:g}"
 
 
 def python_page() -> str:

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from components.core.atomic import atomic_path
+from components.core.documents import MOST_JSON, MOST_SUMMARY, json_object, json_value, read_bytes
 from components.core.errors import DataError, MachineError, machine_errors
 
 FILE, FORMAT = "home.json", "photoshoot.home/1"
@@ -97,7 +98,7 @@ class Places:
 
     def _in_json(self, value: str) -> str:
         try:
-            content = json.loads(value)
+            content = json_object(value)
         except ValueError:
             return value
         uri = content.get("uri")
@@ -150,10 +151,10 @@ def read(root: Path) -> Record | None:
     """The home's record, if it has one. Raises `DataError` for one of another format."""
     path = root / FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json_object(read_bytes(path, MOST_JSON))
         if content.pop("format") != FORMAT:
             raise ValueError
-        return Record(content["root"], content["cached_as"], tuple(content["pending"]))
+        return Record(str(content["root"]), str(content["cached_as"]), tuple(map(str, content["pending"])))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -304,7 +305,7 @@ def _no_run(root: Path) -> Iterator[None]:
 def load(path: Path) -> Any:
     """A JSON file's content; None where it is not whole, which is for its readers to say."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json_value(read_bytes(path, MOST_SUMMARY), MOST_SUMMARY, finite=False)
     except ValueError:
         return None
 

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from components.core.atomic import atomic_path
+from components.core.documents import yaml_values
 from components.core.errors import InputError
 from components.core.settings import Settings
 from pipelines.containers.images import pushed_images
@@ -75,12 +74,10 @@ def check_pipeline_yaml(text: str) -> list[dict[str, Any]]:
     from kfp.kubernetes import kubernetes_executor_config_pb2
     from kfp.pipeline_spec import pipeline_spec_pb2
 
-    # The loader in C where PyYAML has it: seconds less for a pipeline of some thousand lines.
-    documents = list(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    spec, *platforms = documents
+    spec, *platforms = yaml_values(text)
     json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
     for platform in platforms:
         json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
         for config in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
             json_format.ParseDict(config, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
-    return documents
+    return [spec, *platforms]

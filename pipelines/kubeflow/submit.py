@@ -14,6 +14,7 @@ import kfp_server_api
 import yaml
 
 from components.core.digest import json_digest
+from components.core.documents import MOST_PIPELINE, Unreadable, read_text, yaml_value, yaml_values
 from components.core.errors import InputError, MachineError
 from components.core.record import tracking
 from components.core.settings import Settings
@@ -151,7 +152,7 @@ def compiled(order: Order, digest: str | None) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pipeline.yaml"
         compile_pipeline(order.settings, path, order.photos, order.registry, order.profile, digest or "")
-        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+        documents = yaml_values(read_text(path, MOST_PIPELINE))
     for executor in documents[0]["deploymentSpec"]["executors"].values():
         if digest is None and "importer" in executor:
             executor["importer"]["reimport"] = True  # a new artifact each time: nothing is reused for it
@@ -176,8 +177,8 @@ def typed_arguments(spec: Mapping[str, Any], given: Mapping[str, str]) -> dict[s
 def _parsed(name: str, text: str, kind: type) -> Any:
     words = "a mapping such as {label: value}" if kind is dict else "a list such as [{key: taint, operator: Exists}]"
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = yaml_value(text)
+    except Unreadable:
         value = None
     if not isinstance(value, kind):
         raise InputError(f"--arg {name}={text}: not {words}", remedy="quote it: --arg 'name={key: value}'")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.core.artifacts.evaluation import METRICS, PAIRS, REPORT, SAMPLES, SHEET, read_metrics
-from components.core.artifacts.files import SUMMARY
+from components.core.artifacts.files import SUMMARY, read_summary
 from components.core.artifacts.model import CURVES
 from components.core.atomic import atomic_folder, atomic_path
 from components.core.record import tracking
@@ -150,4 +150,4 @@ def _record(run: LocalRun, result: RunResult) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    return read_summary(path)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from components.core.artifacts import evaluation as artifact
+from components.core.artifacts.files import MAYBE_NUMBER, METRIC, NUMBER, Each, misfit
 from components.core.artifacts.model import read_curves
 from components.core.atomic import atomic_folder
+from components.core.documents import MOST_SUMMARY, MOST_YAML, Unreadable, json_object, read_bytes, yaml_value
 from components.core.errors import DataError, InputError
 from components.core.record import tracking
 from components.core.record.registry import Versions
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
+_RESULT = {"metrics": Each(METRIC), "model_version": str, "verdict": str, "seconds": NUMBER, "people": dict,
+           "gate?": Each({"name": str, "passed": bool, "value": MAYBE_NUMBER, "bound": NUMBER}, lists=True)}
 _VERSION = re.compile(r"v(\d+)|@([\w.-]+)")
 
 
@@ -48,10 +49,10 @@ class FinishedRun:
         if not path.is_file():  # a run of a version that did not keep them
             return Judged({}, self.result["metrics"], [])
         try:
-            evaluation = json.loads(path.read_text(encoding="utf-8"))
+            evaluation = artifact.read_metrics(path.parent)
             return Judged(evaluation, evaluation["metrics"], artifact.read_pairs(path.parent))
-        except (FileNotFoundError, ValueError, KeyError) as error:
-            raise DataError(f"damaged evaluation: {error}", path=path, remedy="run again") from None
+        except (InputError, DataError) as error:
+            raise DataError(f"damaged evaluation: {error.problem}", path=path, remedy="run again") from None
 
     @property
     def curves(self) -> dict[str, Any] | None:
@@ -82,10 +83,30 @@ def open_run(home: Home, name: str, model_name: str) -> FinishedRun:
         folder = _fetched(mlflow, run, home, called)
     return FinishedRun(
         called, run.info.run_id, run.info.experiment_id, folder,
-        json.loads((folder / RESULT_FILE).read_text(encoding="utf-8")),
-        {RENAMED.get(key, key): value for key, value in tracking.flatten(
-            yaml.safe_load((folder / SETTINGS_FILE).read_text(encoding="utf-8"))).items()},
+        read_result(folder / RESULT_FILE),
+        {RENAMED.get(key, key): value for key, value in tracking.flatten(_settings(folder / SETTINGS_FILE)).items()},
     )
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """A run's result.json. Raises `DataError` for one that is missing or torn."""
+    try:
+        found = json_object(read_bytes(path, MOST_SUMMARY), MOST_SUMMARY, finite=False)
+        if reason := misfit(found, _RESULT):
+            raise Unreadable(reason)
+    except (FileNotFoundError, Unreadable) as error:
+        raise DataError(f"damaged result of a run ({error})", path=path, remedy="run again") from None
+    return found
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml_value(read_bytes(path, MOST_YAML))
+    except (FileNotFoundError, Unreadable) as error:
+        raise DataError(f"damaged settings of a run ({error})", path=path, remedy="run again") from None
+    if not isinstance(found, dict):
+        raise DataError("damaged settings of a run", path=path, remedy="run again")
+    return {str(key): value for key, value in found.items()}
 
 
 def _find(mlflow: MlflowClient, name: str, model_name: str) -> Run:

@@ -24,6 +24,7 @@ import numpy as np
 
 from components.cluster.grouping.tree import FREE, Links
 from components.core.atomic import atomic_path
+from components.core.documents import MOST_LINE, json_object
 from components.core.errors import DataError, InputError, machine_errors
 from components.core.stores.storage import address, is_remote, open_location
 
@@ -105,14 +106,15 @@ def read_overrides(path: str | Path) -> list[Decision]:
         if not line.strip():
             continue
         try:
-            tree = json.loads(line)
+            tree = json_object(line, MOST_LINE)
             if tree.get("format") != FORMAT:
                 raise DataError(f"line {number}: format {tree.get('format')!r}, this version reads {FORMAT!r}",
                                 path=str(path), remedy="remove the line, or use the version that wrote it")
             first, second = tree.get("apart", ((), ()))
             decisions.append(Decision(
                 what=str(tree["what"]), when=str(tree["when"]), together=_texts(tree.get("together", ())),
-                name=tree.get("name"), apart=(_texts(first), _texts(second)), aside=_texts(tree.get("aside", ()))))
+                name=_name(tree.get("name")), apart=(_texts(first), _texts(second)),
+                aside=_texts(tree.get("aside", ()))))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"line {number}: not a decision ({error})", path=str(path),
                             remedy="correct or remove the line") from None
@@ -209,6 +211,12 @@ def _contradiction(decisions: Sequence[Decision], one: int, other: int, path: st
                         for number in dict.fromkeys((first, second)))
     return InputError(f"decisions contradict each other: {said}", path=str(path),
                       remedy="`photoshoot identities undo` takes the latest back; or remove one of the lines")
+
+
+def _name(value: Any) -> str | None:
+    if not isinstance(value, str | None):
+        raise ValueError("a name was expected")
+    return value
 
 
 def _texts(values: Iterable[Any]) -> tuple[str, ...]:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from components.core.artifacts.files import read_json, write_json
+from components.core.artifacts.files import NUMBER, Each, read_json, write_json
 from components.core.atomic import atomic_path
 from components.core.errors import DataError
 from components.core.settings import LossWeights
 
 FORMAT = "photoshoot.loss-weights/1"
 FILE = "loss_weights.json"
+_SHAPE = {"weights": Each(NUMBER), "study": str, "trial": int, "score": NUMBER, "mlflow_run": str}
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,10 @@ def read_weights(folder: Path) -> TunedWeights:
     """Read ``loss_weights.json``. Raises `InputError` when there is none, `DataError` for a torn file or another
     format."""
     path = folder / FILE
-    content = read_json(path, FORMAT, "loss weights", "photoshoot tune")
+    content = read_json(path, FORMAT, "loss weights", "photoshoot tune", _SHAPE)
     try:
-        return TunedWeights(**{key: value for key, value in content.items() if key != "format"})
-    except TypeError:
+        found = TunedWeights(**{key: value for key, value in content.items() if key != "format"})
+        found.over(LossWeights())
+    except (TypeError, ValueError):  # what is no weight, or out of a weight's range
         raise DataError("damaged loss weights", path=path, remedy="tune again") from None
+    return found

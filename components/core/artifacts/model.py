@@ -4,19 +4,20 @@ losses by step.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.core.artifacts.files import write_json
+from components.core.artifacts.files import MAYBE_NUMBER, Each, misfit, write_json
 from components.core.atomic import atomic_path
+from components.core.documents import MOST_JSON, json_object, read_bytes
 from components.core.errors import InputError
 
 FORMAT = "photoshoot.model/3"
 GENERATOR = "generator.safetensors"
 CARD = "model.json"
 CURVES, CURVES_FORMAT = "curves.json", "photoshoot.curves/1"
+_CURVES = {"steps": Each(int, lists=True), "series": Each(Each(MAYBE_NUMBER, lists=True))}
 
 
 def generator_of(model: Path) -> Path:
@@ -47,12 +48,12 @@ def write_curves(model: Path, steps: list[int], series: Mapping[str, list[float 
 def read_curves(model: Path) -> dict[str, Any] | None:
     """What `write_curves` wrote; None where there is none (a model trained elsewhere), torn or of another format."""
     content = _read(model / CURVES)
-    return content if content and content.get("format") == CURVES_FORMAT else None
+    whole = content and content.get("format") == CURVES_FORMAT and not misfit(content, _CURVES)
+    return content if whole else None
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return json_object(read_bytes(path, MOST_JSON), finite=False)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    return content if isinstance(content, dict) else None

@@ -22,7 +22,7 @@ def write_study(folder: Path, name: str) -> None:
 
 def read_study(folder: Path) -> str:
     """The study's name. Raises `InputError` where there is none, `DataError` for a torn file or another format."""
-    return str(read_json(folder / CARD, FORMAT, "study", "photoshoot tune")["study"])
+    return str(read_json(folder / CARD, FORMAT, "study", "photoshoot tune", {"study": str})["study"])
 
 
 def write_trials(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:

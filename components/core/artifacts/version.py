@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.core.artifacts.files import write_json
+from components.core.documents import MOST_SUMMARY, json_object, read_bytes
 from components.core.errors import DataError
 
 FORMAT = "photoshoot.version/1"
@@ -46,7 +47,8 @@ def trained_on(folder: Path) -> set[str]:
     """Digests of the photos a version was trained on. Raises `DataError` when its files do not say."""
     path = folder / LINEAGE
     try:
-        return set(json.loads(path.read_text(encoding="utf-8"))["training_photos"])
+        photos = json_object(read_bytes(path, MOST_SUMMARY), MOST_SUMMARY)["training_photos"]
+        return {str(photo) for photo in list(photos)}
     except (OSError, ValueError, KeyError, TypeError):
         raise DataError("it does not say what it was trained on", path=path,
                         remedy="register it again with this version") from None

@@ -14,7 +14,6 @@ ONNX runs through onnxruntime on the CPU and has no gradient; TorchScript runs w
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from components.core.digest import file_digest
+from components.core.documents import MOST_JSON, json_object, read_bytes
 from components.core.errors import DataError, InputError, MachineError
 from components.core.faces.embedder import FaceEmbedder, Strangers
 from components.core.faces.head import CANONICAL_FACE, CHIP
@@ -138,7 +138,7 @@ def _card(address: str) -> Card:
     except InputError:
         return Card()
     try:
-        return Card.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return Card.model_validate(json_object(read_bytes(path, MOST_JSON)))
     except ValidationError as error:
         first = error.errors()[0]
         raise DataError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", path=beside,

@@ -18,16 +18,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.core.artifacts.files import misfit
 from components.core.artifacts.people import FORMAT, HEADER, MANIFEST, SHARDS
+from components.core.documents import MOST_JSON, Unreadable, json_object, read_bytes, shown
 from components.core.errors import DataError, machine_errors
 from components.core.people.manifest import Manifest, Texts
 from components.core.people.shard_cache import ShardCache, read_piece
@@ -42,6 +44,7 @@ Origin = Literal["synthetic", "photos"]
 PoseSource = Literal["given", "landmarks", "densepose"]
 MatteSource = Literal["given", "landmarks", "grabcut", "silhouette"]
 Box = tuple[int, int, int, int]
+_HEADER = {"resolution": int, "texel": int, "origin": str, "digest": str, "settings": dict, "accepted": int}
 
 
 @dataclass(frozen=True)
@@ -179,10 +182,26 @@ class PeopleDataset:
         """Read one person. Raises `DataError` for a torn shard, IndexError beyond the end."""
         index = _position(index, len(self))
         record = self.records[index]
-        planes = {name: decode_png(data) for name, data in self._members(index).items()}
-        return Person(id=record.id, photo=planes["photo"], iuv=planes["iuv"], matte=planes["matte"],
-                      texture=from_picture(planes["texture"], self.texel),
-                      seen=from_picture(planes["seen"], self.texel) > 0, face=planes.get(FACE), record=record)
+        members = self._members(index)
+        try:
+            planes = {name: decode_png(data) for name, data in members.items()}
+            self._check(planes)
+            return Person(id=record.id, photo=planes["photo"], iuv=planes["iuv"], matte=planes["matte"],
+                          texture=from_picture(planes["texture"], self.texel),
+                          seen=from_picture(planes["seen"], self.texel) > 0, face=planes.get(FACE), record=record)
+        except (OSError, ValueError, SyntaxError, OverflowError, MemoryError) as error:
+            raise self._torn(index) from error
+
+    def _check(self, planes: Mapping[str, Pixels]) -> None:
+        """Raises `ValueError` for pictures of other sizes than the header says."""
+        side = self.resolution
+        shapes = {"photo": (side, side, 3), "iuv": (side, side, 3), "matte": (side, side)}
+        if any(planes[name].shape != shape for name, shape in shapes.items()):
+            raise ValueError("pictures of another size")
+
+    def _torn(self, index: int) -> DataError:
+        return DataError("damaged or missing shard", path=self.path / shard_name(self._manifest.place(index)[0]),
+                         remedy="run preprocess again")
 
     def __iter__(self) -> Iterator[Person]:
         return (self[i] for i in range(len(self)))
@@ -237,21 +256,23 @@ class PeopleDataset:
             members = parse_members(data)
             return {name: members[name] for name in (*MEMBERS, *members.keys() & {FACE})}
         except (FileNotFoundError, ValueError, KeyError) as error:
-            raise DataError("damaged or missing shard", path=shard, remedy="run preprocess again") from error
+            raise self._torn(index) from error
 
 
 def _header(path: Path) -> dict[str, Any]:
     try:
-        header = json.loads((path / HEADER).read_text(encoding="utf-8"))
+        header = json_object(read_bytes(path / HEADER, MOST_JSON))
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"no people data set ({HEADER} is missing)", path=path,
                         remedy="`photoshoot preprocess --photos DIR --out DIR` makes one") from None
-    except ValueError:
-        raise DataError(f"damaged {HEADER}", path=path, remedy="run preprocess again") from None
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        found = header.get("format") if isinstance(header, dict) else None
-        raise DataError(f"format {found!r}, this version reads {FORMAT!r}", path=path / HEADER,
+    except Unreadable as error:
+        raise DataError(f"damaged {HEADER} ({error})", path=path, remedy="run preprocess again") from None
+    if header.get("format") != FORMAT:
+        raise DataError(f"format {shown(header.get('format'))}, this version reads {FORMAT!r}", path=path / HEADER,
                         remedy="run preprocess again with this version")
+    reason = misfit(header, _HEADER) or (None if header["origin"] in get_args(Origin) else "origin is of another kind")
+    if reason:
+        raise DataError(f"damaged {HEADER} ({reason})", path=path, remedy="run preprocess again")
     return header
 
 

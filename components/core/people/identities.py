@@ -21,8 +21,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.core.atomic import atomic_path
+from components.core.documents import MOST_SUMMARY, json_object, read_bytes
 from components.core.errors import DataError, InputError, machine_errors
-from components.core.people.manifest import Texts
+from components.core.people.manifest import Texts, parquet
 from components.core.stores.storage import is_remote, open_location
 
 FORMAT = "photoshoot.identities/1"
@@ -128,12 +129,12 @@ class Identities:
         path = Path(folder) / TABLE
         with machine_errors(path):
             try:
-                table = pq.read_table(path, memory_map=True)
-                scores = json.loads((Path(folder) / SCORES).read_text(encoding="utf-8"))
+                table = parquet(path, pq.read_table, path, memory_map=True)
+                scores = json_object(read_bytes(Path(folder) / SCORES, MOST_SUMMARY), MOST_SUMMARY, finite=False)
             except FileNotFoundError as error:
                 raise InputError("no identities here", path=error.filename or path,
                                  remedy="make them with `photoshoot cluster`") from None
-            except (pa.ArrowInvalid, ValueError) as error:
+            except ValueError as error:
                 raise DataError(f"damaged or not an identities file ({str(error).splitlines()[0]})", path=path,
                                 remedy="run `photoshoot cluster` again") from None
         metadata = table.schema.metadata or {}

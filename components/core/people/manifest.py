@@ -6,7 +6,7 @@ import operator
 import threading
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -17,8 +17,28 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from components.core.errors import DataError, one_line
+
 _GROUPS_KEPT = 4
+_REASON = 200
 _TEXTS_AT_ONCE = 8192
+
+
+def parquet(path: Path, read: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """What `read` makes of the Parquet file at `path`; bytes that are not UTF-8 in its texts included.
+
+    Raises `DataError` for a file that is none or is torn, OSError where it cannot be opened.
+    """
+    try:
+        found = read(*arguments, **options)
+        if isinstance(found, pa.Table):
+            found.validate(full=True)
+        return found
+    except (pa.ArrowException, ValueError, LookupError, TypeError, OSError, OverflowError, MemoryError) as error:
+        if isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError):
+            raise
+        reason = one_line(str(error).splitlines()[0] if str(error) else type(error).__name__)[:_REASON]
+        raise DataError(f"a damaged table ({reason})", path=path, remedy="make it again") from None
 
 
 class Manifest:
@@ -26,7 +46,7 @@ class Manifest:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._footer = pq.read_metadata(path)
+        self._footer = parquet(path, pq.read_metadata, path)
         groups = [self._footer.row_group(number).num_rows for number in range(self._footer.num_row_groups)]
         self._starts: NDArray[np.int64] = np.cumsum([0, *groups])
         places = self._read(["shard", "offset", "length"])
@@ -71,7 +91,7 @@ class Manifest:
         return list(zip(table["photo"].to_pylist(), table["reason"].to_pylist(), strict=True))
 
     def _read(self, columns: list[str]) -> pa.Table:
-        return pq.read_table(self._path, columns=columns, memory_map=True, use_threads=False)
+        return parquet(self._path, pq.read_table, self._path, columns=columns, memory_map=True, use_threads=False)
 
     def _group(self, number: int) -> pa.Table:
         with self._lock:
@@ -79,8 +99,8 @@ class Manifest:
                 self._groups.move_to_end(number)
                 return self._groups[number]
         # One thread: Arrow's pool does not live on in the workers that a data loader forks.
-        with pq.ParquetFile(self._path, metadata=self._footer, memory_map=True) as file:
-            table = file.read_row_group(number, use_threads=False)
+        with parquet(self._path, pq.ParquetFile, self._path, metadata=self._footer, memory_map=True) as file:
+            table = parquet(self._path, file.read_row_group, number, use_threads=False)
         with self._lock:
             self._groups[number] = table
             while len(self._groups) > _GROUPS_KEPT:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.core.artifacts.people import FORMAT
 from components.core.atomic import atomic_path
+from components.core.documents import MOST_JSON, json_object, read_bytes
 from components.core.errors import DataError, MachineError, machine_errors
 from components.core.people.dataset import BLOCK, FACE, MEMBERS, Origin, PersonRecord, shard_name
 
@@ -60,7 +61,7 @@ class Plan:
         path = folder / PLAN
         remedy = "run preprocess again"
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = json_object(read_bytes(path, MOST_JSON))
             if values.pop("format") != FORMAT:
                 raise DataError(f"a part of another format than {FORMAT!r}", path=path, remedy=remedy)
             return Plan(**values)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
+from components.core.documents import MOST_LABELS, Unreadable, csv_rows, read_bytes
 from components.core.errors import InputError, machine_errors
 from components.core.pictures.folder import composed
 
@@ -31,25 +30,25 @@ def read_labels(path: Path, photos: Collection[str]) -> dict[str, str]:
     names = _Names(photos)
     try:
         with machine_errors(path):
-            text = _text(path.read_bytes())
+            text = _text(read_bytes(path, MOST_LABELS))
         separator = max(_SEPARATORS, key=text.partition("\n")[0].count)
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-        header = [column.strip().casefold() for column in next(reader, [])]
+        rows = csv_rows(text, separator)
+        header = [column.strip().casefold() for column in next(rows, (1, []))[1]]
         photo_at, identity_at = _column(header, _PHOTO), _column(header, _IDENTITY)
         if photo_at is None or identity_at is None:
             raise InputError("no columns photo and identity", path=path,
                              remedy=f"write `photo{separator}identity` into its first row")
-        for row in reader:
+        for line, row in rows:
             if not any(cell.strip() for cell in row):
                 continue
             photo, identity = (row[at].strip() if at < len(row) else "" for at in (photo_at, identity_at))
-            name = names.meant(photo, f"line {reader.line_num}", path)
+            name = names.meant(photo, f"line {line}", path)
             if labels.get(name, identity) != identity:
-                raise InputError(f"line {reader.line_num}: {photo} has two identities, {labels[name]} and {identity}",
+                raise InputError(f"line {line}: {photo} has two identities, {labels[name]} and {identity}",
                                  path=path, remedy="keep one of them")
             if identity:
                 labels[name] = composed(identity)
-    except (UnicodeError, csv.Error) as error:
+    except (UnicodeError, Unreadable) as error:
         raise InputError(f"not a readable CSV file ({error})", path=path, remedy="save it as CSV in UTF-8") from None
     return labels
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,8 @@ def _read_array(path: Path, sizes: Sequence[tuple[int, int]] | None) -> Pixels:
             file.seek(0)
             data = file.read(_most_bytes(dtype))
         array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError, SyntaxError, TypeError, MemoryError, OverflowError) as error:
+    except (ValueError, EOFError, OSError, SyntaxError, TypeError, MemoryError, OverflowError, RecursionError,
+            TokenError) as error:
         if isinstance(error, PermissionError):
             raise
         text = str(error).splitlines()

@@ -9,7 +9,9 @@ chart has no body. The file that other projects call dp_uv_lookup_256.npy is one
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,9 @@ from components.core.pictures.iuv import PARTS
 
 _SHAPE = (PARTS, 256, 256, 2)
 _MOST_BYTES = 64 << 20
+_BROKEN = (ValueError, OSError, EOFError, LookupError, SyntaxError, TypeError, RuntimeError, OverflowError, MemoryError,
+           TokenError, zlib.error, zipfile.BadZipFile)
+"""What NumPy and zipfile raise for what is no archive of arrays."""
 _REMEDY = "bring a lookup of numbers [24, 256, 256, 2], indexed by part, V and U"
 
 
@@ -34,7 +39,7 @@ def read_lookup(path: str | Path) -> NDArray[np.float32]:
             found = content[content.files[0]] if hasattr(content, "files") else content
         except FileNotFoundError:
             raise InputError("no such lookup file", path=path, remedy="check the name") from None
-        except (ValueError, OSError, EOFError, IndexError, KeyError, zipfile.BadZipFile) as error:
+        except _BROKEN as error:
             raise InputError(f"not a NumPy file ({str(error).splitlines()[0] if str(error) else 'damaged'})", path=path,
                              remedy=_REMEDY) from None
     if found.shape != _SHAPE or not np.issubdtype(found.dtype, np.number) or np.iscomplexobj(found):

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from components.core.documents import MOST_YAML, Unreadable, read_bytes, yaml_value
 from components.core.errors import InputError
 
 TAGS = {
@@ -142,13 +143,11 @@ class Pose(_Part):
 
 def read_pose(path: Path) -> Pose:
     """A pose file. Raises `InputError`, naming it, for one that is not a pose."""
-    import yaml  # not needed where poses come as pose maps
-
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Pose.model_validate(content)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"the pose cannot be read ({type(error).__name__})", path=path,
+        return Pose.model_validate(yaml_value(read_bytes(path, MOST_YAML)))
+    except (OSError, Unreadable) as error:
+        reason = error if isinstance(error, Unreadable) else type(error).__name__
+        raise InputError(f"the pose cannot be read ({reason})", path=path,
                          remedy="compare it with a file of components/core/data/poses") from None
     except ValidationError as error:
         first = error.errors()[0]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from components.core.settings.section import Section
+from components.core.settings.section import PEOPLE, PIXELS, SEED, Section, at_most
 
 Resolution = Literal[64, 128, 256, 512]
 EMBEDDERS = ("auto", "builtin", "builtin-judge", "builtin-both", "dlib", "sface", "vggface2")
@@ -29,11 +29,11 @@ Embedder = Annotated[str, AfterValidator(_embedder)]
 class SynthesizeSettings(Section):
     """People who do not exist, rendered with exact pose maps."""
 
-    people: int = Field(60, ge=1)
+    people: int = Field(60, ge=1, **PEOPLE)
     """Number of identities."""
-    photos_per_person: int = Field(6, ge=1)
+    photos_per_person: int = Field(6, ge=1, **at_most(10_000, "file names count them with few digits"))
     """Number of photos of each identity."""
-    outfits_per_person: int = Field(2, ge=1)
+    outfits_per_person: int = Field(2, ge=1, **at_most(10_000, "nobody has more photos"))
     """Number of outfits across which an identity's photos are spread."""
     height: int = Field(256, ge=64, le=2048)
     """Photo height in pixels; the width is three quarters of it."""
@@ -46,9 +46,9 @@ class SynthesizeSettings(Section):
     landmarks, as preprocess.pose_maps says."""
     write_mattes: bool = False
     """Whether to write exact mattes to matte/ as well, like those a user with a matting tool would bring."""
-    first_person: int = Field(0, ge=0)
+    first_person: int = Field(0, ge=0, **at_most(2**31 - 1, "an index also seeds how somebody looks"))
     """Index of the first identity. Runs whose ranges of indices do not overlap share nobody."""
-    seed: int = 0
+    seed: int = Field(0, ge=0, **SEED)
     """Random seed; the same seed gives the same photos."""
 
 
@@ -69,7 +69,7 @@ class DensePoseSettings(Section):
     """Photos per pass."""
     min_score: float = Field(0.8, ge=0, le=1)
     """Minimum confidence of a detection."""
-    overrides: tuple[str | int | float | bool, ...] = ()
+    overrides: tuple[str | int | float | bool, ...] = Field((), max_length=200)
     """Additional detectron2 configuration, alternating keys and values, e.g. [INPUT.MIN_SIZE_TEST, 512]."""
 
 
@@ -99,11 +99,11 @@ class PreprocessSettings(Section):
     erode: float = Field(0.006, ge=0, le=0.1)
     """How far the silhouette shrinks before unwrapping, as a share of the crop's side: keeps background out of
     the texture."""
-    min_person: int = Field(48, ge=8)
+    min_person: int = Field(48, ge=8, **PIXELS)
     """Minimum side of a person's box in the photo, in pixels."""
-    min_head: int = Field(0, ge=0)
+    min_head: int = Field(0, ge=0, **PIXELS)
     """Minimum height of a visible head in the photo, in pixels; 0: any. Heads under 12 px never give a face."""
-    min_sharpness: float = Field(0.01, ge=0)
+    min_sharpness: float = Field(0.01, ge=0, **at_most(100, "noise alone has less"))
     """Minimum sharpness of the person: the variance of fine detail relative to that of the grey levels. 0: any. The
     default leaves out what is blurred across more than a hundredth of the crop's side."""
     repeats: int = Field(10, ge=-1, le=64)
@@ -114,11 +114,11 @@ class PreprocessSettings(Section):
     check_maps: bool = True
     """Whether to leave out photos whose pose map does not match them: another photo's, shifted, mirrored or upside
     down. Maps that DensePose makes here are not checked."""
-    max_megapixels: float = Field(80.0, gt=0)
+    max_megapixels: float = Field(80.0, gt=0, **at_most(1000, "a photo of so many takes 12 GB while it is cut out"))
     """Maximum size of a photo once decoded; larger ones are refused (image bombs)."""
     densepose: DensePoseSettings = DensePoseSettings()
     """How DensePose makes pose maps for photos that come without."""
-    shard_size: int = Field(256, ge=1)
+    shard_size: int = Field(256, ge=1, **at_most(100_000, "a shard is one file, and lost as a whole"))
     """Maximum number of photos per shard; a small folder is split into smaller ones."""
     shards: int = Field(1, ge=1, le=1000)
     """Number of tasks that share the photos; on Kubeflow each has its own pod. The result does not depend on it."""
@@ -149,7 +149,7 @@ class ClusterSettings(Section):
     method: Literal["kmeans", "average", "hdbscan", "folders"] = "kmeans"
     """Clustering method. folders: no clustering; the sub-folders of the photos say who is who, one per person, and the
     faces only check it."""
-    identities: int | None = Field(None, ge=1)
+    identities: int | None = Field(None, ge=1, **PEOPLE)
     """Number of people; null: found by silhouette. For kmeans and average only."""
     validation: float = Field(0.1, ge=0, lt=1)
     """Share of identities held out for validation."""
@@ -165,5 +165,5 @@ class ClusterSettings(Section):
     files_digest: str | None = None
     """Set by the command line: a digest of the files named by overrides, previous and embedder, so that a cached run
     notices when they change."""
-    seed: int = 0
+    seed: int = Field(0, ge=0, **SEED)
     """Random seed of the split, and of the cells in which more than 4000 faces are grouped."""

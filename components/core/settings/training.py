@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field
 
-from components.core.settings.section import Section
+from components.core.settings.section import PROCESSES, SEED, STEPS, WEIGHT, Section, at_most
 
 Generator = Literal["paper", "warp"]
 
@@ -14,29 +14,29 @@ Generator = Literal["paper", "warp"]
 class LossWeights(Section):
     """Weights of the generator's losses; 0 switches one off."""
 
-    l1: float = Field(5.0, ge=0)
+    l1: float = Field(5.0, ge=0, **WEIGHT)
     """Absolute difference inside the person."""
-    head: float = Field(2.0, ge=1)
+    head: float = Field(2.0, ge=1, **WEIGHT)
     """Weight of a pixel of the head relative to one of the body, in `l1` and `detail`."""
-    detail: float = Field(6.0, ge=0)
+    detail: float = Field(6.0, ge=0, **WEIGHT)
     """Difference in the strength of edges, regardless of their exact position."""
-    perceptual: float = Field(4.0, ge=0)
+    perceptual: float = Field(4.0, ge=0, **WEIGHT)
     """Distance between network features."""
-    face: float = Field(1.0, ge=0)
+    face: float = Field(1.0, ge=0, **WEIGHT)
     """Identity of the aligned head crop, where the face is seen and large enough."""
-    gan: float = Field(0.1, ge=0)
+    gan: float = Field(0.1, ge=0, **WEIGHT)
     """Non-saturating GAN loss."""
-    patch: float = Field(0.05, ge=0)
+    patch: float = Field(0.05, ge=0, **WEIGHT)
     """Co-occurrence patch loss on the re-posed image."""
-    matte: float = Field(6.0, ge=0)
+    matte: float = Field(6.0, ge=0, **WEIGHT)
     """Difference of the matte."""
-    r1_gamma: float = Field(1.0, ge=0)
+    r1_gamma: float = Field(1.0, ge=0, **WEIGHT)
     """R1 gradient penalty of both discriminators."""
-    path: float = Field(0.0, ge=0)
+    path: float = Field(0.0, ge=0, **WEIGHT)
     """Path length regularisation of the generator (2 in StyleGAN2)."""
-    path_every: int = Field(4, ge=1)
+    path_every: int = Field(4, ge=1, **STEPS)
     """Steps between path length penalties (lazy regularisation)."""
-    r1_every: int = Field(16, ge=1)
+    r1_every: int = Field(16, ge=1, **STEPS)
     """Steps between R1 penalties (lazy regularisation)."""
 
 
@@ -45,19 +45,19 @@ class TrainSettings(Section):
 
     generator: Generator = "warp"
     """paper: appearance through ANet's vector alone; warp: also the source texture sampled at the target pose."""
-    steps: int = Field(600, ge=1)
+    steps: int = Field(600, ge=1, **STEPS)
     """Optimiser steps of the generator."""
-    batch: int = Field(8, ge=1)
+    batch: int = Field(8, ge=1, **at_most(65_536, "a larger batch teaches nothing more"))
     """Pairs per step (all processes together)."""
-    accumulate: int = Field(1, ge=1)
+    accumulate: int = Field(1, ge=1, **at_most(65_536, "no batch has more parts"))
     """Gradient accumulation: number of parts a batch is split into to save memory, with one optimiser step for all."""
-    width: int = Field(16, ge=4)
+    width: int = Field(16, ge=4, **at_most(512, "eight times what 256 px are trained with, and more than a GPU holds"))
     """Channels at full resolution; they double at each halving. The discriminators have half as many."""
-    max_width: int = Field(256, ge=8)
+    max_width: int = Field(256, ge=8, **at_most(4096, "a layer of more weighs over half a gigabyte"))
     """Maximum number of channels."""
-    latent: int = Field(256, ge=8)
+    latent: int = Field(256, ge=8, **at_most(16_384, "eight times the published length"))
     """Length of ANet's appearance vector (2048 in the paper)."""
-    learning_rate: float = Field(0.008, gt=0)
+    learning_rate: float = Field(0.008, gt=0, **at_most(10, "Adam moves each weight by about this much a step"))
     """Adam's learning rate of generator and discriminators."""
     beta1: float = Field(0.5, ge=0, lt=1, validation_alias=AliasChoices("beta1", "momentum"))  # as models of 0.1 say
     """Adam's first beta of the generator; 0, as StyleGAN2 has it, where it is trained against a GAN throughout. The
@@ -69,7 +69,7 @@ class TrainSettings(Section):
     GAN do more good."""
     ema: float = Field(0.995, ge=0, lt=1)
     """Decay of the exponential moving average of the generator's weights, warmed up from 0."""
-    sources: int = Field(4, ge=1)
+    sources: int = Field(4, ge=1, **at_most(64, "each is decoded for every example"))
     """Maximum number of a person's photos merged into one source; half of the pairs use a single photo."""
     reconstruction: float = Field(0.1, ge=0, le=1)
     """Share of each batch in which source and target are the same photo (the paper's first term)."""
@@ -85,21 +85,21 @@ class TrainSettings(Section):
     """Network of the perceptual loss. vgg16 and vgg19 are downloaded."""
     face: Literal["auto", "builtin", "dlib", "vggface2"] = "auto"
     """Network of the face loss. auto: `builtin` for synthetic people, `dlib` for photos. vggface2 is downloaded."""
-    log_every: int = Field(20, ge=1)
+    log_every: int = Field(20, ge=1, **STEPS)
     """Steps between logged losses."""
-    sample_every: int = Field(150, ge=1)
+    sample_every: int = Field(150, ge=1, **STEPS)
     """Steps between sample grids."""
-    checkpoint_every: int = Field(200, ge=1)
+    checkpoint_every: int = Field(200, ge=1, **STEPS)
     """Steps between checkpoints."""
-    keep_checkpoints: int = Field(2, ge=1)
+    keep_checkpoints: int = Field(2, ge=1, **at_most(100_000, "each takes four times the model's size"))
     """Number of checkpoints kept."""
     device: str = "auto"
     """auto: a CUDA GPU if there is one; or cpu, cuda, cuda:1."""
-    processes: int = Field(0, ge=0)
+    processes: int = Field(0, ge=0, **PROCESSES)
     """Processes per machine that share each batch. 0: one per GPU, or one without a GPU."""
-    nodes: int = Field(1, ge=1)
+    nodes: int = Field(1, ge=1, **PROCESSES)
     """Machines that share each batch. More than one takes a Kubeflow Trainer job, with people and state on gs://."""
     runtime: str = "torch-distributed"
     """ClusterTrainingRuntime of that job."""
-    seed: int = 0
+    seed: int = Field(0, ge=0, **SEED)
     """Random seed of initialisation, sampling and augmentation."""

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, get_args
 
 import yaml
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from components.core.documents import MOST_YAML, Unreadable, read_text, shown, yaml_value
 from components.core.errors import SettingsError, machine_errors
 from components.core.settings.costs import CostSettings
 from components.core.settings.data import ClusterSettings, PreprocessSettings, SynthesizeSettings
 from components.core.settings.judgement import EvaluateSettings, RegisterSettings
-from components.core.settings.section import Section
+from components.core.settings.section import BECAUSE, Section
 from components.core.settings.training import TrainSettings
 from components.core.settings.tuning import TuneSettings
 
 RENAMED = {"train.momentum": "train.beta1", "preprocess.densepose.person": "preprocess.person"}
 """Old name of a setting -> its name."""
+_LONGEST_KEY = 100
+_BEYOND = ("less_than_equal", "greater_than_equal")
 _log = logging.getLogger(__name__)
 
 
@@ -57,8 +60,8 @@ class Settings(Section):
         for change in changes:
             key, separator, value = change.partition("=")
             if not separator:
-                raise SettingsError(f"--set {change}: no value", remedy="write it as section.key=value")
-            _assign(tree, _today(key.strip(), "--set"), _yaml(value, f"--set {change}"))
+                raise SettingsError(f"--set {_key(change)}: no value", remedy="write it as section.key=value")
+            _assign(tree, _today(key.strip(), "--set"), _yaml(value, f"--set {_key(change)}"))
         return Settings.from_tree(tree, source="--set")
 
     def to_tree(self) -> dict[str, Any]:
@@ -76,14 +79,15 @@ class Settings(Section):
         unknown = next(_unknown_keys(Settings, tree), None)
         if unknown:
             key, known = unknown
-            raise SettingsError(f"{source}: unknown setting {key}", remedy=_nearest(key, known))
+            raise SettingsError(f"{source}: unknown setting {_key(key)}", remedy=_nearest(key, known))
         try:
             return Settings.model_validate(dict(tree))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "settings"
             message = first["msg"].removeprefix("Value error, ")
-            raise SettingsError(f"{source}: {where} = {first['input']!r}: {message}"
+            because = _because(Settings, first["loc"]) if first["type"] in _BEYOND else ""
+            raise SettingsError(f"{source}: {where} = {shown(first['input'])}: {message}{because}"
                                 if first["loc"] else f"{source}: {message}",
                                 remedy=f"see `photoshoot settings` for the meaning of {where}") from None
 
@@ -92,9 +96,10 @@ class Settings(Section):
         """Read a YAML file over `base` (default: the defaults). Raises `SettingsError`."""
         with machine_errors(path):
             try:
-                text = path.read_text(encoding="utf-8")
-            except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
-                raise SettingsError("not a readable settings file", path=path,
+                text = read_text(path, MOST_YAML)
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError, Unreadable) as error:
+                reason = f" ({error})" if isinstance(error, Unreadable) else ""
+                raise SettingsError(f"not a readable settings file{reason}", path=path,
                                     remedy="`photoshoot settings > settings.yaml` writes one to start from") from None
         tree = _yaml(text, str(path))
         if not isinstance(tree, dict):
@@ -106,10 +111,9 @@ class Settings(Section):
 
 def _yaml(text: str, source: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        reason = str(error).splitlines()[0]
-        raise SettingsError(f"{source}: not YAML: {reason}", remedy="quote text that holds : or #") from None
+        return yaml_value(text)
+    except Unreadable as error:
+        raise SettingsError(f"{source}: not YAML: {error}", remedy="quote text that holds : or #") from None
 
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,6 +168,19 @@ def _assign(tree: dict[str, Any], key: str, value: Any) -> None:
     tree[last] = value
 
 
+def _because(section: type[Section], loc: Sequence[int | str]) -> str:
+    """The reason of the bound of the number at `loc`, in brackets."""
+    fields = {field.alias or name: field for name, field in section.model_fields.items()}
+    field = fields.get(str(loc[0])) if loc else None
+    if field is None:
+        return ""
+    below = _section_of(field.annotation)
+    if below:
+        return _because(below, loc[1:])
+    extra = field.json_schema_extra
+    return f" ({extra[BECAUSE]})" if isinstance(extra, dict) and BECAUSE in extra else ""
+
+
 def _section_of(annotation: Any) -> type[Section] | None:
     candidates = (annotation, *get_args(annotation))
     return next((c for c in candidates if isinstance(c, type) and issubclass(c, Section)), None)
@@ -191,8 +208,13 @@ def _unknown_keys(section: type[Section], tree: Mapping[str, Any], prefix: str =
             yield from _unknown_keys(below, value, f"{prefix}{key}.")
 
 
+def _key(key: str) -> str:
+    return key if key.isprintable() and len(key) <= _LONGEST_KEY else shown(key)
+
+
 def _nearest(key: str, known: list[str]) -> str:
     """Nearest whole path, else the path whose last part is nearest to the key's last part."""
+    key = key[:_LONGEST_KEY]  # the search takes time with the square of its length
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     if not close:
         last = key.rpartition(".")[2]

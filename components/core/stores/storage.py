@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from components.core.atomic import atomic_folder, atomic_path
+from components.core.documents import MOST_LINE, json_value
 from components.core.errors import DataError, InputError, machine_errors
 from components.core.progress import Task, task
 from components.core.stores.cloud_errors import cloud_errors
@@ -123,10 +124,10 @@ def _read_index(path: Path) -> dict[str, list[Any]]:
     """File name -> stamp, size and modification time when it was fetched."""
     index: dict[str, list[Any]] = {}
     if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            with suppress(ValueError):  # the last line of a killed process may be torn
-                name, *values = json.loads(line)
-                index[name] = values
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            with suppress(ValueError, TypeError):  # the last line of a killed process may be torn
+                name, *values = json_value(line, MOST_LINE)
+                index[str(name)] = values
     return index
 
 

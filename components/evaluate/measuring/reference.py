@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from tokenize import TokenError
 from zipfile import BadZipFile
 
 import numpy as np
@@ -37,7 +39,8 @@ def _read(path: Path) -> Reals | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             values = {field.name: file[field.name] for field in fields(Reals)}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except (OSError, ValueError, LookupError, EOFError, SyntaxError, TypeError, RuntimeError, OverflowError,
+            MemoryError, TokenError, zlib.error, BadZipFile):
         return None
     return Reals(**{**values, "identities": values["identities"].tolist()})
 

@@ -14,7 +14,18 @@ from pathlib import Path
 from components.core.errors import MachineError, PhotoshootError
 from pipelines.bench.gpu.bare import OPTIONAL, REQUIRED, missing
 from pipelines.bench.gpu.parts import PARTS, TRAINING, Row
-from pipelines.bench.gpu.runner import CHILD, FAILED, LATE, PASSED, Order, be_child, chosen, run_apart, run_here, sizes_for
+from pipelines.bench.gpu.runner import (
+    CHILD,
+    FAILED,
+    LATE,
+    PASSED,
+    Order,
+    be_child,
+    chosen,
+    run_apart,
+    run_here,
+    sizes_for,
+)
 
 _DOCUMENTS = Path("docs/benchmarks")
 _PAGE, _JSON, _SHEET, _CURVE = "gpu.md", "gpu.json", "gpu-sheet.jpg", "gpu-curve.svg"

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -136,3 +138,50 @@ def test_every_section_can_be_imported_from_the_package_and_one_that_does_not_ex
     assert set(sections._MODULE_OF) == set(sections.__all__)
     with pytest.raises(ImportError, match="TrainSetings"):
         from components.core.settings import TrainSetings  # type: ignore[attr-defined]  # noqa: F401
+
+
+def _numbers(schema: dict[str, Any], defs: dict[str, Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Path and schema of every number that the settings can hold."""
+    if "$ref" in schema:
+        schema = defs[schema["$ref"].rpartition("/")[2]]
+    if schema.get("type") in ("integer", "number") and "enum" not in schema:
+        yield where, schema
+    for key, below in schema.get("properties", {}).items():
+        yield from _numbers({"because": below.get("because"), **below}, defs, f"{where}.{key}".lstrip("."))
+    for below in (*schema.get("anyOf", []), *schema.get("prefixItems", []), *schema.get("allOf", []),
+                  *[schema[key] for key in ("items", "additionalProperties") if isinstance(schema.get(key), dict)]):
+        yield from _numbers({"because": schema.get("because"), **below}, defs, where)
+
+
+def test_every_number_has_bounds_and_a_large_one_its_reason() -> None:
+    schema = Settings.model_json_schema(by_alias=True)
+    found = list(_numbers(schema, schema["$defs"], ""))
+    assert len(found) > 100
+    for where, number in found:
+        if where != "preprocess.densepose.overrides":  # detectron2's own, of which there are 200 at most
+            assert number.get("maximum", number.get("exclusiveMaximum")) is not None, where
+            assert "minimum" in number or "exclusiveMinimum" in number or where.startswith("tune.space"), where
+            assert number["maximum" if "maximum" in number else "exclusiveMaximum"] <= 4096 or number["because"], where
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    ("train.batch=99999999999999999999", "a larger batch teaches nothing more"),
+    ("train.weights.l1=1e+30", "every other loss is lost"),
+    ("train.learning_rate=.inf", "finite"), ("register.gate.ssim=.nan", "finite"),
+    (f"train.steps=0x{'f' * 1020}", "100000000"), (f"train.seed={'9' * 5000}", "digits"),
+    (f"experiment={'x' * 5000}", "4096"), ("train=" + "{a: " * 100, "deeper"),
+    ("costs.prices={" + ", ".join(f"a{n}: 1" for n in range(101)) + "}", "100"),
+])
+def test_what_no_machine_can_do_is_refused_with_the_reason(change: str, reason: str) -> None:
+    with pytest.raises(SettingsError, match=reason) as raised:
+        preset("demo").with_changes([change])
+    assert len(str(raised.value)) < 700 and "\n" not in str(raised.value)
+
+
+def test_a_file_of_nested_anchors_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "laughs.yaml"
+    lines = [f"  {name}: &{name} [{', '.join([f'*{before}'] * 9)}]" for before, name in zip("abcdefgh", "bcdefghi",
+                                                                                         strict=True)]
+    path.write_text("train:\n  a: &a [x, x, x, x, x, x, x, x, x]\n" + "\n".join(lines))
+    with pytest.raises(SettingsError, match=r"laughs\.yaml: not YAML: stands for more than"):
+        Settings.from_yaml(path)

@@ -39,9 +39,10 @@ def test_every_setting_is_there_with_a_meaning_and_what_it_may_be() -> None:
 
 def test_bounds_choices_and_signatures_are_shown() -> None:
     page = reference.settings_page()
-    assert "| `train.batch` | whole number, ≥ 1 | `8` |" in page
+    assert "| `train.batch` | whole number, ≥ 1, ≤ 65,536 (a larger batch teaches nothing more) | `8` |" in page
     assert "| `train.generator` | `paper`, `warp` | `\"warp\"` |" in page
-    assert "| `tune.device_hours` | number, > 0 or null | `null` |" in page
+    hours = "number, > 0, ≤ 1,000,000 or null (that is a century of one device)"
+    assert f"| `tune.device_hours` | {hours} | `null` |" in page
     python = reference.python_page()
     assert "load(model: str | Path, *, tracking_uri: str | None = None, device: str = 'cpu') -> Model" in python
     assert set(re.findall("^## `(.*)`$", python, re.MULTILINE)) == set(photoshoot.__all__) - {"__version__"}

@@ -8,6 +8,7 @@ A model is one safetensors file: weights, and in its metadata format version, se
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,12 +41,13 @@ from components.core.networks.generator.mixture import (
 from components.core.networks.generator.pnet import LEVELS, PNet
 from components.core.networks.generator.warp import Source, SourceView
 from components.core.pictures.texture import smooth_charts
-from components.core.settings import TrainSettings
+from components.core.settings import PreprocessSettings, TrainSettings
 from components.core.tensors import tensor_bytes
 
 Bytes = NDArray[np.uint8]
 
 _BATCH = 8
+_REASON = 200
 _FOG = 0.04
 """A large picture's matte starts above this, and is whole at as much below 1."""
 
@@ -170,11 +172,13 @@ class Reposer:
             raise DataError(f"format {found}, expected {FORMAT}", path=path, remedy="train it with this version")
         try:
             settings = TrainSettings.model_validate_json(metadata["settings"])
-            resolution, texel = int(metadata["resolution"]), int(metadata["texel"])
+            resolution, texel = _sides(metadata)
+            with torch.device("meta"):  # takes no memory: what the header says has to fit before any is asked for
+                _check_fit(Generator(settings, resolution, texel).state_dict(), weights)
             network = Generator(settings, resolution, texel)
             network.load_state_dict(weights)
-        except (KeyError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+        except (KeyError, ValueError, RuntimeError, OverflowError, InputError) as error:
+            reason = " ".join(str(error).split())[:_REASON]
             raise DataError(f"not a complete model ({reason})", path=path, remedy="train it again") from None
         return Reposer(network, settings, resolution, texel, metadata.get("origin", "photos"), device)
 
@@ -295,6 +299,21 @@ def source_tensors(textures: Tensor, seen: Tensor, face: SourceView, clothes: So
     return Source(colours * mask, mask, face, clothes)
 
 
+def _check_fit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    """Raises `ValueError` for weights that are not those of the network."""
+    for name in sorted(wanted.keys() | found.keys()):
+        if name not in wanted or name not in found:
+            raise ValueError(f"{name[:80]} is {'missing' if name in wanted else 'unknown'}")
+        if wanted[name].shape != found[name].shape:
+            raise ValueError(f"{name} has the shape {list(found[name].shape)}, not {list(wanted[name].shape)}")
+
+
+def _sides(metadata: Mapping[str, str]) -> tuple[int, int]:
+    """Resolution and texel. Raises `ValueError` for what no settings can ask for."""
+    sides = PreprocessSettings.model_validate({name: int(metadata[name][:9]) for name in ("resolution", "texel")})
+    return sides.resolution, sides.texel
+
+
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     if not path.is_file():
         raise InputError("no model here", path=path, remedy=f"train one, or give the path of {GENERATOR}")
@@ -303,6 +322,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return file.metadata() or {}, {name: value.float() if value.dtype == torch.float16 else value
                                            for name, value in weights.items()}
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"damaged or not a model file ({str(error).splitlines()[0]})", path=path,
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:_REASON]
+        raise DataError(f"damaged or not a model file ({reason})", path=path,
                         remedy="train it again, or copy it again") from None

@@ -12,6 +12,7 @@ import pytest
 from components.core.artifacts import comparison, evaluation, model, study, version
 from components.core.errors import DataError, InputError
 
+PAIRED = {who: {"value": 0.5} for who in ("champion", "challenger", "gain")}
 Case = tuple[Callable[[Path, Any], None], Callable[[Path], Any], Any, str]
 CASES: dict[str, Case] = {
     "evaluation": (evaluation.write_metrics, evaluation.read_metrics, {"metrics": {}}, evaluation.METRICS),
@@ -57,9 +58,10 @@ def test_figures_that_json_does_not_have_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_comparison_of_version_0_1_is_read_and_written_anew(tmp_path: Path) -> None:
-    (tmp_path / "duel.json").write_text('{"format": "photoshoot.duel/1", "status": "compared", "figures": {"ssim": 1}}')
+    former = {"format": "photoshoot.duel/1", "status": "compared", "figures": {"ssim": PAIRED}}
+    (tmp_path / "duel.json").write_text(json.dumps(former))
     found = comparison.read_comparison(tmp_path)
-    assert found == {"format": comparison.FORMAT, "status": "compared", "metrics": {"ssim": 1}}
+    assert found == {"format": comparison.FORMAT, "status": "compared", "metrics": {"ssim": PAIRED}}
     comparison.write_comparison(tmp_path, found | {"status": "none"})
     assert comparison.read_comparison(tmp_path)["status"] == "none"
     (tmp_path / comparison.COMPARISON).unlink()
@@ -70,15 +72,17 @@ def test_a_comparison_of_version_0_1_is_read_and_written_anew(tmp_path: Path) ->
 
 def test_columns_of_pictures_of_version_0_1_have_their_names_of_today(tmp_path: Path) -> None:
     (tmp_path / evaluation.SAMPLES).mkdir()
-    evaluation.write_samples(tmp_path / evaluation.SAMPLES, ("output", "plain warp"), 2, [{"file": "a.png"}])
+    rows = [{"file": "a.png", "caption": "a"}]
+    evaluation.write_samples(tmp_path / evaluation.SAMPLES, ("output", "plain warp"), 2, rows)
     assert evaluation.read_samples(tmp_path) == {
-        "columns": ["output", "texture warp"], "gap": 2, "rows": [{"file": "a.png"}]}
+        "columns": ["output", "texture warp"], "gap": 2, "rows": rows}
 
 
 def test_pairs_are_lines(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no evaluation here"):
         evaluation.read_pairs(tmp_path)
-    lines = [{"source": "a", "ssim": 0.5}, {"source": "b", "ssim": None}]
+    pair = {"kind": "transfer", "identity": "anna", "target": "c"}
+    lines: list[dict[str, Any]] = [{**pair, "source": "a", "ssim": 0.5}, {**pair, "source": "b", "ssim": None}]
     evaluation.write_pairs(tmp_path, lines)
     assert evaluation.read_pairs(tmp_path) == lines
     path = tmp_path / evaluation.PAIRS
