@@ -86,9 +86,10 @@ house: setup  ## Draw docs/architecture.svg again, from the import graph
 reference: setup  ## Write docs/reference/ again, from the docstrings
 	$(BIN)/python -m pipelines.experiments.reference
 
-lock: setup  ## Write constraints.txt from .venv
+lock: setup  ## Write constraints.txt from .venv, and from it the lists with hashes of the images
 	@{ echo '# The set-up that is tested, every package pinned. `make lock` writes it anew from .venv.'; \
 	  $(BIN)/pip freeze --exclude-editable | grep -v ' @ ' | sed 's/+cpu//'; } > constraints.txt.new && mv constraints.txt.new constraints.txt
+	$(BIN)/python -m pipelines.containers.requirements
 
 clean:  ## Remove .venv and .photoshoot
 	rm -rf $(VENV) .photoshoot

@@ -13,11 +13,16 @@ STEP_IMAGE = {
     "register": "tools",
 }
 
-STEP_ROOMS = {"challenge": ("evaluate",), "tune": ("tune", "train", "evaluate")}
-"""Steps whose code is not just in the folder of their own name under `components`."""
+SERVICE_IMAGE = {"studio": "studio"}
+"""What runs beside the pipeline for as long as it is wanted, and its image."""
 
-STEP_PACKAGES = {"register": ("photoshoot",)}
-"""Packages beside `components` that a step's code can reach: a registered version is served by `photoshoot`."""
+STEP_ROOMS = {"challenge": ("evaluate",), "tune": ("tune", "train", "evaluate"),
+              "studio": ("shoot", "train", "register")}
+"""Steps and services whose code is not just in the folder of their own name under `components`."""
+
+STEP_PACKAGES = {"register": ("photoshoot",), "studio": ("photoshoot", "pipelines")}
+"""Packages beside `components` that a step's or service's code can reach: a registered version is served by
+`photoshoot`, the page is a room of `pipelines`."""
 
 TASK_STEP = {
     "preprocess-part": "preprocess", "gather": "preprocess",

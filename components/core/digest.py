@@ -12,7 +12,7 @@ from typing import Any
 import components
 
 _LIBRARIES = ("torch", "numpy", "opencv-python-headless", "scikit-learn", "mlflow", "kfp")
-_CODE = {".py", ".json", ".html", ".css", ".safetensors"}
+_CODE = {".py", ".json", ".html", ".css", ".js", ".yaml", ".safetensors"}
 
 
 def file_digest(path: Path) -> str:

@@ -37,17 +37,25 @@ from pipelines.containers.images import (
     recipe,
     recipe_digest,
     repository,
+    services,
     target,
     write_lock,
 )
-from pipelines.steps import STEP_IMAGE, STEPS
+from pipelines.steps import SERVICE_IMAGE, STEP_IMAGE
 
 BASE_IMAGE = "python:3.11-slim-bookworm"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """Index of torch without CUDA, a tenth of the size."""
 VARIANT = "photoshoot.variant"
 """Label: digest of what a build was given (base image, arguments), which the tag does not hold."""
-_REMEDIES = {"preprocess": "where DensePose's repository cannot be reached, make images BUILD_ARGS=DENSEPOSE=0"}
+_PARTS = STEP_IMAGE | SERVICE_IMAGE
+"""Image of each step and service."""
+_CARRIED = {"studio": {"PHOTOSHOOT_WEIGHTS_NAMES": "landmarks,faces"}}
+"""Arguments that an image gets unless others are given: a page behind a network policy fetches no networks."""
+_REMEDIES = {"preprocess": "where DensePose's repository cannot be reached, make images BUILD_ARGS=DENSEPOSE=0",
+             "environment": "a build of torch that is not PyPI's has other hashes: make images "
+                            "BUILD_ARGS=TORCH_REQUIREMENTS= takes it by its version, CPU=1 does so by itself",
+             "studio": "where networks cannot be fetched, make images BUILD_ARGS=PHOTOSHOOT_WEIGHTS_NAMES="}
 """What to do when an image does not build."""
 _CA = "/run/secrets/ca.pem"
 _LOCAL_HOSTS = ("localhost", "127.0.0.1")
@@ -75,6 +83,9 @@ def build_images(engine: Engine, build: Build, names: Sequence[str] = ()) -> lis
     """
     base = engine.digest(build.base_image) or engine.pull(build.base_image)
     variant = build.variant(base)
+    if "@" not in build.base_image and not build.base_image.startswith(f"{LOCAL}/"):
+        _say(f"warning: {build.base_image} is a tag, which moves: BASE_IMAGE={build.base_image}@{base} takes the image "
+             "of this build again")
     environment = f"{LOCAL}/photoshoot-{ENVIRONMENT}:{recipe_digest(ENVIRONMENT)}-{variant}"
     known = {"BASE_IMAGE": build.base_image, "ENVIRONMENT": environment, "PIP_ARGS": build.pip_args,
              "BASE_NAME": build.base_image, "BASE_DIGEST": base, "VARIANT": variant, "REVISION": _revision(),
@@ -83,25 +94,28 @@ def build_images(engine: Engine, build: Build, names: Sequence[str] = ()) -> lis
     with _pip_of_this_machine(engine) as pip:
         if engine.digest(environment) is None:
             _build(engine, ENVIRONMENT, [environment], known, pip)
-        for name in names or dict.fromkeys(STEP_IMAGE.values()):
-            references = list(dict.fromkeys(images(LOCAL)[step] for step in STEPS if STEP_IMAGE[step] == name))
+        local = images(LOCAL) | services(LOCAL)
+        for name in names or dict.fromkeys(_PARTS.values()):
+            references = list(dict.fromkeys(local[part] for part, image in _PARTS.items() if image == name))
             if any(engine.label(reference, VARIANT) != variant for reference in references):
-                _build(engine, name, references, known, pip)
+                _build(engine, name, references, _CARRIED.get(name, {}) | known, pip)
             made += references
     return made
 
 
 def push_images(engine: Engine, registry: str) -> dict[str, dict[str, str]]:
-    """Push what was built to a registry and record the digests in the lock file; returns its entries by step.
+    """Push what was built to a registry and record the digests in the lock file; returns its entries by step and
+    service.
 
     Raises `InputError` for images that are not built, `MachineError` when the registry refuses.
     """
     registry = registry.rstrip("/")
     if not registry or "://" in registry:
         raise InputError(f"{registry or 'nothing'} is not a registry", remedy="make push REGISTRY=host/path")
-    lock, local, remote = read_lock(), images(LOCAL), images(registry)
+    lock = read_lock()
+    local, remote = images(LOCAL) | services(LOCAL), images(registry) | services(registry)
     known, entries, pushed = lock.get(registry, {}), {}, dict[str, str]()
-    for step in STEPS:
+    for step in _PARTS:
         variant = engine.label(local[step], VARIANT)
         if variant is None:
             raise InputError(f"no image {local[step]}", remedy="make images")
@@ -196,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """``python -m pipelines.containers.build [--push REGISTRY]``; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.containers.build",
                                      description="Build or push the images.")
-    parser.add_argument("names", nargs="*", choices=[[], *dict.fromkeys(STEP_IMAGE.values())], metavar="image",
+    parser.add_argument("names", nargs="*", choices=[[], *dict.fromkeys(_PARTS.values())], metavar="image",
                         help="which images to build (default: all)")
     parser.add_argument("--push", metavar="REGISTRY", help="push what was built, and record the digests")
     parser.add_argument("--engine", default="", help="docker or podman (default: whichever answers)")
@@ -213,6 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         cpu = f"--extra-index-url {CPU_INDEX}" if given.cpu else ""
         more = {name: value for name, _, value in (pair.partition("=") for pair in given.arg)}
+        if given.cpu:
+            more.setdefault("TORCH_REQUIREMENTS", "")
         build = Build(given.base_image, " ".join(filter(None, [cpu, given.pip_args])), more)
         print("\n".join(build_images(engine, build, given.names)))
     except PhotoshootError as error:

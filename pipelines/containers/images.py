@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from components.core import digest
 from components.core.atomic import atomic_path
 from components.core.documents import MOST_JSON, json_object, read_bytes
 from components.core.errors import DataError, InputError
-from pipelines.steps import STEP_IMAGE, STEP_PACKAGES, STEP_ROOMS, STEPS
+from pipelines.steps import SERVICE_IMAGE, STEP_IMAGE, STEP_PACKAGES, STEP_ROOMS, STEPS
 
 LOCAL = "localhost"
 """Registry part of the names of images that were built here."""
@@ -29,11 +28,13 @@ ENVIRONMENT = "environment"
 """The image that the others start from."""
 DOCKERFILE = "images/Dockerfile"
 """All recipes, by stage; below the repository."""
+REQUIREMENTS = "requirements"
+"""What each image installs, with hashes, by list; below the repository."""
 LOCK = "PHOTOSHOOT_IMAGES"
 """Environment variable: another lock file than ``images.lock.json`` beside the code."""
 LOCK_FORMAT = "photoshoot.images/1"
-_EXTRAS, _OWN = re.compile(r'"\.\[([\w,-]+)\]"'), re.compile(r"^photoshoot\[([\w,-]+)\]")
-"""Extras of this package, as the Dockerfile installs them and as another extra names them."""
+_LIST = re.compile(r"^COPY requirements/([\w*-]+\.txt) ", re.MULTILINE)
+"""A list of packages with hashes, or several, that a recipe installs from."""
 _STAGE, _STARTS_FROM = re.compile(r"^(?=FROM )", re.MULTILINE), re.compile(r"(?:^FROM |,from=)([\w-]+)", re.MULTILINE)
 
 
@@ -41,6 +42,12 @@ def images(registry: str = "") -> dict[str, str]:
     """Image reference per step by content, ``[registry/]photoshoot-<image>:<code digest>``."""
     prefix = f"{registry.rstrip('/')}/" if registry else ""
     return {step: f"{prefix}photoshoot-{image}:{code_digest(step)}" for step, image in STEP_IMAGE.items()}
+
+
+def services(registry: str = "") -> dict[str, str]:
+    """Image reference per service by content, named as `images` names those of steps."""
+    prefix = f"{registry.rstrip('/')}/" if registry else ""
+    return {service: f"{prefix}photoshoot-{image}:{code_digest(service)}" for service, image in SERVICE_IMAGE.items()}
 
 
 def pushed_images(registry: str = "") -> dict[str, str]:
@@ -65,20 +72,22 @@ def pushed_images(registry: str = "") -> dict[str, str]:
 
 @cache
 def code_digest(step: str) -> str:
-    """Digest (16 hex digits) of all code that `step` can reach and of what its image is made from."""
+    """Digest (16 hex digits) of all code that a step or service can reach and of what its image is made from."""
     code = digest.code_digest("core", *STEP_ROOMS.get(step, (step,)), packages=STEP_PACKAGES.get(step, ()))
-    return hashlib.sha256(f"{code} {recipe_digest(STEP_IMAGE[step])}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{code} {recipe_digest((STEP_IMAGE | SERVICE_IMAGE)[step])}".encode()).hexdigest()[:16]
 
 
 def recipe_digest(image: str) -> str:
-    """Digest (16 hex digits) of an image's recipe, its environment's, the pinned versions and the requirements.
+    """Digest (16 hex digits) of an image's recipe, its environment's, and of what these install: the lists and pinned
+    versions.
 
     The package alone, without the repository around it, has no recipes: then it is always the same.
     """
     text = "\0".join(recipe(name) for name in dict.fromkeys((ENVIRONMENT, image)))
-    extras = {name for names in _EXTRAS.findall(text) for name in names.split(",")}
-    whole = hashlib.sha256(text.encode() + b"\0" + _content(repository() / "constraints.txt") + b"\0")
-    whole.update(json.dumps(_requirements(extras), sort_keys=True).encode())
+    lists = {path for pattern in _LIST.findall(text) for path in (repository() / REQUIREMENTS).glob(pattern)}
+    whole = hashlib.sha256(text.encode())
+    for path in (repository() / "constraints.txt", *sorted(lists)):
+        whole.update(b"\0" + path.name.encode() + b"\0" + _content(path))
     return whole.hexdigest()[:16]
 
 
@@ -100,18 +109,6 @@ def target(image: str) -> str:
     return ENVIRONMENT if image == ENVIRONMENT else "image"
 
 
-def _requirements(extras: set[str]) -> dict[str, list[str]]:
-    """What pyproject.toml asks for: of the package itself, and of these extras and those that they name."""
-    project = tomllib.loads(_content(repository() / "pyproject.toml").decode()).get("project", {})
-    offered, found, waiting = project.get("optional-dependencies", {}), {"": project.get("dependencies", [])}, [*extras]
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found[name] = offered.get(name, [])
-            waiting += [more for text in found[name] for names in _OWN.findall(text) for more in names.split(",")]
-    return found
-
-
 def repository() -> Path:
     """The folder that holds the code, images/ and constraints.txt."""
     return Path(components.__file__).parent.parent
@@ -123,7 +120,7 @@ def lock_path() -> Path:
 
 
 def read_lock() -> dict[str, dict[str, dict[str, str]]]:
-    """What was pushed: registry -> step -> content (tag), variant (of the build) and reference (by digest).
+    """What was pushed: registry -> step or service -> content (tag), variant (of the build) and reference (by digest).
 
     Raises `DataError` when the file is not a lock file.
     """

@@ -48,6 +48,17 @@ EVERYTHING: dict[str, Any] = {
         "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
         "resources": {"requests": {"cpu": 1, "memory": "2Gi"}, "limits": {"memory": "4Gi", "nvidia.com/gpu": 1}},
     },
+    "studio": {
+        "enabled": True, "version": "12", "image": {"digest": _digest("d")},
+        "weights": {"existingClaim": "networks"}, "scratch": {"medium": "", "size": "4Gi"},
+        "ingress": {
+            "enabled": True, "className": "nginx", "host": "studio.example.com", "tlsSecret": "studio-certificate",
+            "annotations": {"nginx.ingress.kubernetes.io/proxy-body-size": "64m"},
+        },
+        "allowFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}}],
+        "serviceMonitor": {"enabled": True, "interval": "1m", "labels": {"release": "prometheus"}},
+        "nodeSelector": {"pool": "large"}, "tolerations": [{"key": "large", "operator": "Exists"}],
+    },
     "backup": {"enabled": True, "persistence": {"storageClass": "cold"}},
     "steps": {
         "serviceAccount": {
@@ -80,6 +91,10 @@ EXTERNAL: dict[str, Any] = {
     },
     "dashboard": {"enabled": True},
     "serving": {"enabled": True},
+    "studio": {
+        "enabled": True, "tokenSecret": "studio-token", "weights": {"location": "gs://team-bucket/networks"},
+        "serviceAccount": {"googleServiceAccount": "studio@team-project.iam.gserviceaccount.com"},
+    },
     "backup": {
         "enabled": True, "destination": "gs://team-bucket/backups",
         "serviceAccount": {"googleServiceAccount": "backup@team-project.iam.gserviceaccount.com"},
@@ -99,6 +114,7 @@ VALUE_SETS: dict[str, dict[str, Any]] = {
 # What the sets name and the chart does not make: Secrets and claims that are there already.
 NAMED_ELSEWHERE = {
     "registry", "mlflow-database", "studies", "database-ca", "mlflow-login", "steps-login", "old-runs",
+    "studio-token", "networks", "studio-certificate",
 }
 
 

@@ -15,18 +15,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+from servers import Service, free_port
 
 from components.core.errors import DataError, InputError
+from components.core.stores.published import GROUPS
 from pipelines.containers import build as building
 from pipelines.containers import images as naming
 from pipelines.containers.engines import Engine, find_engine
-from pipelines.containers.images import ENVIRONMENT, LOCAL, LOCK, images
-from pipelines.steps import STEP_IMAGE, STEP_ROOMS, STEPS
+from pipelines.containers.images import ENVIRONMENT, LOCAL, LOCK, images, services
+from pipelines.steps import SERVICE_IMAGE, STEP_IMAGE, STEP_ROOMS, STEPS
 
 needs_images = pytest.mark.skipif("PHOTOSHOOT_CONTAINERS" not in os.environ,
                                   reason="PHOTOSHOOT_CONTAINERS is not set: .ci/containers builds the images")
 every_step = pytest.mark.parametrize("step", STEPS)
 REGISTRY = "registry.example/team"
+PARTS = STEP_IMAGE | SERVICE_IMAGE
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +38,17 @@ def engine() -> Engine:
     return find_engine()
 
 
+def strict(engine: Engine, part: str, *command: str, user: str = "54321:54321", **environment: str) -> list[str]:
+    """The command line that runs a command in the image of a step or service as a strict cluster would."""
+    return [engine.name, "run", "--rm", "--network=host", "--read-only", "--tmpfs=/tmp:mode=1777", "--cap-drop=ALL",
+            "--security-opt=no-new-privileges", f"--user={user}", *(f"--env={k}={v}" for k, v in environment.items()),
+            (images(LOCAL) | services(LOCAL))[part], *command]
+
+
 def run(engine: Engine, step: str, *command: str, user: str = "54321:54321") -> subprocess.CompletedProcess[str]:
-    """A command in a step's image as a strict cluster would run it, with the variable that KFP's own command sets."""
-    return subprocess.run(
-        [engine.name, "run", "--rm", "--network=host", "--read-only", "--tmpfs=/tmp:mode=1777", "--cap-drop=ALL",
-         "--security-opt=no-new-privileges", f"--user={user}", "--env=_KFP_RUNTIME=true",
-         images(LOCAL)[step], *command],
-        capture_output=True, text=True)
+    """A command in an image, with the variable that KFP's own command sets."""
+    return subprocess.run(strict(engine, step, *command, user=user, _KFP_RUNTIME="true"), capture_output=True,
+                          text=True)
 
 
 @needs_images
@@ -60,7 +68,7 @@ for room in {rooms}:
 
 
 @needs_images
-@pytest.mark.parametrize("step", ["synthesize", "preprocess", "train"])
+@pytest.mark.parametrize("step", ["synthesize", "preprocess", "train", "studio"])
 def test_an_image_has_the_command_and_no_tools_to_build_with(engine: Engine, step: str) -> None:
     done = run(engine, step, "photoshoot", "--help")
     assert done.returncode == 0 and "Usage" in done.stdout, done.stderr
@@ -72,11 +80,11 @@ def test_an_image_has_the_command_and_no_tools_to_build_with(engine: Engine, ste
 @needs_images
 def test_images_say_what_they_are_and_share_their_largest_layers(engine: Engine) -> None:
     layers, sizes = list[list[str]](), list[int]()
-    for step in ("synthesize", "preprocess", "train"):
-        found = engine.inspect(images(LOCAL)[step])
+    for step in ("synthesize", "preprocess", "train", "studio"):
+        found = engine.inspect((images(LOCAL) | services(LOCAL))[step])
         assert found
         labels = found["Config"]["Labels"]
-        assert labels["org.opencontainers.image.title"] == f"photoshoot-{STEP_IMAGE[step]}"
+        assert labels["org.opencontainers.image.title"] == f"photoshoot-{PARTS[step]}"
         assert re.fullmatch(r"(sha256:)?[0-9a-f]{64}", labels["org.opencontainers.image.base.digest"])
         assert re.fullmatch(r"[0-9a-f]{16}", labels[building.VARIANT])
         assert re.fullmatch(r"[1-9]\d{4,}:[1-9]\d{4,}", found["Config"]["User"])
@@ -93,8 +101,9 @@ def test_images_say_what_they_are_and_share_their_largest_layers(engine: Engine)
 
 @needs_images
 def test_how_pip_was_configured_is_in_no_image(engine: Engine) -> None:
-    for step in ("synthesize", "preprocess", "train"):
-        history = engine.run("history", "--no-trunc", "--format", "{{.CreatedBy}}", images(LOCAL)[step])
+    for step in ("synthesize", "preprocess", "train", "studio"):
+        reference = (images(LOCAL) | services(LOCAL))[step]
+        history = engine.run("history", "--no-trunc", "--format", "{{.CreatedBy}}", reference)
         for public in ("https://github.com/", building.CPU_INDEX):
             history = history.replace(public, "")
         assert "pip" in history and "://" not in history
@@ -102,8 +111,49 @@ def test_how_pip_was_configured_is_in_no_image(engine: Engine) -> None:
         assert not left.stdout.strip()
 
 
+def get(url: str, token: str | None = None) -> tuple[int, str]:
+    """Status and body of a GET, redirects not followed; 0 where nobody answers."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        answer = requests.get(url, headers=headers, timeout=30, allow_redirects=False)
+    except requests.ConnectionError:
+        return 0, ""
+    return answer.status_code, answer.text
+
+
+@needs_images
+def test_the_studio_starts_on_a_read_only_disk_and_answers_who_has_the_token(engine: Engine, tmp_path: Path) -> None:
+    port, token = free_port(), uuid.uuid4().hex
+    url = f"http://127.0.0.1:{port}"
+    command = strict(engine, "studio", "photoshoot", "studio", "--host", "0.0.0.0", "--port", str(port),
+                     "--version", "starter", user="10001:10001", PHOTOSHOOT_STUDIO_TOKEN=token)
+    with Service(command, lambda: get(f"{url}/readyz")[0] == 200, tmp_path):
+        assert get(f"{url}/healthz")[0] == 200
+        status, metrics = get(f"{url}/metrics", token)
+        assert status == 200 and metrics.startswith("# ") and metrics.rstrip().endswith("# EOF")
+        status, page = get(url)
+        assert status in (302, 303, 307, 401, 403), "a page without a token"
+        assert token not in page and token not in (tmp_path / "service.log").read_text()
+
+
+@needs_images
+def test_the_studio_image_is_the_page_and_refuses_to_be_open_to_everybody(engine: Engine) -> None:
+    by_itself = subprocess.run(strict(engine, "studio", user="10001:10001"), capture_output=True, text=True)
+    assert by_itself.returncode not in (0, 70) and "token" in by_itself.stderr.lower(), by_itself.stderr
+    assert len(by_itself.stderr.strip().splitlines()) == 1
+
+
+@needs_images
+def test_the_studio_brings_along_the_networks_that_find_people(engine: Engine) -> None:
+    done = run(engine, "studio", "photoshoot", "weights", "--json")
+    assert done.returncode == 0, done.stderr
+    found = {one["name"]: one["where"] for one in json.loads(done.stdout)["weights"]}
+    needed = [name for group in ("landmarks", "faces") for name in GROUPS[group]]
+    assert needed and all(found[name] == "image" for name in needed), found
+
+
 def test_the_recipe_belongs_to_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("images", "constraints.txt", "pyproject.toml"):
+    for name in ("images", "constraints.txt", "pyproject.toml", "requirements"):
         copy = shutil.copytree if (naming.repository() / name).is_dir() else shutil.copyfile
         copy(naming.repository() / name, tmp_path / name)
     monkeypatch.setattr(naming, "repository", lambda: tmp_path)
@@ -126,10 +176,15 @@ def test_the_recipe_belongs_to_the_name(tmp_path: Path, monkeypatch: pytest.Monk
     assert changed("constraints.txt", "torch==", "torch===") == set(STEPS)
     assert changed("pyproject.toml", "line-length = 120", "line-length = 121") == set()
     assert changed("pyproject.toml", "playwright>=1.50", "playwright>=1.51") == set(), "no image installs it"
-    assert changed("pyproject.toml", "imagehash>=4.3", "imagehash>=4.2") == {"preprocess"}
-    assert changed("pyproject.toml", "jinja2>=3.1", "jinja2>=3.0") == {
+    assert changed("requirements/preprocess.txt", "imagehash==", "imagehash===") == {"preprocess"}
+    assert changed("requirements/train.txt", "optuna==", "optuna===") == {
         step for step, image in STEP_IMAGE.items() if image == "train"}
-    assert changed("pyproject.toml", "numpy>=2,<3", "numpy>=2.1,<3") == set(STEPS)
+    assert changed("requirements/environment.txt", "numpy==", "numpy===") == set(STEPS)
+    assert changed("requirements/torch.txt", "torch==", "torch===") == set(STEPS)
+    before = naming.services()
+    assert changed("requirements/studio.txt", "tqdm==", "tqdm===") == set()
+    naming.code_digest.cache_clear()
+    assert naming.services() != before
     naming.code_digest.cache_clear()
 
 
@@ -236,7 +291,7 @@ def test_a_push_records_digests_and_keeps_those_of_unchanged_steps(
     engine: Engine, registry: Any, lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark = uuid.uuid4().hex[:8]
-    content = {step: f"{STEP_IMAGE[step]}-{mark}" for step in STEPS}
+    content = {part: f"{image}-{mark}" for part, image in PARTS.items()}
     for module in (naming, building):
         monkeypatch.setattr(module, "code_digest", content.__getitem__)
     address = f"127.0.0.1:{registry.server_address[1]}/team"
@@ -244,27 +299,28 @@ def test_a_push_records_digests_and_keeps_those_of_unchanged_steps(
     def built(step: str) -> None:
         dockerfile = tmp_path / "Dockerfile"
         dockerfile.write_text(f"FROM scratch\nCOPY Dockerfile /{content[step]}\nLABEL {building.VARIANT}=v\n")
-        engine.run("build", f"--tag={images(LOCAL)[step]}", f"--file={dockerfile}", str(tmp_path))
-        made.append(images(LOCAL)[step])
+        reference = (images(LOCAL) | services(LOCAL))[step]
+        engine.run("build", f"--tag={reference}", f"--file={dockerfile}", str(tmp_path))
+        made.append(reference)
 
     made: list[str] = []
     try:
         with pytest.raises(InputError, match="make images"):
             building.push_images(engine, address)
-        for step in ("synthesize", "preprocess", "train"):
+        for step in ("synthesize", "preprocess", "train", "studio"):
             built(step)
         first = building.push_images(engine, address)
-        assert set(first) == set(STEPS) and len(registry.manifests) == 3
+        assert set(first) == set(PARTS) and len(registry.manifests) == 4
         for step, entry in first.items():
             name, _, digest = entry["reference"].partition("@")
-            assert registry.manifests[digest][0] == f"team/photoshoot-{STEP_IMAGE[step]}"
-            assert name == f"{address}/photoshoot-{STEP_IMAGE[step]}"
-        assert naming.pushed_images(address) == {step: entry["reference"] for step, entry in first.items()}
+            assert registry.manifests[digest][0] == f"team/photoshoot-{PARTS[step]}"
+            assert name == f"{address}/photoshoot-{PARTS[step]}"
+        assert naming.pushed_images(address) == {step: first[step]["reference"] for step in STEPS}
         content["evaluate"] += "-new"
         built("evaluate")
         second = building.push_images(engine, address)
-        assert {step for step in STEPS if second[step] != first[step]} == {"evaluate"}
-        assert len(registry.manifests) == 4
+        assert {step for step in PARTS if second[step] != first[step]} == {"evaluate"}
+        assert len(registry.manifests) == 5
         assert json.loads(lock.read_text())["registries"][address] == second
     finally:
         for reference in made:

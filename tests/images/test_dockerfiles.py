@@ -13,17 +13,21 @@ from pathlib import Path
 import grimp
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from components.core.stores.known_weights import shipped_folder
 from pipelines.containers.build import VARIANT
-from pipelines.containers.images import DOCKERFILE, ENVIRONMENT, recipe
-from pipelines.steps import STEP_IMAGE, STEP_ROOMS
+from pipelines.containers.images import DOCKERFILE, ENVIRONMENT, REQUIREMENTS, recipe
+from pipelines.containers.requirements import EXTRAS, versions
+from pipelines.steps import SERVICE_IMAGE, STEP_IMAGE, STEP_ROOMS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IMAGES = REPOSITORY / "images"
 STEP_IMAGES = sorted(re.findall(r"^FROM packages AS (\w+)-packages$", (REPOSITORY / DOCKERFILE).read_text(), re.M))
 NAMES = [ENVIRONMENT, *STEP_IMAGES]
+LISTS = sorted(path.stem for path in (REPOSITORY / REQUIREMENTS).glob("*.txt"))
+PARTS = STEP_IMAGE | SERVICE_IMAGE
 
 every_image = pytest.mark.parametrize("name", NAMES)
 every_step_image = pytest.mark.parametrize("name", STEP_IMAGES)
@@ -61,7 +65,8 @@ def test_says_its_purpose(name: str) -> None:
 
 
 def test_every_step_has_an_image() -> None:
-    assert set(STEP_IMAGE.values()) == set(STEP_IMAGES)
+    assert set(PARTS.values()) == set(STEP_IMAGES)
+    assert {ENVIRONMENT, *STEP_IMAGES} == EXTRAS.keys() and set(LISTS) == EXTRAS.keys() | {"torch", "kfp"}
 
 
 @every_image
@@ -111,22 +116,36 @@ def test_labels(name: str) -> None:
 
 
 @every_image
-def test_packages_are_pinned_and_passwords_leave_no_trace(name: str) -> None:
+def test_packages_are_installed_by_hash_and_passwords_leave_no_trace(name: str) -> None:
     runs = [line for line in instructions(name) if line.startswith("RUN ") and " install " in line and "pip" in line]
     assert runs
     for line in runs:
         assert "--mount=type=secret,id=pip,target=/etc/pip.conf" in line
-        for install in line.split("&&"):
-            if "pip" in install and " install " in install:
-                assert "${PIP_ARGS}" in install and re.search(r"--constraint \S*constraints.txt", install), install
+        for install in re.split("&&|;", line):
+            if "pip" not in install or " install " not in install:
+                continue
+            if "--no-index" in install:  # this project itself
+                assert install.rstrip().endswith("--no-deps .")
+                continue
+            assert "${PIP_ARGS}" in install
+            listed = re.search(r"--require-hashes .*--requirement (\S+)", install)
+            # By version only: a build of torch without a list, and what DensePose's stages build against it.
+            assert listed or re.search(r"--constraint \S*constraints.txt( torch$|.*torchvision|.*densepose)",
+                                       install.strip()), install
+            assert not listed or listed[1] == '"${TORCH_REQUIREMENTS}"' or (REPOSITORY / listed[1]).is_file()
     assert "<<" not in " ".join(instructions(name))
     secret = re.compile(r"(ARG|ENV) \w*(PASSWORD|TOKEN|SECRET|KEY|CREDENTIALS)")
     assert not [line for line in instructions(name) if secret.match(line)]
 
 
-def test_torch_comes_first_and_alone() -> None:
-    run, *_ = [line for line in instructions(ENVIRONMENT) if " install " in line]
-    assert re.search(r"--constraint constraints.txt torch\s+&&", run) and run.count(" install ") == 1
+def test_torch_comes_alone_by_hash_unless_its_list_is_left_out() -> None:
+    (run,) = [line for line in instructions(ENVIRONMENT) if "TORCH_REQUIREMENTS}" in line]
+    assert 'ARG TORCH_REQUIREMENTS=requirements/torch.txt' in instructions(ENVIRONMENT)
+    by_hash, by_version = run.split("else")
+    assert '--require-hashes --only-binary :all: --requirement "${TORCH_REQUIREMENTS}"' in by_hash
+    assert re.search(r"--constraint constraints.txt torch;", by_version) and "warning: torch" in by_version
+    others = [name for name in LISTS if name != "torch" and "torch" in versions(listed(name))]
+    assert not others, "a list beside its own would pull another build of it"
 
 
 @every_step_image
@@ -141,8 +160,8 @@ def test_context_holds_what_is_copied() -> None:
     sent = {line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = {source for name in NAMES for line in instructions(name)
               if line.startswith("COPY ") and "--from" not in line for source in line.split()[1:-1]}
-    assert copied == sent
-    assert all((REPOSITORY / source).exists() for source in copied)
+    assert {source.partition("/")[0] for source in copied} == sent
+    assert all(list(REPOSITORY.glob(source)) for source in copied)
 
 
 @cache
@@ -180,24 +199,65 @@ def expand(requirements: list[Requirement]) -> set[str]:
     return names
 
 
+def listed(name: str) -> str:
+    """The list of packages of this name."""
+    return (REPOSITORY / REQUIREMENTS / f"{name}.txt").read_text()
+
+
 def installed(name: str) -> set[str]:
     """Names of all distributions that the image holds."""
-    lines = [line for part in (ENVIRONMENT, name) for line in instructions(part) if '".[' in line]
-    assert len(lines) == 2
-    arguments = [argument for line in lines
-                 for argument in line.split("--constraint constraints.txt", 1)[1].split("&&")[0].split()]
+    found: set[str] = set()
+    for part in (ENVIRONMENT, name):
+        for line in instructions(part):
+            for path in re.findall(r"--requirement requirements/([\w-]+)\.txt", line):
+                found |= versions(listed(path)).keys()
+    return found | {"torch"}
+
+
+@every_image
+def test_the_list_is_what_the_extras_need(name: str) -> None:
+    """As the metadata of the packages here tells; `make lock` writes the lists with uv."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    wanted = list(project["dependencies"])
-    for argument in (a.strip('"') for a in arguments):
-        if argument.startswith(".["):
-            waiting = argument[2:-1].split(",")
-            while waiting:
-                for text in project["optional-dependencies"][waiting.pop()]:
-                    own = text.startswith("photoshoot[")
-                    (waiting if own else wanted).extend(text[11:-1].split(",") if own else [text])
-        else:
-            wanted.append(argument)
-    return expand([Requirement(text) for text in [*wanted, "torch"]]) | {"kfp"}
+    wanted, waiting = list(project["dependencies"]), [*EXTRAS[ENVIRONMENT], *EXTRAS[name]]
+    while waiting:
+        for text in project["optional-dependencies"][waiting.pop()]:
+            own = text.startswith("photoshoot[")
+            (waiting if own else wanted).extend(text[11:-1].split(",") if own else [text])
+    needed = expand([Requirement(text) for text in [*wanted, "torch"]]) | {"kfp"}
+    missing = needed - installed(name)
+    assert not missing, f"requirements/{name}.txt lacks {sorted(missing)}: make lock"
+    asked = {canonicalize_name(requirement.name): requirement.specifier for requirement in map(Requirement, wanted)}
+    for path in {ENVIRONMENT, name}:
+        for package, version in versions(listed(path)).items():
+            assert version in asked.get(package, SpecifierSet()), f"{package} {version} is not allowed: make lock"
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_has_the_tested_versions_and_a_hash_for_each(name: str) -> None:
+    pinned = versions((REPOSITORY / "constraints.txt").read_text())
+    text = listed(name)
+    entries = re.split(r"\n(?=\S)", text.partition("make lock")[2].partition("\n")[2].strip())
+    assert len(entries) == len(versions(text)) > 0
+    for entry in entries:
+        assert re.fullmatch(r"[\w.-]+(\[\S+\])?==\S+(?: ;.*)?(?: \\\n +--hash=sha256:[0-9a-f]{64})+", entry), entry
+    strange = {package: version for package, version in versions(text).items() if pinned.get(package) != version}
+    if name == "torch":
+        strange = {package: version for package, version in strange.items()
+                   if not package.startswith(("nvidia-", "cuda-", "triton"))}
+    assert strange.keys() <= {"setuptools"}, "constraints.txt has other versions: make lock"
+
+
+def test_pip_refuses_a_file_that_is_not_on_the_list(tmp_path: Path) -> None:
+    (tmp_path / "index" / "idna").mkdir(parents=True)
+    wheel = tmp_path / "index" / f"idna-{versions(listed(ENVIRONMENT))['idna']}-py3-none-any.whl"
+    wheel.write_bytes(b"something else under the same name")
+    wanted = tmp_path / "list.txt"
+    (entry,) = re.findall(r"^idna==(?:.|\n(?= ))*", listed(ENVIRONMENT), re.MULTILINE)
+    wanted.write_text(entry + "\n")
+    done = subprocess.run([sys.executable, "-m", "pip", "install", "--isolated", "--no-index",
+                           f"--find-links={wheel.parent}", "--require-hashes", "--target", tmp_path / "out",
+                           "--requirement", wanted], capture_output=True, text=True, check=False)
+    assert done.returncode and "DO NOT MATCH THE HASHES" in done.stderr, done.stderr
 
 
 @every_step_image

@@ -3,11 +3,12 @@
 {{- include "photoshoot.check.images" . -}}
 {{- include "photoshoot.check.database" . -}}
 {{- include "photoshoot.check.mlflow" . -}}
+{{- include "photoshoot.check.studio" . -}}
 {{- include "photoshoot.check.rest" . -}}
 {{- end -}}
 
 {{- define "photoshoot.check.images" -}}
-{{- range $name, $image := dict "image" .Values.image "database.image" .Values.database.image "serving.image" .Values.serving.image -}}
+{{- range $name, $image := dict "image" .Values.image "database.image" .Values.database.image "serving.image" .Values.serving.image "studio.image" .Values.studio.image -}}
 {{- if eq $image.tag "latest" -}}
 {{- fail (printf "%s.tag is latest, which means something else tomorrow: give the tag that the image was built with, or %s.digest" $name $name) -}}
 {{- end -}}
@@ -64,6 +65,26 @@
 {{- if and (not .artifacts.destination) (ne .persistence.accessMode "ReadWriteMany") -}}
 {{- fail (printf "mlflow.replicas is %d, but the volume with the artifacts can be mounted once only: set mlflow.artifacts.destination to gs://bucket/prefix, or mlflow.persistence.accessMode to ReadWriteMany, or mlflow.replicas to 1" (int .replicas)) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "photoshoot.check.studio" -}}
+{{- with .Values.studio -}}
+{{- if not (regexMatch "^(gs://[a-z0-9][a-z0-9._-]+[a-z0-9](/.*)?)?$" .weights.location) -}}
+{{- fail (printf "studio.weights.location is %q: give gs://bucket/prefix, or leave it empty for an image that brings its networks along" .weights.location) -}}
+{{- end -}}
+{{- if and .weights.location .weights.existingClaim -}}
+{{- fail "studio.weights has a location and a claim: give one of them" -}}
+{{- end -}}
+{{- if and .ingress.enabled (not .ingress.host) -}}
+{{- fail "studio.ingress.enabled, but studio.ingress.host is empty: give the page's host name" -}}
+{{- end -}}
+{{- if and .ingress.enabled $.Values.networkPolicy.enabled (not .allowFrom) -}}
+{{- fail "studio.ingress.enabled, but the network policy lets nobody in: name the ingress controller's pods in studio.allowFrom" -}}
+{{- end -}}
+{{- if and .serviceMonitor.enabled $.Values.networkPolicy.enabled (not .allowFrom) -}}
+{{- fail "studio.serviceMonitor.enabled, but the network policy lets nobody in: name Prometheus's pods in studio.allowFrom" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -131,6 +131,16 @@ annotations:
 {{- .Values.steps.credentials.existingSecret | default (printf "%s-mlflow-client" (include "photoshoot.name" .)) -}}
 {{- end -}}
 
+{{/* Secret with the token that the studio asks visitors for. */}}
+{{- define "photoshoot.studio.secret" -}}
+{{- .Values.studio.tokenSecret | default (printf "%s-studio" (include "photoshoot.name" .)) -}}
+{{- end -}}
+
+{{/* "true" when something of the chart reads versions, as MLflow's user serving. */}}
+{{- define "photoshoot.readsVersions" -}}
+{{- if or .Values.serving.enabled .Values.studio.enabled -}}true{{- end -}}
+{{- end -}}
+
 {{/* "true" when MLflow keeps anything on the volume. */}}
 {{- define "photoshoot.mlflow.onVolume" -}}
 {{- if not (and (include "photoshoot.postgresql" .) .Values.mlflow.artifacts.destination) -}}true{{- end -}}
