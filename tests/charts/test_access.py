@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from components.core.settings import TrainSettings
+from components.train.processes.nodes import manifest
+from components.train.processes.worker import Job
+
 
 def _selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
     return selector.get("matchLabels", {}).items() <= labels.items() and not selector.get("matchExpressions")
@@ -58,7 +62,8 @@ def test_each_role_has_its_own_google_identity(external: Any) -> None:
     found = {d["metadata"]["name"]: d["metadata"]["annotations"][key] for d in external.all("ServiceAccount")
              if "annotations" in d["metadata"]}
     assert found == {"photoshoot-mlflow": "mlflow@team-project.iam.gserviceaccount.com",
-                     "photoshoot-backup": "backup@team-project.iam.gserviceaccount.com"}
+                     "photoshoot-backup": "backup@team-project.iam.gserviceaccount.com",
+                     "photoshoot-studio": "studio@team-project.iam.gserviceaccount.com"}
 
 
 def test_everything_is_denied_first(defaults: Any, everything: Any, external: Any) -> None:
@@ -109,15 +114,16 @@ def _reaches(rendered: Any, source: str, goal: str) -> bool:
 def test_who_reaches_whom(everything: Any) -> None:
     mlflow, database = "Deployment/photoshoot-mlflow", "StatefulSet/photoshoot-database"
     serving, dashboard = "Deployment/photoshoot-serving", "Deployment/photoshoot-dashboard"
+    studio = "Deployment/photoshoot-studio"
     rest = ["CronJob/photoshoot-follow", "CronJob/photoshoot-backup", "Job/photoshoot-mlflow-users",
             "Pod/photoshoot-test-mlflow"]
-    everybody = [mlflow, database, serving, dashboard, *rest]
+    everybody = [mlflow, database, serving, dashboard, studio, *rest]
     assert set(everybody) == set(everything.templates())
-    servers = (mlflow, database, serving, dashboard)
+    servers = (mlflow, database, serving, dashboard, studio)
     assert {(a, b) for a in everybody for b in servers if _reaches(everything, a, b)} == {
         (mlflow, database), (dashboard, database), ("CronJob/photoshoot-backup", database),
-        (serving, mlflow), ("CronJob/photoshoot-follow", mlflow), ("Job/photoshoot-mlflow-users", mlflow),
-        ("Pod/photoshoot-test-mlflow", mlflow),
+        (serving, mlflow), (studio, mlflow), ("CronJob/photoshoot-follow", mlflow),
+        ("Job/photoshoot-mlflow-users", mlflow), ("Pod/photoshoot-test-mlflow", mlflow),
     }
 
 
@@ -129,6 +135,37 @@ def test_pipeline_pods_reach_mlflow_and_the_studies(everything: Any, defaults: A
             assert steps in rule["from"]
     (rule,) = everything.one("NetworkPolicy", "-mlflow")["spec"]["ingress"]
     assert {"namespaceSelector": {"matchLabels": {"team": "vision"}}} in rule["from"]
+
+
+def _exists(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    wanted = selector.get("matchExpressions", [])
+    return bool(wanted) and all(one["operator"] == "Exists" and one["key"] in labels for one in wanted)
+
+
+def test_every_pod_that_a_training_makes_reaches_mlflow_and_no_other_pod_does(everything: Any, defaults: Any) -> None:
+    """The selectors against labels as the code makes them, not as somebody wrote them down twice."""
+    from kubernetes.client import V1Container, V1ObjectMeta, V1Pod, V1PodSpec
+
+    asking = V1Pod(metadata=V1ObjectMeta(name="asking", namespace="vision", uid="1"),
+                   spec=V1PodSpec(containers=[V1Container(name="main", image="team/photoshoot-train:1")]))
+    job = Job("gs://a/p", "gs://a/i", "gs://a/m", "{}", "gs://a/s", "gs://a/r", "run")
+    made = manifest("photoshoot-train-1", job, TrainSettings(nodes=2), asking)
+    (patch,) = made["spec"]["runtimePatches"]
+    (replicated,) = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    node = replicated["template"]["spec"]["template"]["metadata"]["labels"]
+    assert node
+    # What Kubeflow Trainer adds by itself does not matter; what another release's pods carry does not let them in.
+    step = {"pipeline/runid": "r"}
+    stranger = {"app.kubernetes.io/name": "photoshoot", "photoshoot/mlflow-client": "true"}
+    for rendered in (defaults, everything):
+        (rule,) = rendered.one("NetworkPolicy", "-mlflow")["spec"]["ingress"]
+        peers = [peer["podSelector"] for peer in rule["from"] if "podSelector" in peer]
+
+        def let_in(labels: dict[str, str], peers: list[dict[str, Any]] = peers) -> bool:
+            return any(_selects(peer, labels) or _exists(peer, labels) for peer in peers)
+
+        assert let_in(node | {"jobset.sigs.k8s.io/jobset-name": "photoshoot-train-1"}) and let_in(step)
+        assert not let_in(stranger) and not let_in({}) and not let_in({"photoshoot.dev/pod": "other"})
 
 
 def test_the_way_out_is_open_only_for_what_needs_it(defaults: Any, external: Any) -> None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
 _NODE = "node"
 """Name of the replicated job and of its container in Kubeflow's runtimes for torch."""
+POD_LABELS = {"photoshoot.dev/pod": "training-node"}
+"""Of the job's pods, which Kubeflow Pipelines does not know: the chart's network policies go by them."""
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _POLL_S, _LONGEST_POLL_S, _SILENCE_S = 5.0, 60.0, 900.0
 _TIMEOUT_S = (5, 30)
@@ -96,7 +98,7 @@ def manifest(name: str, job: Job, settings: TrainSettings, pod: V1Pod) -> dict[s
         "containers": [{"name": _NODE, "volumeMounts": mounts}] if mounts else None,
     }  # fmt: skip
     pod_patch = {key: value for key, value in patch.items() if value}
-    template = {"spec": {"template": {"spec": pod_patch}}}
+    template = {"spec": {"template": {"metadata": {"labels": POD_LABELS}, "spec": pod_patch}}}
     owner = {"apiVersion": "v1", "kind": "Pod", "name": plain["metadata"]["name"], "uid": plain["metadata"]["uid"]}
     return {
         "apiVersion": f"{GROUP}/{VERSION}", "kind": "TrainJob",
