@@ -19,6 +19,7 @@ from components.core.pictures.images import Pixels, read_photo, read_upright
 from components.core.pictures.iuv import resize_iuv
 from components.core.poses.library import library, named
 from components.core.settings import PreprocessSettings
+from components.core.shooting.shots import supported_size
 from components.core.shooting.sitting import Looked, look, look_into
 from components.core.shooting.subjects import Subject
 from components.evaluate.report.sheet import over_photo
@@ -94,18 +95,18 @@ class Painter:
 
     def survey(self, visitor: Visitor, model: Model) -> None:
         """Find out what the person's photos show together, and what is missing."""
-        visitor.surveyed = True
+        there = list(visitor.photos)
         photos = _good(visitor.of("person"))
         if not photos:
-            visitor.notes, visitor.supported = (), 0
+            visitor.notes, visitor.supported, visitor.surveyed = (), 0, True
             return
         person = self._person(visitor, photos, model)
         notes = [*person.shown.notes(), *person.likeness(fetch=True)[1]]
         if not person.shown.face:
             notes.insert(0, "no photo shows the whole face; bring one that does")
-        from components.core.shooting.shots import supported_size
-
-        visitor.notes, visitor.supported = tuple(notes), supported_size(person.crops, model.reposer.resolution)
+        with self._visitors.lock:
+            visitor.notes, visitor.supported = tuple(notes), supported_size(person.crops, model.reposer.resolution)
+            visitor.surveyed = there == list(visitor.photos)
 
     def steps(self, visitor: Visitor, shoot: Shoot, model: Model) -> Iterator[None]:
         """Paint a shoot, a picture a step."""
@@ -122,9 +123,8 @@ class Painter:
                 if attempt.reason is None:
                     painted.append(attempt.picture)
                     self._hand_over(visitor, shoot, attempt.picture, names[attempt.picture.source])
-                shoot.notes = list(session.notes)
                 yield
-            shoot.notes = list(session.notes)
+            shoot.notes = [note for note in session.notes if note not in visitor.notes]
             if len(painted) > 1:
                 self._lay_out(shoot, in_order(painted))
             self._end(shoot, DONE)
@@ -215,7 +215,7 @@ class Painter:
         glance = webp(np.asarray(small))
         title = library(self._own_poses)[picture.name].title
         with self._visitors.lock:
-            if visitor.gone or shoot.id not in visitor.shoots:
+            if visitor.gone or shoot.state == STOPPED:
                 return
             shoot.folder.mkdir(mode=0o700, exist_ok=True)
             alike = picture.likeness is not None and picture.likeness >= SAME_COSINE

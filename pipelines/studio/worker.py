@@ -77,7 +77,8 @@ class Worker:
     def length(self) -> int:
         """Shoots that wait or are being painted."""
         with self._something:
-            return sum(shoot.under_way for _, shoot in self._queue) + (self._now is not None)
+            now = [] if self._now is None else [self._now]
+            return sum(shoot.under_way for _, shoot in [*now, *self._queue])
 
     def _run(self) -> None:
         try:
@@ -121,10 +122,11 @@ class Worker:
             else:
                 painter.survey(visitor, model)
         except PhotoshootError as error:
-            visitor.notes = (error.problem,)
-        except FileNotFoundError:  # removed meanwhile
+            visitor.notes, visitor.surveyed = (error.problem,), True
+        except FileNotFoundError:  # a photo was removed meanwhile
             visitor.surveyed = False
         except Exception:
+            visitor.surveyed = True
             _log.exception("a defect while looking at a photo")
         if waiting_photo(visitor) or not visitor.surveyed:
             self.look(visitor)

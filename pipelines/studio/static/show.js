@@ -57,7 +57,9 @@ export function shootSection(shoot, section, { open, remove }) {
     gone.type = "button";
     gone.setAttribute("aria-label", `Remove photoshoot ${shoot.number}`);
     gone.addEventListener("click", () => remove(shoot.id));
-    header.append(title, element("span", "faint"), all, gone);
+    const lead = element("div");
+    lead.append(title, element("span", "faint"));
+    header.append(lead, all, gone);
     const progress = element("progress");
     progress.setAttribute("aria-label", `Progress of photoshoot ${shoot.number}`);
     section.append(header, progress, element("ul", "grid"), element("div", "notes"));
@@ -65,8 +67,8 @@ export function shootSection(shoot, section, { open, remove }) {
   const key = JSON.stringify(shoot);
   if (section.dataset.key === key) return section;
   section.dataset.key = key;
-  const working = ["waiting", "painting"].includes(shoot.state), [, said, all, gone] = section.querySelector("header").children;
-  said.textContent = status(shoot);
+  const working = ["waiting", "painting"].includes(shoot.state), [lead, all, gone] = section.querySelector("header").children;
+  lead.lastElementChild.textContent = status(shoot);
   all.hidden = working || !shoot.pictures.length;
   gone.hidden = working;
   const progress = section.querySelector("progress");

@@ -314,7 +314,7 @@ function announce() {
     const now = `${shoot.state} ${shoot.pictures.length}`;
     if (told.has(shoot.id) && told.get(shoot.id) !== now) {
       const last = shoot.pictures[shoot.pictures.length - 1];
-      if (shoot.state === "done") tell(`${shoot.pictures.length} pictures are ready.`);
+      if (shoot.state === "done") tell(shoot.pictures.length === 1 ? "1 picture is ready." : `${shoot.pictures.length} pictures are ready.`);
       else if (shoot.state === "failed") tell(`No pictures: ${shoot.problem}`);
       else if (shoot.state === "stopped") tell("Stopped.");
       else if (last) tell(`Picture ${shoot.pictures.length} of ${shoot.total}: ${last.title}`);
