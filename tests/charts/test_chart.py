@@ -193,11 +193,11 @@ def test_passwords_are_long_and_differ(everything: Any) -> None:
     secrets = {d["metadata"]["name"]: d["data"] for d in everything.all("Secret")}
     # Kubeflow's is a copy.
     assert secrets.pop("kfp-mlflow-credentials") == secrets["photoshoot-mlflow-client"]
-    data = [v for d in secrets.values() for k, v in d.items() if k not in ("username", "url")]
-    assert len(data) == 8 and len(set(data)) == 8 and all(len(v) > 50 for v in data)
+    data = [v for d in secrets.values() for k, v in d.items() if k not in ("username", "url", "tls.crt", "ca.crt")]
+    assert len(data) == 9 and len(set(data)) == 9 and all(len(v) > 50 for v in data)
     studies = {k: base64.b64decode(v).decode() for k, v in secrets["photoshoot-studies"].items()}
     assert studies["url"] == (f"postgresql+psycopg://optuna:{studies['optuna-password']}"
-                              "@photoshoot-database.vision.svc:5432/optuna")
+                              "@photoshoot-database.vision.svc:5432/optuna?sslmode=require")
 
 
 def test_mlflow_keeps_nothing_here_when_all_is_elsewhere(external: Any, everything: Any, defaults: Any) -> None:

@@ -5,6 +5,7 @@ The server asks for passwords: that each program has its own is what is tested.
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import postgres_programs, postgres_server
+from servers import postgres_programs, postgres_server, wait_for
 
 FILES = Path(__file__).resolve().parents[2] / "charts" / "photoshoot" / "files"
 PATHS = f"{postgres_programs()}{os.pathsep}{os.environ['PATH']}"
@@ -60,6 +61,47 @@ def test_each_program_enters_its_own_databases_only(database: Database, logins: 
     assert enters == {("mlflow", "mlflow"), ("mlflow", "mlflow_auth"), ("optuna", "optuna")}
     assert "password authentication failed" in database.query("mlflow", "SELECT 1", ("mlflow", "wrong"))
     assert database.query("optuna", "CREATE TABLE trials (n int); SELECT 1", logins["optuna"]) == "1"
+
+
+def test_connections_are_encrypted_and_the_server_is_who_it_says(
+    database: Database, everything: Any, logins: dict[str, tuple[str, str]], tmp_path: Path,
+) -> None:
+    """With the certificate that the chart makes, the server's arguments, and the clients' environment."""
+    secret = {k: base64.b64decode(v) for k, v in everything.one("Secret", "-database-tls")["data"].items()}
+    (tmp_path / "ca.crt").write_bytes(secret["ca.crt"])
+    server = everything.container("StatefulSet", "-database")
+    options = dict(word.split("=", 1) for word in server["args"] if word != "-c")
+    assert options["ssl"] == "on"
+    root = {"PGUSER": "postgres", "PGPASSWORD": database.environment["POSTGRES_PASSWORD"]}
+    folder = Path(database.run("psql", "-XAtqc", "SHOW data_directory", "postgres", **root).stdout.strip())
+    for option, name in (("ssl_cert_file", "tls.crt"), ("ssl_key_file", "tls.key")):
+        assert options[option] == f"/tls/{name}"
+        (folder / name).write_bytes(secret[name])
+        os.chown(folder / name, folder.stat().st_uid, folder.stat().st_gid)
+        (folder / name).chmod(0o600)
+        assert database.run("psql", "-Xqc", f"ALTER SYSTEM SET {option} = '{name}'", "postgres", **root).returncode == 0
+    database.run("psql", "-Xqc", "ALTER SYSTEM SET ssl = on", "postgres", **root)
+    database.run("psql", "-Xqc", "SELECT pg_reload_conf()", "postgres", **root)
+
+    client = {e["name"]: e.get("value") for e in everything.container("Deployment", "-mlflow")["env"]}
+    assert (client["PGSSLMODE"], client["PGSSLROOTCERT"]) == ("require", "/database-ca/ca.crt")
+    url = client["MLFLOW_BACKEND_STORE_URI"]
+    host = url.partition("@")[2].partition(":")[0]
+    trusting = {"PGSSLROOTCERT": str(tmp_path / "ca.crt"), "PGHOSTADDR": "127.0.0.1", "PGUSER": "mlflow",
+                "PGPASSWORD": logins["mlflow"][1]}
+
+    def ask(host: str, **more: str) -> str:
+        ended = database.run("psql", "-XAtqc", "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", "mlflow",
+                             **(trusting | {"PGHOST": host} | more))
+        return (ended.stdout + ended.stderr).strip()
+
+    wait_for(lambda: ask(host, PGSSLMODE="require") == "t")
+    assert ask(host, PGSSLMODE="verify-full") == "t"
+    assert "does not match host name" in ask("another-database", PGSSLMODE="verify-full")
+    # Somebody else's certificate is not taken, even where only encryption is asked for: the certificate is known.
+    other = tmp_path / "other.crt"
+    other.write_bytes(secret["tls.crt"])
+    assert "certificate verify failed" in ask(host, PGSSLMODE="require", PGSSLROOTCERT=str(other))
 
 
 def test_a_backup_is_whole_and_can_be_restored(

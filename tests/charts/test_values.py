@@ -34,7 +34,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"database": {"type": "external"}}, "database.host is empty: give the address"),
     ({"database": {"type": "external", "host": "db"}}, "existingSecret is empty: name a Secret with the key mlflow"),
     ({"database": {"host": "db"}}, 'database.host is "db", but database.type is sqlite'),
-    ({"database": {"type": "in-cluster", "sslMode": "require"}}, "the in-cluster server has no certificate"),
+    ({"database": {"sslMode": "always"}}, "at '/database/sslMode': value must be one of 'disable'"),
     ({"database": EXTERNAL | {"sslMode": "verify-full"}}, "database.caSecret is empty: name a Secret"),
     ({"database": {"names": {"auth": "mlflow"}}}, "database.names has the same name twice"),
     ({"database": {"users": {"optuna": "mlflow"}}}, 'are both "mlflow": give each its own'),

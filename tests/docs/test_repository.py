@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+PROJECT, BUILD = PYPROJECT["project"], PYPROJECT["build-system"]
 FORMS = sorted((REPOSITORY / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml"))
 # What GitHub takes in a form: https://docs.github.com/en/communities, "Syntax for GitHub's form schema".
 INPUTS = {"markdown": {"value"}, "textarea": {"label", "description", "render", "placeholder", "value"},
@@ -65,3 +68,14 @@ def test_issue_forms_are_forms(form: Path) -> None:
 def test_nobody_is_sent_to_an_address_that_is_made_up() -> None:
     for name in ("SECURITY.md", "CONTRIBUTING.md", "CITATION.cff", "CHANGELOG.md", "README.md"):
         assert not re.findall(r"[\w.]+@[\w-]+\.\w+", (REPOSITORY / name).read_text()), name
+
+
+def test_every_dependency_has_an_upper_bound_and_the_tested_version_is_within() -> None:
+    pinned = {canonicalize_name(name): version for name, version in re.findall(
+        r"^([\w.-]+)==(\S+)", (REPOSITORY / "constraints.txt").read_text(), re.MULTILINE)}
+    groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    wanted = [one for one in map(Requirement, sum(groups, BUILD["requires"])) if one.name != "photoshoot"]
+    assert len(wanted) > 50
+    for one in wanted:
+        assert any(part.operator in ("<", "<=", "==") for part in one.specifier), f"{one}: no upper bound"
+        assert one.name == "setuptools" or pinned[canonicalize_name(one.name)] in one.specifier, f"{one}: not tested"

@@ -30,10 +30,7 @@
 {{- else if .host -}}
 {{- fail (printf "database.host is %q, but database.type is %s: set database.type to external, or leave database.host empty" .host .type) -}}
 {{- end -}}
-{{- if and (eq .type "in-cluster") (not (has .sslMode (list "disable" "prefer"))) -}}
-{{- fail (printf "database.sslMode is %s, but the in-cluster server has no certificate: use prefer, or an external server" .sslMode) -}}
-{{- end -}}
-{{- if and (has .sslMode (list "verify-ca" "verify-full")) (not .caSecret) -}}
+{{- if and (has .sslMode (list "verify-ca" "verify-full")) (not .caSecret) (ne .type "in-cluster") -}}
 {{- fail (printf "database.sslMode is %s, but database.caSecret is empty: name a Secret with the key ca.crt" .sslMode) -}}
 {{- end -}}
 {{- $databases := values .names | uniq -}}

@@ -106,6 +106,20 @@ annotations:
 {{- .Values.database.existingSecret | default (printf "%s-database" (include "photoshoot.name" .)) -}}
 {{- end -}}
 
+{{/* Secret with the in-cluster server's certificate. */}}
+{{- define "photoshoot.database.tls" -}}
+{{- .Values.database.server.tlsSecret | default (printf "%s-database-tls" (include "photoshoot.name" .)) -}}
+{{- end -}}
+
+{{/* Secret with the certificate by which clients know the server; empty where they take any. */}}
+{{- define "photoshoot.database.ca" -}}
+{{- if .Values.database.caSecret -}}
+{{- .Values.database.caSecret -}}
+{{- else if and (eq .Values.database.type "in-cluster") (ne .Values.database.sslMode "disable") -}}
+{{- include "photoshoot.database.tls" . -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Secret with Optuna's password; empty where there are no studies on the cluster. A Secret of its own, because who may
      look into the steps' Secrets need not see MLflow's. */}}
 {{- define "photoshoot.studies.secret" -}}

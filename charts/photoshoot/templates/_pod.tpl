@@ -72,14 +72,14 @@ topologySpreadConstraints:
 {{- define "photoshoot.database.ssl" -}}
 - name: PGSSLMODE
   value: {{ .Values.database.sslMode }}
-{{- if .Values.database.caSecret }}
+{{- if include "photoshoot.database.ca" . }}
 - name: PGSSLROOTCERT
   value: /database-ca/ca.crt
 {{- end }}
 {{- end -}}
 
 {{- define "photoshoot.database.mount" -}}
-{{- if .Values.database.caSecret -}}
+{{- if include "photoshoot.database.ca" . -}}
 - name: database-ca
   mountPath: /database-ca
   readOnly: true
@@ -87,10 +87,10 @@ topologySpreadConstraints:
 {{- end -}}
 
 {{- define "photoshoot.database.volume" -}}
-{{- if .Values.database.caSecret -}}
+{{- if include "photoshoot.database.ca" . -}}
 - name: database-ca
   secret:
-    secretName: {{ .Values.database.caSecret }}
+    secretName: {{ include "photoshoot.database.ca" . }}
     items:
       - {key: ca.crt, path: ca.crt}
 {{- end -}}
