@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from components.core.documents import MOST_YAML, Unreadable, read_text, yaml_value
 from components.core.errors import SettingsError, machine_errors
-from pipelines.steps import STEPS, TASK_STEP, step_of
+from pipelines.steps import EXIT_TASK, LOOPED_TASKS, ON_NODES, STEPS, TASK_STEP, step_of
 
 if TYPE_CHECKING:
     from kfp.dsl.pipeline_task import PipelineTask
@@ -28,6 +28,8 @@ PoolName = Literal["cpu", "gpu"]
 """Pools that a profile may describe; the pods of all but `cpu` get accelerators. Another name is another pool."""
 POOLS: tuple[PoolName, ...] = get_args(PoolName)
 SHARED_MEMORY, SCRATCH, STATE = "/dev/shm", "/scratch", "/state"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+"""By this label Kueue takes charge of a pod or a TrainJob."""
 _DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_WAIT_S, _ENDLESS_S = 3600, 3_600_000
@@ -97,7 +99,8 @@ class Retries(_Part):
     """What happens when a pod fails or its node goes away.
 
     KFP hands these to Argo, which retries pods that failed (evicted, out of memory, exit code), and not those whose
-    object disappeared with the node: such a run fails, and `photoshoot retry` goes on with it.
+    object disappeared with the node: such a run fails, and `photoshoot follow` or `photoshoot retry` goes on with it.
+    Tasks inside a loop try again by themselves, too, where a service was away.
     """
 
     count: int = Field(0, ge=0, le=1000)
@@ -128,6 +131,15 @@ class Secret(_Part):
     """Key in the Secret -> environment variable."""
     optional: bool = False
     """Whether pods start without it."""
+
+
+class Notify(_Part):
+    """Who is told when a run ends, well or not: a webhook that takes ``{"text": ...}``, as Slack's and Mattermost's."""
+
+    secret: str
+    """Name of the Secret that has the webhook's address."""
+    key: str = "url"
+    """Its key in the Secret."""
 
 
 class Placement(_Part):
@@ -169,8 +181,20 @@ class Profile(_Part):
     """Secrets for a private image registry."""
     tracking_uri: str | None = None
     """Address of the MLflow server from inside the pods."""
+    state: str | None = None
+    """gs:// address where interrupted steps keep what they need to go on. Any number of runs and nodes share it."""
     state_claim: str | None = None
-    """Persistent volume claim where interrupted steps keep what they need to go on, mounted at /state."""
+    """A persistent volume claim for that instead, mounted at /state."""
+    state_access_mode: Literal["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"] = "ReadWriteOnce"
+    """Access mode of the claim; steps that work on several nodes at once need ReadWriteMany."""
+    queue: str | None = None
+    """Kueue's LocalQueue: every pod of a step, and every training job, waits in it for its turn."""
+    parallelism: int = Field(0, ge=0)
+    """Most shards of preprocessing, and most workers of a study, at the same time; 0 is all of them."""
+    train_jobs: bool = False
+    """Whether the steps may make TrainJobs (in the chart: steps.trainJobs=true), which `train.nodes` needs."""
+    notify: Notify | None = None
+    """Who is told when a run ends."""
     pools: dict[PoolName, Pool] = {}
     """The node pools."""
     steps: dict[str, Placement] = {}
@@ -179,14 +203,31 @@ class Profile(_Part):
 
     @model_validator(mode="after")
     def _steps_exist(self) -> Self:
-        unknown = set(self.steps) - {*STEPS, *TASK_STEP, DEFAULT}
+        unknown = set(self.steps) - {*STEPS, *TASK_STEP, EXIT_TASK, DEFAULT}
         if unknown:
             raise ValueError(f"no step {sorted(unknown)[0]}: steps are {', '.join(STEPS)} and {DEFAULT}")
         return self
 
+    @model_validator(mode="after")
+    def _one_state(self) -> Self:
+        if self.state and self.state_claim:
+            raise ValueError("state and state_claim are two places for one thing: give one of them")
+        if self.state and not re.fullmatch(r"gs://[^/]+(/.*)?", self.state):
+            raise ValueError(f"state {self.state} is not gs://bucket/prefix")
+        return self
+
     def step(self, task: str) -> Placement:
-        """The placement of a task: its own, else its step's, else the default."""
-        return self.steps.get(task) or self.steps.get(step_of(task)) or self.steps.get(DEFAULT) or Placement()
+        """The placement of a task: its own, else its step's, else the default.
+
+        What waits for a training on several machines computes nothing: unless it is named, it is as small as the
+        default, has the step's environment, time and retries, and leaves the accelerators to the machines.
+        """
+        default = self.steps.get(DEFAULT) or Placement()
+        found = self.steps.get(task) or self.steps.get(step_of(task)) or default
+        if task == ON_NODES and task not in self.steps:
+            return found.model_copy(update={"pool": "cpu", "cpu": default.cpu, "memory": default.memory,
+                                            "shared_memory": None, "scratch": default.scratch})
+        return found
 
     def pool(self, name: PoolName) -> Pool:
         """A pool; one that the profile does not describe takes any node."""
@@ -236,7 +277,15 @@ def _shipped() -> Any:
 def _parse(text: str, source: str) -> Profile:
     try:
         tree = yaml_value(text)
-        return Profile.model_validate({"name": Path(source).stem, **tree} if isinstance(tree, dict) else tree)
+        if not isinstance(tree, dict):
+            return Profile.model_validate(tree)
+        base = tree.pop("base", None)
+        if base is not None:
+            if base not in names():
+                raise SettingsError(f"profile {source}: base: no profile {base}",
+                                    remedy=f"shipped ones are {', '.join(names())}")
+            tree = _over(yaml_value((_shipped() / f"{base}.yaml").read_text(encoding="utf-8")), tree)
+        return Profile.model_validate({"name": Path(source).stem, **tree})
     except Unreadable as error:
         raise SettingsError(f"profile {source}: not YAML: {error}",
                             remedy="compare it with a shipped profile") from None
@@ -247,12 +296,19 @@ def _parse(text: str, source: str) -> Profile:
                             remedy="compare it with pipelines/profiles/gke-spot.yaml") from None
 
 
+def _over(under: Any, over: Any) -> Any:
+    """A tree over another: mappings are merged, the rest is replaced."""
+    if isinstance(under, dict) and isinstance(over, dict):
+        return under | {key: _over(under.get(key), value) for key, value in over.items()}
+    return over
+
+
 def place(task: PipelineTask, name: str, profile: Profile, inputs: Mapping[str, Any]) -> None:
     """Put the placement of the task called `name` on it.
 
     Args:
         task: The KFP task.
-        name: Name of its component: one of `STEPS` or a key of `TASK_STEP`.
+        name: Name of its component: one of `STEPS`, a key of `TASK_STEP` or `EXIT_TASK`.
         profile: What places it.
         inputs: The pipeline's inputs that `Profile.inputs` names, as KFP channels: what a submission may change.
     """
@@ -274,27 +330,35 @@ def place(task: PipelineTask, name: str, profile: Profile, inputs: Mapping[str, 
         task.set_retry(retries.count, f"{seconds(retries.wait)}s", retries.factor, f"{seconds(asked.timeout)}s")
     if asked.cache is not None:
         task.set_caching_options(asked.cache)
-    _environment(task, profile, asked)
+    _environment(task, profile, asked, name)
     _volumes(task, profile, asked)
+    if profile.queue:
+        kubernetes.add_pod_label(task, QUEUE_LABEL, profile.queue)
     kubernetes.set_image_pull_policy(task, profile.image_pull_policy)
     if profile.image_pull_secrets:
         kubernetes.set_image_pull_secrets(task, list(profile.image_pull_secrets))
 
 
-def _environment(task: PipelineTask, profile: Profile, asked: Placement) -> None:
+def _environment(task: PipelineTask, profile: Profile, asked: Placement, name: str) -> None:
     from kfp import kubernetes
 
     variables = dict(asked.environment)
     if profile.tracking_uri:
         variables.setdefault("MLFLOW_TRACKING_URI", profile.tracking_uri)
-    if profile.state_claim:
-        variables.setdefault("PHOTOSHOOT_STATE", STATE)
+    if profile.state or profile.state_claim:
+        variables.setdefault("PHOTOSHOOT_STATE", profile.state or STATE)
+    if name in LOOPED_TASKS and asked.retries.count:
+        variables.setdefault("PHOTOSHOOT_ATTEMPTS", str(asked.retries.count + 1))
     if asked.scratch:
         variables.setdefault("TMPDIR", SCRATCH)
-    for name, value in variables.items():
-        task.set_env_variable(name, value)
+    for variable, value in variables.items():
+        task.set_env_variable(variable, value)
     for secret in asked.secrets:
         kubernetes.use_secret_as_env(task, secret.name, dict(secret.env), optional=secret.optional)
+    if name == EXIT_TASK and profile.notify:
+        # Optional: a Secret that is missing must not keep the run from its end.
+        kubernetes.use_secret_as_env(task, profile.notify.secret, {profile.notify.key: "PHOTOSHOOT_WEBHOOK"},
+                                     optional=True)
 
 
 def _volumes(task: PipelineTask, profile: Profile, asked: Placement) -> None:

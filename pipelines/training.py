@@ -16,10 +16,11 @@ from components.cluster.component import cluster
 from components.core.settings import Section, Settings
 from components.evaluate.challenge_component import challenge
 from components.evaluate.component import evaluate
+from components.finish.component import finish
 from components.preprocess.component import gather, preprocess, preprocess_part
 from components.register.component import register
 from components.synthesize.component import synthesize
-from components.train.component import train
+from components.train.component import train, train_on_nodes
 from components.tune.component import prepare_study, select_weights, tune_worker
 from pipelines.placement import Profile, place
 from pipelines.steps import step_of
@@ -82,7 +83,7 @@ def _training(steps: "_Steps") -> Artifacts:
     settings = steps.settings
     people, identities = steps.people()
     weights = {"weights": steps.tuned(people, identities)} if settings.tune.enabled else {}
-    model = steps.run(train, settings.train, people=people, identities=identities, **weights).outputs["model"]
+    model = steps.trained(people=people, identities=identities, **weights)
     evaluation = steps.run(
         evaluate, settings.evaluate, model=model, people=people, identities=identities,
         gate=settings.register_.gate.model_dump_json(),
@@ -126,6 +127,36 @@ class _Steps:
             place(task, component.name, self.profile, self.pools)
         return task
 
+    def trained(self, **inputs: Any) -> Any:
+        """The model, by this machine or by several, which a task without accelerators asks for and waits for."""
+        settings, profile = self.settings.train, self.profile
+        if settings.nodes == 1 or profile is None:
+            return self.run(train, settings, **inputs).outputs["model"]
+        machine = profile.step("train")
+        if machine.pool == "cpu":
+            accelerators: dict[str, Any] = {"accelerator": "", "count": "0"}
+        else:
+            accelerators = {key: self.pools[f"{machine.pool}_{key}"] for key in ("accelerator", "count")}
+        return self.run(
+            train_on_nodes, settings, **inputs, **accelerators,
+            node_selector=self.pools[f"{machine.pool}_node_selector"],
+            tolerations=self.pools[f"{machine.pool}_tolerations"],
+            machine=machine.model_dump_json(include={"cpu", "memory", "shared_memory", "scratch"}),
+        ).outputs["model"]
+
+    @property
+    def has_last_word(self) -> bool:
+        """Whether a task is to run at the end, however the run ends: where there is somebody to tell."""
+        return self.profile is not None and bool(self.profile.notify or self.profile.tracking_uri)
+
+    def last_word(self) -> Any:
+        """The context in which everything else of the pipeline is made."""
+        last = finish(name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
+        last.set_container_image(self.images[step_of(finish.name)]).set_caching_options(False)
+        if self.profile:
+            place(last, finish.name, self.profile, self.pools)
+        return dsl.ExitHandler(last, name="run")
+
     def people(self) -> tuple[Any, Any]:
         """Photos to people with identities."""
         people = self._preprocessed(self._photos())
@@ -136,11 +167,16 @@ class _Steps:
         settings = self.settings.tune
         data = {"people": people, "identities": identities, "training": self.settings.train.model_dump_json()}
         study = self.run(prepare_study, settings, **data).outputs["study"]
-        with dsl.ParallelFor(_shares(settings.workers), name="tune") as worker:
+        with dsl.ParallelFor(_shares(settings.workers), name="tune", parallelism=self._at_once) as worker:
             work = self.run(tune_worker, settings, **data, study=study, worker=worker)
             if not self.profile:
                 work.set_retry(_WORKER_RETRIES, backoff_max_duration=_WORKER_TIME)
         return self.run(select_weights, settings, study=study, begun=dsl.Collected(work.output)).outputs["weights"]
+
+    @property
+    def _at_once(self) -> int | None:
+        """How many tasks of a loop may run at the same time; None leaves it to KFP."""
+        return self.profile.parallelism or None if self.profile else None
 
     def _photos(self) -> Any:
         if self.photos is None:
@@ -153,7 +189,7 @@ class _Steps:
         settings = self.settings.preprocess
         if settings.shards == 1:
             return self.run(preprocess, settings, photos=photos).outputs["people"]
-        with dsl.ParallelFor(_shares(settings.shards), name="preprocess") as share:
+        with dsl.ParallelFor(_shares(settings.shards), name="preprocess", parallelism=self._at_once) as share:
             part = self.run(preprocess_part, settings, photos=photos, share=share).outputs["part"]
         return self.run(gather, settings, parts=dsl.Collected(part)).outputs["people"]
 
@@ -171,10 +207,15 @@ class _Definition:
     def __signature__(self) -> Signature:
         inputs = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=value, annotation=type(value))
                   for name, value in self._inputs().items()]
-        return Signature(inputs, return_annotation=self.outputs)
+        return Signature(inputs, return_annotation=None if self.steps.has_last_word else self.outputs)
 
     def __call__(self, *channels: Any) -> Any:
-        return self.body(replace(self.steps, pools=dict(zip(self._inputs(), channels, strict=True))))
+        steps = replace(self.steps, pools=dict(zip(self._inputs(), channels, strict=True)))
+        if not steps.has_last_word:
+            return self.body(steps)
+        with steps.last_word():
+            self.body(steps)
+        return None  # KFP lets nothing out of an exit handler
 
     def _inputs(self) -> dict[str, Any]:
         return self.steps.profile.inputs() if self.steps.profile else {}

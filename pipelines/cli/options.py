@@ -109,12 +109,15 @@ class OrderOptions:
     ] = ""
 
     def order(self, settings: Settings, photos: str | Path | None) -> Order:
-        """The run with these settings and photos."""
+        """The run with these settings and photos. Raises `SettingsError` where it cannot work on such nodes."""
+        from pipelines.kubeflow.feasible import refuse_impossible
         from pipelines.kubeflow.submit import Order
         from pipelines.placement import load_profile
 
-        return Order(settings, load_profile(self.profile), None if photos is None else address(photos), self.registry,
-                     self.name, self.experiment, pairs(self.args), self.root, self.upload)
+        profile = load_profile(self.profile)
+        refuse_impossible(settings, profile, self.root)
+        return Order(settings, profile, None if photos is None else address(photos), self.registry, self.name,
+                     self.experiment, pairs(self.args), self.root, self.upload)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from components.core.record.step import STUDIES
 from components.core.record.tracking import TRACKING_URI
 from components.core.settings import Settings
 from pipelines.doctor.checks import Check, run_checks
-from pipelines.doctor.finding import Finding
+from pipelines.doctor.finding import Finding, Level, problem
 from pipelines.home.folder import Home
 from pipelines.kubeflow.access import Access
 from pipelines.placement import Profile
@@ -93,6 +93,8 @@ def _local(patient: Patient) -> list[Check]:
         checks.append(Check("photos", partial(_photos, patient), "check --photos"))
     if patient.root:
         checks.append(Check("artifacts", partial(_root, patient.root), "check --root"))
+    if not patient.on_kubeflow and settings.train.nodes > 1:
+        checks.append(Check("several machines", partial(_several_machines, settings.train.nodes)))
     return [*checks, Check("cache safety", partial(_images, patient))]
 
 
@@ -104,11 +106,21 @@ def _kubeflow(patient: Patient, patience: float) -> list[Check]:
         checks.append(Check("Kubeflow Pipelines", partial(kubeflow, patient.access), "is it up, is --host right?"))
     if patient.profile is not None:
         from pipelines.doctor.kubernetes.access import kubernetes
+        from pipelines.doctor.kubernetes.profile import combination
 
+        checks.append(Check("settings and profile", partial(combination, patient.settings, patient.profile,
+                                                            patient.root)))
+        if patient.profile.state:
+            checks.append(Check("state", partial(_state, patient.profile.state), "check `state` of the profile"))
         checks.append(Check("Kubernetes", partial(
             kubernetes, patient.profile, patient.access.pods_namespace(), patient.context, patient.settings,
             patient.photos is not None, patience), "kubectl version; is the context right (--context)?"))
     return checks
+
+
+def _several_machines(nodes: int) -> list[Finding]:
+    return [problem("several machines", f"train.nodes={nodes} and no profile", "one machine, or a cluster",
+                    "--profile of a cluster, or train.nodes=1")]
 
 
 def _photos(patient: Patient) -> list[Finding]:
@@ -129,6 +141,14 @@ def _root(root: str) -> list[Finding]:
     from pipelines.doctor.photos import writable
 
     return writable(root)
+
+
+def _state(state: str) -> list[Finding]:
+    """The pods' account may have other rights, so that it cannot be written from here is a warning."""
+    from pipelines.doctor.photos import writable
+
+    return [replace(one, level=Level.WARNING) if one.level == Level.PROBLEM else one
+            for one in writable(state, "state of interrupted steps")]
 
 
 def _images(patient: Patient) -> list[Finding]:

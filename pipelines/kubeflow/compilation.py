@@ -14,6 +14,7 @@ from components.core.errors import InputError
 from components.core.settings import Settings
 from pipelines.containers.images import pushed_images
 from pipelines.home.photos import folder_digest
+from pipelines.kubeflow.feasible import refuse_impossible
 from pipelines.placement import Profile
 from pipelines.training import training_pipeline
 
@@ -34,6 +35,8 @@ def compile_pipeline(
             pushed to, if there is one.
         profile: Where the steps run; None places no step.
         photos_digest: Fingerprint of photos at a gs:// prefix; a folder's is taken here.
+
+    Raises `SettingsError` for what cannot work on such nodes (`pipelines.kubeflow.feasible`).
     """
     if out.suffix not in (".yaml", ".yml"):
         raise InputError("not a YAML file name", path=out, remedy="choose a name that ends in .yaml")
@@ -41,6 +44,7 @@ def compile_pipeline(
     if photos is not None and "://" not in photos:
         digest = folder_digest(Path(photos))
         photos = str(Path(photos).absolute())
+    refuse_impossible(settings, profile)
     from kfp import compiler
 
     pipeline = training_pipeline(settings, pushed_images(registry), photos, digest, profile)

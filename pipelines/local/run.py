@@ -12,6 +12,7 @@ from components.core.artifacts.evaluation import METRICS, PAIRS, REPORT, SAMPLES
 from components.core.artifacts.files import SUMMARY, read_summary
 from components.core.artifacts.model import CURVES
 from components.core.atomic import atomic_folder, atomic_path
+from components.core.errors import SettingsError
 from components.core.record import tracking
 from components.core.settings import Settings
 from pipelines.containers.execution import Limits
@@ -50,8 +51,11 @@ class TuningResult:
 def run_pipeline(settings: Settings, photos: Path | None, home: Home, limits: Limits | None = None) -> RunResult:
     """Run the whole pipeline, with `limits` each step in its container.
 
-    Raises PhotoshootError when a step fails (the MLflow run is then FAILED).
+    Raises PhotoshootError when a step fails (the MLflow run is then FAILED), `SettingsError` for several machines.
     """
+    if settings.train.nodes > 1:
+        raise SettingsError(f"train.nodes={settings.train.nodes}: this is one machine",
+                            remedy="--backend kubeflow, or train.nodes=1")
     steps = steps_of_run(synthetic=photos is None, tuned=settings.tune.enabled)
     with local_run(settings, photos, home, steps, limits) as run:
         artifacts = run.execute(TRAINING)

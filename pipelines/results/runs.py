@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 RUN_TAG, HOME_TAG = moved_home.RUN_TAG, moved_home.HOME_TAG
-ERROR_TAG = "photoshoot.error"
+ERROR_TAG = tracking.ERROR_TAG
 PARENT_TAG = "mlflow.parentRunId"
 STATUSES = ("running", "succeeded", "failed", "killed")
 COLUMNS = {"identity_recovered": "identity", "perceptual": "perceptual", "ssim": "SSIM"}

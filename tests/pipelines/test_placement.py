@@ -53,11 +53,27 @@ def _compile(folder: Path, profile: str | None, changes: list[str] = EVERYTHING,
     return Compiled(out)
 
 
-@pytest.fixture(scope="module", params=["gke-spot", "gke-ondemand", "local"])
+CLUSTER = """
+base: gke-spot
+state: gs://bucket/state
+queue: gpus
+parallelism: 2
+train_jobs: true
+notify: {secret: webhook, key: address}
+"""
+"""All that a profile of one's own can add to a shipped one."""
+VOLUME = "base: gke-ondemand\nstate_claim: files\nstate_access_mode: ReadWriteMany\n"
+
+
+@pytest.fixture(scope="module", params=["gke-spot", "gke-ondemand", "local", CLUSTER, VOLUME])
 def compiled(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, quick_kfp: None
 ) -> tuple[Profile, Compiled]:
-    return load_profile(request.param), _compile(tmp_path_factory.mktemp("compiled"), request.param)
+    folder, name = tmp_path_factory.mktemp("compiled"), request.param
+    if "\n" in name:
+        name = str(folder / "mine.yaml")
+        Path(name).write_text(request.param)
+    return load_profile(name), _compile(folder, name)
 
 
 def _expected(profile: Profile, task: str, looped: bool) -> k8s.KubernetesExecutorConfig:
@@ -78,6 +94,12 @@ def _expected(profile: Profile, task: str, looped: bool) -> k8s.KubernetesExecut
                                     size_limit=asked.shared_memory)
     if asked.scratch:
         wanted.empty_dir_mounts.add(volume_name="scratch", mount_path="/scratch", size_limit=asked.scratch)
+    if profile.queue:
+        wanted.pod_metadata.labels["kueue.x-k8s.io/queue-name"] = profile.queue
+    if task == "finish" and profile.notify:
+        entry = wanted.secret_as_env.add(secret_name=profile.notify.secret, optional=True)
+        entry.secret_name_parameter.runtime_value.constant.string_value = profile.notify.secret
+        entry.key_to_env.add(secret_key=profile.notify.key, env_var="PHOTOSHOOT_WEBHOOK")
     if profile.state_claim:
         claim = wanted.pvc_mount.add(constant=profile.state_claim, mount_path="/state")
         claim.pvc_name_parameter.runtime_value.constant.string_value = profile.state_claim
@@ -88,6 +110,7 @@ def test_every_task_has_what_the_profile_says_and_nothing_else(compiled: tuple[P
     profile, found = compiled
     expected = {"synthesize", "preprocess-part", "gather", "cluster", "prepare-study", "tune-worker",
                 "select-weights", "train", "evaluate", "challenge", "register"}
+    expected |= {"finish"} if profile.tracking_uri else set()
     assert set(found.kubernetes) == set(found.containers) == expected
     for name, config in found.kubernetes.items():
         assert config == _expected(profile, name, found.looped(name)), name
@@ -103,7 +126,9 @@ def test_resources_environment_and_retries(compiled: tuple[Profile, Compiled]) -
         variables = {entry["name"]: entry["value"] for entry in container.get("env", [])}
         assert variables == {
             **({"MLFLOW_TRACKING_URI": profile.tracking_uri} if profile.tracking_uri else {}),
-            **({"PHOTOSHOOT_STATE": "/state"} if profile.state_claim else {}),
+            **({"PHOTOSHOOT_STATE": profile.state or "/state"} if profile.state or profile.state_claim else {}),
+            **({"PHOTOSHOOT_ATTEMPTS": str(asked.retries.count + 1)}
+               if name in ("preprocess-part", "tune-worker") and asked.retries.count else {}),
             **({"TMPDIR": "/scratch"} if asked.scratch else {})}
         policy = found.task(name).retry_policy
         assert policy.max_retry_count == asked.retries.count
@@ -136,6 +161,41 @@ def test_inputs_reach_every_graph_that_refers_to_them(compiled: tuple[Profile, C
     assert referred > 20
     defaults = {name: json_format.MessageToDict(value.default_value) for name, value in inputs[""].items()}
     assert defaults == profile.inputs()
+
+
+def test_loops_have_a_cap_and_the_exit_handler_runs_however_the_run_ends(compiled: tuple[Profile, Compiled]) -> None:
+    profile, found = compiled
+    loops = {name: task for graph in found.graphs.values() for name, task in graph.tasks.items()
+             if task.HasField("parameter_iterator")}
+    assert len(loops) == 2
+    for task in loops.values():
+        assert task.iterator_policy.parallelism_limit == profile.parallelism
+    if not profile.tracking_uri:
+        assert "finish" not in found.containers
+        return
+    last = found.task("finish")
+    assert last.trigger_policy.strategy == last.TriggerPolicy.ALL_UPSTREAM_TASKS_COMPLETED
+    assert set(found.spec.root.dag.tasks) == {"finish", *last.dependent_tasks}, "nothing happens outside of it"
+    assert not last.caching_options.enable_cache
+
+
+def test_several_machines_are_asked_for_by_a_task_without_accelerators(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(CLUSTER)
+    found = _compile(tmp_path, str(path), changes=["train.nodes=2", "train.batch=4"])
+    assert "train" not in found.containers
+    asking = found.containers["train-on-nodes"]
+    assert "accelerator" not in asking["resources"], "two nodes take two GPUs, not three"
+    selector = found.kubernetes["train-on-nodes"].node_selector.node_selector_json
+    assert selector.component_input_parameter == "pipelinechannel--cpu_node_selector"
+    inputs = found.task("train-on-nodes").inputs.parameters
+    assert {name: inputs[name].component_input_parameter for name in ("node_selector", "tolerations", "accelerator",
+                                                                      "count")} == {
+        name: f"pipelinechannel--gpu_{name}" for name in ("node_selector", "tolerations", "accelerator", "count")}
+    machine = json.loads(inputs["machine"].runtime_value.constant.string_value)
+    train = load_profile(str(path)).step("train")
+    assert machine == {"cpu": train.cpu, "memory": train.memory, "shared_memory": train.shared_memory,
+                       "scratch": train.scratch}
 
 
 def test_what_is_never_reused_stays_so(compiled: tuple[Profile, Compiled]) -> None:
@@ -175,6 +235,11 @@ def test_a_step_may_leave_the_cache_and_kubeflow_its_secrets_for_images(tmp_path
     ("pools: {gpu: {tolerations: [{key: a, operator: Exists, value: b}]}}", "Exists takes no value"),
     ("pools: {tpu: {}}", "pools.tpu"),
     ("- a list", "the profile"),
+    ("base: gke", "base: no profile gke"),
+    ("{state: /state}", "not gs://bucket/prefix"),
+    ("{state: 'gs://bucket/s', state_claim: files}", "two places for one thing"),
+    ("{state_claim: files, state_access_mode: ReadOnlyMany}", "state_access_mode"),
+    ("{notify: {url: 'https://hooks'}}", "notify.secret"),
     ("a: [", "not YAML"),
 ])
 def test_a_wrong_profile_is_refused_in_one_line(tmp_path: Path, text: str, said: str) -> None:

@@ -16,7 +16,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ EXPERIMENT_ID = "MLFLOW_EXPERIMENT_ID"
 
 STEP_TAG = "photoshoot.step"
 """Tag of a step's run: which step it is."""
+ERROR_TAG = "photoshoot.error"
+"""Tag of a run that failed, a step's or the pipeline's: why, in one line."""
 DEVICE_KIND, DEVICE_COUNT = "photoshoot.device.kind", "photoshoot.device.count"
 """Tags of a step's run: what it computes on, known from its start."""
 DEVICE_SECONDS = "cost/device_seconds"
@@ -92,6 +94,10 @@ def step_run(step: str, *, name: str = "", parent: str = "", run_id: str = "") -
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
+        raise
+    except Exception as error:
+        with suppress(Exception):  # the store may be what failed; the error itself is passed on
+            mlflow.set_tag(run_id, ERROR_TAG, " ".join(str(error).split())[:_LONGEST_PARAM])
         raise
     finally:
         # A step that is tried again resumes its run: what the attempts before took is paid for too.

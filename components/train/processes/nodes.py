@@ -1,8 +1,9 @@
 """Several machines on one training: a Kubeflow Trainer job (TrainJob, trainer.kubeflow.org/v1alpha1, Trainer 2.2+).
 
-The job's nodes are made like the pod that asks for them: its image, environment, resources, node selector, tolerations,
-service account and memory-backed volumes. What they share lies on gs://. The job is watched to its end; its failure is
-this step's failure; when this process is interrupted the job is deleted. The next attempt goes on from the checkpoint.
+The job's nodes have the image, environment and service account of the pod that asks for them, which itself computes
+nothing and needs no accelerator; what machines they are is told by a `Machine`. What they share lies on gs://. The job
+is watched to its end; its failure is this step's failure; when this process is interrupted the job is deleted. The next
+attempt goes on from the checkpoint.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import socket
 import tempfile
 import time
 import uuid
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,12 +40,59 @@ POD_LABELS = {"photoshoot.dev/pod": "training-node"}
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _POLL_S, _LONGEST_POLL_S, _SILENCE_S = 5.0, 60.0, 900.0
 _TIMEOUT_S = (5, 30)
-_KFP_LAUNCHER = re.compile(r"KFP_|ARGO_|MLFLOW_RUN_ID$|HOSTNAME$|KUBERNETES_")
+_KFP_LAUNCHER = re.compile(r"KFP_|ARGO_|MLFLOW_RUN_ID$|HOSTNAME$|KUBERNETES_|TMPDIR$")
+_QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+_SHARED_MEMORY, _SCRATCH = "/dev/shm", "/scratch"
 
 
-def train_on_nodes(people: str, identities: str, out: Path, settings: TrainSettings, *, state: Path | str | None,
-                   recorder: Recorder) -> TrainSummary:
-    """`train` on `settings.nodes` machines; the model is in `out` at the end.
+@dataclass(frozen=True)
+class Machine:
+    """One of the machines that train, in Kubernetes' words."""
+
+    resources: Mapping[str, Any]
+    """Requests and limits."""
+    node_selector: Mapping[str, str]
+    tolerations: Sequence[Mapping[str, Any]]
+    volumes: Sequence[Mapping[str, Any]]
+    """Empty directories, in memory or on the node's disk."""
+    mounts: Sequence[Mapping[str, Any]]
+    processes: int
+    """Processes on it, unless `train.processes` says: one per accelerator."""
+
+    @staticmethod
+    def of(asked: str, node_selector: Mapping[str, str], tolerations: Sequence[Mapping[str, Any]], accelerator: str,
+           count: str) -> Machine:
+        """From a profile's placement as JSON (cpu, memory, shared_memory, scratch) and its pool."""
+        wanted, devices_wanted = json.loads(asked), int(count)
+        accelerators = {accelerator: str(devices_wanted)} if devices_wanted else {}
+        resources = {"requests": {"cpu": wanted["cpu"], "memory": wanted["memory"], **accelerators},
+                     "limits": {"memory": wanted["memory"], **accelerators}}
+        volumes, mounts = [], []
+        for name, path, size, medium in (
+            ("shared-memory", _SHARED_MEMORY, wanted.get("shared_memory"), {"medium": "Memory"}),
+            ("scratch", _SCRATCH, wanted.get("scratch"), {}),
+        ):
+            if size:
+                volumes.append({"name": name, "emptyDir": {"sizeLimit": size, **medium}})
+                mounts.append({"name": name, "mountPath": path})
+        return Machine(resources, dict(node_selector), list(tolerations), volumes, mounts, max(devices_wanted, 1))
+
+    @staticmethod
+    def like(pod: Mapping[str, Any]) -> Machine:
+        """As the pod that asks, as the API has it in JSON."""
+        spec, container = pod["spec"], _main(pod)
+        volumes = [one for one in spec.get("volumes", []) if "emptyDir" in one]
+        mine = {one["name"] for one in volumes}
+        mounts = [one for one in container.get("volumeMounts", [])
+                  if one["name"] in mine and one["mountPath"] in (_SHARED_MEMORY, _SCRATCH)]
+        used = {one["name"] for one in mounts}
+        return Machine(container.get("resources") or {}, spec.get("nodeSelector") or {}, spec.get("tolerations") or [],
+                       [one for one in volumes if one["name"] in used], mounts, max(_gpus(container), 1))
+
+
+def train_on_nodes(people: str, identities: str, out: Path, settings: TrainSettings, machine: Machine | None = None, *,
+                   state: Path | str | None, recorder: Recorder) -> TrainSummary:
+    """`train` on `settings.nodes` machines (None: such as this pod is on); the model is in `out` at the end.
 
     Raises `SettingsError` where people, identities or state are not on gs://, `MachineError` where there is no
     cluster, the job is lost or the cluster stays silent, and what the process that failed first raised.
@@ -61,7 +110,7 @@ def train_on_nodes(people: str, identities: str, out: Path, settings: TrainSetti
     job = Job(people, identities, f"{place}/model", settings.model_dump_json(), address(state), report,
               getattr(recorder, "run_id", ""))
     cluster = _Cluster.here()
-    cluster.create(manifest(f"photoshoot-train-{attempt}", job, settings, cluster.own_pod()))
+    cluster.create(manifest(f"photoshoot-train-{attempt}", job, settings, cluster.own_pod(), machine))
     try:
         failed = cluster.follow(f"photoshoot-train-{attempt}")
     finally:
@@ -78,46 +127,52 @@ def train_on_nodes(people: str, identities: str, out: Path, settings: TrainSetti
     return replace(summary, model=str(out / Path(summary.model).name))
 
 
-def manifest(name: str, job: Job, settings: TrainSettings, pod: V1Pod) -> dict[str, Any]:
-    """The TrainJob: `settings.nodes` machines like `pod`, each with `train.processes` processes (0: one per GPU)."""
+def manifest(name: str, job: Job, settings: TrainSettings, pod: V1Pod, machine: Machine | None = None
+             ) -> dict[str, Any]:
+    """The TrainJob that `pod` asks for: `settings.nodes` machines, each with `train.processes` processes (0: one per
+    accelerator). It waits in the Kueue queue that the pod is in."""
     from kubernetes.client import ApiClient
 
     plain = ApiClient().sanitize_for_serialization(pod)
-    spec = plain["spec"]
-    container = next((one for one in spec["containers"] if one["name"] == "main"), spec["containers"][0])
+    spec, container, meta = plain["spec"], _main(plain), plain["metadata"]
+    machine = machine or Machine.like(plain)
     environment = [one for one in container.get("env", []) if not _KFP_LAUNCHER.match(one["name"])]
-    volumes = [one for one in spec.get("volumes", []) if "emptyDir" in one]
-    mine = {one["name"] for one in volumes}
-    mounts = [one for one in container.get("volumeMounts", [])
-              if one["name"] in mine and one["mountPath"] in ("/dev/shm", "/scratch")]
-    used = {one["name"] for one in mounts}
+    if any(one["mountPath"] == _SCRATCH for one in machine.mounts):
+        environment.append({"name": "TMPDIR", "value": _SCRATCH})
     patch = {
-        "serviceAccountName": spec.get("serviceAccountName"), "nodeSelector": spec.get("nodeSelector"),
-        "tolerations": spec.get("tolerations"), "imagePullSecrets": spec.get("imagePullSecrets"),
-        "volumes": [one for one in volumes if one["name"] in used],
-        "containers": [{"name": _NODE, "volumeMounts": mounts}] if mounts else None,
+        "serviceAccountName": spec.get("serviceAccountName"), "nodeSelector": dict(machine.node_selector),
+        "tolerations": list(machine.tolerations), "imagePullSecrets": spec.get("imagePullSecrets"),
+        "volumes": list(machine.volumes),
+        "containers": [{"name": _NODE, "volumeMounts": list(machine.mounts)}] if machine.mounts else None,
     }  # fmt: skip
     pod_patch = {key: value for key, value in patch.items() if value}
     template = {"spec": {"template": {"metadata": {"labels": POD_LABELS}, "spec": pod_patch}}}
-    owner = {"apiVersion": "v1", "kind": "Pod", "name": plain["metadata"]["name"], "uid": plain["metadata"]["uid"]}
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": meta["name"], "uid": meta["uid"]}
+    queue = {key: value for key, value in (meta.get("labels") or {}).items() if key == _QUEUE_LABEL}
     return {
         "apiVersion": f"{GROUP}/{VERSION}", "kind": "TrainJob",
         # Deleted with the pod that asked for it, should that be killed.
-        "metadata": {"name": name, "namespace": plain["metadata"]["namespace"], "ownerReferences": [owner]},
+        "metadata": {"name": name, "namespace": meta["namespace"], "ownerReferences": [owner],
+                     **({"labels": queue} if queue else {})},
         "spec": {
             "runtimeRef": {"name": settings.runtime},
             "trainer": {
                 "image": container["image"], "numNodes": settings.nodes,
-                "numProcPerNode": settings.processes or max(_gpus(container), 1),
+                "numProcPerNode": settings.processes or machine.processes,
                 # torchrun reads where the others are from the variables (PET_...) that the Trainer sets.
                 "command": ["python", "-m", "torch.distributed.run", "-m", "components.train.processes.worker"],
-                "args": [json.dumps(asdict(job))], "env": environment,
-                "resourcesPerNode": container.get("resources") or {},
+                "args": [json.dumps(asdict(job))], "env": environment, "resourcesPerNode": dict(machine.resources),
             },
             "runtimePatches": [{"manager": "photoshoot.dev/train", "trainingRuntimeSpec": {
                 "template": {"spec": {"replicatedJobs": [{"name": _NODE, "template": template}]}}}}],
         },
     }  # fmt: skip
+
+
+def _main(pod: Mapping[str, Any]) -> dict[str, Any]:
+    """The container that the step runs in."""
+    containers: list[dict[str, Any]] = pod["spec"]["containers"]
+    return next((one for one in containers if one["name"] == "main"), containers[0])
 
 
 def _gpus(container: dict[str, Any]) -> int:

@@ -158,7 +158,8 @@ def schedule_add(
     """Run the pipeline of now, with these settings, at fixed times. A run that is still going delays the next."""
     from pipelines.kubeflow.submit import schedule
 
-    found = schedule(access.connect(), ordered.order(asked.settings(), photos), cron)
+    order = ordered.order(asked.settings(), photos)
+    found = schedule(access.connect(), order, cron)
     if as_json:
         succeeded(schedule_id=found)
         return

@@ -64,8 +64,8 @@ def run(
     if backend == "kubeflow":
         from pipelines.cli.commands.kubeflow import run_on_kubeflow
 
-        server = access.connect(following.patience)
-        run_on_kubeflow(server, ordered.order(settings, photos), as_json, detach, following)
+        order = ordered.order(settings, photos)  # what cannot work is told before anybody is asked
+        run_on_kubeflow(access.connect(following.patience), order, as_json, detach, following)
     elif backend == "containers":
         from pipelines.containers.execution import Limits
 

@@ -14,10 +14,10 @@ from pipelines.doctor.checks import Check, run_checks, status_of
 from pipelines.doctor.clock import clock
 from pipelines.doctor.finding import Finding, ok, problem, warning
 from pipelines.doctor.kubernetes import objects
-from pipelines.doctor.kubernetes.nodes import asked_of_pools, node_findings, quantity
+from pipelines.doctor.kubernetes.nodes import asked_of_pools, node_findings
+from pipelines.doctor.kubernetes.profile import profile_itself, tasks_of_run
 from pipelines.kubeflow.pods import core_api
 from pipelines.placement import Profile
-from pipelines.steps import STEPS, TASK_STEP
 
 if TYPE_CHECKING:
     from kubernetes.client import CoreV1Api, V1Node
@@ -50,37 +50,18 @@ def kubernetes(profile: Profile, namespace: str, context: str | None, settings: 
           for name, keys in objects.secrets(profile, tasks).items()],
         *[Check("claim", partial(objects.claim, api, namespace, name, several))
           for name in [profile.state_claim] if name],
+        *[Check("webhook", partial(objects.secret, api, namespace, notify.secret,
+                                   objects.Keys(frozenset({notify.key}), ("the run's end",), False)))
+          for notify in [profile.notify] if notify],
+        *[Check("queue", partial(objects.queue, api, namespace, name)) for name in [profile.queue] if name],
+        *([Check("training runtime", partial(objects.training_runtime, api, settings.train.runtime))]
+          if settings.train.nodes > 1 else []),
         Check("artifacts", partial(objects.artifacts, api, namespace)),
         Check("quotas", partial(objects.quotas, api, namespace, _largest(profile, tasks))),
         Check("profile", partial(profile_itself, profile, tasks)),
     ]
     # Before whoever called stops waiting: what was found by then is told.
     return found + run_checks(checks, max(1.0, patience - 1.0 - (time.monotonic() - started)))
-
-
-def tasks_of_run(settings: Settings, with_photos: bool) -> list[str]:
-    """Components of the run that the settings describe, as a profile names them."""
-    skipped = {"tune"} if not settings.tune.enabled else set()
-    skipped |= {"synthesize"} if with_photos else set()
-    tasks = [step for step in STEPS if step not in skipped]
-    tasks += [task for task, step in TASK_STEP.items() if step == "tune" and settings.tune.enabled]
-    return tasks + (["gather"] if settings.preprocess.shards > 1 else [])
-
-
-def profile_itself(profile: Profile, tasks: Sequence[str]) -> list[Finding]:
-    """What a profile alone can have wrong: shared memory counts as memory of the pod."""
-    found = []
-    for task in tasks:
-        asked = profile.step(task)
-        if asked.shared_memory and quantity(asked.shared_memory) >= quantity(asked.memory):
-            found.append(problem(f"profile {profile.name}: {task}",
-                                 f"shared_memory {asked.shared_memory} of memory {asked.memory}",
-                                 "less: /dev/shm counts as the pod's memory", "raise memory, or lower shared_memory"))
-        if asked.pool != "cpu" and not profile.pool(asked.pool).count:
-            found.append(warning(f"profile {profile.name}: {task}",
-                                 f"is on the {asked.pool} pool, which asks for no accelerator",
-                                 "count of at least 1", f"set pools.{asked.pool}.count in the profile"))
-    return found or [ok(f"profile {profile.name}", "shared memory and accelerators fit")]
 
 
 def _reach(api: CoreV1Api) -> tuple[bool, list[Finding]]:

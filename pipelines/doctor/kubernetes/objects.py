@@ -107,6 +107,35 @@ def claim(api: CoreV1Api, namespace: str, name: str, several_nodes: bool) -> lis
     return [ok(what, f"bound, {', '.join(modes)}", "bound")]
 
 
+def training_runtime(api: CoreV1Api, name: str) -> list[Finding]:
+    """Whether Kubeflow Trainer is installed, with the runtime that `train.runtime` names."""
+    kind = "trainer.kubeflow.org", "v1alpha1", "clustertrainingruntimes"
+    return _custom(api, f"training runtime {name}", kind, name,
+                   "install Kubeflow Trainer 2.2 or newer with its runtimes, or set train.nodes=1")
+
+
+def queue(api: CoreV1Api, namespace: str, name: str) -> list[Finding]:
+    """Whether Kueue has the queue that the profile names: pods with the name of another wait for ever."""
+    return _custom(api, f"queue {name}", ("kueue.x-k8s.io", "v1beta1", "localqueues"), name,
+                   "make a LocalQueue of that name, or leave `queue` out of the profile", namespace)
+
+
+def _custom(api: CoreV1Api, what: str, kind: tuple[str, str, str], name: str, mend: str, namespace: str = ""
+            ) -> list[Finding]:
+    from kubernetes.client import CustomObjectsApi
+
+    asking, (group, version, plural) = CustomObjectsApi(api.api_client), kind
+
+    def read() -> Any:
+        if namespace:
+            return asking.get_namespaced_custom_object(group, version, namespace, plural, name,
+                                                       _request_timeout=TIMEOUT_S)
+        return asking.get_cluster_custom_object(group, version, plural, name, _request_timeout=TIMEOUT_S)
+
+    there, found = _get(what, read, mend)
+    return found if there is None else [ok(what, "there", "there")]
+
+
 def artifacts(api: CoreV1Api, namespace: str) -> list[Finding]:
     """Where Kubeflow keeps artifacts unless a run says otherwise, and whether this account can write there.
 
