@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,8 +115,11 @@ def load(model: str | Path, *, tracking_uri: str | None = None, device: str = "c
     defaults, and people of any size. `device` is what torch calls it: ``cpu``, ``cuda``, ``cuda:1``. MLflow is needed
     for ``models:/`` only.
 
-    Raises `InputError` where there is no such model, `DataError` for files that are torn or of another format version,
-    `MachineError` where MLflow does not answer.
+    A version's files are compared with what the ledger says was registered, and ``@champion`` is the ledger's: what is
+    odd about them (an alias set by hand, a version from before there were records) is a warning.
+
+    Raises `InputError` where there is no such model, `DataError` for files that are torn, of another format version
+    or, of a version, not as they were registered; `MachineError` where MLflow does not answer.
     """
     address = str(model)
     if model == STARTER:  # a Path of that name is a folder
@@ -129,6 +133,8 @@ def load(model: str | Path, *, tracking_uri: str | None = None, device: str = "c
                          remedy="models:/NAME@ALIAS or models:/NAME/NUMBER, e.g. models:/photoshoot@champion")
     versions = Versions(found["name"], tracking_uri or _usual_registry())
     with versions.files(versions.get(found["alias"] or found["number"])) as folder:
+        for note in versions.notes:
+            warnings.warn(note, stacklevel=2)
         return load_files(folder / GENERATOR, folder / PREPROCESS, device)
 
 

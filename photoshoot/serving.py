@@ -8,18 +8,27 @@ served for ever.
 from __future__ import annotations
 
 import base64
+import logging
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
 import pandas as pd
+import yaml
 
 from components.core.artifacts.version import SERVING_FORMAT
-from components.core.errors import DataError, InputError
+from components.core.errors import DataError, InputError, MachineError
 from components.core.pictures.images import encode_png
+from components.core.record.custody import refuse
+from components.core.record.registry import Versions
+from components.core.record.registry_file import is_unwritten
 from photoshoot.model import load_files
 from photoshoot.photos import Photo
+
+_META = "registered_model_meta"
+"""What MLflow writes into a version's folder when it loads it by name: {model_name, model_version}."""
+_log = logging.getLogger("photoshoot.serving")
 
 
 class PhotoshootModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,misc]  # mlflow.pyfunc is untyped
@@ -34,7 +43,11 @@ class PhotoshootModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,m
     """
 
     def load_context(self, context: Any) -> None:
-        """Read the generator and how its data were cut out."""
+        """Read the generator and how its data were cut out, once they are known to be those that were registered.
+
+        Raises `DataError`, which names the file, where they are not.
+        """
+        _check(Path(context.artifacts["generator"]).parents[1])
         self._model = load_files(Path(context.artifacts["generator"]), Path(context.artifacts["preprocess"]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
@@ -62,6 +75,29 @@ def served(format: str) -> PhotoshootModel:
         raise DataError(f"the version was registered as {format}, this photoshoot serves {SERVING_FORMAT}",
                         remedy="install the photoshoot version in its requirements")
     return PhotoshootModel()
+
+
+def _check(folder: Path) -> None:
+    """Hold a version's files against the registry that it was loaded from; what is odd, and that there is none to
+    ask, is logged. Only what MLflow fetched by a registry's name is asked about, not a folder of somebody's own."""
+    try:
+        said = yaml.safe_load((folder / _META).read_text(encoding="utf-8"))
+        name, number = str(said["model_name"]), str(said["model_version"])
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return
+    uri = mlflow.get_registry_uri()
+    if is_unwritten(uri):
+        return
+    try:
+        versions = Versions(name, uri)
+        odd = versions.doubts(versions.get(number), folder)
+        versions.champion()
+    except (InputError, MachineError) as error:
+        _log.warning("the files of version %s of %s are not checked: %s", number, name, error)
+        return
+    for note in versions.notes:
+        _log.warning("%s", note)
+    refuse(name, number, odd, uri)
 
 
 def _files(row: dict[str, Any], folder: Path) -> dict[str, Path]:

@@ -32,7 +32,7 @@ from components.core.networks.generator.reposer import Reposer
 from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities
 from components.core.record.recorder import NoRecord, Recorder
-from components.core.record.registry import CHAMPION, Version, Versions
+from components.core.record.registry import Version, Versions
 from components.core.settings import EvaluateSettings, RegisterSettings
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.identity import similarities
@@ -116,8 +116,7 @@ def challenge(model: Path, people: Path, identities: Path, evaluation: Path, out
     started = time.monotonic()
     challenger = _Challenger.open(Path(model), Path(people), Path(identities), Path(evaluation))
     versions = Versions(settings.model_name, tracking_uri)
-    number = versions.aliased(CHAMPION)
-    champion = None if number is None else versions.get(number)
+    champion = versions.champion()
     content, lines, reused = _compare(challenger, versions, champion, settings, state)
     header = {
         "model_name": settings.model_name, "model": challenger.metrics["model"]["digest"],

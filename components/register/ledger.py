@@ -1,141 +1,29 @@
-"""The ledger of promotions: append-only, kept in the registry, and the one truth about who is champion.
-
-MLflow moves an alias unconditionally: of two people who promote at once, the last one wins and nobody is told. So the
-alias is only a picture of this ledger, and the ledger decides. It is a registered model of its own, `<name>-ledger`,
-with one version per entry: MLflow allots version numbers under a unique key, so every client sees the same entries in
-the same order, and an entry is written whole (its tags with it) or not at all.
-
-Each entry says after which entry it was written. It counts only if that is the last one that counts before it; else
-somebody was faster, and the entry stays as the record of an attempt. What counts is a pure function of the entries
-(`replay`), the same for everybody. Each entry also keeps the digest of the entry it follows, so that one changed
-afterwards is found out.
-"""
+"""The ledger of promotions and registrations, written; `components.core.record.ledger` says what it is."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+import getpass
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
-from components.core.artifacts.files import Each, misfit
-from components.core.documents import MOST_LINE, json_object
 from components.core.errors import InputError
-from components.core.record.registry import LEDGER_SUFFIX, Versions
+from components.core.record.ledger import MARK, SUFFIX, TAG, Entry, Journal, Record, against_mark, mark_of, replay
+from components.core.record.registry import Versions, is_absent
 
-FORMAT = "photoshoot.ledger/1"
-_TAG = "photoshoot.entry"
-_ABOUT = ("Who was made champion of {name}, when, why and on which evidence; a version for each promotion. "
-          "`photoshoot history` reads it. It is no model; deleting or editing it loses the record.")
+__all__ = ["Entry", "Journal", "Ledger", "Record", "checked_reason", "facts", "journal_json", "replay", "sentence",
+           "utc_now", "who"]
+
+_ABOUT = ("What versions of {name} consist of, and who was made champion, when, why and on which evidence; a version "
+          "for each entry. `photoshoot history` reads it. It is no model; deleting or editing it loses the record.")
 _TRIES = 5
 
-Action = Literal["promote", "rollback"]
-_ENTRY = {"action": str, "before?": str, "to": str, "who": str, "when": str, "why": str, "forced": bool,
-          "digests": Each(str), "after?": int, "after_digest?": str, "key?": str}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One promotion or rollback. `before` and `to` are version numbers, `when` is UTC in ISO 8601.
-
-    `after` is the number of the entry that was the last one that counted, 0 for none, and `after_digest` its digest.
-    """
-
-    action: Action
-    before: str | None
-    to: str
-    who: str
-    when: str
-    why: str
-    forced: bool
-    digests: dict[str, str]
-    after: int = 0
-    after_digest: str = ""
-    key: str = field(default_factory=lambda: uuid.uuid4().hex)
-    number: int = 0
-
-    def to_text(self) -> str:
-        """The entry as it is stored; its number is MLflow's to give."""
-        content = asdict(self)
-        del content["number"]
-        return json.dumps({"format": FORMAT, **content}, sort_keys=True)
-
-    @staticmethod
-    def from_text(number: int, text: str) -> Entry | None:
-        """Read a stored entry; None for something that is none."""
-        try:
-            content = json_object(text, MOST_LINE)
-            if content.pop("format") != FORMAT:
-                return None
-            return None if misfit(content, _ENTRY) else Entry(**content, number=number)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            return None
-
-    @property
-    def digest(self) -> str:
-        """sha256 of the stored text."""
-        return hashlib.sha256(self.to_text().encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Journal:
-    """What the ledger says. `counting` are the entries that made a champion, `late` those that came second."""
-
-    counting: tuple[Entry, ...] = ()
-    late: tuple[Entry, ...] = ()
-    complaints: tuple[str, ...] = ()
-
-    @property
-    def head(self) -> Entry | None:
-        """The last entry that counts."""
-        return self.counting[-1] if self.counting else None
-
-    @property
-    def champion(self) -> str | None:
-        """The champion by this ledger; None when it has no entries."""
-        return self.head.to if self.head else None
-
-    @property
-    def previous(self) -> str | None:
-        """Who was champion before the present one was promoted: rollbacks go back one promotion each."""
-        line: list[str] = [self.counting[0].before] if self.counting and self.counting[0].before else []
-        for entry in self.counting:
-            if entry.action == "rollback":
-                while line and line[-1] != entry.to:
-                    line.pop()
-            if not line or line[-1] != entry.to:
-                line.append(entry.to)
-        return line[-2] if len(line) > 1 else None
-
-
-def replay(stored: Iterable[tuple[int, str | None]]) -> Journal:
-    """Decide which entries count. `stored` are number and text of each, in order of number."""
-    counting: list[Entry] = []
-    late: list[Entry] = []
-    complaints: list[str] = []
-    missing: set[int] = set()
-    expected = 1
-    for number, text in stored:
-        gap = range(expected, number)
-        missing.update(gap)
-        complaints += [f"entry {gone} was deleted" for gone in gap]
-        expected = number + 1
-        entry = Entry.from_text(number, text or "")
-        if entry is None:
-            complaints.append(f"entry {number} was not written by photoshoot, or is corrupted")
-            missing.add(number)  # what followed it, followed it rightly
-            continue
-        last = counting[-1] if counting else None
-        follows = last.number if last else 0
-        if entry.after != follows and not (entry.after > follows and entry.after in missing):
-            late.append(entry)
-            continue
-        if last and entry.after == last.number and entry.after_digest != last.digest:
-            complaints.append(f"entry {last.number} was changed after it was written")
-        counting.append(entry)
-    return Journal(tuple(counting), tuple(late), tuple(complaints))
+Written = TypeVar("Written", Entry, Record)
 
 
 class Ledger(Versions):
@@ -143,11 +31,13 @@ class Ledger(Versions):
 
     def __init__(self, name: str, tracking_uri: str | None = None) -> None:
         super().__init__(name, tracking_uri)
-        self._ledger = name + LEDGER_SUFFIX
+        self._ledger = name + SUFFIX
 
     def read(self) -> Journal:
-        """All entries, and what they amount to."""
-        return replay((int(found.version), found.tags.get(_TAG)) for found in self._search(self._ledger))
+        """All entries, what they amount to, and what is wrong with them."""
+        mark = self._mark()  # before the entries, which are written first
+        journal = replay((int(found.version), found.tags.get(TAG)) for found in self._search(self._ledger))
+        return replace(journal, complaints=(*journal.complaints, *against_mark(journal, mark)))
 
     def append(self, entry: Entry, seen: Journal) -> tuple[Entry, Journal]:
         """Write an entry that follows what was `seen`; returns it with its number, and the ledger as it is then.
@@ -157,32 +47,60 @@ class Ledger(Versions):
         """
         head = seen.head
         entry = replace(entry, after=head.number if head else 0, after_digest=head.digest if head else "")
-        with self._asking():
-            self._make()
-            self._write(entry)
+        self._make()
+        self._write(entry, lambda: self._follows_another(entry))
         journal = self.read()
         stored = next((found for found in (*journal.counting, *journal.late) if found.key == entry.key), entry)
-        return stored, journal
+        return self._marked(stored), journal
 
-    def _write(self, entry: Entry) -> None:
+    def record(self, record: Record) -> Record:
+        """Write what a version consists of; returns the record with its number. Raises as `append` does."""
+        last = self.read().last
+        record = replace(record, seen=last.number if last else 0, seen_digest=last.digest if last else "")
+        self._make()
+        self._write(record, lambda: any(found.key == record.key for found in self.read().records))
+        return self._marked(next((found for found in self.read().records if found.key == record.key), record))
+
+    def _write(self, entry: Entry | Record, is_settled: Callable[[], bool]) -> None:
+        """Write an entry, unless `is_settled` says that it is there already or comes too late."""
         from mlflow.exceptions import MlflowException
 
-        text = entry.to_text()
+        text, version = entry.to_text(), entry.to if isinstance(entry, Entry) else entry.version
         # MLflow wants to know where a version's files are, and believes only what it holds: an entry has those of the
-        # version that it made champion.
-        source = f"models:/{self.name}/{entry.to}"
+        # version that it is about.
+        source = f"models:/{self.name}/{version}"
         for attempt in range(_TRIES):
-            try:
-                self._client.create_model_version(
-                    self._ledger, source, tags={_TAG: text}, description=sentence(entry), await_creation_for=0)
-                return
-            except MlflowException:
-                # Under contention MLflow gives up on a number after three attempts. An entry that was written
-                # although the answer was lost is there twice at most: the copy follows nothing and does not count.
-                if self._follows_another(entry):
+            with self._asking():
+                try:
+                    self._client.create_model_version(
+                        self._ledger, source, tags={TAG: text}, description=sentence(entry), await_creation_for=0)
                     return
-                if attempt + 1 == _TRIES:
-                    raise
+                except MlflowException:
+                    # Under contention MLflow gives up on a number after three attempts. An entry that was written
+                    # although the answer was lost is there twice at most: the copy follows nothing and does not count.
+                    if is_settled():
+                        return
+                    if attempt + 1 == _TRIES:
+                        raise
+
+    def _marked(self, entry: Written) -> Written:
+        """Leave a mark of the newest entry on the model, by which it is missed when it is gone."""
+        from mlflow.exceptions import MlflowException
+
+        if entry.number:
+            with suppress(MlflowException):  # two at once, on PostgreSQL: the next entry leaves the next mark
+                self._client.set_registered_model_tag(self.name, MARK, mark_of(entry))
+        return entry
+
+    def _mark(self) -> str | None:
+        with self._asking():
+            try:
+                mark = self._client.get_registered_model(self.name).tags.get(MARK)
+                return None if mark is None else str(mark)
+            except Exception as error:
+                if is_absent(error):
+                    return None
+                raise
 
     def _follows_another(self, entry: Entry) -> bool:
         """Whether the entry would come too late by now, or is in the ledger already."""
@@ -192,19 +110,39 @@ class Ledger(Versions):
     def _make(self) -> None:
         from mlflow.exceptions import MlflowException
 
-        try:
-            self._client.create_registered_model(self._ledger, description=_ABOUT.format(name=self.name))
-        except MlflowException as error:
-            if getattr(error, "error_code", "") != "RESOURCE_ALREADY_EXISTS":
-                raise
+        with self._asking():
+            try:
+                self._client.create_registered_model(self._ledger, description=_ABOUT.format(name=self.name))
+            except MlflowException as error:
+                if getattr(error, "error_code", "") != "RESOURCE_ALREADY_EXISTS":
+                    raise
 
 
-def sentence(entry: Entry) -> str:
+def sentence(entry: Entry | Record) -> str:
     """The entry for a reader: who did what, and why."""
+    if isinstance(entry, Record):
+        how = "registered" if entry.action == "register" else "accepted changed files of"
+        return f"{entry.when} {entry.who} {how} version {entry.version}: {entry.why}"
     came = f" in place of version {entry.before}" if entry.before else ""
     how = "promoted" if entry.action == "promote" else "went back to"
     force = " by force" if entry.forced else ""
     return f"{entry.when} {entry.who} {how} version {entry.to}{came}{force}: {entry.why}"
+
+
+def who() -> str:
+    """Who is acting: MLflow's user name if there is one, else the user and the machine."""
+    name = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    if name:
+        return name
+    user = str(os.getuid()) if sys.platform != "win32" else "somebody"
+    with suppress(KeyError, OSError):  # a container's user often has no name
+        user = getpass.getuser()
+    return f"{user}@{socket.gethostname()}"
+
+
+def utc_now() -> str:
+    """The time in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def facts(tags: Mapping[str, str]) -> dict[str, str]:
@@ -221,8 +159,13 @@ def checked_reason(reason: str) -> str:
 
 
 def journal_json(journal: Journal) -> list[dict[str, Any]]:
-    """All entries in order of number, each with whether it `counted`."""
-    entries = [(entry, True) for entry in journal.counting] + [(entry, False) for entry in journal.late]
-    return [{"number": entry.number, "action": entry.action, "from": entry.before, "to": entry.to, "who": entry.who,
-             "when": entry.when, "why": entry.why, "forced": entry.forced, "counted": counted,
-             "digests": entry.digests} for entry, counted in sorted(entries, key=lambda pair: pair[0].number)]
+    """Promotions, rollbacks and accepted changes in order of number, each with whether it `counted`."""
+    entries = [(entry.number, {"number": entry.number, "action": entry.action, "from": entry.before, "to": entry.to,
+                               "who": entry.who, "when": entry.when, "why": entry.why, "forced": entry.forced,
+                               "counted": entry in journal.counting, "digests": entry.digests})
+               for entry in (*journal.counting, *journal.late)]
+    entries += [(found.number, {"number": found.number, "action": "accept", "from": None, "to": found.version,
+                                "who": found.who, "when": found.when, "why": found.why, "forced": True,
+                                "counted": True, "digests": found.digests})
+                for found in journal.records if found.action == "accept"]
+    return [content for _, content in sorted(entries, key=lambda pair: pair[0])]

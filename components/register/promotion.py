@@ -7,21 +7,20 @@ this process dies between the two, with the next command that looks.
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
-import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from pathlib import Path
 
 from components.core.artifacts.version import EXAMPLE
+from components.core.digest import file_digest
 from components.core.errors import DataError, InputError, MachineError
 from components.core.pictures.images import Pixels
+from components.core.record import custody
+from components.core.record.ledger import RECORDED, Action, Entry, Journal, Record
 from components.core.record.registry import CHAMPION, Version
-from components.register.ledger import Action, Entry, Journal, Ledger, checked_reason, facts, sentence
-from components.register.registry import Registry
+from components.register.held import judged_anew
+from components.register.ledger import Ledger, checked_reason, facts, sentence, utc_now, who
+from components.register.registry import Registry, known_code
 from components.register.try_out import try_version
 
 TryOut = Callable[[str, str, Mapping[str, bytes]], Pixels]
@@ -57,22 +56,49 @@ class Move:
 
 
 def standing(registry: Registry) -> Standing:
-    """Who is champion; an alias that does not show what the ledger says is set right. Nobody is, when the ledger's
-    champion was deleted from the registry."""
+    """Who is champion. Where the alias is what a promotion that was killed has left, it is set right; any other
+    alias that the ledger does not know is left as it is, and said. Nobody is champion when the ledger's champion was
+    deleted from the registry."""
     journal = Ledger(registry.name, registry.uri).read()
     alias = registry.aliased(CHAMPION)
-    if journal.champion is None:
-        return Standing(alias, journal, journal.complaints)
-    if journal.champion == alias:
-        return Standing(alias, journal, journal.complaints)
-    if all(version.number != journal.champion for version in registry.all()):
-        note = f"version {journal.champion}, the champion, was deleted: promote another, or roll back"
+    champion, wrong = journal.who_is(alias)
+    notes = (*journal.complaints, *([wrong] if wrong else []))
+    if not wrong or journal.head is None:
+        return Standing(champion, journal, notes)
+    if all(version.number != champion for version in registry.all()):
+        note = f"version {champion}, the champion, was deleted: promote another, or roll back"
         return Standing(None, journal, (*journal.complaints, note))
+    if alias not in (None, journal.head.before):
+        return Standing(champion, journal, notes)
     found = f"version {alias}" if alias else "nothing"
     journal = project(registry)
     note = (f"the alias {CHAMPION} pointed to {found}, the ledger says version {journal.champion}: the alias is right "
             "again")
     return Standing(journal.champion, journal, (*journal.complaints, note))
+
+
+def repair(registry: Registry) -> tuple[str | None, str]:
+    """Point the alias to the ledger's champion, or take it away where the ledger knows of none; who is champion then,
+    and what was done.
+
+    Raises `InputError` where the ledger is not whole: then it cannot say who is champion.
+    """
+    now = standing(registry)
+    if now.journal.champion is None and now.journal.complaints:
+        raise InputError(f"the ledger of {registry.name} is not whole: {now.journal.complaints[0]}", path=registry.uri,
+                         remedy='`photoshoot promote VERSION --force --reason "why"` says anew who is champion')
+    alias = registry.aliased(CHAMPION)
+    champion, wrong = now.journal.who_is(alias)
+    if not wrong:
+        return champion, now.notes[-1] if now.notes else f"the alias {CHAMPION} is right already"
+    if champion is None:
+        registry.unpoint(CHAMPION)
+        return None, f"the alias {CHAMPION} pointed to version {alias}, which nobody promoted: it is taken away"
+    if now.champion is None:
+        raise InputError(now.notes[-1], path=registry.uri, remedy="`photoshoot rollback`, or `photoshoot promote`")
+    project(registry)
+    return champion, (f"the alias {CHAMPION} pointed to {f'version {alias}' if alias else 'nothing'}: it points to "
+                      f"version {champion} again, as the ledger says")
 
 
 def project(registry: Registry) -> Journal:
@@ -99,12 +125,14 @@ def promote(registry: Registry, version: str, *, reason: str = "", force: bool =
             try_out: TryOut | None = try_version) -> Move:
     """Make a version (number or alias) champion.
 
-    It must have passed its gate, in comparison with the present champion; `force` does without, and then needs a
-    `reason`, which the ledger keeps. `try_out` paints the version's example in a fresh process before anything moves;
+    It must have passed its gate, in comparison with the present champion, by the evaluation that was kept with it;
+    `force` does without, and then needs a `reason`, which the ledger keeps. Its files must be those that were
+    registered, also with `force`. `try_out` paints the version's example in a fresh process before anything moves;
     None where that has just been done.
 
     Raises `InputError` for no such version, a gate that was not passed, or force without a reason; `DataError` when
-    the version does not work; `Overtaken` when another promotion came first.
+    the version's files were changed (`accept_changed` takes them as they are) or it does not work; `Overtaken` when
+    another promotion came first.
     """
     reason = checked_reason(reason)
     if force and not reason:
@@ -113,7 +141,7 @@ def promote(registry: Registry, version: str, *, reason: str = "", force: bool =
     if now.champion == found.number:
         line = f"version {found.number} is champion already"
         return Move(registry.name, found.number, found.number, None, line, now.notes)
-    objection = objection_to(found, now.champion)
+    objection = objection_to(registry, found, now)
     if objection and not force:
         raise InputError(f"version {found.number} {objection[0]}", path=registry.uri,
                          remedy=f'{objection[1]}, or add --force --reason "why"')
@@ -124,8 +152,8 @@ def promote(registry: Registry, version: str, *, reason: str = "", force: bool =
 def rollback(registry: Registry, *, reason: str = "", try_out: TryOut | None = try_version) -> Move:
     """Make the previous champion champion again, by the ledger; again and again goes back further.
 
-    Raises `InputError` when there is no previous one, `DataError` when it no longer works, `Overtaken` when another
-    promotion came first.
+    Raises `InputError` when there is no previous one, `DataError` when its files were changed or it no longer works,
+    `Overtaken` when another promotion came first.
     """
     reason = checked_reason(reason)
     now = standing(registry)
@@ -137,21 +165,78 @@ def rollback(registry: Registry, *, reason: str = "", try_out: TryOut | None = t
                  try_out=try_out)
 
 
-def objection_to(version: Version, champion: str | None) -> tuple[str, str] | None:
-    """What speaks against promoting a version over the present champion, and what would help; None if nothing."""
-    verdict = version.tags.get("verdict")
-    if verdict == "not judged":
-        return (f"may not be promoted: it was {version.tags.get('verdict.summary', verdict)}",
+def objection_to(registry: Registry, version: Version, now: Standing) -> tuple[str, str] | None:
+    """What speaks against promoting a version over the present champion, and what would help; None if nothing.
+
+    First what its tags say, then what its evaluation says: who may write the one may not be able to write the other.
+    """
+    said = version.tags.get("verdict")
+    if said == "not judged":
+        return (f"may not be promoted: it was {version.tags.get('verdict.summary', said)}",
                 "`photoshoot run` with more people or photos can judge it")
-    if verdict != "passed":
-        said = version.tags.get("verdict.summary", "has no passed gate")
-        return f"may not be promoted: its gate {said}", "`photoshoot versions` shows which did pass"
-    compared = version.tags.get(COMPARED, NOBODY)
-    if compared not in ((champion or NOBODY), version.number):
-        whom = "no champion" if compared == NOBODY else f"version {compared}"
-        now = f"version {champion} is champion now" if champion else "there is no champion now"
-        return (f"was compared with {whom}, but {now}", "the same `photoshoot run` again compares it")
+    if said != "passed":
+        summary = version.tags.get("verdict.summary", "has no passed gate")
+        return f"may not be promoted: its gate {summary}", "`photoshoot versions` shows which did pass"
+    record = now.journal.registration(version.number)
+    if record is None:
+        why = ("the ledger's record of it is gone" if RECORDED in version.tags else
+               "it is not recorded: it was registered before the ledger kept a version's evidence")
+        return f"may not be promoted: {why}", "register the model again with `photoshoot register`"
+    try:
+        found = judged_anew(registry, version, now.journal)
+    except DataError as error:
+        return f"may not be promoted: {error.problem}", "register the model again with `photoshoot register`"
+    if not found.passed or record.outcome != "passed":
+        summary = found.summary if not found.passed else record.why
+        return (f"may not be promoted: its tag says passed, its evaluation says {summary}",
+                "`photoshoot versions` shows which did pass")
+    if (record.compared or NOBODY) not in ((now.champion or NOBODY), version.number):
+        whom = f"version {record.compared}" if record.compared else "no champion"
+        present = f"version {now.champion} is champion now" if now.champion else "there is no champion now"
+        return f"was compared with {whom}, but {present}", "the same `photoshoot run` again compares it"
     return None
+
+
+def checked(registry: Registry, version: Version, journal: Journal) -> str:
+    """That all that MLflow keeps with a version, its code too, is as it was registered; what is to be said of one
+    without a record, whose code must be that of a photoshoot there was.
+
+    Raises `DataError`, which names the files, for anything else.
+    """
+    record = journal.record(version.number)
+    with registry.folder(version) as folder:
+        changed = custody.changes(folder, record, version.tags)
+        if record is None and not known(folder):
+            changed = (*changed, custody.Change(custody.CODE, "is not the code of any photoshoot"))
+    custody.refuse(registry.name, version.number, changed, registry.uri)
+    return "" if record else custody.unrecorded(registry.name, version.number, version.tags)
+
+
+def known(folder: Path) -> bool:
+    """Whether the code in a version's folder is that of a photoshoot there was."""
+    code = folder / custody.CODE
+    return code.is_file() and file_digest(code) in known_code()
+
+
+def accept_changed(registry: Registry, version: str, reason: str) -> str:
+    """Take a version's files as they are now: the ledger keeps their digests and why. What was accepted, in words;
+    nothing where they are as they were registered.
+
+    Raises `InputError` for no such version or no reason.
+    """
+    reason = checked_reason(reason)
+    if not reason:
+        raise InputError("to accept changed files needs a reason", remedy='--accept-changed "why": the ledger keeps it')
+    found, ledger = registry.get(version), Ledger(registry.name, registry.uri)
+    record = ledger.read().record(found.number)
+    with registry.folder(found) as folder:
+        changed = custody.changes(folder, record, found.tags)
+        files = custody.digests_of(folder)
+    if record is not None and not changed:
+        return ""
+    ledger.record(Record("accept", found.number, who(), utc_now(), reason, files))
+    what = ", ".join(map(str, changed)) or "it was not recorded"
+    return f"accepted version {found.number} as it is ({what}): {reason}"
 
 
 def example(registry: Registry, version: Version) -> dict[str, bytes]:
@@ -166,10 +251,10 @@ def example(registry: Registry, version: Version) -> dict[str, bytes]:
 
 def _move(registry: Registry, action: Action, version: Version, now: Standing, *, why: str, forced: bool,
           try_out: TryOut | None) -> Move:
+    note = checked(registry, version, now.journal)
     if try_out is not None:
         try_out(f"models:/{registry.name}/{version.number}", registry.uri, example(registry, version))
-    entry = Entry(action, now.champion, version.number, who(), datetime.now(UTC).isoformat(timespec="milliseconds"),
-                  why, forced, facts(version.tags))
+    entry = Entry(action, now.champion, version.number, who(), utc_now(), why, forced, facts(version.tags))
     stored, journal = Ledger(registry.name, registry.uri).append(entry, now.journal)
     if all(found.key != stored.key for found in journal.counting):
         first = next((found for found in journal.counting if found.after == stored.after), None)
@@ -177,15 +262,5 @@ def _move(registry: Registry, action: Action, version: Version, now: Standing, *
                         "the ledger did not take the entry", path=registry.uri,
                         remedy="look at it with `photoshoot history`; promote again if you still want to")
     project(registry)
-    return Move(registry.name, version.number, now.champion, stored.number, sentence(stored), now.notes)
-
-
-def who() -> str:
-    """Who is acting: MLflow's user name if there is one, else the user and the machine."""
-    name = os.environ.get("MLFLOW_TRACKING_USERNAME")
-    if name:
-        return name
-    user = str(os.getuid()) if sys.platform != "win32" else "somebody"
-    with suppress(KeyError, OSError):  # a container's user often has no name
-        user = getpass.getuser()
-    return f"{user}@{socket.gethostname()}"
+    return Move(registry.name, version.number, now.champion, stored.number, sentence(stored),
+                (*now.notes, *([note] if note else [])))

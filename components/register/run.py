@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from components.core.artifacts.comparison import COMPARISON, write_comparison
-from components.core.artifacts.evaluation import REPORT
+from components.core.artifacts.evaluation import METRICS, REPORT
 from components.core.artifacts.loss_weights import FILE, read_weights
+from components.core.artifacts.model import GENERATOR
 from components.core.artifacts.report import with_verdict
 from components.core.artifacts.version import MODEL_CARD, TRY, VERDICT, write_verdict
 from components.core.atomic import atomic_folder
-from components.core.errors import InputError
+from components.core.errors import DataError, InputError
 from components.core.judging.gate import Outcome
 from components.core.pictures.images import Pixels, write_png
+from components.core.record.custody import ARTIFACTS, digests_of
+from components.core.record.ledger import RECORDED, Record
 from components.core.record.recorder import Recorder
 from components.core.record.registry import CHALLENGER
 from components.core.settings import RegisterSettings
@@ -23,6 +26,8 @@ from components.register import evidence as rests_on
 from components.register.card import model_card
 from components.register.evidence import VersionEvidence
 from components.register.gate import Verdict, verdict
+from components.register.held import keep
+from components.register.ledger import Ledger, facts, utc_now, who
 from components.register.promotion import COMPARED, NOBODY, Overtaken, Standing, promote, standing
 from components.register.registry import Registry
 from components.register.try_out import try_version
@@ -52,8 +57,10 @@ def run(evidence: VersionEvidence, out: Path, settings: RegisterSettings, record
     now = standing(registry)
     found = verdict(evidence.metrics, evidence.comparison, _rival(registry, now, evidence), settings)
     card = model_card(settings.model_name, evidence.metrics, found)
-    version, run_id = _version(registry, evidence, settings, recorder)
-    tags = _tags(found, run_id, now) | evidence.digests(settings) | study_tags(evidence.generator.parent)
+    version, run_id = _version(registry, evidence, settings, recorder, now)
+    recorded = _record(registry, version, run_id, evidence, settings, found, now)
+    tags = (_code(registry, version) | recorded | _tags(found, run_id, now) | evidence.digests(settings)
+            | study_tags(evidence.generator.parent))
     registry.describe(version, card, tags, stale="gate.")
     with registry.trying(version):
         tried = try_version(f"models:/{settings.model_name}/{version}", registry.uri, evidence.example())
@@ -72,15 +79,46 @@ def run(evidence: VersionEvidence, out: Path, settings: RegisterSettings, record
     return summary
 
 
-def _version(registry: Registry, evidence: VersionEvidence, settings: RegisterSettings,
-             recorder: Recorder) -> tuple[str, str]:
+def _version(registry: Registry, evidence: VersionEvidence, settings: RegisterSettings, recorder: Recorder,
+             now: Standing) -> tuple[str, str]:
     """The version's number and run. Registering the same model on the same evidence again is no news: the version
-    that says so is found, whatever champion it meets now."""
-    version = registry.find(evidence.digests(settings) | {"tried": "passed"})
+    that says so is found, whatever champion it meets now; and the one that a killed registration left."""
+    version = registry.known(evidence.files(), evidence.digests(settings) | {"tried": "passed"}, now.journal)
     if version is None:
         version = registry.log(evidence.files(), getattr(recorder, "run_id", None))
-        registry.tag(version, rests_on.code())
     return version, registry.get(version).run_id
+
+
+def _record(registry: Registry, version: str, run_id: str, evidence: VersionEvidence, settings: RegisterSettings,
+            found: Verdict, now: Standing) -> dict[str, str]:
+    """Tell the ledger what the version consists of and what it rests on, unless it says so already; the version's tag.
+
+    Raises `DataError` where the artifact store does not give back the model that it was given.
+    """
+    with registry.folder(registry.get(version)) as folder:
+        files = digests_of(folder)
+    digest = evidence.metrics["model"]["digest"]
+    if files.get(f"{ARTIFACTS}/{GENERATOR}") != digest:
+        raise DataError(f"the artifact store gives another {GENERATOR} than it was given for version {version}",
+                        path=registry.uri, remedy="check the store; no alias has moved")
+    kept = keep(registry, run_id, evidence.evaluation / METRICS, evidence.comparison, settings)
+    record = Record("register", version, who(), utc_now(), found.summary, files, kept,
+                    facts(evidence.digests(settings) | rests_on.code()), found.outcome, now.champion,
+                    _rival(registry, now, evidence))
+    before = now.journal.registration(version)
+    if before is None or _said(before) != _said(record):
+        before = Ledger(registry.name, registry.uri).record(record)
+    return {RECORDED: str(before.number)}
+
+
+def _code(registry: Registry, version: str) -> dict[str, str]:
+    """By which code a version was made: what it says, or that of today."""
+    code = rests_on.code()
+    return {key: registry.get(version).tags.get(key, value) for key, value in code.items()}
+
+
+def _said(record: Record) -> tuple[Any, ...]:
+    return (record.files, record.evidence, record.outcome, record.compared, record.rival)
 
 
 def _rival(registry: Registry, now: Standing, evidence: VersionEvidence) -> str | None:

@@ -38,7 +38,9 @@ def try_version(uri: str, tracking_uri: str, pictures: Mapping[str, bytes]) -> P
         package = str(Path(__file__).resolve().parents[2])
         paths = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
         environment = {**os.environ, "MLFLOW_TRACKING_URI": tracking_uri, "PYTHONPATH": paths,
-                       "MLFLOW_DISABLE_TELEMETRY": "true"}
+                       "MLFLOW_DISABLE_TELEMETRY": "true",
+                       # Not from a version's own __pycache__, which nobody checks.
+                       "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
         # It must not write into the run that is registering it.
         for variable in ("MLFLOW_RUN_ID", "MLFLOW_PARENT_RUN_ID", "PHOTOSHOOT_PROGRESS"):
             environment.pop(variable, None)

@@ -70,6 +70,8 @@ COMMANDS = {
                        "promotion"),
     "history": Listed(RESULTS, "Show the ledger: who was made champion when, by whom, why and on which evidence.",
                       "promotion"),
+    "audit": Listed(RESULTS, "Hold versions, aliases and ledger against each other: missing entries, moved aliases, "
+                             "changed files, in one list.", "promotion"),
     "home": Listed(RESULTS, "Show where the home folder is, how large, and whether anything that it points to is "
                             "missing or outside.", "results"),
     "shoot": Listed(RESULTS, "Paint a person in other poses with a registered version, or the starter model before "

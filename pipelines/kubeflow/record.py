@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from components.core.record import tracking
-from components.core.record.registry import CHAMPION, Versions
+from components.core.record.registry import Versions
 from components.core.record.tracking_errors import tracking_errors
 from components.core.settings import Settings
 from pipelines.results.runs import ERROR_TAG, PARENT_TAG, RUN_TAG, prices_of, run_cost, settle
@@ -74,9 +74,9 @@ def registered(run_id: str) -> dict[str, str] | None:
         asked = f"tags.`{PARENT_TAG}` = '{run_id}' and tags.`{tracking.STEP_TAG}` = 'register'"
         for step in mlflow.search_runs([run.info.experiment_id], asked):
             for found in mlflow.search_model_versions(f"run_id = '{step.info.run_id}'"):
-                champion = Versions(found.name).aliased(CHAMPION) or ""
+                champion = Versions(found.name).champion()
                 return {"name": str(found.name), "number": str(found.version),
-                        "verdict": str(found.tags.get("verdict", "")), "champion": champion}
+                        "verdict": str(found.tags.get("verdict", "")), "champion": champion.number if champion else ""}
         return None
 
 

@@ -76,7 +76,8 @@ class Chosen:
     made_by: str
     """What pictures say made them."""
     note: str | None
-    """Why it is this one, where nobody asked for it and it is not the champion."""
+    """Why it is this one, where nobody asked for it and it is not the champion; and what is odd about it: an alias
+    that the ledger does not know, files that nobody recorded."""
 
 
 @contextmanager
@@ -92,11 +93,12 @@ def chosen_model(home: Home, model_name: str, version: str | None) -> Iterator[C
     versions = Versions(model_name, home.tracking_uri)
     found, why = versions.usual() if version is None else (versions.get(version), "")
     if found is None:
-        yield _starter(f"{why}: the starter model is used")
+        yield _starter("; ".join([f"{why}: the starter model is used", *versions.notes]))
         return
     note = (f"{why}: version {found.number} (its gate: {found.tags.get('verdict', 'no verdict')}) is used; "
             f"`--version {STARTER}` takes the model that ships") if why else None
     with versions.files(found) as folder:
+        note = "; ".join([*([note] if note else []), *versions.notes]) or None
         cut = PreprocessSettings.model_validate_json((folder / PREPROCESS).read_text(encoding="utf-8"))
         yield Chosen(folder / GENERATOR, cut, f"{model_name} version {found.number}", note)
 

@@ -9,6 +9,7 @@ from typing import Any
 from components.core.errors import InputError
 from components.core.record.registry import Version
 from components.register import ledger, promotion
+from components.register.audit import Audit, audit
 from components.register.promotion import Move
 from components.register.registry import Registry
 from pipelines.home.folder import Home
@@ -24,6 +25,15 @@ class VersionRow:
     compared: str
     run: str
     created: str
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """Who is champion (None: nobody), and what was done to the alias."""
+
+    model_name: str
+    champion: str | None
+    line: str
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,24 @@ def promote_version(home: Home, model_name: str, version: str, *, force: bool, r
 def roll_back(home: Home, model_name: str, *, reason: str) -> Move:
     """Make the previous champion champion again; see `components.register.promotion.rollback`."""
     return promotion.rollback(_registry(home, model_name), reason=reason)
+
+
+def repair_alias(home: Home, model_name: str) -> Repaired:
+    """Point the alias to the ledger's champion; see `components.register.promotion.repair`."""
+    return Repaired(model_name, *promotion.repair(_registry(home, model_name)))
+
+
+def accept_changed(home: Home, model_name: str, version: str, reason: str) -> str:
+    """Take a version's changed files; see `components.register.promotion.accept_changed`."""
+    return promotion.accept_changed(_registry(home, model_name), version, reason)
+
+
+def audited(home: Home, model_name: str) -> Audit:
+    """All that is registered against the ledger; see `components.register.audit.audit`. Raises `InputError` when the
+    model does not exist."""
+    registry = _registry(home, model_name)
+    _known(registry)
+    return audit(registry)
 
 
 def list_versions(home: Home, model_name: str) -> VersionList:

@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.core.errors import DataError, InputError
-from components.core.record.registry_file import is_unwritten, lookup
+from components.core.record import custody, ledger
+from components.core.record.custody import ARTIFACTS, Change
+from components.core.record.ledger import Journal
+from components.core.record.registry_file import entries, is_unwritten, lookup
 from components.core.record.tracking import TRACKING_URI, client, quieten
 from components.core.record.tracking_errors import tracking_errors
 
@@ -24,10 +27,8 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-LEDGER_SUFFIX = "-ledger"
-"""The promotions of model ``name`` are kept under ``name-ledger``, which is no model."""
 
-_PAGE, _ARTIFACTS = 1000, "artifacts"
+_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,12 @@ class Versions:
         uri = tracking_uri or os.environ.get(TRACKING_URI)
         if not uri:
             raise InputError("no registry to look into", remedy=f"set {TRACKING_URI}, e.g. to sqlite:///mlflow.db")
-        if name.endswith(LEDGER_SUFFIX):
+        if name.endswith(ledger.SUFFIX):
             raise InputError(f"{name} is a ledger of promotions, not a model", path=uri,
                              remedy="choose a model name that does not end like one")
         self.name, self.uri = name, uri
+        self.notes: list[str] = []
+        """What was found odd by whoever looked: an alias that the ledger does not know, a version without a record."""
         quieten()
 
     @cached_property
@@ -79,12 +82,37 @@ class Versions:
         """The version an alias points to, or None."""
         return self.aliases().get(alias)
 
+    def journal(self) -> Journal:
+        """What the ledger says; an empty one where nothing was ever registered or promoted."""
+        name = self.name + ledger.SUFFIX
+        stored = entries(self.uri, name, ledger.TAG)
+        if stored is None:
+            stored = [(int(found.version), found.tags.get(ledger.TAG)) for found in self._search(name)]
+        return ledger.replay(stored)
+
+    def champion(self) -> Version | None:
+        """Who is champion by the ledger, or by the alias where it knows of no promotion; None where nobody is. What
+        the two disagree about is added to `notes`."""
+        if is_unwritten(self.uri):  # MLflow would make the database
+            return None
+        aliased = self._found(CHAMPION)
+        number, wrong = self.journal().who_is(aliased.number if aliased else None)
+        if wrong:
+            self._note(wrong)
+        if number is None or (aliased and aliased.number == number):
+            return aliased if number else None
+        return self._found(number)
+
     def get(self, version: str) -> Version:
-        """A version by number or alias. Raises `InputError` when there is none."""
-        found = self._found(version)
+        """A version by number or alias; the champion is the ledger's. Raises `InputError` when there is none."""
+        found = self.champion() if version == CHAMPION else self._found(version)
         if found is None:
             raise self.missing(version)
         return found
+
+    def _note(self, words: str) -> None:
+        if words not in self.notes:
+            self.notes.append(words)
 
     def usual(self) -> tuple[Version | None, str]:
         """What to use where nobody says: the champion; without one the newest version that its gate did not fail; None
@@ -92,7 +120,7 @@ class Versions:
         nothing = f"nothing was registered yet in {self.uri.removeprefix('sqlite:///')}"
         if is_unwritten(self.uri):  # MLflow would make the database
             return None, nothing
-        if champion := self._found(CHAMPION):
+        if champion := self.champion():
             return champion, ""
         found = self.all()
         if not found:
@@ -125,7 +153,7 @@ class Versions:
             return InputError(f"{what}: nothing was registered yet", path=self.uri, remedy="`photoshoot run` makes one")
         newest = found[-1]
         if version == CHAMPION:
-            what = f"no champion of {self.name} yet"
+            what = self.notes[0] if self.notes else f"no champion of {self.name} yet"
         return InputError(f"{what}: the newest version is {newest.number} "
                           f"(its gate: {newest.tags.get('verdict', 'no verdict')})", path=self.uri,
                           remedy=f"{use.format(newest.number)} uses it; `photoshoot versions` lists them")
@@ -134,11 +162,30 @@ class Versions:
     def files(self, version: Version) -> Iterator[Path]:
         """The folder with a version's files, to read until the block ends: a copy, or where they are on this machine.
 
-        Raises `DataError` when they cannot be had: deleted from under the registry, say.
+        They are those that were registered, by the ledger's record; a version that has none is added to `notes`.
+        Raises `DataError` where a file was changed, is missing or too many, and when they cannot be had at all.
+        """
+        with self.folder(version) as folder:
+            custody.refuse(self.name, version.number, self.doubts(version, folder), self.uri)
+            yield folder / ARTIFACTS
+
+    def doubts(self, version: Version, folder: Path) -> tuple[Change, ...]:
+        """What of the files under a version's folder is not as it was registered. A version without a record is added
+        to `notes`."""
+        record = self.journal().record(version.number)
+        if record is None:
+            self._note(custody.unrecorded(self.name, version.number, version.tags))
+        return custody.changes(folder, record, version.tags, f"{ARTIFACTS}/")
+
+    @contextmanager
+    def folder(self, version: Version) -> Iterator[Path]:
+        """All that MLflow keeps with a version, as it is, to read until the block ends: a copy, or the place itself.
+
+        Raises `DataError` when it cannot be had: deleted from under the registry, say.
         """
         stored = lookup(self.uri, self.name, version.number)
-        if stored and (stored.folder / _ARTIFACTS).is_dir():
-            yield stored.folder / _ARTIFACTS
+        if stored and (stored.folder / ARTIFACTS).is_dir():
+            yield stored.folder
             return
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         from mlflow.artifacts import download_artifacts
@@ -153,7 +200,7 @@ class Versions:
                 raise DataError(f"the files of version {version.number} of {self.name} cannot be read: "
                                 f"{str(error).splitlines()[0]}", path=self.uri,
                                 remedy="check the server's artifact store") from error
-            yield folder / _ARTIFACTS
+            yield folder
 
     def _asking(self) -> AbstractContextManager[None]:
         """Around requests: what MLflow refuses is one clear line."""

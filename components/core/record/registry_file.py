@@ -24,6 +24,9 @@ _LATEST = "latest"  # an alias that MLflow works out
 _ALIASED = "SELECT version FROM registered_model_aliases WHERE workspace = 'default' AND name = ? AND alias = ?"
 _VERSION = """SELECT run_id, creation_time, coalesce(nullif(storage_location, ''), source) FROM model_versions
 WHERE workspace = 'default' AND name = ? AND version = ? AND current_stage != 'Deleted_Internal'"""
+_ENTRIES = """SELECT v.version, t.value FROM model_versions v LEFT JOIN model_version_tags t
+ON t.workspace = v.workspace AND t.name = v.name AND t.version = v.version AND t.key = ?
+WHERE v.workspace = 'default' AND v.name = ? AND v.current_stage != 'Deleted_Internal' ORDER BY v.version"""
 _TAGS = "SELECT key, value FROM model_version_tags WHERE workspace = 'default' AND name = ? AND version = ?"
 
 
@@ -36,6 +39,22 @@ class Stored:
     run_id: str
     created: int
     folder: Path
+
+
+def entries(uri: str, name: str, tag: str) -> list[tuple[int, str | None]] | None:
+    """Number and the tag `tag` of each version of the model `name` in the database at `uri`, by number; None: ask
+    MLflow."""
+    file = _file(uri)
+    if file is None:
+        return None
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
+            database.execute("BEGIN")
+            if not _is_known(database):
+                return None
+            return [(int(number), text) for number, text in database.execute(_ENTRIES, (tag, name))]
+    except (sqlite3.Error, ValueError):
+        return None
 
 
 def lookup(uri: str, name: str, version: str) -> Stored | None:
@@ -65,8 +84,12 @@ def _file(uri: str) -> Path | None:
     return Path(path).absolute()
 
 
+def _is_known(database: sqlite3.Connection) -> bool:
+    return database.execute("SELECT version_num FROM alembic_version").fetchall() == [(SCHEMA,)]
+
+
 def _read(database: sqlite3.Connection, name: str, version: str) -> Stored | None:
-    if database.execute("SELECT version_num FROM alembic_version").fetchall() != [(SCHEMA,)]:
+    if not _is_known(database):
         return None
     row = (version,) if version.isdecimal() else database.execute(_ALIASED, (name, version)).fetchone()
     if row is None:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from components.core.record.registry import CHAMPION
+from pipelines.cli.accepting import AcceptOption, accepted
 from pipelines.cli.app import DEFAULT_HOME, RESULTS, HomeOption, JsonOption, ModelNameOption, app, finish, succeeded
 from pipelines.cli.help import App
 from pipelines.display import errors, table
@@ -107,6 +109,7 @@ def shoot(
     version: Annotated[str | None, typer.Option(
         "--version", help="Version number or alias, or starter, the model that ships. Default: the champion, else the "
                           "newest that its gate did not fail, else the starter.")] = None,
+    accept_changed: AcceptOption = None,
     model_name: ModelNameOption = "photoshoot",
     home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
 ) -> None:
@@ -123,6 +126,7 @@ def shoot(
 
     person = subjects(photo, iuv or [], matte or [])
     place = Home.found(home) if version not in (None, STARTER) else Home.if_there(home)
+    accepted(home, model_name, version or CHAMPION, accept_changed)
     asked = Asked(poses.pose or [], split_tags(poses.tags), poses.count, poses.seed, place.root / OWN_POSES)
     wishes = Wishes(asked, background, size=size, **clothes_of(clothes or []))
     summary, folder = shoot_with_version(place, model_name, version, person, wishes, out)

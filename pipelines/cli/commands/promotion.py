@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from components.core.errors import DataError, InputError
+from pipelines.cli.accepting import AcceptOption, accepted, tell
 from pipelines.cli.app import (
     DEFAULT_HOME,
     RESULTS,
@@ -86,7 +88,7 @@ def versions(home: HomeOption = DEFAULT_HOME, model_name: ModelNameOption = "pho
     from pipelines.results.promotion import list_versions
 
     found = list_versions(Home.found(home), model_name)
-    _tell(found.notes)
+    tell(found.notes)
     if as_json:
         succeeded(**asdict(found))
         return
@@ -98,18 +100,29 @@ def versions(home: HomeOption = DEFAULT_HOME, model_name: ModelNameOption = "pho
 
 @app.command(rich_help_panel=RESULTS)
 def promote(
-    version: Annotated[str, typer.Argument(help="Version number, or an alias such as challenger.")],
+    version: Annotated[str, typer.Argument(help="Version number, or an alias such as challenger.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Even if the gate did not pass; needs --reason.")] = False,
-    reason: ReasonOption = "", model_name: ModelNameOption = "photoshoot",
-    home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
+    reason: ReasonOption = "",
+    accept_changed: AcceptOption = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Only point the alias champion to the version that the "
+                                                          "ledger says, where somebody moved it.")] = False,
+    model_name: ModelNameOption = "photoshoot", home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False,
 ) -> None:
     """Make a version the champion, the one that is served.
 
-    It must have passed its gate in comparison with the present champion, and is tried in a fresh process first.
+    It must have passed its gate in comparison with the present champion, by the evaluation that is kept with it, and
+    its files must be those that were registered. It is tried in a fresh process first.
     """
     from pipelines.home.folder import Home
-    from pipelines.results.promotion import promote_version
+    from pipelines.results.promotion import promote_version, repair_alias
 
+    if repair == bool(version):
+        raise InputError("promote takes a version, or --repair alone", remedy="photoshoot promote challenger")
+    if repair:
+        done = repair_alias(Home.found(home), model_name)
+        succeeded(**asdict(done)) if as_json else print(done.line)
+        return
+    accepted(home, model_name, version, accept_changed)
     _moved(promote_version(Home.found(home), model_name, version, force=force, reason=reason), as_json)
 
 
@@ -123,6 +136,29 @@ def rollback(reason: ReasonOption = "", model_name: ModelNameOption = "photoshoo
     _moved(roll_back(Home.found(home), model_name, reason=reason), as_json)
 
 
+@app.command(rich_help_panel=RESULTS)
+def audit(home: HomeOption = DEFAULT_HOME, model_name: ModelNameOption = "photoshoot",
+          as_json: JsonOption = False) -> None:
+    """Hold versions, aliases and ledger against each other: missing entries, moved aliases, changed files, in one list.
+
+    Exit code 4 where something is found. Nothing is changed. Every version's files are read.
+    """
+    from pipelines.home.folder import Home
+    from pipelines.results.promotion import audited
+
+    found = audited(Home.found(home), model_name)
+    if as_json:
+        print(json.dumps({"status": "failed" if found.findings else "succeeded", **asdict(found)}))
+    else:
+        tell(found.notes)
+        for one in found.findings:
+            about = f"version {one.version}" if one.version else "the ledger"
+            print(f"{one.kind:<9} {about}: {one.what} -- {one.remedy}")
+        print(f"{found.versions} versions and {found.entries} entries of {model_name}: {len(found.findings)} findings")
+    if found.findings:
+        raise typer.Exit(DataError.exit_code)
+
+
 @app.command("history", rich_help_panel=RESULTS)
 def history_(home: HomeOption = DEFAULT_HOME, model_name: ModelNameOption = "photoshoot",
              as_json: JsonOption = False) -> None:
@@ -131,7 +167,7 @@ def history_(home: HomeOption = DEFAULT_HOME, model_name: ModelNameOption = "pho
     from pipelines.results.promotion import history
 
     found = history(Home.found(home), model_name)
-    _tell(found.notes)
+    tell(found.notes)
     if as_json:
         succeeded(**asdict(found))
         return
@@ -145,19 +181,16 @@ def history_(home: HomeOption = DEFAULT_HOME, model_name: ModelNameOption = "pho
 
 
 def _what(entry: dict[str, object]) -> str:
+    if entry["action"] == "accept":
+        return "accepted changed files"
     if not entry["counted"]:
         return f"{entry['action']}, came late"
     return f"{entry['action']}, forced" if entry["forced"] else str(entry["action"])
 
 
 def _moved(move: Move, as_json: bool) -> None:
-    _tell(move.notes)
+    tell(move.notes)
     if as_json:
         succeeded(**asdict(move))
         return
     print(move.line)
-
-
-def _tell(notes: Sequence[str]) -> None:
-    for note in notes:
-        errors.print(f"note: {note}", markup=False, soft_wrap=True)

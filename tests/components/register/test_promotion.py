@@ -7,8 +7,10 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+from recording import bare_version, record
 
 from components.core.errors import DataError, InputError
+from components.core.record import custody
 from components.core.record.registry import CHAMPION
 from components.register import promotion
 from components.register.ledger import Ledger
@@ -34,10 +36,10 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("store") / "mlflow.db"
     client = mlflow.MlflowClient(f"sqlite:///{file}")
     client.create_registered_model("photoshoot")
-    for number in range(1, 5):
-        tags = {"verdict": "passed" if number < 4 else "failed", "verdict.summary": "failed 2 of 9: ssim, perceptual",
-                "digest.evaluation": f"e{number}", "digest.people": "p", "digest.code": "c", COMPARED: "none"}
-        client.create_model_version("photoshoot", str(file.parent), tags=tags, await_creation_for=0)
+    registry = Registry("photoshoot", f"sqlite:///{file}")
+    for number in "1234":
+        bare_version(client, "photoshoot", file.parent / number, {"digest.people": "p", "digest.code": "c"})
+        record(registry, number, ssim=0.9 if number < "4" else 0.1)
     return file
 
 
@@ -52,19 +54,21 @@ def registry(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
 
 def test_a_promotion_is_tried_written_and_shown(registry: Registry) -> None:
     move = promote(registry, "1", try_out=tried)
-    assert (move.champion, move.before, move.entry) == ("1", None, 1)
+    assert (move.champion, move.before, move.entry) == ("1", None, 5)  # after the records of four registrations
     assert TRIED == ["models:/photoshoot/1"]
     assert registry.aliased(CHAMPION) == "1"
     (entry,) = Ledger("photoshoot", registry.uri).read().counting
     assert (entry.before, entry.to, entry.why, entry.forced) == (None, "1", "passed the gate", False)
-    assert entry.digests == {"evaluation": "e1", "people": "p", "code": "c"}
+    tags = registry.get("1").tags
+    assert entry.digests == {"evaluation": tags["digest.evaluation"], "model": tags["digest.model"], "people": "p",
+                             "code": "c"}
     assert entry.who and entry.when.endswith("+00:00")
     again = promote(registry, "champion", try_out=broken)  # nothing to do, so nothing is tried
     assert again.entry is None and "already" in again.line
 
 
 def test_a_gate_that_was_not_passed_needs_force_and_force_a_reason(registry: Registry) -> None:
-    with pytest.raises(InputError, match=r"version 4 may not be promoted: its gate failed 2 of 9.*--force"):
+    with pytest.raises(InputError, match=r"version 4 may not be promoted: its gate failed 1 of 19.*--force"):
         promote(registry, "4", try_out=tried)
     with pytest.raises(InputError, match="needs a reason"):
         promote(registry, "4", force=True, reason=" ", try_out=tried)
@@ -86,7 +90,10 @@ def test_evidence_against_another_champion_is_stale(registry: Registry) -> None:
     promote(registry, "1", try_out=tried)
     with pytest.raises(InputError, match=r"compared with no champion, but version 1 is champion now.*photoshoot run"):
         promote(registry, "2", try_out=tried)
-    registry.tag("2", {COMPARED: "1"})
+    registry.tag("2", {COMPARED: "1"})  # a tag proves nothing
+    with pytest.raises(InputError, match=r"compared with no champion, but version 1 is champion now"):
+        promote(registry, "2", try_out=tried)
+    record(registry, "2", champion="1")
     assert promote(registry, "2", try_out=tried).champion == "2"
 
 
@@ -131,8 +138,15 @@ def test_a_champion_that_was_deleted_is_nobody_until_the_next_promotion(registry
     assert rollback(registry, try_out=tried).champion == "1" == registry.aliased(CHAMPION)
 
 
-def test_a_champion_that_was_set_before_there_was_a_ledger_stays_and_can_be_gone_back_to(registry: Registry) -> None:
+def test_a_champion_that_was_set_before_there_was_a_ledger_stays_and_can_be_gone_back_to(
+        registry: Registry, filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = mlflow.MlflowClient(registry.uri)
+    client.delete_registered_model("photoshoot-ledger")
+    for number in "1234":
+        client.delete_model_version_tag("photoshoot", number, "photoshoot.record")
+    client.delete_registered_model_tag("photoshoot", "photoshoot.ledger")
     registry.point(CHAMPION, "3")
+    monkeypatch.setattr(promotion, "known_code", lambda: {custody.digests_of(filled.parent / "1")["pyfunc_model.py"]})
     assert standing(registry).champion == "3" and not standing(registry).notes
     assert promote(registry, "1", force=True, reason="test", try_out=tried).before == "3"
     assert rollback(registry, try_out=tried).champion == "3"

@@ -16,6 +16,7 @@ from typing import Any
 import mlflow.pyfunc
 import pandas as pd
 import pytest
+from recording import record
 
 from components.core.pictures.images import decode_png
 from components.core.record.registry import CHAMPION
@@ -162,7 +163,7 @@ def test_the_commands_move_what_is_served(sqlite_server, small_versions: SmallVe
     from pipelines.cli import main
 
     registry = small_versions("served", sqlite_server.uri)
-    registry.tag("3", {"verdict": "failed", "verdict.summary": "failed 1 of 9 requirements: ssim"})
+    record(registry, "3", ssim=0.1)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_server.uri)
 
     def photoshoot(*arguments: str) -> tuple[int, dict[str, Any]]:
@@ -187,7 +188,8 @@ def test_the_commands_move_what_is_served(sqlite_server, small_versions: SmallVe
     entries = photoshoot("history")[1]["entries"]
     assert [(found["action"], found["from"], found["to"], found["forced"]) for found in entries] == [
         ("promote", None, "1", False), ("promote", "1", "3", True), ("rollback", "3", "1", False)]
-    assert entries[1]["why"] == "the client wants it darker" and entries[1]["digests"]["evaluation"] == "metrics-180"
+    assert entries[1]["why"] == "the client wants it darker" and (
+        entries[1]["digests"]["evaluation"] == registry.get("3").tags["digest.evaluation"])
     listed = photoshoot("versions")[1]["versions"]
     assert [(row["version"], row["aliases"], row["verdict"]) for row in listed] == [
         ("3", [], "failed"), ("2", [], "passed"), ("1", ["champion"], "passed")]

@@ -1,0 +1,78 @@
+"""Evidence for small versions: figures that pass the gate, or not, kept and recorded as registration does.
+
+Imported as ``recording``: pytest puts this folder on its path.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import mlflow
+
+from components.core.judging.gate import CONTROLS, MEMORISATION, PARTS
+from components.core.record.custody import ARTIFACTS, digests_of
+from components.core.record.ledger import RECORDED, Record
+from components.core.settings import RegisterSettings
+from components.register.gate import CHAMPION_METRICS, verdict
+from components.register.held import keep
+from components.register.ledger import Ledger
+from components.register.registry import Registry
+
+SETTINGS = RegisterSettings()
+
+
+def figures(model: str, ssim: float = 0.9) -> dict[str, Any]:
+    """The content of a metrics.json: all lines of the default gate pass where `ssim` does."""
+    good = {"ssim": ssim, "perceptual": 0.1, "over_warp": 0.5, "matte_iou": 0.9, "identity_recovered": 0.9,
+            "frechet_ratio": 1.1, "pose_fidelity": 1.0, "face_found": 1.0}
+    metrics = {name: {"value": value, "low": value, "high": value, "n": 100} for name, value in good.items()}
+    metrics["frechet_ratio"]["features"] = SETTINGS.gate.features
+    return {"format": "photoshoot.evaluation/2", "model": {"digest": model}, "counts": {"pairs": 100},
+            "metrics": metrics, "parts": {name: {"l1": {"value": 0.01}} for name in PARTS},
+            "memorisation": {name: {"value": 0.0} for name in MEMORISATION},
+            "controls": {name: {"behaved": True} for name in CONTROLS}}
+
+
+def compared_with(champion: str, model: str, evaluation: str) -> dict[str, Any]:
+    """The content of a comparison.json in which the new model is a little better in everything."""
+    gain = {"gain": {"value": 0.01, "low": 0.005, "high": 0.02, "n": 100}}
+    return {"status": "compared", "champion": {"version": champion}, "pairs": 100, "model": model,
+            "evaluation": evaluation, "metrics": dict.fromkeys(CHAMPION_METRICS, gain), "parts": {"face": gain},
+            "slices": {"view.front": gain}}
+
+
+def record(registry: Registry, number: str, *, ssim: float = 0.9, champion: str | None = None) -> Record:
+    """Keep evidence for a version that has a run, and record the version; tags say what its gate says."""
+    version = registry.get(number)
+    with registry.folder(version) as folder, tempfile.TemporaryDirectory() as name:
+        files = digests_of(folder)
+        model = files[f"{ARTIFACTS}/generator.safetensors"]
+        path = Path(name) / "metrics.json"
+        path.write_text(json.dumps(figures(model, ssim)))
+        evaluation = digests_of(Path(name))["metrics.json"]
+        comparison = None if champion is None else compared_with(champion, model, evaluation)
+        kept = keep(registry, version.run_id, path, comparison, SETTINGS)
+        found = verdict(figures(model, ssim), comparison, champion, SETTINGS)
+    made = Record("register", number, "tester", "2026-01-01T00:00:00.000+00:00", found.summary, files, kept,
+                  {"model": model, "evaluation": evaluation}, found.outcome, champion, champion)
+    made = Ledger(registry.name, registry.uri).record(made)
+    registry.tag(number, {"verdict": found.outcome, "verdict.summary": found.summary, "digest.model": model,
+                          "digest.evaluation": evaluation, "champion.compared": champion or "none",
+                          RECORDED: str(made.number)})
+    return made
+
+
+def bare_version(client: mlflow.MlflowClient, name: str, folder: Path, tags: dict[str, str]) -> str:
+    """Register a folder that has a generator, its code and nothing else, with a run to keep evidence in; its number."""
+    number = len(client.search_model_versions(f"name = '{name}'")) + 1
+    (folder / ARTIFACTS).mkdir(parents=True)
+    (folder / ARTIFACTS / "generator.safetensors").write_bytes(f"generator {number}".encode())
+    (folder / "pyfunc_model.py").write_text("from photoshoot.serving import served\n")
+    experiment = client.get_experiment_by_name("kept")
+    place = experiment.experiment_id if experiment else client.create_experiment(
+        "kept", artifact_location=(folder.parent / "runs").as_uri())
+    run = client.create_run(place).info.run_id
+    return str(client.create_model_version(name, str(folder), run_id=run, tags=tags, await_creation_for=0).version)
