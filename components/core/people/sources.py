@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.core.errors import DataError
+from components.core.pictures.blending import blended
 from components.core.pictures.images import Pixels
 from components.core.pictures.iuv import BODY_PARTS, GARMENT_PARTS, HEAD_PARTS
 from components.core.pictures.texture import splice
@@ -52,40 +53,41 @@ class Merged:
 
 
 def merged(face: Sequence[Shown], iuv: Pixels, clothes: Sequence[Shown] | None = None,
-           view: int | None = None) -> Merged:
+           view: int | None = None, rims: bool = False) -> Merged:
     """Head and hands from the photos `face`, clothes from `clothes` (default: the same photos), for the pose `iuv`.
 
     `face` are photos of one person, in any clothes where `clothes` is given; `clothes` show one outfit. Of the former
     the one with the best view of the head leads, of the latter the first: what it shows stays, the others fill in what
-    it does not (`merge`). Raises `DataError` for atlases of different sizes.
+    it does not (`merge`, also for `rims`). Raises `DataError` for atlases of different sizes.
     """
     view = best_view([one.seen for one in face], iuv) if view is None else view
     faces = [face[view], *face[:view], *face[view + 1 :]]
     if clothes is None:
-        return Merged(*merge([(one.texture, one.seen) for one in faces]), view)
+        return Merged(*merge([(one.texture, one.seen) for one in faces], rims), view)
     # Head and hands by themselves: other clothes in another photo say nothing about its light.
-    bare = merge([(one.texture, one.seen & _BARE) for one in faces])
-    return Merged(*splice(bare, merge([(one.texture, one.seen) for one in clothes])), view)
+    bare = merge([(one.texture, one.seen & _BARE) for one in faces], rims)
+    return Merged(*splice(bare, merge([(one.texture, one.seen) for one in clothes], rims)), view)
 
 
-def merge(atlases: Sequence[tuple[Pixels, Mask]]) -> tuple[Pixels, Mask]:
+def merge(atlases: Sequence[tuple[Pixels, Mask]], rims: bool = False) -> tuple[Pixels, Mask]:
     """One atlas of several photos': what the first shows stays, and what it does not the next ones fill in, in order.
 
     Each is (texture [K, N, N, 3], seen [K, N, N]) of one person and one outfit. Photos differ in their light, so each
-    one's colours are scaled, channel by channel, to those already there where both show the same texels (factors
-    within 0.6..1.7; none where less than a quarter of a tile is shared). Raises `DataError` for different sizes.
+    one's colours are brought into that of those already there, as nearby texels tell which both show (`blended`); far
+    from them by one factor a channel (within 0.6..1.7; none where less than a quarter of a tile is shared). With
+    `rims`, as fine atlases need, what is there already gives way at its rim, seen edge on, to another that shows the
+    place fully. Raises `DataError` for different sizes.
     """
     texture, seen = atlases[0][0].copy(), atlases[0][1].copy()
     for more, shown in atlases[1:]:
         if more.shape != texture.shape:
             raise DataError(f"textures of different sizes: {list(texture.shape)} and {list(more.shape)}",
                             remedy="preprocess all with the same preprocess.texel")
-        both, new = seen & shown, shown & ~seen
-        gain = np.ones(3)
+        both, light = seen & shown, np.zeros(3, np.float32)
         if both.mean() * len(both) >= _LEAST_SHARED:
             gain = (texture[both].mean(axis=0) + 1) / (more[both].mean(axis=0) + 1)
-        texture[new] = np.rint(more[new] * gain.clip(*_GAINS)).clip(0, 255)
-        seen |= new
+            light = np.log(gain.clip(*_GAINS)).astype(np.float32)
+        texture, seen = blended(texture, seen, more, shown, light, rims)
     return texture, seen
 
 

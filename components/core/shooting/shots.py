@@ -138,7 +138,7 @@ class Staged:
         """One picture in another size than the model's."""
         batch = _put_together(chosen, self._subject.crops, self._dressed.crops, [coarse])
         large = enlarge_iuv(pose, (self.size, self.size))
-        detail = _put_together(chosen, self._subject.finer, self._dressed.finer, [large])
+        detail = _put_together(chosen, self._subject.finer, self._dressed.finer, [large], rims=True)
         if self._model.network.warps:
             detail = _clothes_alone(detail)
         return self._model.repose(batch, coarse[None], wall[None], Fine(detail, large[None]))
@@ -209,15 +209,15 @@ def _choose(subject: Sequence[PersonCrop], dressed: Sequence[PersonCrop], poses:
 
 
 def _put_together(chosen: _Choice, subject: Sequence[PersonCrop], dressed: Sequence[PersonCrop],
-                  poses: Sequence[Pixels]) -> SourceBatch:
-    """One source of the subject's photos and those that show the clothes, for each pose."""
+                  poses: Sequence[Pixels], rims: bool = False) -> SourceBatch:
+    """One source of the subject's photos and those that show the clothes, for each pose; `rims` as for `merge`."""
     atlases: dict[int, Merged] = {}
     for face, pose in zip(chosen.faces, poses, strict=True):
         if face not in atlases:
             # The face's photo leads the clothes too: what it shows stays, the others are brought into its light.
             worn = _first(face, chosen.outfit) if chosen.own and face in chosen.outfit else chosen.outfit
             atlases[face] = merged([subject[index] for index in chosen.leading], pose,
-                                   [dressed[index] for index in worn], chosen.leading.index(face))
+                                   [dressed[index] for index in worn], chosen.leading.index(face), rims)
     textures = np.stack([atlases[face].texture for face in chosen.faces])
     seen = np.stack([atlases[face].seen for face in chosen.faces])
     apart = len(subject) > 1 or not chosen.own

@@ -18,6 +18,7 @@ from pipelines.experiments.real.measures.anew import FACE, FIGURE, Looks
 from pipelines.experiments.real.measures.judges import Face, Judges, likeness
 from pipelines.experiments.real.measures.points import found_points, point_error
 from pipelines.experiments.real.measures.rims import light_rim, person_in, specks
+from pipelines.experiments.real.pictures.people import Portrayed
 from pipelines.experiments.real.pictures.poses import EXACT, Task
 from pipelines.experiments.real.pictures.rows import Made
 
@@ -80,10 +81,16 @@ class Instruments:
         numbers["perceptual"] = float(self.perceptual(to_torch(image), to_torch(truth), mask)[0])
         return numbers | {"ssim": float(ssim(image, truth, mattes)[0])}
 
-    def looks_of_photo(self, crop: PersonCrop, face: Face) -> Seen:
-        """What the judge sees of a photo."""
-        return {"figure": self.looks(over(crop.photo, crop.matte), FIGURE, crop.matte),
-                "face": self.looks(face.chip, FACE)}
+    def looks_of_photo(self, photo: Portrayed, settings: PreprocessSettings, size: int) -> Seen:
+        """What the judge sees of a photo that was brought to `size`: a photo as it is would be told by its resolution.
+
+        Without the face where it is not found at that size.
+        """
+        crop = photo.cut(settings, size, _TEXEL)
+        picture = over(crop.photo, crop.matte)
+        face = self.judges.face(picture, crop.iuv)
+        looks = {"figure": self.looks(picture, FIGURE, crop.matte)}
+        return looks if face is None else looks | {"face": self.looks(face.chip, FACE)}
 
 
 def _likeness(face: Face | None, real: Face) -> Numbers:

@@ -76,8 +76,9 @@ def markdown(findings: Findings, found: Tables, command: str, hardware: str) -> 
             out += ["The model less plain warping of the same size, picture by picture, signs turned so that more is "
                     "better:", "", *_table(found.gains[kind], _GAINS), ""]
     return "\n".join([*out, "## A judge trained anew", "",
-                      "To tell the outputs from the folder's real photos (faces cut out at 150 px, figures over one "
-                      "background at 256 px), tested on people it has not seen: .5 cannot, 1 always can.", "",
+                      "To tell the outputs from the folder's real photos, brought to the outputs' size (faces cut out "
+                      "at 150 px, figures over one background at 256 px), tested on people it has not seen: .5 cannot, "
+                      "1 always can.", "",
                       *_table(found.anew, _ANEW), ""])
 
 

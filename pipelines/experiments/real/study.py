@@ -77,8 +77,8 @@ class Findings:
     rows: list[Row]
     shots: list[Shot]
     pairs: list[Pair]
-    photo_looks: list[tuple[str, dict[str, list[float]]]]
-    """(person, what the judge sees) of every real photo."""
+    photo_looks: dict[int, list[tuple[str, dict[str, list[float]]]]]
+    """By side in pixels to which they were brought: (person, what the judge sees) of every real photo."""
     people: dict[str, list[str]]
     left_out: dict[str, str]
     poses: list[tuple[str, float]]
@@ -104,11 +104,13 @@ def run(photos: Path, model: Model, work: Path, options: Options) -> Findings:
             mine = wanted(row, asked[subject.name])
             shots += _of_person(row, subject, mine, model, instruments, kept)
             shown.advance(len(mine), f"{row.name}, {subject.name}")
-    looks, pictures = [], {}
+    looks: dict[int, list[tuple[str, dict[str, list[float]]]]] = {size: [] for size in options.sizes}
+    pictures = {}
     for subject in people.subjects:
         for photo in subject.photos:
+            for size, seen in looks.items():
+                seen.append((subject.name, dict(instruments.looks_of_photo(photo, model.preprocess, size))))
             crop = photo.cut(model.preprocess, _SHOWN, _TEXEL)
-            looks.append((subject.name, dict(instruments.looks_of_photo(crop, photo.face))))
             path = work / "photos" / f"{photo.digest[:16]}.jpg"
             _save(path, crop.photo)
             pictures[photo.name] = path.relative_to(work).as_posix()

@@ -86,7 +86,8 @@ def real_pairs(findings: Findings) -> list[Line]:
 
 
 def judged_anew(findings: Findings) -> list[Line]:
-    """Per row of painted pictures: how well a judge trained anew tells them from the folder's real photos."""
+    """Per row of painted pictures: how well a judge trained anew tells them from the folder's real photos, brought to
+    their size."""
     out = []
     for row in findings.rows:
         shots = [one for one in findings.shots if one.row == row.name and one.kind in ("others", "own")]
@@ -94,7 +95,7 @@ def judged_anew(findings: Findings) -> list[Line]:
             continue
         metrics = {}
         for look in LOOKS:
-            real = [(person, looks[look]) for person, looks in findings.photo_looks]
+            real = [(person, looks[look]) for person, looks in findings.photo_looks[row.size] if look in looks]
             made = [(shot.person, shot.looks[look]) for shot in shots if look in shot.looks]
             metrics[look] = told_apart(_features(real), _features(made), [one for one, _ in real],
                                        [one for one, _ in made], draws=200)

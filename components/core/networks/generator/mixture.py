@@ -147,8 +147,20 @@ def _person(raw: Tensor, shares: Tensor, seen: Shown) -> Tensor:
     else:
         mixture = (shares[:, :, None] * torch.stack(images, 1)).sum(1)
     mixture = mixture + crisp * (mixture - softened(mixture))
-    person: Tensor = (mixture + 1) * torch.exp(_CHANGE * light.clamp(-5, 5)) - 1 + _CHANGE * touch
+    change = _CHANGE * _free(seen)
+    person: Tensor = (mixture + 1) * torch.exp(change * light.clamp(-5, 5)) - 1 + change * touch
     return person
+
+
+def _free(seen: Shown) -> Tensor | float:
+    """How far light and colours are the network's to change: everywhere at its own size; in a larger picture not where
+    the atlas knows them, for a patch of another light that 128 px hide is seen there."""
+    if seen.known.times <= 1:
+        return 1.0
+    known = seen.warped[0].valid
+    for _ in range(int(2 * seen.known.times)):
+        known = softened(known)
+    return 1 - known
 
 
 def _present(seen: Shown) -> Tensor:

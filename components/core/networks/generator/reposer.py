@@ -9,7 +9,7 @@ A model is one safetensors file: weights, and in its metadata format version, se
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from components.core.networks.generator.mixture import (
 )  # fmt: skip
 from components.core.networks.generator.pnet import LEVELS, PNet
 from components.core.networks.generator.warp import Source, SourceView
+from components.core.pictures.blending import symmetric_heads
 from components.core.pictures.texture import smooth_charts
 from components.core.settings import PreprocessSettings, TrainSettings
 from components.core.tensors import tensor_bytes
@@ -205,7 +206,7 @@ class Reposer:
             part = slice(start, start + size)
             with torch.inference_mode():
                 torch_poses, coarse = self._planes(poses[part]), self._source(source, part, self.resolution)
-                at = None if fine is None else (self._source(fine.source, part, fine.size),
+                at = None if fine is None else (self._source(_even(fine.source, part), slice(None), fine.size),
                                                 self._charts(fine.poses[part]))
                 painting = self.network(coarse, torch_poses, at)
                 if at is not None:
@@ -269,6 +270,15 @@ class Reposer:
         wanted = (len(poses), final, final, 3)
         if backgrounds.shape != wanted or (fine is not None and len(fine.poses) != len(poses)):
             raise InputError(f"backgrounds: {list(backgrounds.shape)}, this model takes {list(wanted)}", remedy=remedy)
+
+
+def _even(source: SourceBatch, part: slice) -> SourceBatch:
+    """A slice of a source whose heads' halves complete each other in one light: in a large picture a patch of another
+    light shows."""
+    one = SourceBatch(*(None if array is None else array[part] for array in vars(source).values()))
+    heads = [symmetric_heads(texture, seen) for texture, seen in zip(one.textures, one.seen, strict=True)]
+    textures, seen = (np.stack(each) for each in zip(*heads, strict=True))
+    return replace(one, textures=textures, seen=seen)
 
 
 def _check_shapes(source: SourceBatch, poses: Bytes, side: int, texel: int, remedy: str) -> None:
