@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from components.core.people.person import PersonCrop
 from components.core.pictures.backdrop import backdrop
 from components.core.pictures.images import read_photo
 from components.core.settings import PreprocessSettings
+from components.core.shooting.personal.tuning import PersonalSettings, fitted_to
 from components.core.shooting.shots import Staged, check_size, middle_square, supported_size
 from components.core.shooting.sitting import Body, Looked, Shown, bodies, look, own_physique, shown
 from components.core.shooting.subjects import Subject
@@ -45,6 +46,23 @@ class Wishes:
     """Photos of clothes of which each picture gets one's by chance (`Asked.seed`), in place of `clothes`."""
     size: int | None = None
     """Side of the pictures in pixels; None: what the photos support."""
+    personalise: PersonalSettings | None = None
+    """How the model is fitted to the person's photos first; None: it is taken as it is."""
+
+
+@dataclass(frozen=True)
+class Personalised:
+    """What fitting the model to the person's photos came to."""
+
+    photos: int
+    helped: bool
+    """Where it did not, the pictures are by the model as it is."""
+    before: float
+    """Loss in squares of the photos that were kept back, before ..."""
+    after: float
+    """... and after."""
+    cached: bool
+    """Whether an earlier photoshoot had done it."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +85,8 @@ class SessionSummary:
     """Per image: 1 is the one most alike."""
     contact_sheet: str | None
     version: str
+    personalised: Personalised | None
+    """What fitting the model to the photos came to; None: it was not asked for."""
     repainted: list[str]
     """Chosen poses whose pictures were not handed over, and why."""
     notes: list[str]
@@ -88,6 +108,17 @@ class Model:
         reposer = Reposer.load(path / GENERATOR if path.is_dir() else path)
         return Model(reposer, (preprocess or PreprocessSettings()).model_copy(
             update={"resolution": reposer.resolution, "texel": reposer.texel}), version)
+
+    def fitted_to(self, person: Person, settings: PersonalSettings) -> tuple[Model, Personalised]:
+        """This model fitted to somebody's photos, which its version says, and what that came to: where nothing helped
+        it is this very model. Raises as `tuning.fitted_to`."""
+        fitted = fitted_to(self.reposer, person.crops, settings)
+        came_to = Personalised(fitted.photos, fitted.helped, round(fitted.before, 4), round(fitted.after, 4),
+                               fitted.kept)
+        if not fitted.helped:
+            return self, came_to
+        return replace(self, reposer=fitted.model,
+                       version=f"{self.version}, personalised on {fitted.photos} photos"), came_to
 
 
 class Person:
@@ -164,6 +195,9 @@ class Session:
         if wishes.size is not None:
             check_size(wishes.size)
         self._chance, self._given = wishes.asked.by_chance(), given_targets(wishes.asked, model.settings)
+        self.personalised: Personalised | None = None
+        if wishes.personalise is not None:
+            model, self.personalised = model.fitted_to(person, wishes.personalise)
         self._person, self._model = person, model
         clothes = dressed or [look(one, model.settings) for one in wishes.clothes]
         self.size = wishes.size or supported_size(person.crops, model.reposer.resolution)
@@ -174,6 +208,8 @@ class Session:
         self._staged = Staged(model.reposer, person.crops, [one.crop for one in clothes] or None, self.size)
         self._measure, self.notes = person.likeness(fetch=self._chance > 0)
         self.notes = list(self.notes)
+        if self.personalised is not None and not self.personalised.helped:
+            self.notes.append("not personalised: the model is as good on these photos as it is")
         self.repainted: list[str] = []
         self._queue: Iterator[Target] = iter(())
         if self._chance:
@@ -186,6 +222,11 @@ class Session:
                              remedy="bring one that does, or name poses with --pose, which are painted as they are")
         self.notes = [*seen.notes(), *self.notes]
         return chosen_targets(asked, seen, [target.name for target in self._given])
+
+    @property
+    def version(self) -> str:
+        """What pictures say made them."""
+        return self._model.version
 
     @property
     def count(self) -> int:
@@ -243,7 +284,7 @@ def photoshoot(model: Path, subjects: Sequence[Subject], wishes: Wishes, out: Pa
     session = Session(loaded, Person(subjects, loaded.settings), wishes)
     painted = [attempt.picture for attempt in session.attempts() if attempt.reason is None]
     pictures = in_order(painted)
-    return _summary(deliver(pictures, out, version), pictures, subjects, session, version)
+    return _summary(deliver(pictures, out, session.version), pictures, subjects, session)
 
 
 def in_order(pictures: Sequence[Picture]) -> list[Picture]:
@@ -270,7 +311,7 @@ def _reason(picture: Picture) -> str:
 
 
 def _summary(files: tuple[list[str], str | None], pictures: Sequence[Picture], subjects: Sequence[Subject],
-             session: Session, version: str) -> SessionSummary:
+             session: Session) -> SessionSummary:
     order = {id(picture): place for place, picture in enumerate(ranked(pictures), 1)}
     return SessionSummary(
         files[0], session.size, [str(subjects[picture.source].photo) for picture in pictures],
@@ -279,4 +320,4 @@ def _summary(files: tuple[list[str], str | None], pictures: Sequence[Picture], s
         [picture.name for picture in pictures],
         [None if picture.likeness is None else round(picture.likeness, 3) for picture in pictures],
         [None if picture.likeness is None else order[id(picture)] for picture in pictures],
-        files[1], version, session.repainted, session.notes)
+        files[1], session.version, session.personalised, session.repainted, session.notes)

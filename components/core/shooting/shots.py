@@ -136,13 +136,21 @@ class Staged:
 
     def _large(self, pose: Pixels, coarse: Pixels, chosen: _Choice, wall: Pixels) -> Output:
         """One picture in another size than the model's."""
+        batch, fine = self._given(pose, coarse, chosen)
+        return self._model.repose(batch, coarse[None], wall[None], fine)
+
+    def _given(self, pose: Pixels, coarse: Pixels, chosen: _Choice) -> tuple[SourceBatch, Fine]:
         batch = _put_together(chosen, self._subject.crops, self._dressed.crops, [coarse])
         large = enlarge_iuv(pose, (self.size, self.size))
         detail = _put_together(chosen, self._subject.finer, self._dressed.finer, [large], rims=True)
-        if self._model.network.warps:
-            detail = _clothes_alone(detail)
-        return self._model.repose(batch, coarse[None], wall[None], Fine(detail, large[None]))
+        return batch, Fine(_clothes_alone(detail) if self._model.network.warps else detail, large[None])
 
+    def given(self, pose: Pixels) -> tuple[SourceBatch, Pixels, Fine]:
+        """What the model is given for one picture: the source and the pose at its own size, and both at the
+        picture's."""
+        coarse = _resized(pose, self._model.resolution)
+        batch, fine = self._given(pose, coarse, _choose(self._subject.crops, self._dressed.crops, [coarse]))
+        return batch, coarse, fine
 
 
 def check_size(size: int) -> int:

@@ -106,6 +106,9 @@ def shoot(
     size: Annotated[int | None, typer.Option(
         "--size", metavar="PX", help="Side of the pictures, 64 to 2048. Default: what the photos support, up to 1024.",
     )] = None,
+    personalise: Annotated[bool, typer.Option(
+        "--personalise", help="Fit the model to the photos first: about a minute, once for the same photos. It stays in "
+                              "this machine's cache.")] = False,
     version: Annotated[str | None, typer.Option(
         "--version", help="Version number or alias, or starter, the model that ships. Default: the champion, else the "
                           "newest that its gate did not fail, else the starter.")] = None,
@@ -119,6 +122,7 @@ def shoot(
     Several photos of the person show more of them: what each shows is put together, and the one that fits a pose best
     gives face and hair. A picture in a chosen pose whose face is unlike is painted again in another pose.
     """
+    from components.core.shooting.personal.tuning import PersonalSettings
     from components.shoot.session import Wishes
     from components.shoot.targets import Asked
     from pipelines.home.folder import Home
@@ -128,7 +132,8 @@ def shoot(
     place = Home.found(home) if version not in (None, STARTER) else Home.if_there(home)
     accepted(home, model_name, version or CHAMPION, accept_changed)
     asked = Asked(poses.pose or [], split_tags(poses.tags), poses.count, poses.seed, place.root / OWN_POSES)
-    wishes = Wishes(asked, background, size=size, **clothes_of(clothes or []))
+    fit = PersonalSettings() if personalise else None
+    wishes = Wishes(asked, background, size=size, personalise=fit, **clothes_of(clothes or []))
     summary, folder = shoot_with_version(place, model_name, version, person, wishes, out)
     if as_json:
         finish("shoot", summary, folder, as_json)

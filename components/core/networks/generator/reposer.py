@@ -47,6 +47,8 @@ from components.core.tensors import tensor_bytes
 
 Bytes = NDArray[np.uint8]
 
+PERSONAL = "personal"
+"""`Reposer.origin` of a model that was fitted to one person: it is not written as a model, so never registered."""
 _BATCH = 8
 _REASON = 200
 _FOG = 0.04
@@ -185,7 +187,10 @@ class Reposer:
 
     def save(self, path: Path) -> None:
         """Write the model file atomically, equal models as equal bytes. Raises `MachineError` for a full disk or one
-        that cannot be written."""
+        that cannot be written, `InputError` for a model that was fitted to one person."""
+        if self.origin == PERSONAL:
+            raise InputError("a model that was fitted to one person is nobody else's, and is not written as a model",
+                             path=path, remedy="save the model that it was fitted from")
         metadata = {
             "format": FORMAT, "settings": self.settings.model_dump_json(), "resolution": str(self.resolution),
             "texel": str(self.texel), "origin": self.origin,
@@ -205,9 +210,7 @@ class Reposer:
         for start in range(0, len(poses), size := _BATCH if fine is None else 1):
             part = slice(start, start + size)
             with torch.inference_mode():
-                torch_poses, coarse = self._planes(poses[part]), self._source(source, part, self.resolution)
-                at = None if fine is None else (self._source(_even(fine.source, part), slice(None), fine.size),
-                                                self._charts(fine.poses[part]))
+                coarse, torch_poses, at = self.tensors(source, poses, fine, part)
                 painting = self.network(coarse, torch_poses, at)
                 if at is not None:
                     painting = painting._replace(soft_matte=self._without_specks(painting.matte, at[1]))
@@ -220,6 +223,13 @@ class Reposer:
         if not images:
             return Output(np.empty_like(backgrounds), np.empty(backgrounds.shape[:3], np.uint8))
         return Output(np.concatenate(images), np.concatenate(mattes))
+
+    def tensors(self, source: SourceBatch, poses: Bytes, fine: Fine | None = None, part: slice = slice(None)
+                ) -> tuple[Source, Tensor, tuple[Source, Tensor] | None]:
+        """What `Generator.forward` takes, of the pictures `part` of those that `repose` takes."""
+        at = None if fine is None else (self._source(_even(fine.source, part), slice(None), fine.size),
+                                        self._charts(fine.poses[part]))
+        return self._source(source, part, self.resolution), self._planes(poses[part]), at
 
     def _source(self, source: SourceBatch, part: slice, side: int) -> Source:
         count = len(source.textures[part])
