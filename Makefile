@@ -10,7 +10,7 @@ ARGS   ?=
 # Arguments for pip, e.g. the index of a CPU or CUDA build of torch.
 PIP_ARGS ?=
 
-.PHONY: help setup run test endurance lint bench bench-train bench-docs images containers push weights starter wardrobe docs house reference lock clean
+.PHONY: help setup run test endurance lint bench bench-train bench-docs images containers push weights starter wardrobe docs house reference lock licences audit sbom clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -90,6 +90,17 @@ lock: setup  ## Write constraints.txt from .venv, and from it the lists with has
 	@{ echo '# The set-up that is tested, every package pinned. `make lock` writes it anew from .venv.'; \
 	  $(BIN)/pip freeze --exclude-editable | grep -v ' @ ' | sed 's/+cpu//'; } > constraints.txt.new && mv constraints.txt.new constraints.txt
 	$(BIN)/python -m pipelines.containers.requirements
+
+licences: setup  ## List the licences of all dependencies, and check them against those allowed (pyproject.toml)
+	$(BIN)/python -m pipelines.containers.licences
+
+audit: setup  ## Look for known vulnerabilities in what the images install (asks PyPI)
+	@status=0; for list in requirements/*.txt; do echo "$$list"; \
+	  $(BIN)/uv tool run pip-audit@2.10.1 --disable-pip --require-hashes --progress-spinner off --requirement $$list || status=1; \
+	done; exit $$status
+
+sbom: setup  ## Write the bill of materials of each image that is built (build/sbom, CycloneDX)
+	$(BIN)/python -m pipelines.containers.sbom
 
 clean:  ## Remove .venv and .photoshoot
 	rm -rf $(VENV) .photoshoot

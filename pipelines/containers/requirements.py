@@ -22,6 +22,7 @@ from pathlib import Path
 
 from components.core.atomic import atomic_path
 from components.core.errors import MachineError, PhotoshootError
+from pipelines.containers.contents import canonical
 from pipelines.containers.images import ENVIRONMENT, REQUIREMENTS, repository
 
 EXTRAS = {
@@ -40,11 +41,6 @@ _HEADING = "# {what}\n# `make lock` writes it anew from pyproject.toml and const
 def versions(text: str) -> dict[str, str]:
     """Version by canonical name of every package that a list pins."""
     return {canonical(name): version for name, version in _NAME.findall(text)}
-
-
-def canonical(name: str) -> str:
-    """A package's name as PyPI writes it in addresses."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def lists() -> dict[str, str]:

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 import requests
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from servers import Service, free_port
 
 from components.core.errors import DataError, InputError
@@ -23,7 +25,9 @@ from components.core.stores.published import GROUPS
 from pipelines.containers import build as building
 from pipelines.containers import images as naming
 from pipelines.containers.engines import Engine, find_engine
-from pipelines.containers.images import ENVIRONMENT, LOCAL, LOCK, images, services
+from pipelines.containers.images import ENVIRONMENT, LOCAL, LOCK, REQUIREMENTS, images, services
+from pipelines.containers.requirements import versions
+from pipelines.containers.sbom import bill, contents_of
 from pipelines.steps import SERVICE_IMAGE, STEP_IMAGE, STEP_ROOMS, STEPS
 
 needs_images = pytest.mark.skipif("PHOTOSHOOT_CONTAINERS" not in os.environ,
@@ -109,6 +113,25 @@ def test_how_pip_was_configured_is_in_no_image(engine: Engine) -> None:
         assert "pip" in history and "://" not in history
         left = run(engine, step, "sh", "-c", "cat /etc/pip.conf /run/secrets/* 2>/dev/null", user="0:0")
         assert not left.stdout.strip()
+
+
+@needs_images
+@pytest.mark.parametrize("part", ["synthesize", "preprocess", "train", "studio"])
+def test_an_image_holds_what_its_lists_say_and_nothing_else(engine: Engine, part: str) -> None:
+    reference = (images(LOCAL) | services(LOCAL))[part]
+    contents = contents_of(engine, reference)
+    found = {one["name"]: one["version"] for one in contents["packages"]}
+    lists = {path.stem: versions(path.read_text()) for path in (naming.repository() / REQUIREMENTS).glob("*.txt")}
+    listed = lists[ENVIRONMENT] | lists[PARTS[part]] | lists["kfp"]
+    assert {name: found.get(name) for name in listed} == listed
+    # A build of torch of its own brings libraries of its own.
+    assert found.keys() - listed.keys() <= lists["torch"].keys() | {"photoshoot"}
+    assert found["torch"].partition("+")[0] == lists["torch"]["torch"]
+    image = engine.inspect(reference)
+    assert image
+    text = bill(contents, reference, image)
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    assert {"libc6", "python3-minimal"} <= {one["name"] for one in json.loads(text)["components"]}
 
 
 def get(url: str, token: str | None = None) -> tuple[int, str]:
