@@ -24,14 +24,15 @@ def challenge(
     """
     from pathlib import Path
 
-    from components.core.record.step import state_folder, step
+    from components.core.record.step import state_address, step
     from components.core.settings import RegisterSettings
+    from components.core.stores.kept import kept_folder
     from components.evaluate.challenge import challenge as run
 
-    with step("challenge", settings) as this:
+    with step("challenge", settings) as this, kept_folder(state_address(), "comparisons") as kept:
         out = Path(comparison.path)
         summary = run(
             Path(model.path), Path(people.path), Path(identities.path), Path(evaluation.path), out,
-            RegisterSettings.model_validate_json(settings), this.recorder, state=state_folder(),
+            RegisterSettings.model_validate_json(settings), this.recorder, state=kept.parent if kept else None,
         )
         this.done(summary, out)

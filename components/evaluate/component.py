@@ -24,16 +24,17 @@ def evaluate(
     """
     from pathlib import Path
 
-    from components.core.record.step import state_folder, step
+    from components.core.record.step import state_address, step
     from components.core.settings import EvaluateSettings, GateSettings
+    from components.core.stores.kept import kept_folder
 
-    with step("evaluate", settings) as this:
+    with step("evaluate", settings) as this, kept_folder(state_address(), "reference") as kept:
         from components.evaluate import evaluate as run
 
-        out, kept = Path(evaluation.path), state_folder()
+        out = Path(evaluation.path)
         summary = run(
             Path(model.path), Path(people.path), Path(identities.path), out,
             EvaluateSettings.model_validate_json(settings), this.recorder, GateSettings.model_validate_json(gate),
-            kept / "reference" if kept else None,
+            kept,
         )
         this.done(summary, out)

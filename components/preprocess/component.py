@@ -14,7 +14,7 @@ def preprocess(photos: dsl.Input[dsl.Dataset], settings: str, people: dsl.Output
     """
     from pathlib import Path
 
-    from components.core.record.step import state_folder, step
+    from components.core.record.step import state_address, step
     from components.core.settings import PreprocessSettings
 
     with step("preprocess", settings) as this:
@@ -22,7 +22,7 @@ def preprocess(photos: dsl.Input[dsl.Dataset], settings: str, people: dsl.Output
 
         out = Path(people.path)
         this.done(run(Path(photos.path), out, PreprocessSettings.model_validate_json(settings), this.recorder,
-                      state=state_folder()), out)
+                      state=state_address()), out)
 
 
 @dsl.component(base_image="python:3.11-slim", packages_to_install=[], install_kfp_package=False)
@@ -39,15 +39,19 @@ def preprocess_part(
     """
     from pathlib import Path
 
-    from components.core.record.step import state_folder, step, tasks_at_once
+    from components.core.record.attempts import attempted
+    from components.core.record.step import state_address, step, tasks_at_once
     from components.core.settings import PreprocessSettings
 
-    with step("preprocess-part", settings) as this:
-        from components.preprocess import preprocess_part as run
+    def work() -> None:
+        with step("preprocess-part", settings) as this:
+            from components.preprocess import preprocess_part as run
 
-        out = Path(part.path)
-        this.done(run(Path(photos.path), out, PreprocessSettings.model_validate_json(settings), share,
-                      state=state_folder(), at_once=tasks_at_once()), out)
+            out = Path(part.path)
+            this.done(run(Path(photos.path), out, PreprocessSettings.model_validate_json(settings), share,
+                          state=state_address(), at_once=tasks_at_once()), out)
+
+    attempted(work)
 
 
 @dsl.component(base_image="python:3.11-slim", packages_to_install=[], install_kfp_package=False)

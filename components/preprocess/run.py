@@ -15,10 +15,12 @@ from components.core.digest import code_digest
 from components.core.errors import InputError
 from components.core.people.assembly import LeftOut, assemble, link_part
 from components.core.people.dataset import PeopleDataset
+from components.core.people.kept_shards import KeptShards
 from components.core.people.writer import EncodedPerson, PartWriter, Plan, remove_abandoned
 from components.core.progress import Task, task
 from components.core.record.recorder import NoRecord, Recorder
 from components.core.settings import PreprocessSettings
+from components.core.stores.storage import address, is_remote
 from components.preprocess.checking.quality import duplicates
 from components.preprocess.person import Rejected, people_of_photo
 from components.preprocess.photos import Photo, PhotoFolder
@@ -67,18 +69,19 @@ class PartSummary:
 
 
 def preprocess(photos: Path, out: Path, settings: PreprocessSettings, recorder: Recorder | None = None, *,
-               state: Path | None = None) -> PreprocessSummary:
+               state: Path | str | None = None) -> PreprocessSummary:
     """Make the people data set `out` from the folder `photos`.
 
     A photo that cannot be used is listed with its reason and skipped. Interrupted work goes on when called again:
-    finished shards are kept in ``<out>.partial``, or in ``state/preprocess/`` where `state` is given, until all are
-    there; then `out` appears, byte for byte what an uninterrupted run writes. Raises `InputError` for a folder
-    without usable photos, `MachineError`.
+    finished shards are kept in ``<out>.partial``, or in ``state/preprocess/`` where `state`, a folder or gs:// address,
+    is given, until all are there; then `out` appears, byte for byte what an uninterrupted run writes. On gs:// they
+    stay: `out` is still to be sent somewhere. Raises `InputError` for a folder without usable photos, `MachineError`.
     """
     folder, plan = _plan(photos, settings)
     source = source_of(folder, settings)
     with PartWriter(_work(Path(out), state, plan), plan) as writer:
-        _make(writer, folder, source, settings, range(plan.shards), "preprocess", cores())
+        kept = _kept(state, plan)
+        _make(writer, folder, source, settings, range(plan.shards), "preprocess", cores(), kept)
         try:
             assemble([writer.folder], Path(out), repeated_by(settings))
         except InputError:
@@ -89,7 +92,7 @@ def preprocess(photos: Path, out: Path, settings: PreprocessSettings, recorder: 
 
 
 def preprocess_part(photos: Path, out: Path, settings: PreprocessSettings, part: str, *,
-                    state: Path | None = None, at_once: int = 1) -> PartSummary:
+                    state: Path | str | None = None, at_once: int = 1) -> PartSummary:
     """Do the share `part`, written as ``2/3`` for the second of three, of what `preprocess` does.
 
     `out` gets every third shard; `gather` makes the people data set of all parts. It may stay without shards when
@@ -102,7 +105,8 @@ def preprocess_part(photos: Path, out: Path, settings: PreprocessSettings, part:
     mine = range(number - 1, plan.shards, of)
     with PartWriter(_work(Path(out), state, plan, f"-{number}-of-{of}"), plan) as writer:
         workers = max(1, cores() // min(at_once, of))
-        done = _make(writer, folder, source, settings, mine, f"preprocess {part}", workers)
+        kept = _kept(state, plan)
+        done = _make(writer, folder, source, settings, mine, f"preprocess {part}", workers, kept)
         link_part(writer.folder, Path(out), mine)
         writer.discard()
     return PartSummary(part, done, list(mine))
@@ -144,11 +148,16 @@ def shard_photos(photos: int, most: int) -> int:
     return min(most, max(_SMALLEST_SHARD, -(-photos // _FEWEST_SHARDS)))
 
 
-def _work(out: Path, state: Path | None, plan: Plan, share: str = "") -> Path:
+def _kept(state: Path | str | None, plan: Plan) -> KeptShards | None:
+    """Where finished shards outlive this machine, if on gs://: all parts share it, however many they are."""
+    return KeptShards(f"{address(state)}/preprocess/{plan.inputs[:24]}") if state and is_remote(state) else None
+
+
+def _work(out: Path, state: Path | str | None, plan: Plan, share: str = "") -> Path:
     """Where finished shards wait. Under a pipeline `out` is another one in every run, so it goes by the plan."""
-    if state is None:
+    if state is None or is_remote(state):
         return out.with_name(out.name + ".partial")
-    name = plan.inputs[:24]
+    name, state = plan.inputs[:24], Path(state)
     remove_abandoned(state / "preprocess", _ABANDONED_AFTER_S, but=name)
     return state / "preprocess" / f"{name}{share}"
 
@@ -162,8 +171,10 @@ def _share(part: str) -> tuple[int, int]:
 
 
 def _make(writer: PartWriter, folder: PhotoFolder, source: Source, settings: PreprocessSettings,
-          shards: Sequence[int], label: str, workers: int) -> int:
+          shards: Sequence[int], label: str, workers: int, kept: KeptShards | None) -> int:
     """Write the shards that are missing; returns how many photos all of them hold."""
+    if kept:
+        kept.bring(writer)
     size = shard_photos(len(folder.photos), settings.shard_size)
     photos = {number: folder.photos[number * size : (number + 1) * size] for number in shards}
     left = [number for number in shards if not writer.has(number)]
@@ -176,6 +187,8 @@ def _make(writer: PartWriter, folder: PhotoFolder, source: Source, settings: Pre
     with task(label, total, done=total - len(todo)) as shown:
         for number in left:
             _write_shard(writer, number, photos[number], results, shown)
+            if kept:
+                kept.keep(writer, number)
     return total
 
 

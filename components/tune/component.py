@@ -59,17 +59,23 @@ def tune_worker(
     import tempfile
     from pathlib import Path
 
-    from components.core.record.step import state_folder, step
+    from components.core.record.attempts import attempted
+    from components.core.record.step import state_address, step
     from components.core.settings import TrainSettings, TuneSettings
     from components.tune import recorded_under
     from components.tune import work as run
 
     under = recorded_under(Path(study.path), worker)
-    with tempfile.TemporaryDirectory() as folder, step("tune-worker", settings, under.as_child) as this:
-        return run(
-            Path(study.path), Path(people.path), Path(identities.path), TrainSettings.model_validate_json(training),
-            TuneSettings.model_validate_json(settings), state_folder() or Path(folder), this.recorder,
-        ).begun
+
+    def work() -> int:
+        with tempfile.TemporaryDirectory() as folder, step("tune-worker", settings, under.as_child) as this:
+            return run(
+                Path(study.path), Path(people.path), Path(identities.path),
+                TrainSettings.model_validate_json(training), TuneSettings.model_validate_json(settings),
+                state_address() or folder, this.recorder,
+            ).begun
+
+    return attempted(work)
 
 
 @dsl.component(base_image="python:3.11-slim", packages_to_install=[], install_kfp_package=False)

@@ -16,6 +16,7 @@ from components.core.people.identities import Identities
 from components.core.record import tracking
 from components.core.record.recorder import Recorder
 from components.core.settings import TrainSettings, TuneSettings
+from components.core.stores.storage import address
 from components.tune import study as studies
 from components.tune.select import SelectSummary
 from components.tune.select import select as write_winner
@@ -89,13 +90,14 @@ def prepare(people: Path, identities: Path, out: Path, training: TrainSettings, 
     return PrepareSummary(name, settings.trials, done)
 
 
-def work(card: Path, people: Path, identities: Path, training: TrainSettings, settings: TuneSettings, state: Path,
-         recorder: Recorder) -> WorkSummary:
-    """Work on a study until nothing is left to do. Checkpoints of trials under way lie under `state`."""
+def work(card: Path, people: Path, identities: Path, training: TrainSettings, settings: TuneSettings,
+         state: Path | str, recorder: Recorder) -> WorkSummary:
+    """Work on a study until nothing is left to do. Checkpoints of trials under way lie under `state`, a folder or
+    gs:// address that all workers know."""
     began = time.monotonic()
     share_cores(settings.workers)
     study = _open(card, settings)
-    worker = Worker(study, people, identities, training, settings, state / "trials",
+    worker = Worker(study, people, identities, training, settings, f"{address(state)}/trials",
                     lambda trial, run: tracking.nested_run(recorder, trial, run))
     begun = worker.run()
     return WorkSummary(study.study_name, begun, round(time.monotonic() - began, 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from components.core.errors import MachineError, PhotoshootError
 from components.core.networks.generator.reposer import Reposer
 from components.core.record.recorder import Recorder
 from components.core.settings import TrainSettings, TuneSettings
+from components.core.stores.kept import remove_all
+from components.core.stores.storage import is_remote
 from components.train import train
 from components.tune import study as studies
 from components.tune.score import Score, Scorer
@@ -42,11 +45,11 @@ class Worker:
     """One of several that share a study.
 
     `recorder_for` opens the recorder of a trial by its name and the run that an earlier attempt recorded in, if any;
-    `state` keeps checkpoints of trials under way, where any worker of the study finds them.
+    `state`, a folder or gs:// address, keeps checkpoints of trials under way, where any worker of the study finds them.
     """
 
     def __init__(self, study: Study, people: Path, identities: Path, training: TrainSettings, settings: TuneSettings,
-                 state: Path, recorder_for: TrialRecorder) -> None:
+                 state: str, recorder_for: TrialRecorder) -> None:
         self._study, self._people, self._identities = study, people, identities
         self._training, self._settings, self._state = training, settings, state
         self._recorder_for = recorder_for
@@ -91,13 +94,13 @@ class Worker:
         slot = int(trial.user_attrs[studies.SLOT])
         label = trial.user_attrs.get(studies.NAME)
         name = f"trial {slot:03d}" + (f": {label}" if label else "")
-        folder = self._state / self._study.study_name / f"{slot:04d}"
+        place = f"{self._state}/{self._study.study_name}/{slot:04d}"
         score: Score | optuna.TrialPruned
         before, began = float(trial.user_attrs.get(studies.SECONDS, 0.0)), time.monotonic()
         with self._recorder_for(name, trial.user_attrs.get(studies.RUN)) as recorder:
             trial.set_user_attr(studies.RUN, getattr(recorder, "run_id", None))
             try:
-                score = self._train_and_score(trial, folder, recorder)
+                score = self._train_and_score(trial, place, recorder)
             except optuna.TrialPruned as stopped:
                 score = stopped  # no failure: its run ends well
             except MachineError:
@@ -107,7 +110,10 @@ class Worker:
                 raise _Failed(str(error)) from error
             finally:
                 trial.set_user_attr(studies.SECONDS, before + time.monotonic() - began)
-        shutil.rmtree(folder, ignore_errors=True)
+        if is_remote(place):
+            remove_all(place)
+        else:
+            shutil.rmtree(place, ignore_errors=True)
         if isinstance(score, optuna.TrialPruned):
             raise score
         return score.value if studies.maximised(self._study) else (score.identity_recovered, score.frechet)
@@ -122,7 +128,7 @@ class Worker:
             "log_every": max(every // 2, 1), "keep_checkpoints": 1,
         })
 
-    def _train_and_score(self, trial: Trial, folder: Path, recorder: Recorder) -> Score:
+    def _train_and_score(self, trial: Trial, place: str, recorder: Recorder) -> Score:
         training = self._training_of(trial)
         recorder.params({"weights": training.weights.model_dump(include=set(studies.SEARCHED))})
         scores: dict[int, Score] = {}
@@ -140,10 +146,12 @@ class Worker:
                 raise optuna.TrialPruned(f"stopped after {step} of {training.steps} steps")
 
         every = max(self._settings.steps // self._settings.looks, 1)
-        train(self._people, self._identities, folder / "model", training, state=folder / "state", recorder=recorder,
-              look=look, look_every=every)
-        if training.steps not in scores:  # it was finished by a worker that died before it could say so
-            look(training.steps, Reposer.load(folder / "model" / GENERATOR))
+        with tempfile.TemporaryDirectory() as folder:
+            model = Path(folder) / "model"
+            train(self._people, self._identities, model, training, state=f"{place}/state", recorder=recorder,
+                  look=look, look_every=every)
+            if training.steps not in scores:  # it was finished by a worker that died before it could say so
+                look(training.steps, Reposer.load(model / GENERATOR))
         final = scores[training.steps]
         for key, value in final.parts().items():
             trial.set_user_attr(key, value)

@@ -137,6 +137,11 @@ class FollowOptions:
                             help="Seconds to keep trying a server that does not answer."),
     ] = 600.0
 
+    retries: Annotated[
+        int, typer.Option("--retries", min=0, rich_help_panel=KUBEFLOW,
+                          help="Times that a run whose pods were taken away with their nodes is continued."),
+    ] = 20
+
     def limit(self) -> float | None:
         """Seconds after which following stops; None: at the run's end."""
         from pipelines.placement import seconds

@@ -6,6 +6,7 @@ where Kubernetes lets us look (`pipelines.kubeflow.pods`), else from the run's o
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,20 +15,22 @@ from typing import TYPE_CHECKING, Any
 from components.core.errors import InputError, MachineError, PhotoshootError
 from pipelines.display import PipelineDisplay
 from pipelines.kubeflow import pods
-from pipelines.kubeflow.pods import Trouble
-from pipelines.kubeflow.server import LostConnection, Server
+from pipelines.kubeflow.pods import TAKEN_AWAY, Trouble
+from pipelines.kubeflow.server import ENDED, LostConnection, Server
 from pipelines.steps import PARTIAL_TASKS, STEPS, TASK_STEP, step_of
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1PipelineTaskDetail, V2beta1Run
 
 SUCCEEDED, FAILED, CANCELED, SKIPPED = "SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"
-ENDED = {SUCCEEDED, FAILED, CANCELED, SKIPPED}
 POLL_S = 5.0
 _LOOK_EVERY_S = 30.0
 _INSTANT_S = 1.5
 """No pod starts and ends in this time: a task that took no longer was reused."""
 _TASKS = {*STEPS, *TASK_STEP}
+_WENT_AWAY = re.compile(r"pod deleted|pod was (deleted|terminated)|node ?shutdown|preempt|no longer running|taken back",
+                        re.IGNORECASE)
+"""What Argo (4.0: "pod deleted") and the kubelet say of a pod that went away with its node."""
 
 
 class StillRunning(MachineError):
@@ -218,6 +221,23 @@ def _error(thing: Any) -> str:
     errors = [thing.error, *(status.error for status in reversed(history))]
     text = next((error.message for error in errors if error is not None and error.message), "")
     return " ".join(text.split())[:300]
+
+
+def lost_pods(run: V2beta1Run, troubles: Sequence[Trouble]) -> bool:
+    """Whether a run failed for no other reason than that machines were taken away, so that it can simply go on.
+
+    Argo does not try a pod again that vanished with its node, and KFP no driver at all, whatever a step's retries.
+    """
+    if run.state != FAILED:
+        return False
+    failed = [task for task in _tasks(run) if task.state == FAILED]
+    taken = {trouble.step for trouble in troubles if trouble.final and trouble.reason in TAKEN_AWAY}
+    other = {trouble.step for trouble in troubles if trouble.final and trouble.reason not in TAKEN_AWAY}
+    steps = {step_of(name): _error(task) for task in failed if (name := _task_name(task))}
+    inner = [text for task in failed if not _task_name(task) and (text := _error(task))]
+    reasons = {step: text or next(iter(inner), "") for step, text in steps.items()}
+    return bool(reasons) and all(
+        step in taken or (step not in other and _WENT_AWAY.search(text)) for step, text in reasons.items())
 
 
 def summary(run: V2beta1Run, display: PipelineDisplay | None, link: str, more: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,8 @@ _DISRUPTED = {
     "DeletionByTaintManager": _TAKEN, "DeletionByPodGC": _TAKEN, "TerminationByKubelet": _TAKEN,
     "EvictionByEvictionAPI": "evicted because its node is being emptied",
 }
+TAKEN_AWAY = {*_DISRUPTED, "Preempting", "Terminated", "NodeShutdown", "Shutdown", "NodeLost", "NodeAffinity"}
+"""Reasons of a pod's end that say nothing against the step: the same again, elsewhere, goes on."""
 _WAITING = {
     "ErrImagePull": "cannot fetch the image {image}: {message}",
     "ImagePullBackOff": "cannot fetch the image {image}: {message}",

@@ -29,6 +29,10 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CONNECT_S, _READ_S = 10.0, 60.0
 _WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _PASSING = {429, 502, 503, 504}
+_MAYBE_PASSING, _MAYBE_TRIES = {409, 500}, 4
+"""Often a conflict or a hiccup inside, sometimes an answer for good: a question is asked again a few times only."""
+_TRIES = 6
+ENDED = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
 _LOGIN = {301, 302, 303, 307, 308}
 _NOT_ARCHIVED = json.dumps(
     {"predicates": [{"operation": "NOT_EQUALS", "key": "storage_state", "stringValue": "ARCHIVED"}]})
@@ -95,20 +99,64 @@ class Server:
         with self.errors(f"run {run_id}"):
             self.runs.run_service_terminate_run(run_id=run_id)
 
-    def retry(self, run_id: str) -> None:
-        """Run the failed steps of a run again, and what comes after them."""
-        with self.errors(f"run {run_id}"):
-            self.runs.run_service_retry_run(run_id=run_id)
+    def start(self, body: V2beta1Run) -> str:
+        """Start a run, which a text in its description tells from all others; returns its id.
 
-    def experiment(self, name: str) -> V2beta1Experiment:
+        Should the connection break, or the server stumble, it is asked whether it had taken the run: there are never
+        two of it. Raises `LostConnection` where that cannot be told.
+        """
+        for attempt in range(_TRIES):
+            try:
+                with self.errors("pipeline version"):
+                    return str(self.runs.run_service_create_run(body).run_id)
+            except (LostConnection, _Stumbled) as error:
+                taken = self.find_run(body.display_name, body.description)
+                if taken is not None:
+                    return str(taken.run_id)
+                if isinstance(error, LostConnection) or attempt == _TRIES - 1:
+                    raise
+            time.sleep(_WAITS_S[min(attempt, len(_WAITS_S) - 1)])
+        raise AssertionError("unreachable")
+
+    def retry(self, run_id: str) -> None:
+        """Run the failed steps of a run again, and what comes after them.
+
+        The server refuses while pods of the run are still ending: it is asked again until they have.
+        """
+        ended = self.run(run_id).state in ("FAILED", "CANCELED")
+        deadline, tries = time.monotonic() + self._api.patience, 0
+        while True:
+            try:
+                with self.errors(f"run {run_id}"):
+                    self.runs.run_service_retry_run(run_id=run_id)
+                    return
+            except (LostConnection, _Stumbled) as error:
+                if not ended:
+                    raise
+                state = self.run(run_id).state
+                if state not in ENDED:
+                    return  # it was taken, and only the answer lost
+                wait = _WAITS_S[min(tries, len(_WAITS_S) - 1)]
+                if state == "SUCCEEDED" or time.monotonic() + wait > deadline:
+                    raise error from None
+            tries += 1
+            time.sleep(wait)
+
+    def experiment(self, name: str, again: int = _TRIES) -> V2beta1Experiment:
         """The experiment of that name; it is made where there is none."""
         with self.errors(f"experiment {name}"):
             found = self.experiments.experiment_service_list_experiments(
                 namespace=self.namespace, page_size=10, filter=equals("display_name", name))
             if found.experiments:
                 return found.experiments[0]
-            return self.experiments.experiment_service_create_experiment(
-                kfp_server_api.V2beta1Experiment(display_name=name, namespace=self.namespace))
+            try:
+                return self.experiments.experiment_service_create_experiment(
+                    kfp_server_api.V2beta1Experiment(display_name=name, namespace=self.namespace))
+            except ApiException as error:
+                if error.status not in _MAYBE_PASSING or again == 0:
+                    raise
+        time.sleep(_WAITS_S[0])
+        return self.experiment(name, again - 1)  # somebody else has made it meanwhile, or the server stumbled
 
     def schedules(self) -> list[V2beta1RecurringRun]:
         """Recurring runs, newest first."""
@@ -131,18 +179,22 @@ class Server:
             raise _plain(error, self.host, what) from None
 
 
+class _Stumbled(MachineError):
+    """The server refuses for now, or for good: a conflict, or an error inside."""
+
+
 class _Api(kfp_server_api.ApiClient):  # type: ignore[misc]
     def __init__(self, configuration: Any, access: Access, patience: float, note: Callable[[str], None]) -> None:
         super().__init__(configuration)
         self._credentials = access.credentials()
-        self._patience = patience
+        self.patience = patience
         self._note = note
 
     def request(self, method: str, url: str, **options: Any) -> Any:
         """One request, again where that is safe: see `_may_repeat`."""
         options["_request_timeout"] = options.get("_request_timeout") or (_CONNECT_S, _READ_S)
         own = dict(options.pop("headers", None) or {})
-        renewed, tries, deadline = False, 0, time.monotonic() + self._patience
+        renewed, tries, deadline = False, 0, time.monotonic() + self.patience
         while True:
             headers = own | self._credentials.headers()  # a copy: the client takes things out of it
             try:
@@ -151,7 +203,9 @@ class _Api(kfp_server_api.ApiClient):  # type: ignore[misc]
                 if error.status == 401 and not renewed and self._credentials.renew():
                     renewed = True
                     continue
-                if error.status not in _PASSING or not (error.status == 429 or _may_repeat(method, url)):
+                repeatable = error.status == 429 or _may_repeat(method, url)
+                passing = error.status in _PASSING or (error.status in _MAYBE_PASSING and tries < _MAYBE_TRIES)
+                if not (passing and repeatable):
                     raise
                 problem = f"answers {error.status}"
             except urllib3.exceptions.HTTPError as error:
@@ -195,7 +249,7 @@ def _plain(error: ApiException, host: str, what: str) -> PhotoshootError:
     if error.status == 0:
         return MachineError(f"no secure connection to {host}: {said}",
                             remedy="point SSL_CERT_FILE at your certificate authority's file")
-    kind = InputError if error.status in (400, 409) else MachineError
+    kind = InputError if error.status == 400 else _Stumbled if error.status in _MAYBE_PASSING else MachineError
     return kind(f"{host} refuses ({error.status}): {said}", remedy="`photoshoot doctor` checks the server")
 
 

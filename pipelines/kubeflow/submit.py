@@ -20,7 +20,7 @@ from components.core.record import tracking
 from components.core.settings import Settings
 from components.core.stores.storage import is_remote, open_location
 from pipelines.kubeflow.compilation import compile_pipeline
-from pipelines.kubeflow.server import LostConnection, Server, equals
+from pipelines.kubeflow.server import Server, equals
 from pipelines.placement import Profile
 
 _TAG_LETTERS = 12
@@ -78,14 +78,7 @@ def submit(server: Server, order: Order, parent_run: str = "") -> Submitted:
         display_name=name, description=description, experiment_id=experiment, runtime_config=_config(order, arguments),
         service_account=order.profile.service_account, **source,
     )
-    try:
-        with server.errors("pipeline version"):
-            run_id = str(server.runs.run_service_create_run(body).run_id)
-    except LostConnection:
-        taken = server.find_run(name, description)
-        if taken is None:
-            raise
-        run_id = str(taken.run_id)
+    run_id = server.start(body)
     return Submitted(run_id, name, str(experiment), server.access.page(f"runs/details/{run_id}"), version)
 
 

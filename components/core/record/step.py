@@ -18,7 +18,6 @@ from components.core import progress
 from components.core.artifacts.files import SUMMARY
 from components.core.errors import PhotoshootError, machine_errors
 from components.core.record.tracking_errors import tracking_errors
-from components.core.stores.storage import is_remote
 
 if TYPE_CHECKING:
     from components.core.record.recorder import Recorder
@@ -72,17 +71,8 @@ def step(name: str, settings: str | None = None, recorded: Callable[[], Mapping[
     progress.event(step=name, state="finished", seconds=time.monotonic() - started)
 
 
-def state_folder() -> Path | None:
-    """Where a step that can be interrupted keeps what it needs to go on, if the pipeline gave it a folder.
-
-    None as well where it gave a gs:// address: for steps that need a real folder.
-    """
-    where = state_address()
-    return None if where is None or is_remote(where) else Path(where)
-
-
 def state_address() -> str | None:
-    """The same, folder or gs:// address, for steps that can do with either."""
+    """Where a step that can be interrupted keeps what it needs to go on, a folder or gs:// address, if there is one."""
     return os.environ.get(STATE) or None
 
 

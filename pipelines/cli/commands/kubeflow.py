@@ -15,6 +15,9 @@ from pipelines.cli.options import KUBEFLOW, DetachOption, FollowOptions, OrderOp
 from pipelines.display import PipelineDisplay, errors, table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pipelines.kubeflow.pods import Trouble
     from pipelines.kubeflow.server import Server
     from pipelines.kubeflow.submit import Order
 
@@ -31,7 +34,7 @@ def run_on_kubeflow(server: Server, order: Order, as_json: bool, detach: bool, f
     from pipelines.kubeflow.submit import named, submit
     from pipelines.results.next_steps import after_submission
 
-    limit = following.limit()
+    following.limit()  # what is wrong with it is told before anything starts
     order = named(order)
     parent = "" if order.upload else record.begin(order.settings, order.name, order.photos)
     try:
@@ -50,13 +53,16 @@ def run_on_kubeflow(server: Server, order: Order, as_json: bool, detach: bool, f
         else:
             show_next(after)
         return
-    watch(server, server.run(submitted.run_id), as_json, limit, following.poll)
+    watch(server, server.run(submitted.run_id), as_json, following)
 
 
-def watch(server: Server, run: Any, as_json: bool, wait: float | None, poll: float) -> None:
-    """Follow a run (as the server gives it) to its end; raises what says why it did not succeed."""
+def watch(server: Server, run: Any, as_json: bool, following: FollowOptions) -> None:
+    """Follow a run (as the server gives it) to its end; raises what says why it did not succeed.
+
+    A run that only lost pods with their nodes is continued, as often as the options say.
+    """
     from pipelines.kubeflow import record
-    from pipelines.kubeflow.follow import SUCCEEDED, Interrupted, conclude, follow, look_at, steps_of, summary
+    from pipelines.kubeflow.follow import SUCCEEDED, Interrupted, conclude, look_at, steps_of, summary
     from pipelines.results.next_steps import after_kubeflow_run
 
     run_id = str(run.run_id)
@@ -65,8 +71,7 @@ def watch(server: Server, run: Any, as_json: bool, wait: float | None, poll: flo
     link = server.access.page(f"runs/details/{run_id}")
     try:
         with display:
-            run = follow(server, run_id, display, poll=poll, wait=wait, look=look,
-                         say=lambda text: errors.print(f"  {text}", markup=False, soft_wrap=True))
+            run = _to_the_end(server, run, display, following, look)
     except KeyboardInterrupt:
         raise Interrupted(run_id) from None
     try:
@@ -76,9 +81,9 @@ def watch(server: Server, run: Any, as_json: bool, wait: float | None, poll: flo
         raise
     recorded = record.end(run_id, str(run.state))
     version = record.registered(recorded.get("mlflow_run_id", ""))
-    following = after_kubeflow_run(recorded, version)
+    after = after_kubeflow_run(recorded, version)
     if as_json:
-        more = {**recorded, **({"version": version} if version else {}), "next": [one.command for one in following]}
+        more = {**recorded, **({"version": version} if version else {}), "next": [one.command for one in after]}
         print(json.dumps(summary(run, display, link, more)))
         return
     print(f"run {run.display_name} succeeded: {link}")
@@ -87,21 +92,45 @@ def watch(server: Server, run: Any, as_json: bool, wait: float | None, poll: flo
     for name, value in recorded.items():
         if name != "device_seconds":
             print(f"{name.replace('_', ' '):<14} {value}")
-    show_next(following)
+    show_next(after)
+
+
+def _to_the_end(server: Server, run: Any, display: PipelineDisplay, following: FollowOptions,
+                look: Callable[[], Sequence[Trouble]]) -> Any:
+    """Follow a run until it has ended, and goes on no more; returns it in its last state. One that had ended before
+    stays as it is: that is for `photoshoot retry`."""
+    from pipelines.kubeflow import record
+    from pipelines.kubeflow.follow import follow, lost_pods
+    from pipelines.kubeflow.server import ENDED
+
+    run_id, retries = str(run.run_id), 0 if run.state in ENDED else following.retries
+
+    def say(text: str) -> None:
+        errors.print(f"  {text}", markup=False, soft_wrap=True)
+
+    for left in range(retries, -1, -1):
+        run = follow(server, run_id, display, poll=following.poll, wait=following.limit(), look=look, say=say)
+        if not left or not lost_pods(run, look()):
+            return run
+        say("pods were taken away with their nodes: the run goes on from where it was"
+            f" ({left - 1} more times, if need be)")
+        server.retry(run_id)
+        record.again(run_id)
+    return run
 
 
 @app.command(rich_help_panel=KUBEFLOW)
 def follow(run: RunArgument, following: FollowOptions, access: ServerOptions, as_json: JsonOption = False) -> None:
     """Follow a run on Kubeflow to its end: exit code 0 when it succeeds."""
     server = access.connect(following.patience)
-    watch(server, server.resolve(run), as_json, following.limit(), following.poll)
+    watch(server, server.resolve(run), as_json, following)
 
 
 @app.command(rich_help_panel=KUBEFLOW)
 def cancel(run: RunArgument, access: ServerOptions, as_json: JsonOption = False) -> None:
     """End a run on Kubeflow. What its steps have finished stays; `photoshoot retry` resumes from there."""
     from pipelines.kubeflow import record
-    from pipelines.kubeflow.follow import ENDED
+    from pipelines.kubeflow.server import ENDED
 
     server = access.connect()
     found = server.resolve(run)
@@ -127,7 +156,7 @@ def retry(run: RunArgument, *, detach: DetachOption = False, following: FollowOp
     if detach:
         _done(as_json, "running", run_id, f"`photoshoot follow {run_id}` follows it")
         return
-    watch(server, found, as_json, following.limit(), following.poll)
+    watch(server, server.run(run_id), as_json, following)
 
 
 def show_runs(last: int, access: ServerOptions, as_json: bool, status: str | None = None) -> None:

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import gcs_bucket
 
 from components.core.people.dataset import PeopleDataset
 from components.core.settings import PreprocessSettings
@@ -32,7 +34,8 @@ from components.core.settings import PreprocessSettings
 from components.preprocess.run import preprocess
 from components.core.people.dataset import PeopleDataset
 
-photos, root, kills, state = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "state"
+photos, root, kills, where = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+state = {"beside": None, "state": str(root / "state"), "bucket": "gs://bucket/state"}[where]
 settings = PreprocessSettings.model_validate_json(sys.argv[5])
 cv2.setNumThreads(1)
 dice = random.Random(2102)
@@ -44,7 +47,7 @@ def child(attempt):
     pid = os.fork()
     if pid == 0:
         try:
-            preprocess(photos, out(attempt), settings, state=root / "state" if state else None)
+            preprocess(photos, out(attempt), settings, state=state)
             os._exit(0)
         except BaseException as error:
             print(repr(error), file=sys.stderr)
@@ -52,10 +55,15 @@ def child(attempt):
     return pid
 
 def work():
+    if where == "bucket":
+        from components.core.stores.storage import open_location
+        return {name.rpartition("/")[2] for name in open_location(state).list()}
     return next(iter((root / "state" / "preprocess").glob("*")), None) if state else root / "people.partial"
 
 def rows():
     folder = work()
+    if where == "bucket":
+        return sum(name.startswith("rows-") for name in folder)
     try:
         return len(list(folder.glob("rows-*"))) if folder else 0
     except FileNotFoundError:  # the child has just finished and cleared up
@@ -89,12 +97,13 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-@pytest.mark.parametrize("where", ["beside", "state"])
-def test_killed_at_any_moment(bring: Callable[..., Path], tmp_path: Path, where: str) -> None:
+@pytest.mark.parametrize(("where", "kills"), [("beside", KILLS), ("state", KILLS), ("bucket", 3)])
+def test_killed_at_any_moment(bring: Callable[..., Path], tmp_path: Path, where: str, kills: int) -> None:
     photos, root = bring(PHOTOS), tmp_path / "root"
-    done = subprocess.run(
-        [sys.executable, "-c", _KILLER, str(photos), str(root), str(KILLS), where, SETTINGS.model_dump_json()],
-        cwd=Path(run.__file__).parents[2], capture_output=True, text=True)
+    with gcs_bucket("bucket") if where == "bucket" else nullcontext():
+        done = subprocess.run(
+            [sys.executable, "-c", _KILLER, str(photos), str(root), str(kills), where, SETTINGS.model_dump_json()],
+            cwd=Path(run.__file__).parents[2], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["killed"] >= 2 and max(found["kept"]) >= 2  # work was really interrupted, and some of it kept
@@ -102,7 +111,7 @@ def test_killed_at_any_moment(bring: Callable[..., Path], tmp_path: Path, where:
     assert tree(Path(found["out"])) == tree(tmp_path / "whole")
     left = {path.name for path in Path(found["out"]).parent.iterdir()} - {"people"}
     assert not left, f"left behind: {left}"
-    assert where == "beside" or not list((root / "state" / "preprocess").iterdir())
+    assert where != "state" or not list((root / "state" / "preprocess").iterdir())
 
 
 def test_a_part_goes_on_in_the_state_folder(

@@ -8,14 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
+from servers import gcs_bucket
 
 from components.core.artifacts.loss_weights import read_weights
 from components.core.settings import LossWeights, TrainSettings, TuneSettings
+from components.core.stores.storage import open_location
 from components.tune import prepare, select, work
 from components.tune import study as studies
 
@@ -31,7 +33,7 @@ from components.core.settings import TrainSettings, TuneSettings
 from components.tune import work
 study, people, identities, state, training, settings = sys.argv[1:]
 work(Path(study), Path(people), Path(identities), TrainSettings.model_validate_json(training),
-     TuneSettings.model_validate_json(settings), Path(state))
+     TuneSettings.model_validate_json(settings), state)
 """
 
 
@@ -45,27 +47,36 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     return url
 
 
-def _start(folk: Folk, state: Path, settings: TuneSettings) -> subprocess.Popen[bytes]:
-    folders = [str(folder) for folder in (state.parent / "study", *folk, state)]
-    arguments = [*folders, TRAINING.model_dump_json(), settings.model_dump_json()]
+@pytest.fixture
+def state(url: str, tmp_path: Path) -> Iterator[str]:
+    """Where checkpoints are kept: a folder beside SQLite, a bucket beside PostgreSQL, as on a cluster."""
+    if url.startswith("sqlite"):
+        yield str(tmp_path / "state")
+        return
+    with gcs_bucket("studies") as bucket:
+        yield f"{bucket}/state"
+
+
+def _start(study: Path, folk: Folk, state: str, settings: TuneSettings) -> subprocess.Popen[bytes]:
+    arguments = [str(study), *map(str, folk), state, TRAINING.model_dump_json(), settings.model_dump_json()]
     return subprocess.Popen([sys.executable, "-c", _WORKER, *arguments], stdout=subprocess.DEVNULL)
 
 
-def test_a_killed_workers_trial_is_finished_by_another_from_its_checkpoint(url: str, folk: Folk, tmp_path: Path
-                                                                           ) -> None:
+def test_a_killed_workers_trial_is_finished_by_another_from_its_checkpoint(url: str, state: str, folk: Folk,
+                                                                           tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"trials": 4})
     prepare(*folk, tmp_path / "study", TRAINING, settings)
-    first = _start(folk, tmp_path / "state", settings)
+    first = _start(tmp_path / "study", folk, state, settings)
     try:
-        _wait_for_a_checkpoint(tmp_path / "state", first)
+        _wait_for_a_checkpoint(state, first)
         os.kill(first.pid, signal.SIGKILL)
     finally:
         first.kill()
         first.wait()
     study = studies.load("s", studies.storage(url))
     slot = next(slot for slot, trials in studies.slots(study).items() if trials[-1].state is TrialState.RUNNING)
-    kept = _steps(tmp_path / "state")
-    work(tmp_path / "study", *folk, TRAINING, settings, tmp_path / "state")
+    kept = _steps(state)
+    work(tmp_path / "study", *folk, TRAINING, settings, state)
     slots = studies.slots(study)
     assert sorted(slots) == [0, 1, 2, 3]
     assert all([trial.state for trial in trials].count(TrialState.COMPLETE) == 1 for trials in slots.values())
@@ -75,13 +86,16 @@ def test_a_killed_workers_trial_is_finished_by_another_from_its_checkpoint(url: 
     # It did not begin again: what the first worker reported before its last checkpoint was not reported twice.
     assert kept and min(kept) >= 2
     assert len([trial for trials in slots.values() for trial in trials]) == 5
+    assert not _steps(state), "checkpoints of trials that are done are no use to anybody"
 
 
-def _steps(state: Path) -> list[int]:
-    return [json.loads(note.read_text())["step"] for note in state.rglob("step-*.json")]
+def _steps(state: str) -> list[int]:
+    place = open_location(state)
+    notes = [name for name in place.list() if name.rpartition("/")[2].startswith("step-") and name.endswith(".json")]
+    return [json.loads(place.read_bytes(name))["step"] for name in notes]
 
 
-def _wait_for_a_checkpoint(state: Path, worker: subprocess.Popen[bytes]) -> None:
+def _wait_for_a_checkpoint(state: str, worker: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 120
     while not _steps(state):
         assert worker.poll() is None, "the worker ended before its first checkpoint"

@@ -8,8 +8,9 @@ import pytest
 
 from components.core import progress
 from components.core.artifacts.files import SUMMARY
-from components.core.errors import InputError, PhotoshootError
-from components.core.record.step import AT_ONCE, STATE, state_address, state_folder, step, tasks_at_once
+from components.core.errors import DataError, InputError, MachineError, PhotoshootError
+from components.core.record.attempts import ATTEMPTS, attempted
+from components.core.record.step import AT_ONCE, STATE, state_address, step, tasks_at_once
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,37 @@ def test_tasks_share_a_machine_only_where_they_are_told(monkeypatch: pytest.Monk
         assert tasks_at_once() == meant
 
 
-@pytest.mark.parametrize(("value", "folder", "address"), [
-    ("", None, None), ("/state", Path("/state"), "/state"), ("gs://bucket/state", None, "gs://bucket/state")])
-def test_state_is_a_folder_or_an_address(
-        monkeypatch: pytest.MonkeyPatch, value: str, folder: Path | None, address: str | None) -> None:
+@pytest.mark.parametrize(("value", "address"), [
+    ("", None), ("/state", "/state"), ("gs://bucket/state", "gs://bucket/state")])
+def test_state_is_a_folder_or_an_address(monkeypatch: pytest.MonkeyPatch, value: str, address: str | None) -> None:
     monkeypatch.setenv(STATE, value)
-    assert (state_folder(), state_address()) == (folder, address)
+    assert state_address() == address
+
+
+def test_a_task_of_a_loop_tries_again_where_a_service_was_away_and_nothing_else_was_wrong(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("components.core.record.attempts._WAITS_S", (0.0, 0.0))
+    raised: list[Exception] = []
+
+    def work() -> str:
+        if raised:
+            raise raised.pop()
+        return "done"
+
+    def away(count: int) -> None:
+        raised[:] = [MachineError("MLflow does not answer", remedy="wait")] * count
+
+    monkeypatch.setenv(ATTEMPTS, "6")
+    away(5)
+    assert attempted(work) == "done" and "MLflow does not answer -- wait; again in 0 s, 1 attempts left" in (
+        capsys.readouterr().out)
+    away(6)
+    with pytest.raises(MachineError):
+        attempted(work)
+    raised[:] = [DataError("torn", remedy="again"), MachineError("away", remedy="wait")]
+    with pytest.raises(DataError):
+        attempted(work)
+    monkeypatch.delenv(ATTEMPTS)
+    away(1)
+    with pytest.raises(MachineError):
+        attempted(work)
