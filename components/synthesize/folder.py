@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -19,7 +17,8 @@ import cv2
 import numpy as np
 
 from components.core.artifacts.photos import LABELS, SYNTHETIC, SYNTHETIC_FORMAT, TRUTH
-from components.core.errors import InputError, machine_errors
+from components.core.atomic import atomic_folder
+from components.core.errors import InputError
 from components.core.progress import track
 from components.core.settings import SynthesizeSettings
 from components.synthesize.detector import detect
@@ -68,17 +67,9 @@ def synthesize(
     blocked = next((parent for parent in out.parents if parent.exists() and not parent.is_dir()), None)
     if blocked:
         raise InputError("is a file, not a folder", path=blocked, remedy="choose another folder")
-    with machine_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-        try:
-            facts = _write_people(draft, settings, progress, workers)
-            _write_tables(draft, settings, facts)
-            draft.chmod(0o755)
-            _replace(draft, out)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
+    with atomic_folder(out) as draft:
+        facts = _write_people(draft, settings, progress, workers)
+        _write_tables(draft, settings, facts)
     heads = [(f["head_box"][3] - f["head_box"][1]) / settings.height for f in facts if f["head_box"]]
     return SynthesisSummary(
         folder=out, people=settings.people, photos=len(facts), height=settings.height, width=width_of(settings.height),
@@ -167,17 +158,3 @@ def _write_tables(draft: Path, settings: SynthesizeSettings, facts: list[dict[st
 
 def _plain(settings: Any) -> dict[str, Any]:
     return dict(settings.model_dump()) if hasattr(settings, "model_dump") else asdict(settings)
-
-
-def _replace(draft: Path, out: Path) -> None:
-    """Put `draft` where `out` is. An older folder steps aside first and returns if the move fails."""
-    aside = draft.with_name(draft.name + ".old")
-    if out.exists():
-        out.rename(aside)
-    try:
-        draft.rename(out)
-    except BaseException:
-        if aside.exists():
-            aside.rename(out)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)

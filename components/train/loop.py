@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from components.core import progress
 from components.core.artifacts.model import GENERATOR, read_card, write_card
+from components.core.atomic import sweep
 from components.core.digest import file_digest
 from components.core.errors import PhotoshootError, SettingsError
 from components.core.faces.recognition import FaceEmbedder, load_embedder
@@ -83,6 +84,7 @@ def train(people: Path | str, identities: Path, out: Path, settings: TrainSettin
                       seed=settings.seed, sources=settings.sources)
     digest = training_digest(settings, dataset.digest, who.digest)
     place = place_below(state or out.parent / "state", digest)
+    sweep(out)
     device = choose_device(settings.device)
     keep_freed_memory()
     with joined(device.type) as group, Checkpoints(place, settings.keep_checkpoints) as checkpoints:

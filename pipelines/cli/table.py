@@ -74,6 +74,7 @@ COMMANDS = {
                              "changed files, in one list.", "promotion"),
     "home": Listed(RESULTS, "Show where the home folder is, how large, and whether anything that it points to is "
                             "missing or outside.", "results"),
+    "clean": Listed(RESULTS, "Show what of the home folder no version or study needs, and free it (--yes).", "clean"),
     "shoot": Listed(RESULTS, "Paint a person in other poses with a registered version, or the starter model before "
                              "there is one.", "pictures"),
     "studio": Listed(RESULTS, "Open the web page: drop photos, click, eight pictures. Ctrl-C ends it.", "studio"),

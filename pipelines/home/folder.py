@@ -8,7 +8,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from components.core.errors import InputError, MachineError, machine_errors
 from components.core.record import step
 from pipelines.home import moved as moved_home
 
-_ALIVE = ".alive"
+_ALIVE, _STEPS_LOCK = ".alive", ".steps-lock"
+_TRIES, _WAIT_S = 600, 0.1
 _NO_ADDRESS = re.compile(r"\?|%[0-9A-Fa-f]{2}")
 
 
@@ -39,9 +40,9 @@ class Home:
                 (root / "runs").mkdir(parents=True, exist_ok=True)
             except (FileExistsError, NotADirectoryError):
                 raise InputError("is a file, not a folder", path=root, remedy="choose another --home") from None
-            trial = root / f".trial-{os.getpid()}"
+            trial = root / ".trial"  # one for all: who is killed here leaves it to the next
             trial.write_text("")
-            trial.unlink()
+            trial.unlink(missing_ok=True)
         repaired = moved_home.settle(root, again=repair)
         if repaired:
             moved_home.tell(repaired, root)
@@ -162,12 +163,30 @@ class Home:
             return None
 
     @contextmanager
+    def steps_alive(self) -> Iterator[None]:
+        """Hold the home's steps for as long as the process that runs them lives; waits for those of a killed run, which
+        end by themselves within seconds."""
+        with machine_errors(self.root), open(self.root / _STEPS_LOCK, "a+", encoding="utf-8") as file:
+            for _ in range(_TRIES):
+                with suppress(BlockingIOError):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                time.sleep(_WAIT_S)
+            else:
+                raise MachineError("steps of a run that was killed are still under way here", path=self.root,
+                                   remedy="end their processes, then run the same command again")
+            yield
+
+    @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the home for one pipeline run; a second one is told at once instead of sharing half-made state."""
+        """Hold the home for one pipeline run; a second one is told at once instead of sharing half-made state. Steps
+        that a killed run left are waited for."""
         with machine_errors(self.root), open(self.root / moved_home.RUN_LOCK, "a+", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise MachineError("another run is using this folder", path=self.root,
                                    remedy="wait for it, or use another --home") from None
+            with self.steps_alive():
+                pass
             yield

@@ -24,6 +24,7 @@ from components.core.settings import Settings
 from components.core.stores.storage import is_remote, mirror, open_location
 from pipelines.containers.execution import Limits, containers
 from pipelines.home.folder import Home
+from pipelines.home.leftovers import OUTPUTS_FILE as OUTPUTS_FILE
 from pipelines.home.photos import folder_digest
 from pipelines.processes import ended_with_us
 from pipelines.steps import step_of
@@ -33,7 +34,6 @@ Event = dict[str, Any]
 EVENTS_FILE = "events.jsonl"
 LOG_FILE = "log.txt"
 JOB_FILE = "job.json"
-OUTPUTS_FILE = "outputs.json"
 TRAINING, TUNING = "training", "tuning"
 _POLL_S = 0.1
 _TASKS_AT_ONCE = 2

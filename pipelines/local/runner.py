@@ -11,6 +11,7 @@ import threading
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 from components.core.atomic import atomic_path
 from components.core.settings import Settings
@@ -23,6 +24,13 @@ def main(job_path: Path) -> None:
     contained = Setup(**job["containers"]) if "containers" in job else None
     # First of all, and by the number it wrote down: it may be gone before this process has imported anything.
     threading.Thread(target=_end_with_parent, args=(job["parent"], contained), daemon=True).start()
+    from pipelines.home.folder import Home
+
+    with Home(Path(job["home"])).steps_alive():
+        _run(job, contained)
+
+
+def _run(job: dict[str, Any], contained: Setup | None) -> None:
     # KFP warns about image names (nothing is pulled here) and unused resources.
     warnings.filterwarnings("ignore", module="kfp")
 

@@ -18,6 +18,7 @@ from components.core.stores.storage import address
 from pipelines.containers.execution import Limits
 from pipelines.display import PipelineDisplay
 from pipelines.home.folder import Home
+from pipelines.home.leftovers import check_room, sweep
 from pipelines.home.moved import PHOTOS_TAG
 from pipelines.local.execution import photos_here, run_steps
 from pipelines.results.costs import Cost
@@ -79,10 +80,13 @@ def local_run(
 ) -> Iterator[LocalRun]:
     """Begin a run; it ends in MLflow FINISHED, FAILED or KILLED with the block.
 
-    Raises `MachineError` while another run holds the home folder.
+    What killed runs left is removed first. Raises `MachineError` while another run holds the home folder, and for a
+    disk without room.
     """
     started = time.monotonic()
     with home.lock(), tracking_errors():
+        sweep(home)
+        check_room(home)
         mlflow = tracking.client(home.tracking_uri)
         settle_dead(mlflow, home)
         folder = home.new_run()

@@ -6,7 +6,6 @@ alone: with one part or many, the same bytes.
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import shutil
@@ -62,7 +61,6 @@ def assemble(parts: Sequence[Path], out: Path, left_out: LeftOut) -> tuple[int, 
     if not accepted:
         raise InputError(f"none of the {rejected} photos can be used: " + "; ".join(survey.reasons),
                          remedy="fix these, or bring other photos")
-    _clear_leftovers(out)
     with atomic_folder(out) as temporary:
         digests: list[dict[str, Any]] = []
         tables = (_place(home, number, temporary, repeated, digests) for number, home in enumerate(homes))
@@ -78,7 +76,6 @@ def assemble(parts: Sequence[Path], out: Path, left_out: LeftOut) -> tuple[int, 
 
 def link_part(work: Path, out: Path, shards: Sequence[int]) -> None:
     """Make the folder `out` of a finished work folder's plan and `shards`, without copying where links are possible."""
-    _clear_leftovers(out)
     with atomic_folder(out) as temporary:
         shutil.copyfile(work / PLAN, temporary / PLAN)
         for number in shards:
@@ -157,10 +154,3 @@ def _link(source: Path, target: Path) -> None:
         raise DataError("a part lacks its shard", path=source, remedy=_REMEDY) from None
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _clear_leftovers(out: Path) -> None:
-    """Remove half-made folders that killed processes left beside `out`; whoever calls holds the work's lock."""
-    for path in out.parent.glob(f"{glob.escape(out.name)}.partial-*"):
-        if path.suffix.removeprefix(".partial-").isdigit():
-            shutil.rmtree(path, ignore_errors=True)

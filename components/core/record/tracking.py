@@ -43,6 +43,9 @@ DEVICE_KIND, DEVICE_COUNT = "photoshoot.device.kind", "photoshoot.device.count"
 DEVICE_SECONDS = "cost/device_seconds"
 """Metric of a step's run: seconds it took times the devices it held, failed or not, all attempts together."""
 _LONGEST_PARAM = 500
+_SQLITE, _ARTIFACTS = "sqlite:///", "mlflow-artifacts"
+_ARTIFACT_ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"
+"""What MLflow's own server sets for the store behind it; it has no other setting for that."""
 
 
 def quieten() -> None:
@@ -59,11 +62,20 @@ def client(uri: str | None = None) -> MlflowClient:
     from sqlalchemy.exc import SQLAlchemyError
 
     uri = uri or os.environ.get(TRACKING_URI)
+    _keep_beside(uri or "")
     try:
         return MlflowClient(uri)
     except (MlflowException, SQLAlchemyError) as error:  # the second for a file that is no database
         raise MachineError(f"MLflow cannot be used: {str(error).splitlines()[0]}", path=uri,
                            remedy=f"check the server or the database file, and {TRACKING_URI}") from error
+
+
+def _keep_beside(uri: str) -> None:
+    """Let MLflow keep the files of runs in a SQLite database beside that, and not in ``./mlruns`` of wherever it is
+    called. Experiments that are there stay where they are."""
+    file = uri.removeprefix(_SQLITE).partition("?")[0]
+    if uri.startswith(_SQLITE) and file and file != ":memory:":
+        os.environ[_ARTIFACT_ROOT] = str(Path(file).absolute().parent / _ARTIFACTS)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from components.core.settings.section import PEOPLE, PIXELS, SEED, Section, at_most
+from components.core.settings.section import PEOPLE, PIXELS, SEED, Section, at_most, within
 
 Resolution = Literal[64, 128, 256, 512]
 EMBEDDERS = ("auto", "builtin", "builtin-judge", "builtin-both", "dlib", "sface", "vggface2")
@@ -48,7 +48,7 @@ class SynthesizeSettings(Section):
     """Whether to write exact mattes to matte/ as well, like those a user with a matting tool would bring."""
     first_person: int = Field(0, ge=0, **at_most(2**31 - 1, "an index also seeds how somebody looks"))
     """Index of the first identity. Runs whose ranges of indices do not overlap share nobody."""
-    seed: int = Field(0, ge=0, **SEED)
+    seed: int = Field(0, **within(2**32 - 1, "who wants more people raises `people`"))
     """Random seed; the same seed gives the same photos."""
 
 

@@ -105,7 +105,7 @@ def mirror(location: Location, to: Path) -> int:
     lacking = sorted(stamps.keys() - set(here))
     for path in [*_files(to), *to.rglob(".*.partial-*")]:  # the latter were left by a killed process
         if path.relative_to(to).as_posix() not in stamps:
-            path.unlink()
+            path.unlink(missing_ok=True)
     with machine_errors(to), task("download", len(stamps), done=len(here)) as shown:
         with atomic_path(index) as temporary:
             temporary.write_text("".join(_index_line(name, known[name]) for name in here), encoding="utf-8")

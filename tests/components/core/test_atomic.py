@@ -1,8 +1,12 @@
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from components.core.atomic import atomic_folder, atomic_path
+from components.core.atomic import atomic_folder, atomic_path, sweep, sweep_below
 from components.core.errors import MachineError
 
 
@@ -53,3 +57,103 @@ def test_a_disk_that_refuses_is_one_clear_line(tmp_path: Path, number: int, prob
             raise OSError(number, "as the system says it", str(temporary))
         assert caught.value.remedy
     assert not list(tmp_path.iterdir())
+
+
+KILLED = """
+import os, signal, sys
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from components.core.atomic import atomic_folder, atomic_path, sweep, sweep_below
+
+file, folder = Path(sys.argv[1]), Path(sys.argv[2])
+with atomic_path(file) as half, atomic_folder(folder) as other:
+    half.write_text("half")
+    (other / "half").write_text("half")
+    if sys.argv[3] == "waits":
+        print("ready", flush=True)
+        sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def _half_written(folder: Path, then: str) -> subprocess.Popen[str]:
+    root = Path(__file__).resolve().parents[3]
+    child = subprocess.Popen([sys.executable, "-c", KILLED, str(folder / "a.txt"), str(folder / "b"), then], text=True,
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(root)})
+    if then == "waits":
+        assert child.stdout and child.stdout.readline() == "ready\n"
+    else:
+        child.wait()
+    return child
+
+
+def test_what_a_killed_process_left_is_swept_up_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    living, dead = tmp_path / "living", tmp_path / "dead"
+    for folder in (living, dead):
+        folder.mkdir()
+        (folder / "c.txt").write_text("whole")
+    _half_written(dead, "dies")
+    child = _half_written(living, "waits")
+    assert len(list(dead.iterdir())) == len(list(living.iterdir())) == 5
+    sweep_below(tmp_path)
+    assert [path.name for path in dead.iterdir()] == ["c.txt"]
+    assert len(list(living.iterdir())) == 5
+    child.kill()
+    child.communicate()
+    sweep(living, "b")
+    assert {path.name.lstrip(".")[0] for path in living.iterdir()} == {"a", "c"}
+    sweep(living)
+    assert [path.name for path in living.iterdir()] == ["c.txt"]
+
+
+def test_the_next_to_write_a_folder_sweeps_up_after_a_killed_one(tmp_path: Path) -> None:
+    _half_written(tmp_path, "dies")
+    with atomic_folder(tmp_path / "b") as folder:
+        (folder / "whole").touch()
+    assert not [path for path in tmp_path.iterdir() if path.name.lstrip(".").startswith("b.")]
+
+
+def test_another_machines_process_is_not_taken_for_dead(tmp_path: Path) -> None:
+    """On a shared disk whose locks only this machine sees."""
+    _half_written(tmp_path, "dies")
+    for lock in tmp_path.glob(".*.alive"):
+        lock.write_text("another-machine")
+    assert not sweep(tmp_path) and len(list(tmp_path.iterdir())) == 4
+    for path in tmp_path.iterdir():
+        os.utime(path, (0, 0))
+    sweep(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_had_moved_aside_comes_back(tmp_path: Path) -> None:
+    aside = tmp_path / ".b.partial-1-abcdef.old"
+    aside.mkdir()
+    (aside / "whole").touch()
+    (tmp_path / "b.partial-1-abcdef").mkdir()
+    (tmp_path / ".b.partial-1-abcdef.alive").write_text(socket.gethostname())
+    sweep(tmp_path)
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["whole"] and len(list(tmp_path.iterdir())) == 1
+
+
+def test_files_of_others_and_of_earlier_versions_that_are_new_stay(tmp_path: Path) -> None:
+    for name in (".a.partial-77.txt", "b.partial", "c.partial-x", ".d.alive"):
+        (tmp_path / name).touch()
+    sweep(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
+    os.utime(tmp_path / ".a.partial-77.txt", (0, 0))
+    sweep(tmp_path)
+    assert not (tmp_path / ".a.partial-77.txt").exists()
+
+
+def test_files_are_as_the_umask_says(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        with atomic_path(tmp_path / "a") as file, atomic_folder(tmp_path / "b") as folder:
+            file.touch()
+            (folder / "c").touch()
+    finally:
+        os.umask(before)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("a", "b", "b/c")] == [0o600, 0o700, 0o600]

@@ -6,6 +6,7 @@ import csv
 import errno
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +108,9 @@ def test_a_failure_leaves_nothing_that_looks_whole(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     if broken_at == "rename":
-        rename = Path.rename
-        monkeypatch.setattr(
-            Path, "rename", lambda self, to: full() if to.name == "x" and ".old" not in self.name else rename(self, to)
-        )
+        rename = os.replace
+        monkeypatch.setattr("os.replace", lambda source, to: full() if Path(to).name == "x" and
+                            ".old" not in str(source) else rename(source, to))
     else:
         monkeypatch.setattr(folders, {"photos": "encode_photo", "tables": "_write_tables"}[broken_at], full)
     with pytest.raises(MachineError, match="no space left"):
@@ -129,7 +129,7 @@ def test_a_read_only_place_is_named(studio: Any, tmp_path: Path, monkeypatch: py
     def read_only(*_: Any, **__: Any) -> None:
         raise OSError(errno.EROFS, "Read-only file system", str(tmp_path))
 
-    monkeypatch.setattr("tempfile.mkdtemp", read_only)
+    monkeypatch.setattr("components.core.atomic.sweep", read_only)  # the first that looks at the place
     with pytest.raises(MachineError, match="read-only"):
         synthesize(tmp_path / "people", studio.settings(), workers=1)
     assert not list(tmp_path.iterdir())
