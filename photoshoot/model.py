@@ -18,6 +18,7 @@ from components.core.artifacts.version import PREPROCESS
 from components.core.errors import DataError, InputError
 from components.core.networks.generator.reposer import Reposer
 from components.core.networks.pretrained.starter import STARTER, starter
+from components.core.record import answering
 from components.core.record.registry import Versions
 from components.core.record.tracking import TRACKING_URI
 from components.core.settings import PreprocessSettings
@@ -147,6 +148,7 @@ def load(model: str | Path, *, tracking_uri: str | None = None, device: str = "c
         raise InputError(f"{address} is not the address of a registered version",
                          remedy="models:/NAME@ALIAS or models:/NAME/NUMBER, e.g. models:/photoshoot@champion")
     versions = Versions(found["name"], tracking_uri or _usual_registry())
+    answering.check(versions.uri)
     with versions.files(versions.get(found["alias"] or found["number"])) as folder:
         for note in versions.notes:
             warnings.warn(note, stacklevel=2)

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from components.core.documents import MOST_YAML, Unreadable, read_text, yaml_value
 from components.core.errors import SettingsError, machine_errors
+from components.core.masking import has_secret
 from pipelines.steps import EXIT_TASK, LOOPED_TASKS, ON_NODES, STEPS, TASK_STEP, step_of
 
 if TYPE_CHECKING:
@@ -200,6 +201,18 @@ class Profile(_Part):
     steps: dict[str, Placement] = {}
     """Per step; `default` is for every step that is not named. A task of a step that is not like the rest of it
     (`gather`, `prepare-study`) may be named too."""
+
+    @model_validator(mode="after")
+    def _no_secrets(self) -> Self:
+        # They would stand in the compiled pipeline, which the server keeps and everybody there can read.
+        words = [("tracking_uri", self.tracking_uri or "")] + [
+            (f"steps.{name}.environment.{variable}", f"{variable}={value}")
+            for name, step in self.steps.items() for variable, value in step.environment.items()]
+        for key, value in words:
+            if has_secret(value):
+                raise ValueError(f"{key} holds a password or a token: put it into a Kubernetes Secret and name that "
+                                 "under `secrets` (MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD for MLflow)")
+        return self
 
     @model_validator(mode="after")
     def _steps_exist(self) -> Self:

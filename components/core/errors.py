@@ -13,19 +13,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from components.core.masking import masked
+
 _LONGEST = 1600
 """Characters of a message."""
 
 
 class PhotoshootError(Exception):
-    """A failure with a cause and a remedy. `path` names the file at fault, `remedy` says what to do."""
+    """A failure with a cause and a remedy. `path` names the file or address at fault, `remedy` says what to do. What is
+    secret in any of them is masked."""
 
     exit_code = 1
 
     def __init__(self, problem: str, *, path: str | Path | None = None, remedy: str | None = None) -> None:
-        self.problem = problem
-        self.path = None if path is None else str(path)
-        self.remedy = remedy
+        self.problem = masked(problem)
+        self.path = None if path is None else masked(str(path))
+        self.remedy = None if remedy is None else masked(remedy)
         super().__init__(str(self))
 
     def __str__(self) -> str:

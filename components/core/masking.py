@@ -9,7 +9,6 @@ Errors mask themselves when they are made, `install` puts the mask before everyt
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import sys
@@ -23,7 +22,9 @@ _WORDS = (r"(?:[\w.\-]*(?:token|secret|passw(?:or)?d|passphrase|pwd|api[_\-]?key
           r"signature|credential|authorization|session)[\w.\-]*|sig|key|auth|code)")
 _BY_FORM = (
     # scheme://user:password@host
-    (re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*:/{2,3})[^\s/?#'\"<>@]*(?:@[^\s/?#'\"<>@]*)*@"), rf"\1{HIDDEN}@"),
+    (re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*://)[^\s/?#'\"<>@]*(?:@[^\s/?#'\"<>@]*)*@"), rf"\1{HIDDEN}@"),
+    # the same after somebody made a path of it
+    (re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*:/)[^\s/?#'\"<>@:]+:[^\s/?#'\"<>@]*@"), rf"\1{HIDDEN}@"),
     # ?token=... &X-Goog-Signature=... #access_token=...
     (re.compile(rf"([?&;#]{_WORDS}=)[^&#;\s'\"<>]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     # password=... as in a connection string or an option
@@ -66,8 +67,8 @@ def without_account(url: str) -> str:
 
 
 def secrets(environment: Mapping[str, str]) -> set[str]:
-    """The values in an environment that nobody may read: of variables with such a name, and the passwords in addresses;
-    as they are and as addresses have them."""
+    """The values in an environment that nobody may read: of variables with such a name, and the passwords in
+    addresses; as they are and as addresses have them."""
     found: set[str] = set()
     for name, value in environment.items():
         if _SECRET_NAME.search(name) and not _NO_SECRET.search(name):
@@ -78,11 +79,11 @@ def secrets(environment: Mapping[str, str]) -> set[str]:
 
 
 def _of_address(value: str) -> Iterable[str]:
-    """What is secret in an address that is the whole of a variable: it may break the rules, with a / in the password."""
+    """What is secret in an address that is the whole of a variable: it may break the rules, with a / in it."""
     account, at, _ = value.partition("://")[2].rpartition("@")
     if at and ":" in account:
         yield account.partition(":")[2]
-    for match in _BY_FORM[1][0].finditer(value):
+    for match in _BY_FORM[2][0].finditer(value):
         yield match[0].partition("=")[2]
 
 
@@ -98,7 +99,7 @@ def _pattern(values: tuple[str, ...]) -> re.Pattern[str] | None:
     return re.compile("|".join(words)) if words else None
 
 
-class Masking(io.TextIOBase):
+class Masking:
     """A stream that takes secrets out of what is written to another. A line is masked whole, however it was written."""
 
     def __init__(self, behind: TextIO) -> None:
@@ -120,20 +121,13 @@ class Masking(io.TextIOBase):
             self._behind.write(masked(ready))
         self._behind.flush()
 
-    def writable(self) -> bool:
-        """It is there to be written."""
-        return True
-
-    def isatty(self) -> bool:
-        """As the stream behind it."""
-        return self._behind.isatty()
-
-    def fileno(self) -> int:
-        """As the stream behind it: what a child process is handed."""
-        return self._behind.fileno()
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write several pieces."""
+        for line in lines:
+            self.write(line)
 
     def __getattr__(self, name: str) -> Any:
-        """Everything else (encoding, errors, buffer) is the stream's behind it."""
+        """Everything else (encoding, isatty, fileno, buffer) is the stream's behind it."""
         return getattr(self._behind, name)
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from components.core.errors import InputError
+from components.core.masking import masked
 from components.core.record.ledger import MARK, SUFFIX, TAG, Entry, Journal, Record, against_mark, mark_of, replay
 from components.core.record.registry import Versions, is_absent
 
@@ -152,7 +153,7 @@ def facts(tags: Mapping[str, str]) -> dict[str, str]:
 
 def checked_reason(reason: str) -> str:
     """A reason as it may stand in the ledger: one line. Raises `InputError` for more than 1000 characters."""
-    line = " ".join(reason.split())
+    line = masked(" ".join(reason.split()))
     if len(line) > 1000:
         raise InputError("this reason has more than 1000 characters", remedy="shorten it")
     return line

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from components.core import masking
 from components.core.errors import DataError
 from components.core.pictures.images import Pixels, decode_png
 
@@ -70,4 +71,5 @@ def main(uri: str, pictures: str, image: str) -> None:
 
 
 if __name__ == "__main__":
+    masking.install()
     main(*sys.argv[1:])

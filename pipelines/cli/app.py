@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from components.core import masking
 from components.core.errors import InputError, PhotoshootError
 from components.core.presets import names
+from components.core.record.tracking_errors import tracking_errors
 from pipelines.cli.help import App
 from pipelines.cli.table import PIPELINE as PIPELINE
 from pipelines.cli.table import RESULTS as RESULTS
@@ -102,9 +104,11 @@ def finish(name: str, summary: Any, out: Path | None, as_json: bool, **more: Any
 
 def main() -> None:
     """Entry point: errors become one line and an exit code; `--debug` keeps stack traces."""
+    masking.install()
     as_json = "--json" in sys.argv
     try:
-        code = app(prog_name=app.info.name, standalone_mode=False)
+        with tracking_errors(refusals=True):
+            code = app(prog_name=app.info.name, standalone_mode=False)
         if code == _INTERRUPTED:  # what typer makes of Ctrl-C and SIGTERM
             raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
@@ -124,7 +128,8 @@ def main() -> None:
         if _is_usage_error(error):
             _misused(error, as_json)
         if os.environ.get("PHOTOSHOOT_DEBUG"):
-            raise
+            traceback.print_exc()  # not the interpreter: its words would not go through the mask
+            sys.exit(1)
         problem = f"a defect in photoshoot: {type(error).__name__}: {error}"
         _fail(PhotoshootError(problem, remedy="`photoshoot --debug ...` shows where"), as_json, _DEFECT)
 

@@ -13,6 +13,8 @@ import sys
 import threading
 import time
 
+from components.core import masking
+
 
 def main(parent: int, arguments: list[str]) -> None:
     """Run the command as long as the process `parent` lives."""
@@ -30,4 +32,5 @@ def _end_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
+    masking.install()
     main(int(sys.argv[1]), sys.argv[2:])

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from components.core import masking
 from components.core.errors import InputError, MachineError, PhotoshootError
 from pipelines.containers.engines import Engine, find_engine
 from pipelines.containers.images import (
@@ -241,4 +242,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    masking.install()
     raise SystemExit(main())

@@ -86,6 +86,7 @@ def _local(patient: Patient) -> list[Check]:
         Check("weights by name", partial(_weights, patient)),
         Check("MLflow", partial(stores.mlflow_store, home.tracking_uri, settings.experiment),
               f"is its server up, is {TRACKING_URI} right?"),
+        Check("champion", partial(stores.champion, home.tracking_uri, settings.register_.model_name)),
         Check("studies", partial(stores.studies, home.studies_url, settings.tune.enabled),
               f"is the database up, is {STUDIES} right?"),
     ]

@@ -12,9 +12,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from components.core.errors import PhotoshootError
+from components.core.errors import MachineError, PhotoshootError
+from components.core.masking import shown
+from components.core.record.answering import what_is_wrong
+from components.core.record.registry import Versions
 from components.core.record.step import STUDIES
 from components.core.record.tracking import TRACKING_URI, client
 from pipelines.doctor.checks import of_error
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 TRIAL = "photoshoot-doctor"
 _MLFLOW, _STUDIES, _ARTIFACTS = "MLflow", "studies", "MLflow's artifacts"
+_CHAMPION, _LEDGER = "champion", "ledger"
 _ANSWER_S = 5
 _DESTINATION = "can the server's account write to its --artifacts-destination?"
 _WRITABLE = "a store that can be read and written"
@@ -61,23 +64,23 @@ def mlflow_store(uri: str, experiment: str) -> list[Finding]:
 
 
 def _health(uri: str) -> tuple[bool, list[Finding]]:
-    """Whether the server is there at all, within seconds (MLflow's own client asks for minutes), and its clock."""
+    """Whether an MLflow server is there at all, within seconds (MLflow's client asks for minutes), and its clock."""
+    wrong = what_is_wrong(uri)
+    if wrong:
+        return False, [problem(_MLFLOW, f"{shown(uri)}: {wrong.problem}", "an MLflow server", wrong.remedy)]
     try:
-        answer = _ask(uri, "/health", "GET")
-    except Exception as error:
-        return False, [problem(_MLFLOW, f"{shown(uri)} does not answer: {error}", "an MLflow server",
-                               f"is it up, is the port-forward running, is {TRACKING_URI} right?")]
-    if answer.status_code != 200:
-        mend = ("its --allowed-hosts does not name this address" if answer.status_code == 403
-                else f"is {TRACKING_URI} the address of an MLflow server?")
-        return False, [problem(_MLFLOW, f"{shown(uri)}/health answers {answer.status_code}", "200", mend)]
-    return True, clock(_MLFLOW, answer.headers)
+        return True, clock(_MLFLOW, _ask(uri, "/health", "GET").headers)
+    except Exception:  # it has just answered; what it does not say now, the next look finds
+        return True, []
 
 
 def _register_and_forget(mlflow: MlflowClient) -> None:
     name = f"{TRIAL}-{secrets.token_hex(4)}"
     mlflow.create_registered_model(name, description="Written and deleted by `photoshoot doctor`.")
+    kept = mlflow.get_registered_model(name)
     mlflow.delete_registered_model(name)
+    if kept.name != name:
+        raise MachineError("it does not give back what it was given", remedy=f"is {TRACKING_URI} an MLflow server?")
 
 
 def _artifacts(uri: str, location: str) -> list[Finding]:
@@ -106,6 +109,25 @@ def _ask(uri: str, path: str, method: str, **more: Any) -> Any:
     ask: Callable[..., Any] = http_request
     credentials = get_default_host_creds(uri)  # type: ignore[no-untyped-call]
     return ask(credentials, path, method, max_retries=0, timeout=_ANSWER_S, raise_on_status=False, **more)
+
+
+def champion(uri: str, model_name: str) -> list[Finding]:
+    """Whether the alias that is served is what the ledger says. Nothing where there is no registry to ask."""
+    path = sqlite_file(uri)
+    if (path is not None and not path.exists()) or what_is_wrong(uri):
+        return []
+    try:
+        versions = Versions(model_name, uri)
+        found, journal = versions.champion(), versions.journal()
+    except PhotoshootError:
+        return []  # "MLflow" says so
+    wanted = "as the ledger says"
+    odd = [problem(_CHAMPION, note.partition(": `")[0], wanted, "photoshoot promote --repair")
+           for note in versions.notes]
+    odd += [problem(_LEDGER, complaint, "as it was written", "photoshoot audit") for complaint in journal.complaints]
+    if odd or found is None:
+        return odd
+    return [ok(_CHAMPION, f"version {found.number} of {model_name}", wanted)]
 
 
 def studies(url: str, enabled: bool) -> list[Finding]:
@@ -151,12 +173,5 @@ def _refused(what: str, uri: str, error: Exception) -> Finding:
 def sqlite_file(url: str) -> Path | None:
     """The file of a SQLite address."""
     return Path(url.partition(":///")[2]) if url.startswith("sqlite:///") else None
-
-
-def shown(url: str) -> str:
-    """An address without user, password and query."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}" if parts.scheme else url
 
 

@@ -8,6 +8,7 @@ from functools import partial
 
 import torch
 
+from components.core import masking
 from components.core.errors import PhotoshootError
 from components.core.networks.pretrained.starter import starter
 from components.core.networks.pretrained.weights import NETWORKS, load_weights
@@ -27,4 +28,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    masking.install()
     main()

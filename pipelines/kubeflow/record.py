@@ -109,4 +109,4 @@ def _mlflow() -> Iterator[Any]:
         yield None
         return
     with tracking_errors(refusals=True):
-        yield tracking.client()
+        yield tracking.client(at_once=True)

@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from components.core import masking
 from components.core.atomic import atomic_path
 from components.core.settings import Settings
 from pipelines.containers.execution import Setup, connected, end_all
@@ -20,6 +21,7 @@ from pipelines.containers.execution import Setup, connected, end_all
 
 def main(job_path: Path) -> None:
     """Run the job described in `job_path` and write the artifacts' paths to the file it names."""
+    masking.install()
     job = json.loads(job_path.read_text(encoding="utf-8"))
     contained = Setup(**job["containers"]) if "containers" in job else None
     # First of all, and by the number it wrote down: it may be gone before this process has imported anything.

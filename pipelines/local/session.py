@@ -87,7 +87,7 @@ def local_run(
     with home.lock(), tracking_errors():
         sweep(home)
         check_room(home)
-        mlflow = tracking.client(home.tracking_uri)
+        mlflow = tracking.client(home.tracking_uri, at_once=True)
         settle_dead(mlflow, home)
         folder = home.new_run()
         with atomic_path(folder / SETTINGS_FILE) as partial:

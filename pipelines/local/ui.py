@@ -26,10 +26,12 @@ def serve(home: Home, host: str, port: int) -> None:
         # Helper processes of features that are not used here would outlive the server.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        # Not an argument, which everybody on this machine can read: it may have a password.
+        "MLFLOW_BACKEND_STORE_URI": home.tracking_uri,
     }
     server = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", home.tracking_uri,
-         "--default-artifact-root", str(home.mlflow_artifacts), "--host", host, "--port", str(port), "--workers", "1"],
+        [sys.executable, "-m", "mlflow", "server", "--default-artifact-root", str(home.mlflow_artifacts),
+         "--host", host, "--port", str(port), "--workers", "1"],
         env=environment, start_new_session=True,
     )
     errors.print(f"MLflow: {Links(f'http://{host}:{port}').experiments()}   (Ctrl-C ends it)")

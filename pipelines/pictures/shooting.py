@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypedDict
 from components.core.artifacts.model import GENERATOR
 from components.core.artifacts.version import PREPROCESS
 from components.core.errors import InputError
+from components.core.record import answering
 from components.core.record.registry import Versions
 from components.core.settings import PreprocessSettings
 from pipelines.home.folder import Home
@@ -90,6 +91,7 @@ def chosen_model(home: Home, model_name: str, version: str | None) -> Iterator[C
     if version == STARTER:
         yield _starter(None)
         return
+    answering.check(home.tracking_uri)
     versions = Versions(model_name, home.tracking_uri)
     found, why = versions.usual() if version is None else (versions.get(version), "")
     if found is None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from components.core.masking import without_account
 from pipelines.home.folder import Home
 
 DEFAULT_PORT = 5000
@@ -24,7 +25,7 @@ class Links:
     def of(home: Home, base: str | None = None) -> Links:
         """Links to the tracking server in use; for a home folder's own database, to where `photoshoot ui` serves it."""
         uri = home.tracking_uri
-        return Links((base or (uri if uri.startswith("http") else f"http://127.0.0.1:{DEFAULT_PORT}")).rstrip("/"))
+        return Links((base or (without_account(uri) if uri.startswith("http") else f"http://127.0.0.1:{DEFAULT_PORT}")).rstrip("/"))
 
     def experiments(self) -> str:
         """The list of experiments."""

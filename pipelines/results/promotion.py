@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.core.errors import InputError
+from components.core.record import answering
 from components.core.record.registry import Version
 from components.register import ledger, promotion
 from components.register.audit import Audit, audit
@@ -106,6 +107,7 @@ def history(home: Home, model_name: str) -> History:
 
 
 def _registry(home: Home, model_name: str) -> Registry:
+    answering.check(home.tracking_uri)
     return Registry(model_name, home.tracking_uri)
 
 

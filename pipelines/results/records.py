@@ -75,7 +75,7 @@ def open_run(home: Home, name: str, model_name: str) -> FinishedRun:
 
     Raises `InputError` when there is none, or when it has not finished.
     """
-    mlflow = tracking.client(home.tracking_uri)
+    mlflow = tracking.client(home.tracking_uri, at_once=True)
     run = _find(mlflow, name, model_name)
     called = run.data.tags.get(RUN_TAG) or run.info.run_id
     folder = home.root / "runs" / called

@@ -54,7 +54,7 @@ def list_runs(home: Home, last: int, costs: CostSettings | None, status: str | N
     `costs` are the prices to use for all of them; None takes those in each run's own settings. `status` (one of
     `STATUSES`) leaves out the others. A run counts as killed when MLflow has it as running but its command is gone.
     """
-    mlflow = tracking.client(home.tracking_uri)
+    mlflow = tracking.client(home.tracking_uri, at_once=True)
     experiments = [found.experiment_id for found in mlflow.search_experiments()]
     steps = _steps(mlflow, experiments)
     rows: list[RunRow] = []

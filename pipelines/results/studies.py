@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from components.core.errors import MachineError
+from components.core.record.step import STUDIES
 from components.core.settings import Settings, TuneSettings
 from pipelines.display import errors
 from pipelines.home.folder import Home
@@ -56,9 +58,11 @@ def dashboard(home: Home, host: str, port: int) -> None:
         raise MachineError("optuna-dashboard is not installed",
                            remedy="pip install 'photoshoot[tune]', or `photoshoot studies`") from None
     errors.print(f"studies at {address}  (Ctrl-C ends it)")
-    code = ("import sys; from optuna_dashboard import run_server; "
-            "run_server(sys.argv[1], host=sys.argv[2], port=int(sys.argv[3]))")
-    server = subprocess.Popen([sys.executable, "-c", code, database.url, host, str(port)], start_new_session=True)
+    # By the environment, not as an argument, which everybody on this machine can read: it may have a password.
+    code = ("import os, sys; from optuna_dashboard import run_server; "
+            f"run_server(os.environ['{STUDIES}'], host=sys.argv[1], port=int(sys.argv[2]))")
+    server = subprocess.Popen([sys.executable, "-c", code, host, str(port)], start_new_session=True,
+                              env=os.environ | {STUDIES: str(database.url)})
     with ended_with_us(server):
         server.wait()
 

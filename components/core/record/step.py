@@ -14,7 +14,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.core import progress
+from components.core import masking, progress
 from components.core.artifacts.files import SUMMARY
 from components.core.errors import PhotoshootError, machine_errors
 from components.core.record.tracking_errors import tracking_errors
@@ -55,6 +55,7 @@ def step(name: str, settings: str | None = None, recorded: Callable[[], Mapping[
     # Imported here, not above: a step run by hand without tracking does not pay for MLflow.
     from components.core.record.tracking import step_run
 
+    masking.install()
     started = time.monotonic()
     progress.event(step=name, state="started")
     try:
@@ -66,7 +67,7 @@ def step(name: str, settings: str | None = None, recorded: Callable[[], Mapping[
         progress.event(step=name, state="failed", error=error.to_json())
         raise
     except BaseException as error:
-        progress.event(step=name, state="failed", bug=f"{type(error).__name__}: {error}")
+        progress.event(step=name, state="failed", bug=masking.masked(f"{type(error).__name__}: {error}"))
         raise
     progress.event(step=name, state="finished", seconds=time.monotonic() - started)
 

@@ -24,7 +24,10 @@ import numpy as np
 
 from components.core import devices
 from components.core.errors import MachineError
+from components.core.masking import masked
+from components.core.record import answering
 from components.core.record.recorder import NoRecord, Recorder
+from components.core.record.tracking_errors import shown_address
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -54,19 +57,28 @@ def quieten() -> None:
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 
-def client(uri: str | None = None) -> MlflowClient:
-    """An MLflow client for `uri` (default: the environment's). Raises `MachineError` when it cannot be reached."""
+def client(uri: str | None = None, *, at_once: bool = False) -> MlflowClient:
+    """An MLflow client for `uri` (default: the environment's), which masks secrets in what it is given to record.
+
+    `at_once`: a server is asked first whether it answers, and given up on within seconds, where MLflow itself goes on
+    trying for minutes, which a step wants and a person who waits does not.
+
+    Raises `MachineError` when it cannot be reached.
+    """
     quieten()
     from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
     from sqlalchemy.exc import SQLAlchemyError
+
+    from components.core.record.masked_client import MaskedClient
 
     uri = uri or os.environ.get(TRACKING_URI)
     _keep_beside(uri or "")
+    if at_once and uri:
+        answering.check(uri)
     try:
-        return MlflowClient(uri)
+        return MaskedClient(uri)
     except (MlflowException, SQLAlchemyError) as error:  # the second for a file that is no database
-        raise MachineError(f"MLflow cannot be used: {str(error).splitlines()[0]}", path=uri,
+        raise MachineError(f"MLflow cannot be used: {str(error).splitlines()[0]}", path=shown_address(uri),
                            remedy=f"check the server or the database file, and {TRACKING_URI}") from error
 
 
@@ -215,7 +227,8 @@ class MlflowRecorder:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         # MLflow keeps at most 36 characters of a digest.
-        entity = Dataset(name=name, digest=digest[:36], source_type="local", source=json.dumps({"uri": source}))
+        source = json.dumps({"uri": masked(source)})
+        entity = Dataset(name=name, digest=digest[:36], source_type="local", source=source)
         self._mlflow.log_inputs(self.run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", context)])])
 
     def logged(self, prefix: str) -> int:

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from components.core.documents import MOST_YAML, Unreadable, read_text, shown, yaml_value
 from components.core.errors import SettingsError, machine_errors
+from components.core.masking import has_secret
 from components.core.settings.costs import CostSettings
 from components.core.settings.data import ClusterSettings, PreprocessSettings, SynthesizeSettings
 from components.core.settings.judgement import EvaluateSettings, RegisterSettings
@@ -80,6 +81,7 @@ class Settings(Section):
         if unknown:
             key, known = unknown
             raise SettingsError(f"{source}: unknown setting {_key(key)}", remedy=_nearest(key, known))
+        _no_secrets(tree, source)
         try:
             return Settings.model_validate(dict(tree))
         except ValidationError as error:
@@ -107,6 +109,16 @@ class Settings(Section):
                                 remedy="`photoshoot settings > settings.yaml` writes one to start from")
         merged = _merge((base or Settings()).to_tree(), _renamed(tree, str(path)))
         return Settings.from_tree(merged, source=str(path))
+
+
+def _no_secrets(tree: Mapping[str, Any], source: str, above: str = "") -> None:
+    """Settings are written into pipelines, runs, models and reports, for anybody there to read."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            _no_secrets(value, source, f"{above}{key}.")
+        elif isinstance(value, str) and has_secret(value):
+            raise SettingsError(f"{source}: {above}{key} holds a password or a token",
+                                remedy="settings are kept where others read them: give it by the environment")
 
 
 def _yaml(text: str, source: str) -> Any:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from components.core.atomic import atomic_folder, atomic_path
 from components.core.documents import MOST_LINE, json_value
 from components.core.errors import DataError, InputError, machine_errors
+from components.core.masking import has_secret
 from components.core.progress import Task, task
 from components.core.stores.cloud_errors import cloud_errors
 
@@ -81,6 +82,9 @@ def address(uri: str | Path) -> str:
 def open_location(uri: str | Path) -> Location:
     """The location that a path or a gs:// address names; nothing is read yet. Raises `InputError` for other schemes."""
     text = address(uri)
+    if has_secret(text):  # it would stand in runs, pipelines and reports
+        raise InputError(f"{text}: an address with a password or a token", remedy="log in with gcloud, or set "
+                         "GOOGLE_APPLICATION_CREDENTIALS")
     scheme, separator, rest = text.partition("://")
     if not separator:
         return LocalLocation(Path(text))

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.core import masking
 from components.core.artifacts.files import SUMMARY
 from components.core.errors import MachineError, PhotoshootError
 from components.core.record.recorder import NoRecord, Recorder
@@ -117,4 +118,5 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    masking.install()
     main(sys.argv[1:])

@@ -72,7 +72,7 @@ def register(model: ModelOption, people: PeopleOption, identities: IdentitiesOpt
 
     place = Home.at(home)
     if place.keeps_records:  # MLflow's default experiment keeps its files in the working directory
-        experiment = experiment_id(tracking.client(place.tracking_uri), settings.experiment, place)
+        experiment = experiment_id(tracking.client(place.tracking_uri, at_once=True), settings.experiment, place)
         os.environ.setdefault(tracking.EXPERIMENT_ID, experiment)
     with tracking.step_run("register") as recorder:
         summary = work(model, evaluation, people, identities, out, settings.register_, recorder,
