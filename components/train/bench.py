@@ -12,7 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,18 +122,18 @@ def _number(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if device.type == "cuda" else torch.float32
 
 
-def gemm_peak(device: torch.device) -> float:
+def gemm_peak(device: torch.device, sides: Sequence[int] = ()) -> float:
     """Operations a second of the fastest of some square matrix products, in the number format of training."""
     best = 0.0
-    for side in (1024, 2048) if device.type == "cpu" else (4096, 8192):
+    for side in sides or ((1024, 2048) if device.type == "cpu" else (4096, 8192)):
         one, other = (torch.randn(side, side, device=device, dtype=_number(device)) for _ in range(2))
         best = max(best, 2 * side**3 / _least(lambda one=one, other=other: one @ other, device))  # type: ignore[misc]
     return best
 
 
-def conv_peak(device: torch.device) -> float:
+def conv_peak(device: torch.device, batch: int = 0) -> float:
     """Operations a second of the fastest of some 3 x 3 convolutions, forward and backward."""
-    best, batch = 0.0, 8 if device.type == "cpu" else 64
+    best, batch = 0.0, batch or (8 if device.type == "cpu" else 64)
     for channels, side in ((64, 64), (128, 32), (256, 32)):
         x = torch.randn(batch, channels, side, side, device=device, dtype=_number(device), requires_grad=True)
         weight = torch.randn(channels, channels, 3, 3, device=device, dtype=_number(device), requires_grad=True)

@@ -39,11 +39,9 @@ class Order:
 
     def bench(self) -> Bench:
         """The part's surroundings. Its time begins now."""
-        import torch
-
         sizes = next(one for one in (FULL, TINY) if one.name == self.sizes)
         people = Path(self.people) if self.people else None
-        return Bench(torch.device(self.device), sizes, Path(self.folder), people, time.monotonic() + self.seconds,
+        return Bench(self.device, sizes, Path(self.folder), people, time.monotonic() + self.seconds,
                      self.known)
 
 

@@ -128,7 +128,7 @@ def _trained(bench: Bench, people: Path, identities: Path, settings: TrainSettin
 def memory(bench: Bench) -> Iterator[Row]:
     """A batch that does not fit into a limit that is set for the purpose, and the batch that is said to fit."""
     people, identities = people_of(bench, bench.sizes.checked)
-    batch = 32
+    batch = 32 if bench.on_gpu else 8
     with _limited(bench) as limit:
         try:
             train(people, identities, bench.folder / "large", _small(bench, steps=2, batch=batch))
