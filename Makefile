@@ -10,7 +10,7 @@ ARGS   ?=
 # Arguments for pip, e.g. the index of a CPU or CUDA build of torch.
 PIP_ARGS ?=
 
-.PHONY: help setup run test endurance lint bench bench-train bench-docs images containers push weights starter wardrobe docs house reference lock licences audit sbom clean
+.PHONY: help setup run test endurance lint bench bench-train bench-docs images containers push weights starter wardrobe docs house reference lock licences audit sbom gpu clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -45,6 +45,10 @@ bench: setup  ## Speed of each step, as ratios to a floor measured in the same r
 
 bench-train: setup  ## Speed of training, as shares of this machine's own peaks (docs/benchmarks/training.md)
 	$(BIN)/python -m pipelines.bench.training --write
+
+# No setup: on a borrowed machine without network the torch that is there is used. people: build/gpu-people.tar.
+gpu:  ## What a GPU does with it, in eight minutes (ARGS="--pack build/gpu-people.tar": people to take along)
+	$(if $(wildcard $(VENV)/.ready),$(BIN)/python,$(PYTHON)) -m pipelines.bench.gpu $(ARGS)
 
 bench-docs: setup  ## Write docs/benchmarks/data.md and start.md anew
 	$(BIN)/python -m pipelines.bench.steps --write docs/benchmarks

@@ -40,6 +40,8 @@ def find() -> Devices:
     names = [line.strip() for line in answer.stdout.splitlines() if line.strip()]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        chosen = [name for name in visible.split(",") if name.strip() not in ("", "-1")]
+        chosen = [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
+        if all(name.isdecimal() for name in chosen):  # else they are chosen by their ids, which are not looked up
+            names = [names[int(name)] for name in chosen if int(name) < len(names)]
         names = names[: len(chosen)]
     return Devices(names[0], len(names)) if names else Devices("cpu", 1)

@@ -199,7 +199,7 @@ def kinds_of(work: Callable[[], object], device: torch.device) -> dict[str, floa
         spent = event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
         kind = next((kind for kind, names in _KINDS.items() if event.key.startswith(names)), "element by element, rest")
         times[kind] = times.get(kind, 0.0) + spent
-    total = sum(times.values())
+    total = sum(times.values()) or 1.0  # of a GPU that does not let itself be watched there are no times
     return {kind: spent / total for kind, spent in sorted(times.items(), key=lambda one: -one[1])}
 
 

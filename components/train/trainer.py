@@ -244,11 +244,10 @@ class Trainer:
         if self.device.type == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
             raise SettingsError("train.compile needs a C++ compiler, and there is none here",
                                 remedy="install g++, or leave train.compile off")
-        if self.device.type == "cuda":
-            # Triton builds what starts its kernels with a C compiler.
-            if not (find_spec("triton") and (os.environ.get("CC") or any(map(shutil.which, ("cc", "gcc", "clang"))))):
-                raise SettingsError("train.compile needs Triton and a C compiler on a GPU",
-                                    remedy="install triton and gcc, or leave train.compile off")
+        compiler = os.environ.get("CC") or any(map(shutil.which, ("cc", "gcc", "clang")))
+        if self.device.type == "cuda" and not (find_spec("triton") and compiler):  # it builds what starts its kernels
+            raise SettingsError("train.compile needs Triton and a C compiler on a GPU",
+                                remedy="install triton and gcc, or leave train.compile off")
         self.generator.pnet.compile()
         self.generator.gnet.compile()
 

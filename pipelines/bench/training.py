@@ -19,7 +19,7 @@ Metrics = dict[str, Any]
 _ARITHMETIC = ("convolution", "matrix product")
 _NO_GPU = """
 
-On a CUDA GPU the same command measures bf16, and 512 px as well; no GPU has been measured yet."""
+On a CUDA GPU the same command measures bf16, and 512 px as well, and `make gpu` more; no GPU has been measured yet."""
 _ROWS: dict[str, tuple[str, str]] = {
     "batch": ("images a step", ".0f"),
     "step_s": ("seconds a step, without GAN", ".3g"),

@@ -1,4 +1,4 @@
-"""Is a step on the GPU the step that it is on the CPU? In float32, in bf16, from checkpoints, by processes, in parts."""
+"""Is a step on the GPU what it is on the CPU? In float32, in bf16, from checkpoints, by processes, in parts."""
 
 from __future__ import annotations
 

@@ -11,12 +11,14 @@ _FIGURES = {
     "images_per_s": ("images/s", ".3g"), "of_gemm": ("of the bf16 peak", ".0%"), "memory_gb": ("GB", ".3g"),
     "waits": ("waits for the GPU", ".0f"),
 }
-_WORDS = {"losses": "losses apart", "gradients": "gradients apart", "images_per_s": "images/s",
-          "pictures_per_s": "pictures/s", "ratio": "images delivered per image eaten", "grey_levels": "grey levels apart",
-          "memory_gb": "GB", "detail_apart": "loss apart", "exit_code": "exit code", "said": "said", "batch": "batch",
-          "state_there": "state arrived", "state_back": "state came back", "steps": "steps", "images": "images",
-          "l1_first": "l1 at first", "l1_last": "l1 at last", "waiting": "share of the time waiting for data",
-          "worst_loss": "farthest loss", "worst_gradient": "farthest gradient", "reason": "reason"}
+_WORDS = {
+    "losses": "losses apart", "gradients": "gradients apart", "images_per_s": "images/s",
+    "pictures_per_s": "pictures/s", "ratio": "images delivered per image eaten", "grey_levels": "grey levels apart",
+    "memory_gb": "GB", "detail_apart": "loss apart", "exit_code": "exit code", "said": "said", "batch": "batch",
+    "state_there": "state arrived", "state_back": "state came back", "steps": "steps", "images": "images",
+    "l1_first": "l1 at first", "l1_last": "l1 at last", "waiting": "share of the time waiting for data",
+    "worst_loss": "farthest loss", "worst_gradient": "farthest gradient", "reason": "reason",
+}  # fmt: skip
 
 
 def page(rows: Sequence[Row], machine: str, sizes: str, sheet: bool, curve: bool) -> str:
@@ -74,6 +76,11 @@ def _speed(rows: Sequence[Row]) -> str:
     if peaks:
         text = (f"Matrix products reach {peaks['gemm_tflops']:.3g} TFLOP/s in the format of training, 3 x 3 "
                 f"convolutions forward and backward {peaks['conv_tflops']:.3g}.\n\n")
+    filters = next((row for row in rows if row.get("what") == "filters" and "upsample_ms" in row), None)
+    if filters:
+        text += (f"Filters, forward and backward: doubling {filters['upsample_ms']:.3g} ms as a convolution, "
+                 f"{filters['upsample_by_shifts_ms']:.3g} as sums of shifted pictures; halving "
+                 f"{filters['downsample_ms']:.3g} ms.\n\n")
     text += "| px | | " + " | ".join(title for title, _ in _FIGURES.values()) + " |\n|---|---"
     text += "|---" * len(_FIGURES) + "|\n"
     for row in steps:

@@ -110,7 +110,7 @@ _DATA = ("cv2", "pyarrow")
 _HERE = "pipelines.bench.gpu"
 PARTS = (
     Part("numerics", "Are the numbers right?", 70, f"{_HERE}.numerics:numerics"),
-    Part("speed", "How fast is a step?", 150, f"{_HERE}.speed:speed"),
+    Part("speed", "How fast is a step?", 190, f"{_HERE}.speed:speed"),
     Part("data", "Does the data keep up?", 30, f"{_HERE}.throughput:data", _DATA),
     Part("painting", "How fast are pictures painted?", 30, f"{_HERE}.throughput:painting", _DATA),
     Part("processes", "Several processes, gradients in parts", 40, f"{_HERE}.numerics:processes"),

@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -125,8 +125,9 @@ def _followed(part: Part, child: subprocess.Popen[bytes], order: Order, emit: Em
             emit(rows[-1])
             return rows
         assert child.stdin is not None and child.stdout is not None
-        child.stdin.write((json.dumps(asdict(order)) + "\n").encode())
-        child.stdin.close()
+        with suppress(BrokenPipeError):  # it did not get as far as to listen; its log says why
+            child.stdin.write((json.dumps(asdict(order)) + "\n").encode())
+            child.stdin.close()
         for line in _lines(child, began + order.seconds):
             rows.append(json.loads(line))
             emit(rows[-1])

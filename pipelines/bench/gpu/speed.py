@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
+from components.core.networks.layers import downsample, upsample
 from components.core.networks.pretrained.features import PerceptualDistance
 from components.core.settings import TrainSettings
 from components.train.bench import conv_peak, finish, flops, gemm_peak, kinds_of
@@ -37,6 +40,7 @@ def speed(bench: Bench) -> Iterator[Row]:
     tiny = bench.sizes.name == "tiny"
     gemm, conv = gemm_peak(bench.device, (256,) if tiny else ()), conv_peak(bench.device, 1 if tiny else 0)
     yield {"what": "peaks", "machine": _machine(bench), "gemm_tflops": gemm / 1e12, "conv_tflops": conv / 1e12}
+    yield {"what": "filters", **_guarded(lambda: _filters(bench))}
     batches: dict[int, int] = {}
     for side in bench.sizes.resolutions:
         row = _guarded(lambda side=side: _ours(bench, side, gemm, batches))  # type: ignore[misc]
@@ -51,7 +55,8 @@ def speed(bench: Bench) -> Iterator[Row]:
         elif bench.left < _COMPILING_S:
             yield {"what": "skipped", "variant": name, "reason": "no time left"}
         else:
-            row = _guarded(lambda options=options: _ours(bench, side, gemm, batches, options))  # type: ignore[misc]
+            row = _guarded(lambda options=options: _ours(  # type: ignore[misc]
+                bench, bench.sizes.compiled, gemm, batches, options))
             yield {"what": "step", "side": side, "variant": name, **row}
 
 
@@ -73,6 +78,36 @@ def _guarded(work: Callable[[], Row]) -> Row:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def _filters(bench: Bench) -> Row:
+    """Milliseconds of doubling and halving a picture, forward and backward: as a convolution by channel, which
+    training uses, and as sums of shifted pictures."""
+    side, channels, batch = (256, 64, 16) if bench.sizes.name == "full" else (32, 4, 1)
+    dtype = torch.bfloat16 if bench.on_gpu else torch.float32
+    x = torch.randn(batch, channels, side, side, device=bench.device, dtype=dtype)
+    x = x.to(memory_format=torch.channels_last).requires_grad_()
+    found = {}
+    for name, change in (("upsample", upsample), ("downsample", downsample), ("upsample_by_shifts", _doubled)):
+        def work(change: Callable[[Tensor], Tensor] = change) -> None:
+            y = change(x)
+            torch.autograd.grad(y, x, y)
+
+        work()
+        found[f"{name}_ms"] = 1000 * _timed(bench, work, bench.sizes.rounds)
+    apart = float((_doubled(x) - upsample(x)).detach().abs().max())
+    return found | {"shifts_apart": apart, "holds": apart < (0.1 if bench.on_gpu else 1e-5)}
+
+
+def _doubled(x: Tensor) -> Tensor:
+    """`upsample` along one axis after the other: each new pixel is three quarters of the nearest and one of the next.
+    """
+    for axis in (2, 3):
+        size = x.shape[axis]
+        padded = F.pad(x, (0, 0, 1, 1) if axis == 2 else (1, 1))
+        before, here, after = (padded.narrow(axis, start, size) for start in range(3))
+        x = torch.stack((0.75 * here + 0.25 * before, 0.75 * here + 0.25 * after), axis + 1).flatten(axis, axis + 1)
+    return x
 
 
 def settings_at(bench: Bench, side: int, batch: int) -> TrainSettings:
@@ -113,9 +148,19 @@ def _ours(bench: Bench, side: int, gemm: float, batches: dict[int, int],
            "images_per_s": size / per_step, "memory_gb": _peak(bench), "warm_up_s": warm}
     if compiled is None:
         work = (flops(lambda: trainer.step(1, batch)) * (every - 1) + flops(lambda: trainer.step(0, batch))) / every
-        row |= {"gflop": work / 1e9, "of_gemm": work / per_step / gemm,
-                "profile": kinds_of(lambda: trainer.step(1, batch), bench.device), **_waits(bench, trainer, batch)}
+        row |= {"gflop": work / 1e9, "of_gemm": work / per_step / gemm, **_profile(bench, trainer, batch)}
     return row
+
+
+def _profile(bench: Bench, trainer: Trainer, batch: Batch) -> Row:
+    """Where a step's time goes; a machine that does not let itself be profiled loses these figures alone."""
+    found: Row = {}
+    try:
+        found |= _waits(bench, trainer, batch)
+        found["profile"] = kinds_of(lambda: trainer.step(1, batch), bench.device)
+    except Exception as error:
+        found["unprofiled"] = f"{type(error).__name__}: {str(error).splitlines()[0][:300]}"
+    return found
 
 
 def _yardstick(bench: Bench, side: int, gemm: float, size: int) -> Row:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -189,10 +189,8 @@ def training(bench: Bench) -> Iterator[Row]:
     record = _Record(bench)
     folder = bench.folder / TRAINING
     folder.mkdir(exist_ok=True)
-    try:
+    with suppress(_Enough):
         train(people, identities, folder / "model", settings, recorder=record)
-    except _Enough:
-        pass
     done = max(record.points, default=0)
     names = sorted(name for name in record.points[done] if name.startswith("loss/"))
     curves = {name: [[step, values[name]] for step, values in record.points.items() if name in values]
@@ -244,7 +242,8 @@ def _pace(bench: Bench, settings: TrainSettings, texel: int) -> float:
                       perceptual=PerceptualDistance().to(bench.device),
                       embedder=embedder_of(settings, "synthetic", bench.device))
     batch = drawn_batch(settings.batch, bench.sizes.trained, texel, bench.device)
-    trainer.step(settings.steps, batch)
+    for _ in range(min(bench.sizes.rounds, 2)):
+        trainer.step(settings.steps, batch)
     finish(bench.device)
     began = time.perf_counter()
     for _ in range(rounds := bench.sizes.rounds):

@@ -8,7 +8,9 @@ training, no path length penalty. Nothing of this project's networks is used.
 
 from __future__ import annotations
 
+import functools
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +20,14 @@ _LATENT = 512
 _R1_EVERY, _R1_GAMMA = 16, 10.0
 
 
+@functools.cache
+def _kernel(device: torch.device, dtype: torch.dtype) -> Tensor:
+    row = torch.tensor([1.0, 3.0, 3.0, 1.0], device=device, dtype=dtype)
+    return torch.outer(row, row) / row.sum() ** 2
+
+
 def _smooth(x: Tensor) -> Tensor:
-    row = torch.tensor([1.0, 3.0, 3.0, 1.0], device=x.device, dtype=x.dtype)
-    kernel = (torch.outer(row, row) / row.sum() ** 2).expand(x.shape[1], 1, 4, 4)
+    kernel = _kernel(x.device, x.dtype).expand(x.shape[1], 1, 4, 4)
     return F.conv2d(F.pad(x, (2, 1, 2, 1)), kernel, groups=x.shape[1])
 
 
@@ -41,7 +48,8 @@ class _Dense(nn.Module):
 class _Modulated(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, *, demodulate: bool = True) -> None:
         super().__init__()
-        self.weight, self.style = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel)), _Dense(_LATENT, inputs, 1.0)
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.style = _Dense(_LATENT, inputs, 1.0)
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.demodulate, self.scale = demodulate, 1 / math.sqrt(inputs * kernel * kernel)
 
@@ -77,7 +85,7 @@ class Generator(nn.Module):
         self.start = nn.Parameter(torch.randn(channels[0], 4, 4))
         self.first, self.layers, self.pictures = _Layer(channels[0], channels[0]), nn.ModuleList(), nn.ModuleList()
         self.pictures.append(_Modulated(channels[0], 3, 1, demodulate=False))
-        for one, other in zip(channels, channels[1:], strict=False):
+        for one, other in pairwise(channels):
             self.layers += [_Layer(one, other, up=True), _Layer(other, other)]
             self.pictures.append(_Modulated(other, 3, 1, demodulate=False))
 
@@ -111,7 +119,7 @@ class Discriminator(nn.Module):
         super().__init__()
         down = channels[::-1]
         self.stem = nn.Conv2d(3, down[0], 1)
-        self.blocks = nn.ModuleList(_Block(one, other) for one, other in zip(down, down[1:], strict=False))
+        self.blocks = nn.ModuleList(_Block(one, other) for one, other in pairwise(down))
         self.last = nn.Conv2d(down[-1] + 1, down[-1], 3, padding=1)
         self.dense, self.logit = _Dense(down[-1] * 16, down[-1]), _Dense(down[-1], 1)
 

@@ -32,6 +32,13 @@ def test_a_process_pays_for_what_it_may_use(tool, visible: str, count: int, monk
     assert devices.find() == devices.Devices("NVIDIA L4", count)
 
 
+@pytest.mark.parametrize(("visible", "kind"), [("1", "NVIDIA H100"), ("0", "NVIDIA L4"), ("GPU-8f3a", "NVIDIA L4")])
+def test_a_gpu_is_named_by_its_number(tool, visible: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool("echo NVIDIA L4; echo NVIDIA H100")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert devices.find() == devices.Devices(kind, 1)
+
+
 @pytest.mark.parametrize("visible", ["", "-1"])
 def test_without_a_gpu_to_use_the_machine_is_the_device(tool, visible: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tool("echo NVIDIA L4")

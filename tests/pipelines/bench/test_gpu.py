@@ -1,4 +1,4 @@
-"""``make gpu`` at tiny sizes on a CPU: every part runs, so that borrowed time on a GPU is never spent on typing errors."""
+"""``make gpu`` at tiny sizes on a CPU: every part runs, so that time on a GPU is never spent on typing errors."""
 
 import json
 import subprocess
@@ -61,7 +61,8 @@ def test_a_part_that_hangs_or_dies_takes_nothing_from_the_others(tmp_path: Path,
         "import os, time\n"
         "def hangs(bench):\n    yield {'what': 'before'}\n    time.sleep(60)\n"
         "def dies(bench):\n    print('last words', flush=True)\n    os._exit(3)\n    yield {}\n"
-        "def fails(bench):\n    yield {'what': 'sum', 'holds': False}\n    print('noise')\n    yield {'what': 'more'}\n")
+        "def fails(bench):\n    yield {'what': 'sum', 'holds': False}\n    print('noise')\n"
+        "    yield {'what': 'more'}\n")
     monkeypatch.setenv("PYTHONPATH", f"{Path.cwd()}:{tmp_path}")
     monkeypatch.setattr(runner, "_LEAST_S", 0)
     parts = [Part("hangs", "", 5, "odd:hangs"), Part("dies", "", 60, "odd:dies"),
