@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
@@ -194,7 +193,7 @@ def kinds_of(work: Callable[[], object], device: torch.device) -> dict[str, floa
         work()
     times: dict[str, float] = {}
     for event in seen.key_averages():
-        if event.device_type != DeviceType.CPU:
+        if event.device_type.name != "CPU":
             continue  # a kernel by itself: its time is already that of the operation which started it
         spent = event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
         kind = next((kind for kind, names in _KINDS.items() if event.key.startswith(names)), "element by element, rest")

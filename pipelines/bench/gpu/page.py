@@ -56,7 +56,7 @@ def _table(rows: Sequence[Row]) -> str:
     text = "| | figures | holds |\n|---|---|---|\n"
     for row in rows:
         figures = ", ".join(f"{_WORDS[name]} {_value(value)}" for name, value in row.items() if name in _WORDS
-                            and value is not None)
+                            and value is not None and not isinstance(value, dict))
         holds = {True: "yes", False: "**no**"}.get(row.get("holds"), "")  # type: ignore[arg-type]
         text += f"| {_cell(row.get('what', ''))} | {_cell(figures)}{_tolerance(row)} | {holds} |\n"
     return text
@@ -87,6 +87,10 @@ def _speed(rows: Sequence[Row]) -> str:
         figures = [format(row[name], how) if row.get(name) is not None else "" for name, (_, how) in _FIGURES.items()]
         failed = f": {_cell(row['reason'])}" if "reason" in row else ""
         text += f"| {row['side']} | {row['variant']}{failed} | {' | '.join(figures)} |\n"
+    eager = {row["side"]: row for row in steps if row["variant"] == "eager" and "images_per_s" in row}
+    text += "".join(f"\nAt {row['side']} px a step passes {eager[row['side']]['images_per_s'] / row['images_per_s']:.2f} "
+                    "times as many images a second as the plain StyleGAN2 of equal channels.\n"
+                    for row in steps if row["what"] == "yardstick" and "images_per_s" in row and row["side"] in eager)
     text += "".join(f"\nSkipped: {row['variant']} ({row['reason']}).\n" for row in rows if row.get("what") == "skipped")
     profiled = [row for row in steps if row.get("profile")]
     if profiled:

@@ -85,7 +85,7 @@ def pack(file: Path, people: int, photos: int, side: int = 256, texel: int = 64)
     with tempfile.TemporaryDirectory() as folder:
         drawn, place = Path(folder) / "drawn", Path(folder) / PEOPLE
         synthesize(drawn, SynthesizeSettings(people=people, photos_per_person=photos, height=round(side * 1.5)))
-        preprocess(drawn, place, PreprocessSettings(resolution=side, texel=texel))  # type: ignore[arg-type]
+        preprocess(drawn, place, PreprocessSettings(resolution=side, texel=texel))
         dataset = PeopleDataset.open(place)
         identities = _identities(Path(folder), dataset.labels, dataset.digest)
         with atomic_path(file) as partial:

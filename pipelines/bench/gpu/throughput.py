@@ -102,7 +102,7 @@ def painting(bench: Bench) -> Iterator[Row]:
         large, large_poses, large_backgrounds = _sitters(count, size, 2 * texel)
         fine = Fine(large, large_poses)
         yield {"what": f"pictures of {size} px by a network of {side} px", "side": size,
-               "pictures_per_s": _pace(bench, lambda fine=fine, behind=large_backgrounds:  # type: ignore[misc]
+               "pictures_per_s": _pace(bench, lambda fine=fine, behind=large_backgrounds:
                                        reposer.repose(source, poses, behind, fine), count)}
 
 

@@ -98,7 +98,8 @@ class Generator(nn.Module):
         for number in range(0, len(self.layers), 2):
             x = self.layers[number + 1](self.layers[number](x, w), w)
             picture = _twice(picture) + self.pictures[1 + number // 2](x, w)
-        return picture.float()
+        whole: Tensor = picture.float()
+        return whole
 
 
 class _Block(nn.Module):
