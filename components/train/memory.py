@@ -51,7 +51,7 @@ class Room:
         part = self._part(examples)
         if not self._fits(part):
             raise self._too_large(part, self._largest(part))
-        _release()
+        release()
 
     @contextmanager
     def for_step(self, examples: Examples) -> Iterator[None]:
@@ -86,7 +86,7 @@ class Room:
     def _fits(self, part: Examples) -> bool:
         from components.train.data.augment import prepare
 
-        _release()
+        release()
         try:
             self._trainer.rehearse(prepare(part, self._trainer.device, augment=self._settings.augment))
         except RuntimeError as error:
@@ -120,7 +120,7 @@ def _memory_of(device: torch.device) -> str:
     return f"{there.name} ({there.total_memory / 1e9:.0f} GB)"
 
 
-def _release() -> None:
+def release() -> None:
     """Give back what nobody holds any more."""
     gc.collect()
     if torch.cuda.is_available():

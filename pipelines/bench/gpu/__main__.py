@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.core.errors import MachineError, PhotoshootError
-from pipelines.bench.gpu.bare import OPTIONAL, REQUIRED, missing
+from pipelines.bench.gpu.bare import OPTIONAL, REQUIRED, missing, stand_in_for_missing
 from pipelines.bench.gpu.parts import PARTS, TRAINING, Row
 from pipelines.bench.gpu.runner import (
     CHILD,
@@ -75,6 +75,8 @@ def _check() -> None:
 
 
 def _pack(asked: argparse.Namespace) -> int:
+    if missing(OPTIONAL):
+        raise MachineError(f"not installed: {', '.join(missing(OPTIONAL))}", remedy="pack where they are")
     from pipelines.bench.gpu.people import pack
 
     size = pack(asked.pack, asked.people_count, asked.photos)
@@ -85,6 +87,7 @@ def _pack(asked: argparse.Namespace) -> int:
 def _run(asked: argparse.Namespace) -> int:
     import torch
 
+    stand_in_for_missing()
     began, on_gpu = time.monotonic(), torch.cuda.is_available()
     device, sizes = "cuda" if on_gpu else "cpu", sizes_for(on_gpu, asked.tiny)
     if not on_gpu:

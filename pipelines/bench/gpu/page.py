@@ -88,8 +88,8 @@ def _speed(rows: Sequence[Row]) -> str:
         failed = f": {_cell(row['reason'])}" if "reason" in row else ""
         text += f"| {row['side']} | {row['variant']}{failed} | {' | '.join(figures)} |\n"
     eager = {row["side"]: row for row in steps if row["variant"] == "eager" and "images_per_s" in row}
-    text += "".join(f"\nAt {row['side']} px a step passes {eager[row['side']]['images_per_s'] / row['images_per_s']:.2f} "
-                    "times as many images a second as the plain StyleGAN2 of equal channels.\n"
+    text += "".join(f"\nAt {row['side']} px images pass {eager[row['side']]['images_per_s'] / row['images_per_s']:.2f} "
+                    "times as fast as through the plain StyleGAN2 of equal channels.\n"
                     for row in steps if row["what"] == "yardstick" and "images_per_s" in row and row["side"] in eager)
     text += "".join(f"\nSkipped: {row['variant']} ({row['reason']}).\n" for row in rows if row.get("what") == "skipped")
     profiled = [row for row in steps if row.get("profile")]

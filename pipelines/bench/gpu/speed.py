@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 import warnings
 from collections import Counter
@@ -20,6 +19,7 @@ from components.core.settings import TrainSettings
 from components.train.bench import conv_peak, finish, flops, gemm_peak, kinds_of
 from components.train.data.augment import Batch
 from components.train.loop import embedder_of, settle_device
+from components.train.memory import release
 from components.train.trainer import Trainer
 from pipelines.bench.gpu.bare import missing
 from pipelines.bench.gpu.parts import Bench, Row
@@ -75,9 +75,7 @@ def _guarded(work: Callable[[], Row]) -> Row:
         return {"holds": False, "reason": f"{type(error).__name__}: {str(error).splitlines()[0][:300]}"}
     finally:
         torch.compiler.reset()
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        release()
 
 
 def _filters(bench: Bench) -> Row:
@@ -190,6 +188,8 @@ def _batch_that_fits(bench: Bench, side: int) -> int:
         _forget_peak(bench)
         trainer.rehearse(drawn_batch(size, side, bench.sizes.texel, bench.device))
         took.append(torch.cuda.max_memory_allocated(bench.device))
+    del trainer
+    release()
     each = (took[1] - took[0]) / (sizes[1] - sizes[0])
     room = _SHARE * torch.cuda.get_device_properties(bench.device).total_memory
     return max([size for size in sizes if took[0] + (size - sizes[0]) * each < room], default=sizes[0])

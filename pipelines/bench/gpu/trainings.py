@@ -28,6 +28,7 @@ from components.core.settings import TrainSettings
 from components.train.bench import finish
 from components.train.checkpoint import Checkpoints
 from components.train.loop import train
+from components.train.memory import release
 from components.train.place import place_of
 from components.train.processes.launch import launch
 from components.train.processes.worker import Job
@@ -94,10 +95,11 @@ def _child(bench: Bench, people: Path, identities: Path, settings: TrainSettings
 
 def _kill(children: Mapping[signal.Signals, subprocess.Popen[bytes]], places: Mapping[signal.Signals, Path],
           bench: Bench) -> None:
-    """End each child as soon as it has a checkpoint."""
-    waiting = set(children)
+    """End each child as soon as it has a checkpoint of a third of the way: the GAN has begun."""
+    waiting, third = set(children), bench.sizes.steps // 3
     while waiting and bench.left > 0:
-        for ending in [one for one in waiting if any(places[one].glob("step-*.json"))]:
+        for ending in [one for one in waiting if any(int(note.stem.removeprefix("step-")) >= third
+                                                     for note in places[one].glob("step-*.json"))]:
             children[ending].send_signal(ending)
             waiting.remove(ending)
         if all(children[one].poll() is not None for one in waiting):
@@ -156,8 +158,8 @@ def _limited(bench: Bench) -> Iterator[str]:
             trainer.rehearse(drawn_batch(size, bench.sizes.checked, bench.sizes.texel, bench.device))
             took.append(torch.cuda.max_memory_allocated())
         del trainer
+        release()
         most = took[1] + 2 * (took[1] - took[0])
-        torch.cuda.empty_cache()
         torch.cuda.set_per_process_memory_fraction(most / torch.cuda.get_device_properties(bench.device).total_memory)
         try:
             yield f"{most / 1e9:.1f} GB"
@@ -249,7 +251,10 @@ def _pace(bench: Bench, settings: TrainSettings, texel: int) -> float:
     for _ in range(rounds := bench.sizes.rounds):
         trainer.step(settings.steps, batch)
     finish(bench.device)
-    return (time.perf_counter() - began) / rounds
+    seconds = (time.perf_counter() - began) / rounds
+    del trainer
+    release()
+    return seconds
 
 
 def _recipe(bench: Bench) -> TrainSettings:

@@ -110,7 +110,8 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.leaky_relu(self.other(_smooth(F.leaky_relu(self.one(x), 0.2)))[..., ::2, ::2], 0.2)
-        return (y + self.skip(_smooth(x)[..., ::2, ::2])) / math.sqrt(2)
+        both: Tensor = (y + self.skip(_smooth(x)[..., ::2, ::2])) / math.sqrt(2)
+        return both
 
 
 class Discriminator(nn.Module):
