@@ -84,6 +84,7 @@ def face(painted: Tensor, real: Tensor, poses: Tensor, embedder: Embedder) -> Te
     Images [B, 3, S, S] in [-1, 1], poses uint8 [B, 3, S, S]. The gradient runs through the painted image: this is
     the loss that keeps the face. 0 (with no gradient) for a batch without a face.
     """
+    poses = poses.cpu()  # where faces are found by them: waiting for the GPU once is enough
     with torch.no_grad():
         wanted, _ = embedder.embed(real, poses)
     got, valid = embedder.embed(painted, poses)

@@ -1,18 +1,24 @@
 """What a training step does on a GPU, as far as it shows without one: where tensors are, and in which format."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from components.core.errors import SettingsError
 from components.core.networks import layers
 from components.core.networks.generator.reposer import Generator
 from components.core.networks.patch import random_crops
 from components.core.networks.pretrained.features import PerceptualDistance
 from components.core.settings import TrainSettings
+from components.train import bench
+from components.train.checkpoint import set_state, state_tensors
 from components.train.data.augment import Batch, prepare
 from components.train.data.batches import Examples
+from components.train.distributed import Group
+from components.train.loop import choose_device, workers_for
 from components.train.trainer import Trainer
 
 CPU, META = torch.device("cpu"), torch.device("meta")
@@ -113,3 +119,69 @@ def test_a_rehearsal_takes_all_that_a_step_takes_and_changes_nothing() -> None:
         assert all(torch.equal(value, before[name][key]) for key, value in network.state_dict().items()), name
         assert all(parameter.grad is None for parameter in network.parameters())
     assert not whom.optimisers["generator_optimiser"].state
+
+
+def test_adams_count_of_steps_stays_with_the_processor() -> None:
+    """On a GPU Adam would wait for each parameter's count in every step."""
+    fetched: list[str] = []
+
+    class Elsewhere(Tensor):
+        def cpu(self, *given: Any, **named: Any) -> Tensor:
+            fetched.append("step")
+            return self.as_subclass(Tensor)
+
+    whom = trainer_on(CPU)
+    whom.step(0, batch_on(CPU))
+    tensors = {name: value.as_subclass(Elsewhere) for name, value in state_tensors({}, whom.optimisers).items()}
+    set_state(tensors, {}, whom.optimisers)
+    assert len(fetched) == sum(name.endswith(".step") for name in tensors) > 50
+
+
+def test_a_kernel_counts_with_the_operation_that_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def event(key: str, device: str, spent: float) -> SimpleNamespace:
+        return SimpleNamespace(key=key, device_type=SimpleNamespace(name=device), self_device_time_total=spent)
+
+    events = [event("aten::cudnn_convolution", "CPU", 6.0), event("sm90_xmma_fprop_implicit_gemm", "CUDA", 6.0),
+              event("aten::_fused_adam_", "CPU", 1.0), event("aten::mul", "CPU", 3.0),
+              event("void at::native::vectorized_elementwise_kernel", "CUDA", 3.0)]
+
+    class Seen:
+        def __init__(self, **given: Any) -> None: ...
+        def __enter__(self) -> "Seen":
+            return self
+
+        def __exit__(self, *given: object) -> None: ...
+        def key_averages(self) -> list[SimpleNamespace]:
+            return events
+
+    monkeypatch.setattr(bench, "profile", Seen)
+    assert bench.kinds_of(lambda: None, torch.device("cuda")) == pytest.approx(
+        {"convolution": 0.6, "element by element, rest": 0.3, "optimiser": 0.1})
+
+
+def test_every_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = torch.device("cuda:0")
+    assert Group(1, 2, 1, joined=True).device(asked) == torch.device("cuda:1")
+    assert Group().device(asked) == asked and Group(1, 2, 1, joined=True).device(CPU) == CPU
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("cuda:1") == torch.device("cuda:1")  # nothing is put there to find out
+    with pytest.raises(SettingsError, match="there are 2 GPUs, the first is cuda:0"):
+        choose_device("cuda:2")
+
+
+@pytest.mark.parametrize(("in_memory", "kind", "beside", "wanted"), [
+    (True, "cuda", 1, 4), (False, "cuda", 1, 16), (False, "cuda", 8, 6), (False, "cpu", 1, 4), (False, "cuda", 99, 1)])
+def test_a_gpu_is_fed_by_as_many_processes_as_there_are_cores_for(
+        in_memory: bool, kind: str, beside: int, wanted: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 48)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(beside))
+    assert workers_for(in_memory, torch.device(kind)) == wanted
+
+
+def test_compiling_on_a_gpu_is_refused_without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    whom = trainer_on(CPU)
+    whom.device = torch.device("cuda")
+    monkeypatch.setattr("components.train.trainer.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match="needs Triton and a C compiler"):
+        whom._compile()
