@@ -10,7 +10,7 @@ ARGS   ?=
 # Arguments for pip, e.g. the index of a CPU or CUDA build of torch.
 PIP_ARGS ?=
 
-.PHONY: help setup run test endurance lint bench bench-train bench-docs images containers push weights starter wardrobe docs house reference lock licences audit sbom gpu clean
+.PHONY: help setup run test endurance lint bench bench-train bench-docs images containers push weights starter wardrobe docs house reference lock licences audit sbom gpu studio clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 run: setup  ## Photos to a registered model, in one command (synthetic people; ARGS="--photos DIR" for yours)
 	$(BIN)/photoshoot run $(ARGS)
+
+studio: setup  ## The page: drop photos, click, eight pictures (ARGS="--no-open", ARGS="--port 8081")
+	@$(BIN)/photoshoot studio --open $(ARGS)
 
 test: setup  ## All tests (under ten minutes on two cores)
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests

@@ -77,7 +77,7 @@ COMMANDS = {
     "clean": Listed(RESULTS, "Show what of the home folder no version or study needs, and free it (--yes).", "clean"),
     "shoot": Listed(RESULTS, "Paint a person in other poses with a registered version, or the starter model before "
                              "there is one.", "pictures"),
-    "studio": Listed(RESULTS, "Open the web page: drop photos, click, eight pictures. Ctrl-C ends it.", "studio"),
+    "studio": Listed(RESULTS, "Open the web page: drop photos, click, eight pictures.", "studio"),
     "poses": Listed(RESULTS, "List the poses that `shoot` knows by name, and draw them; `add` learns one from a photo.",
                     "pictures"),
     "experiment": Listed(RESULTS, "Questions about the method itself, answered on people nobody trained on.",

@@ -32,7 +32,7 @@ from pipelines.placement import names as profiles
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHELL, PYTHON = ("sh", "bash"), ("python",)
-LONG = {"run", "tune", "train", "experiment", "ui", "doctor"}
+LONG = {"run", "tune", "train", "experiment", "ui", "doctor", "studio"}
 """Commands of `photoshoot` that take minutes, or do not end."""
 
 _NEEDS = re.compile(r"<!-- (this page )?needs: \S.* -->")

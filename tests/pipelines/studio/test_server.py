@@ -178,7 +178,8 @@ def test_the_page_follows_the_champion_and_goes_on_while_the_registry_is_away(
     registry()
     client.set_registered_model_alias("photoshoot", "champion", "2")
     usable = os.environ["MLFLOW_TRACKING_URI"]
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/nowhere/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     assert not models.refresh() and models.own.version == "photoshoot version 1" and models.problem
     monkeypatch.setenv("MLFLOW_TRACKING_URI", usable)
     assert models.refresh() and models.own.version == "photoshoot version 2" and not models.problem
