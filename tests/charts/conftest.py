@@ -108,8 +108,18 @@ OPEN: dict[str, Any] = {
     "networkPolicy": {"enabled": False},
     "tests": {"enabled": False},
 }
+# Served by KServe.
+KSERVE: dict[str, Any] = {
+    "serving": {
+        "enabled": True, "kserve": {"enabled": True, "mode": "Knative", "minReplicas": 0},
+        "allowFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "knative-serving"}}}],
+        "nodeSelector": {"pool": "gpu"}, "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+        "serviceAccount": {"googleServiceAccount": "serving@team-project.iam.gserviceaccount.com"},
+    },
+    "image": {"pullSecrets": ["registry"]},
+}
 VALUE_SETS: dict[str, dict[str, Any]] = {
-    "defaults": {}, "everything": EVERYTHING, "external": EXTERNAL, "open": OPEN,
+    "defaults": {}, "everything": EVERYTHING, "external": EXTERNAL, "open": OPEN, "kserve": KSERVE,
 }
 # What the sets name and the chart does not make: Secrets and claims that are there already.
 NAMED_ELSEWHERE = {
@@ -147,6 +157,9 @@ class Rendered:
                 found[where] = d["spec"]["jobTemplate"]["spec"]["template"]
             elif d["kind"] in ("Deployment", "StatefulSet", "Job"):
                 found[where] = d["spec"]["template"]
+            elif d["kind"] == "InferenceService":  # its pods are made by KServe
+                predictor = d["spec"]["predictor"]
+                found[where] = {"metadata": {"labels": predictor["labels"]}, "spec": predictor}
         return found
 
     def container(self, kind: str, name: str) -> Document:
@@ -198,6 +211,11 @@ def external(render: Callable[..., Rendered]) -> Rendered:
 @pytest.fixture(scope="session")
 def bare(render: Callable[..., Rendered]) -> Rendered:
     return render(OPEN)
+
+
+@pytest.fixture(scope="session")
+def kserve(render: Callable[..., Rendered]) -> Rendered:
+    return render(KSERVE)
 
 
 @pytest.fixture(scope="session")

@@ -75,8 +75,14 @@ def test_everything_is_denied_first(defaults: Any, everything: Any, external: An
             assert _selects(deny["podSelector"], template["metadata"]["labels"]), where
 
 
+KNATIVE = {8012, 8013, 8112, 9090, 9091}
+"""Ports of Knative's queue-proxy, which it adds to each of its pods: https://github.com/knative/serving, networking."""
+
+
 def _ports(pods: list[dict[str, Any]]) -> set[int]:
-    return {port["containerPort"] for p in pods for c in p["spec"]["containers"] for port in c.get("ports", [])}
+    containers = [c for p in pods for c in p["spec"]["containers"]]
+    found = {port["containerPort"] for c in containers for port in c.get("ports", [])}
+    return found | KNATIVE if any(c["name"] == "kserve-container" for c in containers) else found
 
 
 def test_each_policy_opens_ports_that_are_listened_on(rendered: Any) -> None:

@@ -20,7 +20,33 @@ SERVICE_MONITOR = {
     "spec": {"selector": {"matchLabels": STRINGS},
              "endpoints": [{"port": str, "path": str, "interval": re.compile(r"(\d+h)?(\d+m)?(\d+s)?")}]},
 }
-DOCUMENTED = {("monitoring.coreos.com/v1", "ServiceMonitor"): SERVICE_MONITOR}
+NAMED = {"name": str, "value": str}
+PROBE = {"httpGet": {"path": str, "port": int}, "initialDelaySeconds": int, "periodSeconds": int,
+         "timeoutSeconds": int, "failureThreshold": int}
+# https://kserve.github.io/website/docs/reference/crd-api: PredictorSpec is a pod's spec and what scales it; the
+# container's fields are Kubernetes' own.
+INFERENCE_SERVICE = {
+    "apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "metadata": METADATA,
+    "spec": {"predictor": {
+        "labels": STRINGS, "minReplicas": int, "maxReplicas": int, "canaryTrafficPercent": int, "timeout": int,
+        "serviceAccountName": str, "automountServiceAccountToken": bool, "enableServiceLinks": bool,
+        "imagePullSecrets": [{"name": str}], "nodeSelector": STRINGS,
+        "tolerations": [{"key": str, "operator": str, "value": str, "effect": str}],
+        "volumes": [{"name": str, "emptyDir": {}}],
+        "containers": [{
+            "name": "kserve-container", "image": str, "imagePullPolicy": str, "command": [str], "args": [str],
+            "env": [NAMED | {"valueFrom": {"secretKeyRef": {"name": str, "key": str}}}],
+            "ports": [{"containerPort": int, "protocol": "TCP"}], "readinessProbe": PROBE, "livenessProbe": PROBE,
+            "resources": {"requests": {"*": str}, "limits": {"*": str}}, "workingDir": str,
+            "securityContext": {
+                "runAsNonRoot": bool, "runAsUser": int, "runAsGroup": int, "allowPrivilegeEscalation": bool,
+                "readOnlyRootFilesystem": bool, "capabilities": {"drop": [str]}, "seccompProfile": {"type": str}},
+            "volumeMounts": [{"name": str, "mountPath": str}],
+        }],
+    }},
+}
+DOCUMENTED = {("monitoring.coreos.com/v1", "ServiceMonitor"): SERVICE_MONITOR,
+              ("serving.kserve.io/v1beta1", "InferenceService"): INFERENCE_SERVICE}
 
 
 def wrong(value: Any, wanted: Any, where: str = "") -> Iterator[str]:
@@ -45,12 +71,14 @@ def _fits(value: Any, wanted: Any) -> bool:
     return type(value) is wanted if isinstance(wanted, type) else bool(value == wanted)
 
 
-def test_custom_manifests_have_the_documented_fields(rendered: Any, everything: Any) -> None:
-    custom = [d for d in rendered.documents if (d["apiVersion"], d["kind"]) in DOCUMENTED]
-    for document in custom:
-        assert list(wrong(document, DOCUMENTED[document["apiVersion"], document["kind"]], document["kind"])) == []
-    if rendered is everything:
-        assert {d["kind"] for d in custom} == {kind for _, kind in DOCUMENTED}
+def test_custom_manifests_have_the_documented_fields(everything: Any, kserve: Any, external: Any) -> None:
+    found = set()
+    for rendered in (everything, kserve, external):
+        for document in (d for d in rendered.documents if (d["apiVersion"], d["kind"]) in DOCUMENTED):
+            kind = document["apiVersion"], document["kind"]
+            assert list(wrong(document, DOCUMENTED[kind], document["kind"])) == []
+            found.add(kind)
+    assert found == DOCUMENTED.keys()
 
 
 @pytest.mark.parametrize(("path", "value"), [
@@ -64,3 +92,11 @@ def test_the_check_notices(everything: Any, path: tuple[Any, ...], value: Any) -
         place = place[key]
     place[path[-1]] = value
     assert len(list(wrong(document, SERVICE_MONITOR))) == 1
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("minReplicas", "1"), ("canary", 10), ("containers", []), ("timeout", 1.5)])
+def test_the_check_notices_a_wrong_inference_service(kserve: Any, field: str, value: Any) -> None:
+    document = copy.deepcopy(kserve.one("InferenceService", "-serving"))
+    document["spec"]["predictor"][field] = value
+    assert len(list(wrong(document, INFERENCE_SERVICE))) == 1

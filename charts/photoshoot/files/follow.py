@@ -21,49 +21,51 @@ from typing import Any
 ANNOTATION = "photoshoot/version"
 
 
-def aliased() -> str | None:
-    """The version that the alias names; None when there is no such model or alias, or none that we may see."""
-    # A search, because asking for the alias itself is answered with "forbidden" while there is no such model.
-    query = urllib.parse.urlencode({"filter": f"name = '{os.environ['MODEL_NAME']}'", "max_results": 1})
-    request = urllib.request.Request(
-        f"{os.environ['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/registered-models/search?{query}")
+def mlflow(path: str) -> dict[str, Any]:
+    """What MLflow's REST API answers to a GET."""
+    request = urllib.request.Request(f"{os.environ['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/{path}")
     if user := os.environ.get("MLFLOW_TRACKING_USERNAME"):
         login = f"{user}:{os.environ['MLFLOW_TRACKING_PASSWORD']}"
         request.add_header("Authorization", f"Basic {base64.b64encode(login.encode()).decode()}")
     with urllib.request.urlopen(request, timeout=30) as answer:
-        models = json.load(answer).get("registered_models", [])
-    aliases = {entry["alias"]: entry["version"] for model in models for entry in model.get("aliases", [])}
-    version = aliases.get(os.environ["MODEL_ALIAS"])
-    return None if version is None else str(version)
+        return dict(json.load(answer))
 
 
-def kubernetes(method: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Read or patch the Deployment."""
+def aliases() -> dict[str, str]:
+    """Alias -> version of the model; nothing when there is no such model, or none that we may see."""
+    # A search, because asking for the alias itself is answered with "forbidden" while there is no such model.
+    query = urllib.parse.urlencode({"filter": f"name = '{os.environ['MODEL_NAME']}'", "max_results": 1})
+    models = mlflow(f"registered-models/search?{query}").get("registered_models", [])
+    return {entry["alias"]: str(entry["version"]) for model in models for entry in model.get("aliases", [])}
+
+
+def kubernetes(method: str, address: str, body: dict[str, Any] | None = None,
+               content: str = "application/strategic-merge-patch+json") -> dict[str, Any]:
+    """Read or patch one thing."""
     account = Path(os.environ["KUBERNETES_ACCOUNT"])
-    api = os.environ["KUBERNETES_API"]
     request = urllib.request.Request(
-        f"{api}/apis/apps/v1/namespaces/{os.environ['NAMESPACE']}/deployments/{os.environ['DEPLOYMENT']}"
-        "?fieldManager=photoshoot-follow", method=method, data=None if body is None else json.dumps(body).encode(),
-        headers={"Authorization": f"Bearer {(account / 'token').read_text()}",
-                 "Content-Type": "application/strategic-merge-patch+json"},
+        address, method=method, data=None if body is None else json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {(account / 'token').read_text()}", "Content-Type": content},
     )
-    trust = ssl.create_default_context(cafile=str(account / "ca.crt")) if api.startswith("https") else None
+    trust = ssl.create_default_context(cafile=str(account / "ca.crt")) if address.startswith("https") else None
     with urllib.request.urlopen(request, timeout=30, context=trust) as answer:
         return dict(json.load(answer))
 
 
 def main() -> None:
     name = f"{os.environ['MODEL_NAME']}@{os.environ['MODEL_ALIAS']}"
-    version = aliased()
+    version = aliases().get(os.environ["MODEL_ALIAS"])
     if version is None:
         print(f"{name}: no such version that we may see; nothing to do")
         return
-    template = kubernetes("GET")["spec"]["template"]
+    address = (f"{os.environ['KUBERNETES_API']}/apis/apps/v1/namespaces/{os.environ['NAMESPACE']}"
+               f"/deployments/{os.environ['DEPLOYMENT']}?fieldManager=photoshoot-follow")
+    template = kubernetes("GET", address)["spec"]["template"]
     served = template["metadata"].get("annotations", {}).get(ANNOTATION)
     if served == version:
         print(f"{name} is version {version}, which is served")
         return
-    kubernetes("PATCH", {"spec": {"template": {"metadata": {"annotations": {ANNOTATION: version}}}}})
+    kubernetes("PATCH", address, {"spec": {"template": {"metadata": {"annotations": {ANNOTATION: version}}}}})
     print(f"{name} is version {version}: rolled out (before: {served or 'whatever the alias named at the start'})")
 
 

@@ -3,6 +3,7 @@
 {{- include "photoshoot.check.images" . -}}
 {{- include "photoshoot.check.database" . -}}
 {{- include "photoshoot.check.mlflow" . -}}
+{{- include "photoshoot.check.kserve" . -}}
 {{- include "photoshoot.check.studio" . -}}
 {{- include "photoshoot.check.rest" . -}}
 {{- end -}}
@@ -61,6 +62,28 @@
 {{- end -}}
 {{- if and (not .artifacts.destination) (ne .persistence.accessMode "ReadWriteMany") -}}
 {{- fail (printf "mlflow.replicas is %d, but the volume with the artifacts can be mounted once only: set mlflow.artifacts.destination to gs://bucket/prefix, or mlflow.persistence.accessMode to ReadWriteMany, or mlflow.replicas to 1" (int .replicas)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "photoshoot.check.kserve" -}}
+{{- with .Values.serving -}}
+{{- if .kserve.enabled -}}
+{{- if not .enabled -}}
+{{- fail "serving.kserve.enabled, but serving.enabled is false: switch both on" -}}
+{{- end -}}
+{{- if eq .alias .kserve.canaryAlias -}}
+{{- fail (printf "serving.alias and serving.kserve.canaryAlias are both %q: a canary is another version" .alias) -}}
+{{- end -}}
+{{- if gt (int .kserve.minReplicas) (int .kserve.maxReplicas) -}}
+{{- fail "serving.kserve.minReplicas is more than serving.kserve.maxReplicas" -}}
+{{- end -}}
+{{- if and (eq (int .kserve.minReplicas) 0) (eq .kserve.mode "Standard") -}}
+{{- fail "serving.kserve.minReplicas is 0, which the mode Standard cannot do: take Knative, or 1" -}}
+{{- end -}}
+{{- if and $.Values.networkPolicy.enabled (not .allowFrom) -}}
+{{- fail "serving.kserve.enabled, but the network policy lets nobody in: name KServe's gateway, and with Knative the namespace knative-serving, in serving.allowFrom" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

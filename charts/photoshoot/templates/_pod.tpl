@@ -130,3 +130,13 @@ resources:
 {{ include "photoshoot.secretEnv" (list "MLFLOW_TRACKING_PASSWORD" (include "photoshoot.auth.secret" .) "serving-password") }}
 {{- end }}
 {{- end -}}
+
+{{/* What the serving runs: the version in the environment or, before anything told one, what the alias names. */}}
+{{- define "photoshoot.serving.command" -}}
+command: [sh, -c]
+args:
+  - >-
+    if [ -n "$MODEL_VERSION" ]; then uri="models:/$MODEL_NAME/$MODEL_VERSION";
+    else uri="models:/$MODEL_NAME@$MODEL_ALIAS"; fi;
+    exec mlflow models serve --model-uri "$uri" --env-manager local --host 0.0.0.0 --port 8080 --workers 1
+{{- end -}}
