@@ -219,7 +219,7 @@ class Session:
         seen, subjects = self._person.shown, self._person.subjects
         if not seen.face:
             raise InputError("no photo shows the whole face", path=subjects[0].photo if len(subjects) == 1 else None,
-                             remedy="bring one that does, or name poses with --pose, which are painted as they are")
+                             remedy="bring one that does, or choose the poses yourself (--pose): those are painted as they are")
         self.notes = [*seen.notes(), *self.notes]
         return chosen_targets(asked, seen, [target.name for target in self._given])
 
@@ -296,8 +296,8 @@ def _nobody_alike(failed: Sequence[Picture]) -> InputError:
     best = max((picture.likeness for picture in failed if picture.likeness is not None), default=None)
     what = "no face is found in any" if best is None else f"the most alike has {best:.2f} of {SAME_COSINE}"
     return InputError(f"none of {len(failed)} pictures looks like the person: {what}",
-                      remedy="bring sharper photos of the face, use another --version, or name poses with --pose, "
-                             "which are handed over as they are")
+                      remedy="bring sharper photos of the face, use another version (--version), or choose the poses "
+                             "yourself (--pose): those are handed over as they are")
 
 
 def _passes(picture: Picture) -> bool:

@@ -86,8 +86,9 @@ class Models:
             with self._files(self.asked.version) as found:
                 self._take(found, key, found.note or "")
         except PhotoshootError as error:
-            self.problem = str(error)
-            _log.warning("the model cannot be brought up to date: %s", error)
+            if error.problem != self.problem:  # once, not every minute
+                _log.warning("the model cannot be brought up to date: %s", error)
+            self.problem = error.problem
             if self.own is not None or self.asked.version is not None or self.asked.path is not None:
                 return False
             with self._files(STARTER) as found:

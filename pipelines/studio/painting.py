@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -51,6 +52,8 @@ RandomClothes = Callable[[int], Subject]
 """A seed to a photo of somebody whose clothes may be worn."""
 _KEPT_SIDE = 1280
 """So large a person is kept in memory: a picture of 1024 px can show no more of the photo (`supported_size`)."""
+_OPTION = re.compile(r" \(--[a-z-]+\)")
+"""How errors name options of the command line, which the page has none of."""
 _SHOWN_SIDE, _SMALL_SIDE = 720, 640
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -129,7 +132,7 @@ class Painter:
                 self._lay_out(shoot, in_order(painted))
             self._end(shoot, DONE)
         except PhotoshootError as error:
-            shoot.problem, shoot.remedy = error.problem, error.remedy or ""
+            shoot.problem, shoot.remedy = error.problem, _OPTION.sub("", error.remedy or "")
             self._end(shoot, FAILED)
         except FileNotFoundError:  # a photo was removed meanwhile
             shoot.problem, shoot.remedy = "a photo was removed", "click again"

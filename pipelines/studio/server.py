@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 TOKEN = "PHOTOSHOOT_STUDIO_TOKEN"
 _SHORTEST = 8
+_MLFLOW = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+"""A registry that is away is asked again in a minute: MLflow's own retries would take several."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ def serve(asked: Asked, place: Place, limits: Limits | None = None) -> None:
                          remedy=f"give --token-file or {TOKEN}, or leave --host out")
     if asked.path is not None and not asked.path.exists():
         raise InputError("no such model", path=asked.path, remedy="check the name")
+    for name, value in _MLFLOW.items():
+        os.environ.setdefault(name, value)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("pipelines.studio").setLevel(logging.INFO)
     with (_listening(place) as sock, private_folder() as folder, running(asked, place, folder, limits) as studio,

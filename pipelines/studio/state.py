@@ -16,7 +16,7 @@ def state_of(visitor: Visitor, visitors: Visitors, models: Models, worker: Worke
         looking = any(photo.state in (WAITING, LOOKING) for photo in photos) or not visitor.surveyed
         shoots = list(visitor.shoots.values())
         return {
-            "model": {"ready": models.ready, "problem": models.problem, "note": models.note,
+            "model": {"ready": models.ready, "problem": models.problem,
                       "choices": [{"value": one.value, "label": one.label} for one in models.choices()]},
             "photos": [_photo(photo) for photo in photos],
             "notes": list(visitor.notes), "supported": visitor.supported,

@@ -185,7 +185,7 @@ class Worker:
             while not self._ending.wait(self._visitors.limits.ask_s if self._models.ready else _ASK_SOON_S):
                 if self._models.asked.follows or self._models.own is None:
                     self._models.refresh()
-                    self._models.look_up()
+                self._models.look_up()
         except Exception:
             _log.exception("a defect while asking the registry")
 

@@ -47,11 +47,11 @@ function tell(text) {
 async function bring(kind, files) {
   complain("");
   for (const file of files) {
-    const limit = Number(form.dataset.bytes || 0);
+    const most = Number(form.dataset.most);
     waiting += 1;
     tell(`${file.name} is being sent`);
     try {
-      if (limit && file.size > limit) throw new Error("too large");
+      if (file.size > most) throw new Error(`larger than the ${Math.round(most / 1e6)} MB that a photo may have`);
       await ask("POST", `/api/photos/${kind}`, file, { "X-Name": encodeURIComponent(file.name),
                                                        "Content-Type": "application/octet-stream" });
     } catch (error) {
@@ -269,7 +269,7 @@ function keep(list, things, make) {
 }
 
 function showModels() {
-  const select = at("version"), { choices, note, problem } = state.model;
+  const select = at("version"), { choices, problem } = state.model;
   const key = JSON.stringify(choices);
   if (choices.length && select.dataset.key !== key) {
     const value = select.dataset.key ? select.value : "";
@@ -280,7 +280,6 @@ function showModels() {
   } else if (!choices.length && problem) {
     select.replaceChildren(new Option("no model yet"));
   }
-  select.title = problem || note;
 }
 
 function showNotes() {

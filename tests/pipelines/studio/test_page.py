@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -67,7 +68,9 @@ def test_photos_a_click_eight_pictures_other_clothes_and_all_of_them_as_a_zip(
     at = seen.page
     at.wait_for_selector("#hint:has-text('Bring a photo first')")
     assert at.locator("#go").is_disabled()
-    at.set_input_files("#file-person", photos[:2])
+    pillow_heif.register_heif_opener()
+    Image.open(photos[1]).save(tmp_path / "phone.heic", quality=95)
+    at.set_input_files("#file-person", [photos[0], tmp_path / "phone.heic"])
     seen.ready()
     assert at.locator(".photos[data-kind=person] li.good img").count() == 2
     plain, over = (decoded(seen.context, page.address + at.get_attribute(".photos img", "src").replace("shown", what))

@@ -27,7 +27,8 @@ VERSION = Path(__file__).resolve().parents[2] / "fixtures" / "version-ce91e44" /
 SECRET = "a long enough secret"
 
 
-def test_a_token_lets_in_and_nothing_else_does(serve: Serve) -> None:
+def test_a_token_lets_in_and_nothing_else_does(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.studio.app._WRONG_TOKEN_S", 0.05)
     with serve(token=SECRET, local=False) as page:
         somebody = Client(page.address)
         status, content = somebody("GET", "/")
@@ -143,6 +144,7 @@ def test_kill_9_leaves_nothing_that_a_restart_does_not_remove(
     (folder,) = tmp_path.glob(f"{PREFIX}*")
     assert folder.stat().st_mode & 0o777 == 0o700 and any(path.is_file() for path in folder.glob("*/*"))
     process.send_signal(signal.SIGKILL)
+    assert process.stderr is not None and "me.jpg" not in process.stderr.read()
     process.wait()
     assert folder.exists()
     process, address = command()
@@ -192,8 +194,7 @@ def test_the_page_follows_the_champion_and_goes_on_while_the_registry_is_away(
         models.get("7")
 
 
-def test_without_a_version_the_starter_stands_in_and_a_file_may_be_named(
-        tmp_path: Path) -> None:
+def test_without_a_version_the_starter_stands_in_and_a_file_may_be_named(tmp_path: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(VERSION / "artifacts", model)
     models = Models(Asked(Home(tmp_path)))
@@ -203,4 +204,4 @@ def test_without_a_version_the_starter_stands_in_and_a_file_may_be_named(
     assert [choice.value for choice in named.choices()] == ["", "starter"]
     (model / "generator.safetensors").write_bytes(b"torn")
     torn = Models(Asked(Home(tmp_path), path=model / "generator.safetensors"))
-    assert not torn.refresh() and not torn.ready and "generator.safetensors" in torn.problem
+    assert not torn.refresh() and not torn.ready and "damaged" in torn.problem
