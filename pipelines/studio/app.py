@@ -131,7 +131,7 @@ def _pages(app: FastAPI, studio: Studio, templates: Environment) -> None:
         used = {tag for pose in poses for tag in pose.tags}
         html = templates.get_template("page.html").render(
             poses=poses, tags=[(tag, meaning) for tag, meaning in TAGS.items() if tag in used], sizes=SIZES,
-            limits=studio.limits, random_clothes=studio.random_clothes)
+            limits=studio.limits, random_clothes=studio.random_clothes, local=studio.local)
         return _with_cookie(studio, request, HTMLResponse(html), found)
 
     @app.get("/api/state")

@@ -12,6 +12,8 @@ import threading
 import webbrowser
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from pipelines.studio.painting import Painter
 
 TOKEN = "PHOTOSHOOT_STUDIO_TOKEN"
+_WARDROBE = "components.core.shooting.wardrobe"
 _SHORTEST = 8
 _MLFLOW = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 """A registry that is away is asked again in a minute: MLflow's own retries would take several."""
@@ -128,8 +131,12 @@ def running(asked: Asked, place: Place, folder: Path, limits: Limits | None = No
 
 
 def random_clothes() -> Callable[[int], Subject] | None:
-    """Where random clothes come from: a seed to somebody who wears them. None: the page does not offer any."""
-    return None
+    """Where random clothes come from: a seed to somebody who wears them. None, where no wardrobe is installed: the page
+    does not offer any."""
+    if find_spec(_WARDROBE) is None:
+        return None
+    found: Callable[[int], Subject] = import_module(_WARDROBE).random_clothes
+    return found
 
 
 @contextlib.contextmanager
