@@ -98,6 +98,7 @@ lock: setup  ## Write constraints.txt from .venv, and from it the lists with has
 	  $(BIN)/pip freeze --exclude-editable | grep -v ' @ ' | sed 's/+cpu//'; } > constraints.txt.new && mv constraints.txt.new constraints.txt
 	$(BIN)/python -m pipelines.containers.requirements
 
+.PHONY: licences audit sbom
 licences: setup  ## List the licences of all dependencies, and check them against those allowed (pyproject.toml)
 	$(BIN)/python -m pipelines.containers.licences
 

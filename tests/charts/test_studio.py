@@ -21,7 +21,7 @@ def test_its_command_and_environment_are_those_of_the_page(render: Callable[...,
     rendered = render({"studio": {"enabled": True}})
     studio = rendered.container("Deployment", "-studio")
     assert studio["command"] == ["photoshoot", "studio"]
-    assert studio["args"] == ["--host=0.0.0.0", "--port=8080", "--version=champion"]
+    assert studio["args"] == ["--host=0.0.0.0", "--port=8080", "--model-name=photoshoot"]
     assert studio["ports"] == [{"name": "http", "containerPort": 8080}]
     environment = rendered.environment(studio)
     assert len(environment["PHOTOSHOOT_STUDIO_TOKEN"]) == 40
