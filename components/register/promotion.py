@@ -27,6 +27,9 @@ TryOut = Callable[[str, str, Mapping[str, bytes]], Pixels]
 COMPARED = "champion.compared"
 """Tag of a version: the champion that its gate compared it with, `NOBODY` where there was none."""
 NOBODY = "none"
+CANARY, CANARY_PERCENT, CANARY_WHY = "canary", "canary.percent", "canary.why"
+"""Alias of the version that gets a share of the requests beside the champion, and its tags: how large a share, and who
+asked for it, when and why. A serving that splits requests follows them; a canary is nobody's default."""
 _ROUNDS = 10
 
 
@@ -51,6 +54,18 @@ class Move:
     champion: str
     before: str | None
     entry: int | None
+    line: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Canary:
+    """Who gets how many per cent of the requests beside the champion; None and 0: nobody."""
+
+    model_name: str
+    version: str | None
+    percent: int
+    champion: str
     line: str
     notes: tuple[str, ...] = ()
 
@@ -262,5 +277,64 @@ def _move(registry: Registry, action: Action, version: Version, now: Standing, *
                         "the ledger did not take the entry", path=registry.uri,
                         remedy="look at it with `photoshoot history`; promote again if you still want to")
     project(registry)
+    ended = _end_canary(registry)
+    given_up = [f"version {ended} is no canary any more: it was one beside another champion"
+                ] if ended not in (None, version.number) else []
     return Move(registry.name, version.number, now.champion, stored.number, sentence(stored),
-                (*now.notes, *([note] if note else [])))
+                (*now.notes, *([note] if note else []), *given_up))
+
+
+def canary(registry: Registry, version: str, percent: int, *, reason: str = "", force: bool = False,
+           try_out: TryOut | None = try_version) -> Canary:
+    """Ask for a share of the requests, 1 to 99 per cent, for a version beside the champion; 0 ends that.
+
+    What a promotion asks of a version is asked of a canary, `force` and `reason` included; whatever moves the champion
+    ends it. The share is kept before the alias moves, so nobody sees the one without the other.
+
+    Raises as `promote` does; and `InputError` where there is no champion, the version is the champion, or it is no
+    canary that could end.
+    """
+    reason = checked_reason(reason)
+    if force and not reason:
+        raise InputError("a forced canary needs a reason", remedy='add --reason "why": the version keeps it')
+    if not 0 <= percent < 100:
+        raise InputError(f"{percent} % is no share beside a champion", remedy="give 1 to 99, or 0 to end it; "
+                         "`photoshoot promote` without --canary gives it everything")
+    now, found = standing(registry), registry.get(version)
+    if now.champion is None:
+        raise InputError(f"{registry.name} has no champion that a canary could stand beside", path=registry.uri,
+                         remedy=f"photoshoot promote {found.number}")
+    if now.champion == found.number:
+        raise InputError(f"version {found.number} is champion: it has all requests", path=registry.uri,
+                         remedy="`photoshoot versions` shows which others there are")
+    before = registry.aliased(CANARY)
+    if not percent:
+        if before != found.number:
+            raise InputError(f"version {found.number} is no canary", path=registry.uri,
+                             remedy="`photoshoot versions` shows which one is")
+        _end_canary(registry)
+        line = f"version {found.number} is no canary any more: version {now.champion} has all requests"
+        return Canary(registry.name, None, 0, now.champion, line, now.notes)
+    objection = objection_to(registry, found, now)
+    if objection and not force:
+        raise InputError(f"version {found.number} {objection[0]}", path=registry.uri,
+                         remedy=f'{objection[1]}, or add --force --reason "why"')
+    note = checked(registry, found, now.journal)
+    if try_out is not None and before != found.number:
+        try_out(f"models:/{registry.name}/{found.number}", registry.uri, example(registry, found))
+    if before not in (None, found.number):
+        _end_canary(registry)
+    registry.tag(found.number, {CANARY_PERCENT: str(percent), CANARY_WHY: " ".join(
+        (who(), utc_now(), f"forced: {reason}" if objection else reason or "passed the gate"))})
+    registry.point(CANARY, found.number)
+    line = f"version {found.number} is asked to get {percent} % of the requests, version {now.champion} the rest"
+    return Canary(registry.name, found.number, percent, now.champion, line, (*now.notes, *([note] if note else [])))
+
+
+def _end_canary(registry: Registry) -> str | None:
+    """Take the alias away; whose it was."""
+    before = registry.aliased(CANARY)
+    if before is not None:
+        registry.unpoint(CANARY)
+        registry.tag(before, {CANARY_PERCENT: "0"})
+    return before

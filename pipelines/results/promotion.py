@@ -11,7 +11,7 @@ from components.core.record import answering
 from components.core.record.registry import Version
 from components.register import ledger, promotion
 from components.register.audit import Audit, audit
-from components.register.promotion import Move
+from components.register.promotion import Canary, Move
 from components.register.registry import Registry
 from pipelines.home.folder import Home
 
@@ -57,6 +57,11 @@ class History:
 def promote_version(home: Home, model_name: str, version: str, *, force: bool, reason: str) -> Move:
     """Make a version champion; see `components.register.promotion.promote`."""
     return promotion.promote(_registry(home, model_name), version, force=force, reason=reason)
+
+
+def start_canary(home: Home, model_name: str, version: str, percent: int, *, force: bool, reason: str) -> Canary:
+    """Give a version a share of the requests, or end that; see `components.register.promotion.canary`."""
+    return promotion.canary(_registry(home, model_name), version, percent, force=force, reason=reason)
 
 
 def roll_back(home: Home, model_name: str, *, reason: str) -> Move:

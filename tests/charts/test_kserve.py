@@ -16,6 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from servers import Handler, http_server, url_of
 
+from components.register.promotion import CANARY, CANARY_PERCENT
+
 FILES = Path(__file__).resolve().parents[2] / "charts" / "photoshoot" / "files"
 SCHEMAS = Path(__file__).resolve().parents[3] / "shared" / "data" / "k8s"
 sys.path.insert(0, str(FILES))
@@ -85,7 +87,7 @@ def test_the_job_may_patch_this_service_and_nothing_else(kserve: Any) -> None:
     job = kserve.container("CronJob", "-follow")
     names = {one["name"]: one.get("value") for one in job["env"]}
     assert job["command"] == ["python3", "/scripts/kserve.py"] and "DEPLOYMENT" not in names
-    assert (names["INFERENCE_SERVICE"], names["CANARY_ALIAS"]) == ("photoshoot-serving", "canary")
+    assert (names["INFERENCE_SERVICE"], names["CANARY_ALIAS"]) == ("photoshoot-serving", CANARY)
     policy = kserve.one("NetworkPolicy", "-serving")["spec"]
     assert {8080, 8012} <= {one["port"] for one in policy["ingress"][0]["ports"]}
 
@@ -245,7 +247,7 @@ def test_nothing_but_champions_ever_gets_more_than_a_share_that_was_asked_for(ks
 def test_the_script_asks_mlflow_and_patches_the_service(kserve: Any, tmp_path: Path) -> None:
     cluster = KServe(kserve)
     cluster.reconcile()
-    registry: dict[str, Any] = {"aliases": [], "tags": [{"key": "canary.percent", "value": "10"}]}
+    registry: dict[str, Any] = {"aliases": [], "tags": [{"key": CANARY_PERCENT, "value": "10"}]}
     (tmp_path / "token").write_text("a-token")
 
     class Both(Handler):
@@ -280,15 +282,15 @@ def test_the_script_asks_mlflow_and_patches_the_service(kserve: Any, tmp_path: P
             return done.stdout + done.stderr
 
         assert follow() == "photoshoot@champion: no such version that we may see; nothing to do\n"
-        registry["aliases"] = [{"alias": "champion", "version": "1"}, {"alias": "canary", "version": "2"}]
+        registry["aliases"] = [{"alias": "champion", "version": "1"}, {"alias": CANARY, "version": "2"}]
         assert follow().startswith("photoshoot@champion: version 1 rolled out")
         assert follow() == "photoshoot@champion: version 2 gets 10 % of the requests\n"
         assert cluster.shares() == {"1": 90, "2": 10}
         assert follow() == "photoshoot@champion: version 2 has its 10 % beside version 1\n"
-        registry["tags"] = [{"key": "canary.percent", "value": "much"}]
+        registry["tags"] = [{"key": CANARY_PERCENT, "value": "much"}]
         assert "version 1 rolled out" in follow() and "version 1 has all requests" in follow()
         assert cluster.shares() == {"1": 100}
-        registry["tags"] = [{"key": "canary.percent", "value": "10"}]
+        registry["tags"] = [{"key": CANARY_PERCENT, "value": "10"}]
         cluster.service["status"]["deploymentMode"] = "Standard"
         assert "version 2 gets no share" in follow()
         (tmp_path / "token").write_text("no-token")

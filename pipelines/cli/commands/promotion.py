@@ -103,6 +103,9 @@ def promote(
     version: Annotated[str, typer.Argument(help="Version number, or an alias such as challenger.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Even if the gate did not pass; needs --reason.")] = False,
     reason: ReasonOption = "",
+    canary: Annotated[int | None, typer.Option("--canary", min=0, max=99, metavar="PERCENT", help=(
+        "Leave the champion and ask for this share of the requests, where a serving can split them; 0 ends "
+        "it."))] = None,
     accept_changed: AcceptOption = None,
     repair: Annotated[bool, typer.Option("--repair", help="Only point the alias champion to the version that the "
                                                           "ledger says, where somebody moved it.")] = False,
@@ -114,15 +117,22 @@ def promote(
     its files must be those that were registered. It is tried in a fresh process first.
     """
     from pipelines.home.folder import Home
-    from pipelines.results.promotion import promote_version, repair_alias
+    from pipelines.results.promotion import promote_version, repair_alias, start_canary
 
     if repair == bool(version):
         raise InputError("promote takes a version, or --repair alone", remedy="photoshoot promote challenger")
+    if repair and canary is not None:
+        raise InputError("--repair takes no --canary", remedy="one after the other")
     if repair:
         done = repair_alias(Home.found(home), model_name)
         succeeded(**asdict(done)) if as_json else print(done.line)
         return
     accepted(home, model_name, version, accept_changed)
+    if canary is not None:
+        asked = start_canary(Home.found(home), model_name, version, canary, force=force, reason=reason)
+        tell(asked.notes)
+        succeeded(**asdict(asked)) if as_json else print(asked.line)
+        return
     _moved(promote_version(Home.found(home), model_name, version, force=force, reason=reason), as_json)
 
 
