@@ -272,6 +272,18 @@ def test_image_has_what_its_steps_import(name: str) -> None:
         assert not missing, f"step {step} imports {sorted(missing)}, which images/{name} does not install"
 
 
+def test_the_studios_image_has_what_the_page_imports() -> None:
+    holds = installed("studio")
+    providers = {module: {canonicalize_name(d) for d in found} for module, found in packages_distributions().items()}
+    own = {m for m in graph().modules if m.startswith(("pipelines.studio", "components.shoot"))}
+    reached = own.union(*(graph().find_upstream_modules(module) for module in own))
+    modules = {m for m in reached if not m.startswith(("photoshoot", "components", "pipelines"))
+               and m not in sys.stdlib_module_names}
+    assert {"numpy", "torch"} <= modules
+    missing = {module for module in modules if not providers.get(module, {module}) & holds}
+    assert not missing, f"the page imports {sorted(missing)}, which images/studio does not install"
+
+
 @every_step_image
 def test_weights_that_an_image_brings_along_lie_where_they_are_looked_for(name: str) -> None:
     lines = stages(name)[-1]
