@@ -10,7 +10,7 @@ ARGS   ?=
 # Arguments for pip, e.g. the index of a CPU or CUDA build of torch.
 PIP_ARGS ?=
 
-.PHONY: help setup run test endurance lint bench bench-train bench-docs images containers push weights starter wardrobe docs house reference lock licences audit sbom gpu studio clean
+.PHONY: help setup run test endurance lint bench bench-train bench-docs images containers push weights starter wardrobe docs house reference lock gpu studio clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'

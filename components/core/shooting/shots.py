@@ -153,6 +153,11 @@ class Staged:
         return batch, coarse, fine
 
 
+def same_outfit(one: PersonCrop, other: PersonCrop) -> bool:
+    """Whether two photos show one person's same clothes, as far as they tell."""
+    return not _other_outfit(one, other)
+
+
 def check_size(size: int) -> int:
     """The side of a picture that is asked for. Raises `InputError` for one that cannot be made."""
     if not SMALLEST <= size <= LARGEST:

@@ -107,8 +107,8 @@ def shoot(
         "--size", metavar="PX", help="Side of the pictures, 64 to 2048. Default: what the photos support, up to 1024.",
     )] = None,
     personalise: Annotated[bool, typer.Option(
-        "--personalise", help="Fit the model to the photos first: about a minute, once for the same photos. It stays in "
-                              "this machine's cache.")] = False,
+        "--personalise", help="Fit the model to the photos first, two or more: about a minute, once for the same "
+                              "photos. It stays in this machine's cache.")] = False,
     version: Annotated[str | None, typer.Option(
         "--version", help="Version number or alias, or starter, the model that ships. Default: the champion, else the "
                           "newest that its gate did not fail, else the starter.")] = None,

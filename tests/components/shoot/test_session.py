@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from components.core.poses.drawing import target_map
 from components.core.poses.library import library
 from components.core.poses.physique import template_physique
 from components.core.settings import PreprocessSettings, SynthesizeSettings, TrainSettings
+from components.core.shooting.personal.tuning import PersonalSettings
 from components.core.shooting.sitting import Shown
 from components.core.shooting.subjects import Subject
 from components.core.shooting.wardrobe import wardrobe
@@ -239,3 +241,37 @@ def test_each_picture_wears_other_clothes_of_a_wardrobe_and_the_seed_decides_whi
     assert set(some.clothes) == {str(clothes[0].photo)} and any(str(nobody) in note for note in some.notes)
     with pytest.raises(InputError, match=r"none of 2 photos can be worn"):
         worn(0, empty, Subject(nobody, clothes[1].iuv))
+
+
+def test_a_personalised_photoshoot_says_so_and_leaves_registry_and_home_alone(
+        shop: Path, shoot: Callable[..., SessionSummary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHOTOSHOOT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(shop)
+    if not (shop / "mlflow.db").exists():
+        files = Files(shop / "generator.safetensors", CUT.model_dump(mode="json"), {}, {})
+        Registry("photoshoot", f"sqlite:///{shop}/mlflow.db").log(files, None)
+
+    def held() -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in sorted(shop.rglob("*")) if path.is_file()}
+
+    quick = PersonalSettings(steps=8, every=4, rate=2e-3, least_gain=0.0, face=False)
+    before, asked = held(), Asked(["waving", "hands-clasped-low"])
+    plain = shoot(None, asked)
+    assert plain.personalised is None
+    first = [read_photo(path) for path in plain.images]
+    done = shoot(None, asked, personalise=quick)
+    assert done.personalised is not None and done.personalised.helped and not done.personalised.cached
+    assert done.version == "photoshoot version 7, personalised on 2 photos"
+    for path in (*done.images, done.contact_sheet):
+        assert b"photoshoot version 7, personalised on 2 photos" in Path(str(path)).read_bytes()
+    assert not all(np.array_equal(one, read_photo(path)) for one, path in zip(first, done.images, strict=True))
+    again = shoot(None, asked, personalise=quick)
+    assert again.personalised is not None and again.personalised.cached
+    unhelped = shoot(None, asked, personalise=replace(quick, steps=1, least_gain=0.9))
+    assert unhelped.version == "photoshoot version 7" and any("not personalised" in note for note in unhelped.notes)
+    assert held() == before and [path.name for path in (tmp_path / "cache").iterdir()] == ["personal"]
+    monkeypatch.setattr(sys, "argv", ["photoshoot", "shoot", "--photo", str(person(shop)[0].photo), "--personalise",
+                                      "--version", "starter", "--home", str(tmp_path / "home"), "--json"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == InputError("").exit_code

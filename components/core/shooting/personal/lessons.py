@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from components.core.faces.embedder import FaceEmbedder
 from components.core.networks.generator.alignment import shows
 from components.core.networks.generator.reposer import Generator, Reposer
 from components.core.networks.generator.warp import Source
@@ -18,27 +19,40 @@ from components.core.networks.layers import dilated
 from components.core.networks.pretrained.features import PerceptualDistance
 from components.core.people.person import PersonCrop
 from components.core.pictures.iuv import HEAD_PARTS
-from components.core.shooting.shots import Staged
+from components.core.shooting.shots import Staged, same_outfit
 
-_SQUARES = 12
-"""Squares along a picture's side, of which every fourth is never learnt from: they tell whether it helps."""
 _HEAD = 5.0
 """How much a pixel of head and hair weighs."""
-_FACE = 128
+_COLOURS = 0.3
+"""How much colours weigh: alone they teach to blur what photos of other days show elsewhere."""
+_FACE_SIDE = 128
 """Side at which the perceptual network looks at the head."""
 _LEAST = 16
+_SINGLE = 2
+"""Single photos from which each is painted, beside all the others together."""
 
 
 class Loss(NamedTuple):
-    """How far a picture is from the photo: colours, matte, and how the head looks; each a scalar."""
+    """How far a picture is from the photo, each a scalar."""
 
     colours: Tensor
     matte: Tensor
     head: Tensor
+    """How the head looks to the perceptual network."""
+    face: Tensor
+    """How far the face is from the person's mean face, as the embedder tells."""
 
     def total(self) -> Tensor:
         """What is minimised."""
-        return self.colours + self.matte + self.head
+        return _COLOURS * self.colours + self.matte + self.head + self.face
+
+
+class Teachers(NamedTuple):
+    """The networks that compare."""
+
+    distance: PerceptualDistance
+    embedder: FaceEmbedder | None
+    """None where dlib's network is not installed. SFace, which judges, is never here."""
 
 
 @dataclass(frozen=True)
@@ -53,35 +67,63 @@ class Lesson:
     matte: Tensor
     """[1, 1, T, T] in 0..1. Beyond it nothing is compared but the matte: the room is nobody's business."""
     weight: Tensor
-    """[1, 1, T, T]: how much a pixel counts."""
-    learnt: Tensor
-    """[1, 1, T, T]: 1 in squares that are learnt from, 0 in those that are kept back."""
+    """[1, 1, T, T]: how much a pixel's colour counts; only head and hair where the others show other clothes."""
     head: tuple[slice, slice] | None
     """Rows and columns around head and hair; None where there is none."""
+    face: Tensor | None
+    """[1, D] the person's mean face; None where no photo shows it, or there is no embedder."""
 
 
-def lessons(model: Reposer, photos: Sequence[PersonCrop], size: int) -> list[Lesson]:
-    """Each photo painted from all the others; a single one from itself."""
-    return [_lesson(model, [*photos[:number], *photos[number + 1 :]] or photos, photo, size)
-            for number, photo in enumerate(photos)]
+@dataclass(frozen=True)
+class Lessons:
+    """What is learnt from, and what tells whether it helped."""
+
+    learnt: list[Lesson]
+    kept_back: Lesson
 
 
-def _lesson(model: Reposer, sources: Sequence[PersonCrop], target: PersonCrop, size: int) -> Lesson:
+def lessons(model: Reposer, photos: Sequence[PersonCrop], size: int, teachers: Teachers) -> Lessons:
+    """Photos, two or more, painted from all the others and from single ones; the first from all the others is kept
+    back: parts of a photo that is learnt from tell nothing of the next."""
+    face = None if teachers.embedder is None else _mean_face(teachers.embedder, photos, model.device)
+    kept_back, *rest = photos
+    learnt = []
+    for photo in rest:
+        others = [one for one in photos if one is not photo]
+        several = [others, *([one] for one in others[:_SINGLE])] if len(others) > 1 else [others]
+        learnt += [_lesson(model, sources, photo, size, face) for sources in several]
+    return Lessons(learnt, _lesson(model, rest, kept_back, size, face))
+
+
+def _lesson(model: Reposer, sources: Sequence[PersonCrop], target: PersonCrop, size: int, face: Tensor | None
+            ) -> Lesson:
     batch, pose, fine = Staged(model, sources, size=size).given(target.native_iuv)
     source, poses, at = model.tensors(batch, pose[None], fine)
     assert at is not None
     truth = target.at(size, 8)
-    matte = torch.from_numpy(truth.matte.astype(np.float32) / 255)[None, None].to(poses.device)
-    photo = torch.from_numpy(truth.photo.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None].to(poses.device)
+    photo, matte = (_planes(plane, model.device) for plane in (truth.photo, truth.matte[..., None]))
+    matte = (matte + 1) / 2
     head = dilated(shows(at[1].round(), HEAD_PARTS), max(size // 32, 1))
-    return Lesson(source, poses, at, photo, matte, matte * (1 + (_HEAD - 1) * head), _learnt(size).to(matte),
-                  _around(head))
+    dressed = float(all(same_outfit(target, one) for one in sources))
+    return Lesson(source, poses, at, photo, matte, matte * (dressed + (_HEAD - dressed) * head),
+                  _around(head), face)
 
 
-def _learnt(size: int) -> Tensor:
-    cells = torch.arange(size) * _SQUARES // size
-    rows, columns = cells[:, None], cells[None]
-    return 1 - ((rows % 2 == 0) & ((columns + rows // 2) % 2 == 0)).float()[None, None]
+@torch.no_grad()
+def _mean_face(embedder: FaceEmbedder, photos: Sequence[PersonCrop], device: str) -> Tensor | None:
+    found = []
+    for photo in photos:
+        colours = photo.native_photo if photo.native_foreground is None else photo.native_foreground
+        iuv = torch.from_numpy(photo.native_iuv).permute(2, 0, 1)[None].to(device)
+        vector, valid = embedder.embed(_planes(colours, device), iuv)
+        if bool(valid):
+            found.append(vector)
+    return torch.stack(found).mean(0) if found else None
+
+
+def _planes(picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], device: str) -> Tensor:
+    """uint8 [H, W, C] -> [1, C, H, W] in [-1, 1]."""
+    return torch.from_numpy(picture.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None].to(device)
 
 
 def _around(mask: Tensor) -> tuple[slice, slice] | None:
@@ -91,25 +133,32 @@ def _around(mask: Tensor) -> tuple[slice, slice] | None:
     return slice(int(rows.min()), int(rows.max()) + 1), slice(int(columns.min()), int(columns.max()) + 1)
 
 
-def loss_of(network: Generator, lesson: Lesson, distance: PerceptualDistance, *, learnt: bool) -> Loss:
-    """How far the network's picture is from the photo, in the squares that are `learnt` from or in the others.
+def loss_of(network: Generator, lesson: Lesson, teachers: Teachers) -> Loss:
+    """How far the network's picture is from the photo.
 
     The person alone is compared, before the same plain background: nothing of the room reaches a gradient.
     """
     painting = network(lesson.source, lesson.pose, lesson.fine)
-    where = lesson.learnt if learnt else 1 - lesson.learnt
-    weight = lesson.weight * where
-    colours = ((painting.person - lesson.photo).abs() * weight).sum() / (3 * weight.sum()).clamp(min=1)
-    matte = ((painting.soft_matte - lesson.matte).abs() * where).sum() / where.sum()
-    return Loss(colours, matte, _head_loss(painting.person * painting.matte, lesson, where, distance))
+    colours = ((painting.person - lesson.photo).abs() * lesson.weight).sum() / (3 * lesson.weight.sum()).clamp(min=1)
+    matte = (painting.soft_matte - lesson.matte).abs().mean()
+    person = painting.person * painting.matte
+    return Loss(colours, matte, _head_loss(person, lesson, teachers.distance),
+                _face_loss(person, lesson, teachers.embedder))
 
 
-def _head_loss(person: Tensor, lesson: Lesson, where: Tensor, distance: PerceptualDistance) -> Tensor:
+def _head_loss(person: Tensor, lesson: Lesson, distance: PerceptualDistance) -> Tensor:
     if lesson.head is None:
         return person.new_zeros(())
     rows, columns = lesson.head
-    painted, real, mask = (F.interpolate(picture[:, :, rows, columns], size=(_FACE, _FACE), mode="bilinear",
-                                         antialias=True)
-                           for picture in (person, lesson.photo * lesson.matte, where.expand(1, 1, -1, -1)))
-    total: Tensor = distance(painted, real, mask).mean()
+    painted, real = (F.interpolate(picture[:, :, rows, columns], size=(_FACE_SIDE, _FACE_SIDE), mode="bilinear",
+                                   antialias=True)
+                     for picture in (person, lesson.photo * lesson.matte))
+    total: Tensor = distance(painted, real).mean()
     return total
+
+
+def _face_loss(person: Tensor, lesson: Lesson, embedder: FaceEmbedder | None) -> Tensor:
+    if lesson.face is None or embedder is None:
+        return person.new_zeros(())
+    vector, valid = embedder.embed(person, lesson.fine[1].round().to(torch.uint8))
+    return ((vector - lesson.face).square().sum(1) * valid).sum()

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,12 +15,15 @@ import torch
 from torch import Tensor
 
 from components.core.digest import json_digest
+from components.core.errors import InputError, PhotoshootError
+from components.core.faces.embedder import FaceEmbedder
+from components.core.faces.recognition import load_embedder
 from components.core.networks.generator.reposer import PERSONAL, Reposer
 from components.core.networks.pretrained.features import PerceptualDistance
 from components.core.people.person import PersonCrop
 from components.core.pictures.iuv import HEAD_PARTS, person_box
 from components.core.progress import task
-from components.core.shooting.personal.lessons import lessons, loss_of
+from components.core.shooting.personal.lessons import Teachers, lessons, loss_of
 from components.core.shooting.personal.store import Changes, Store, applied, changed
 
 _SMALL_HEAD = 0.25
@@ -31,13 +34,19 @@ _SMALL_HEAD = 0.25
 class PersonalSettings:
     """How a model is fitted. Part of the key under which it is kept."""
 
-    steps: int = 120
-    every: int = 24
+    steps: int = 96
+    every: int = 12
     """Steps after which it is looked whether it helps, and what was reached is kept."""
     rate: float = 1e-3
+    least_gain: float = 0.01
+    """Share of the loss in the photo that was kept back by which it has to fall, or nothing is changed."""
+    patience: int = 3
+    """Looks without a better one after which it ends."""
     warm_up: int = 6
-    layers: tuple[str, ...] = ("gnet.",)
+    layers: tuple[str, ...] = ("anet.", "pnet.", "gnet.")
     """Beginnings of the names of the weights that may change."""
+    face: bool = True
+    """Whether dlib's network compares faces, where it is installed."""
     version: int = 1
     """Of the method."""
 
@@ -49,7 +58,7 @@ class Fitted(NamedTuple):
     """Its origin is `PERSONAL`; the one that was given where nothing helped."""
     photos: int
     before: float
-    """The loss in squares of the photos that were kept back, before ..."""
+    """The loss in the photo that was kept back, before ..."""
     after: float
     """... and after."""
     kept: bool
@@ -65,22 +74,34 @@ def fitted_to(model: Reposer, photos: Sequence[PersonCrop], settings: PersonalSe
               store: Store | None = None) -> Fitted:
     """The model fitted to the person of `photos`, about a minute on two cores; the same photos again take no time.
 
-    Each photo is painted from the others, a single one from itself. Of `model` nothing changes. The best weights by
-    squares of the photos that are never learnt from are kept; where none is better, the model stays as it is. An
-    interrupted fit goes on where it was. Raises `MachineError` where the cache cannot be written.
+    Each photo is painted from the others, but for one, which is kept back. Of `model` nothing changes. The weights that
+    paint best what was kept back are returned; where none is better, the model stays as it is. An interrupted fit goes
+    on where it was. Raises `InputError` for fewer than two photos, `MachineError` where the cache cannot be written.
     """
-    settings = settings or PersonalSettings()
+    if len(photos) < 2:
+        raise InputError("a model is fitted to a person on two photos or more: each is painted from the others",
+                         remedy="bring another photo of them, or leave the fitting out")
+    embedder = _embedder(model.device) if settings is None or settings.face else None
+    settings = replace(settings or PersonalSettings(), face=embedder is not None)
     store = store or Store()
     key = fit_key(model, photos, settings)
     start = model.network.state_dict()
     found = store.read(key)
     if found is not None:
-        return _fitted(model, start, found[0], json.loads(found[1]["losses"]), len(photos), kept=True)
-    fit = _Fit(model, photos, settings, store, key)
+        losses = json.loads(found[1]["losses"])
+        return _fitted(model, start, found[0], losses, len(photos), settings.least_gain, kept=True)
+    fit = _Fit(model, photos, settings, Teachers(PerceptualDistance("builtin").to(model.device), embedder), store, key)
     losses = fit.run()
     store.write(key, fit.best, {"losses": json.dumps(losses)})
     store.remove(fit.unfinished)
-    return _fitted(model, start, fit.best, losses, len(photos), kept=False)
+    return _fitted(model, start, fit.best, losses, len(photos), settings.least_gain, kept=False)
+
+
+def _embedder(device: str) -> FaceEmbedder | None:
+    try:
+        return load_embedder("dlib", device)
+    except PhotoshootError:  # it is not installed everywhere
+        return None
 
 
 def fit_key(model: Reposer, photos: Sequence[PersonCrop], settings: PersonalSettings) -> str:
@@ -99,10 +120,10 @@ def _photo_digest(photo: PersonCrop) -> str:
     return digest.hexdigest()
 
 
-def _fitted(model: Reposer, start: dict[str, Tensor], best: Changes, losses: Sequence[float], photos: int, *,
-            kept: bool) -> Fitted:
+def _fitted(model: Reposer, start: dict[str, Tensor], best: Changes, losses: Sequence[float], photos: int,
+            least_gain: float, *, kept: bool) -> Fitted:
     before, after = losses[0], min(losses)
-    if not best:
+    if not best or after > before * (1 - least_gain):
         return Fitted(model, photos, before, before, kept)
     network = copy.deepcopy(model.network)
     network.load_state_dict(applied(start, best))
@@ -113,13 +134,14 @@ def _fitted(model: Reposer, start: dict[str, Tensor], best: Changes, losses: Seq
 class _Fit:
     """The work itself, in rounds; what was reached is kept after each."""
 
-    def __init__(self, model: Reposer, photos: Sequence[PersonCrop], settings: PersonalSettings, store: Store,
-                 key: str) -> None:
+    def __init__(self, model: Reposer, photos: Sequence[PersonCrop], settings: PersonalSettings, teachers: Teachers,
+                 store: Store, key: str) -> None:
         self._settings, self._store, self.unfinished = settings, store, f"{key}-unfinished"
         self._start = model.network.state_dict()
         self._network = copy.deepcopy(model.network)
-        self._lessons = lessons(model, photos, lesson_size(model, photos))
-        self._distance = PerceptualDistance("builtin").to(model.device)
+        self._teachers = teachers
+        ordered = sorted(photos, key=_photo_digest)
+        self._lessons = lessons(model, ordered, lesson_size(model, photos), teachers)
         self.best: Changes = {}
         self._losses: list[float] = []
 
@@ -132,11 +154,17 @@ class _Fit:
             if not self._losses:
                 self._losses.append(self._kept_back())
             for step in range(done, settings.steps):
+                if self._hopeless():
+                    break
                 self._step(step, step - done, optimiser)
                 if (step + 1) % settings.every == 0 or step + 1 == settings.steps:
                     self._look(step + 1)
                 shown.advance(1, f"{min(self._losses) / self._losses[0] - 1:+.1%}")
         return self._losses
+
+    def _hopeless(self) -> bool:
+        best = int(np.argmin(self._losses))
+        return len(self._losses) - 1 - best >= self._settings.patience
 
     def _loosened(self) -> list[Tensor]:
         self._network.requires_grad_(False)
@@ -151,7 +179,7 @@ class _Fit:
         for group in optimiser.param_groups:
             group["lr"] = settings.rate * share
         optimiser.zero_grad(set_to_none=True)
-        loss = loss_of(self._network, self._lessons[step % len(self._lessons)], self._distance, learnt=True).total()
+        loss = loss_of(self._network, self._lessons.learnt[step % len(self._lessons.learnt)], self._teachers).total()
         loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
         optimiser.step()
 
@@ -167,8 +195,7 @@ class _Fit:
 
     @torch.no_grad()
     def _kept_back(self) -> float:
-        losses = [loss_of(self._network, lesson, self._distance, learnt=False).total() for lesson in self._lessons]
-        return float(torch.stack(losses).mean())
+        return float(loss_of(self._network, self._lessons.kept_back, self._teachers).total())
 
     def _resume(self) -> int | None:
         found = self._store.read(self.unfinished)
