@@ -115,7 +115,7 @@ def _kubeflow(patient: Patient, patience: float) -> list[Check]:
             checks.append(Check("state", partial(_state, patient.profile.state), "check `state` of the profile"))
         checks.append(Check("Kubernetes", partial(
             kubernetes, patient.profile, patient.access.pods_namespace(), patient.context, patient.settings,
-            patient.photos is not None, patience), "kubectl version; is the context right (--context)?"))
+            patient.photos, patience), "kubectl version; is the context right (--context)?"))
     return checks
 
 

@@ -123,21 +123,19 @@ class Server:
 
         The server refuses while pods of the run are still ending: it is asked again until they have.
         """
-        ended = self.run(run_id).state in ("FAILED", "CANCELED")
-        deadline, tries = time.monotonic() + self._api.patience, 0
+        deadline, tries, ended = time.monotonic() + self._api.patience, 0, False
         while True:
             try:
                 with self.errors(f"run {run_id}"):
                     self.runs.run_service_retry_run(run_id=run_id)
                     return
             except (LostConnection, _Stumbled) as error:
-                if not ended:
-                    raise
                 state = self.run(run_id).state
-                if state not in ENDED:
+                if state not in ENDED and (ended or isinstance(error, LostConnection)):
                     return  # it was taken, and only the answer lost
+                ended = state in ("FAILED", "CANCELED")
                 wait = _WAITS_S[min(tries, len(_WAITS_S) - 1)]
-                if state == "SUCCEEDED" or time.monotonic() + wait > deadline:
+                if not ended or time.monotonic() + wait > deadline:
                     raise error from None
             tries += 1
             time.sleep(wait)
@@ -152,8 +150,8 @@ class Server:
             try:
                 return self.experiments.experiment_service_create_experiment(
                     kfp_server_api.V2beta1Experiment(display_name=name, namespace=self.namespace))
-            except ApiException as error:
-                if error.status not in _MAYBE_PASSING or again == 0:
+            except (ApiException, LostConnection) as error:
+                if getattr(error, "status", 500) not in _MAYBE_PASSING | _PASSING or again == 0:
                     raise
         time.sleep(_WAITS_S[0])
         return self.experiment(name, again - 1)  # somebody else has made it meanwhile, or the server stumbled
@@ -249,7 +247,8 @@ def _plain(error: ApiException, host: str, what: str) -> PhotoshootError:
     if error.status == 0:
         return MachineError(f"no secure connection to {host}: {said}",
                             remedy="point SSL_CERT_FILE at your certificate authority's file")
-    kind = InputError if error.status == 400 else _Stumbled if error.status in _MAYBE_PASSING else MachineError
+    stumbled = error.status in _MAYBE_PASSING | _PASSING
+    kind = InputError if error.status == 400 else _Stumbled if stumbled else MachineError
     return kind(f"{host} refuses ({error.status}): {said}", remedy="`photoshoot doctor` checks the server")
 
 

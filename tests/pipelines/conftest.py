@@ -14,7 +14,7 @@ import os
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -90,7 +90,10 @@ class Kfp:
         self.plan: deque[tuple[str, list[dict[str, Any]]]] = deque()
         """What the run is when it is next looked at: state and tasks; the last one stays."""
         self.faults: deque[str] = deque()
-        """For the next requests: drop, lose (do it, then drop), slow, 401, 503, html, login, or none."""
+        """For the next requests: drop, lose (do it, then drop), slow, 401, 409, 429, 500, 503, html, login, or none."""
+        self.begin: Callable[[dict[str, Any]], Any] | None = None
+        """Begins a run that was made, instead of the plan: a workflow (`cluster.Workflow`)."""
+        self.workflows: dict[str, Any] = {}
         self.token: str | None = None
         self.multi_user = False
         self.requests: list[tuple[str, str]] = []
@@ -123,6 +126,8 @@ class Kfp:
             made |= {"run_id": str(uuid.uuid4()), "state": "PENDING", "finished_at": UNSET,
                      "storage_state": "AVAILABLE"}
             self.runs[made["run_id"]] = made
+            if self.begin:
+                self.workflows[made["run_id"]] = self.begin(made)
             return made
         run_id, _, verb = rest[0].partition(":")
         if run_id not in self.runs:
@@ -135,8 +140,16 @@ class Kfp:
         if verb == "retry":
             if run["state"] not in ("FAILED", "CANCELED"):
                 raise Refused(500, "Failed to retry run: workflow must be Failed/Error to retry")
+            workflow = self.workflows.get(run_id)
+            if workflow and workflow.refusals:
+                workflow.refusals -= 1
+                raise Refused(500, "Workflow cannot be retried with node photoshoot-x-1 in Running phase")
             run["state"] = "RUNNING"
+            if workflow:
+                workflow.start()
             return {}
+        if run_id in self.workflows:
+            return {**run, "run_details": {"task_details": self.workflows[run_id].details()}}
         if self.plan:
             state, tasks = self.plan.popleft() if len(self.plan) > 1 else self.plan[0]
             run |= {"state": state, "run_details": {"task_details": tasks}}
@@ -225,7 +238,7 @@ class _Kubeflow(Handler):
         if fault == "slow":
             time.sleep(1.0)
         try:
-            if fault in ("401", "503"):
+            if fault in ("401", "409", "429", "500", "503"):
                 raise Refused(int(fault), "as asked")
             if fault == "html":
                 return self.reply(200, b"<html>Sign in</html>", Content_Type="text/html")
@@ -295,6 +308,8 @@ class Kubernetes:
         self.logs: dict[str, str] = {}
         self.url = ""
         self.forbidden = False
+        self.faults: deque[str] = deque()
+        """For the next requests: drop, 409, 429, 500 or none."""
 
     def pod(self, name: str, node: str, run_id: str, status: dict[str, Any], **spec: Any) -> None:
         """Add a pod of a run."""
@@ -314,6 +329,12 @@ class _KubernetesApi(Handler):
         kubernetes: Kubernetes = self.server.state
         url, parts = urlsplit(self.path), urlsplit(self.path).path.split("/")
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
+        fault = kubernetes.faults.popleft() if kubernetes.faults else "none"
+        if fault == "drop":
+            self.close_connection = True
+            return self.connection.close()
+        if fault != "none":
+            return self.reply_json(int(fault), {"kind": "Status", "message": "as asked"})
         if kubernetes.forbidden:
             return self.reply_json(403, {"kind": "Status", "message": "forbidden"})
         assert parts[1:5] == ["api", "v1", "namespaces", "team"], self.path

@@ -56,10 +56,10 @@ def run_on_kubeflow(server: Server, order: Order, as_json: bool, detach: bool, f
     watch(server, server.run(submitted.run_id), as_json, following)
 
 
-def watch(server: Server, run: Any, as_json: bool, following: FollowOptions) -> None:
+def watch(server: Server, run: Any, as_json: bool, following: FollowOptions, retries: int | None = None) -> None:
     """Follow a run (as the server gives it) to its end; raises what says why it did not succeed.
 
-    A run that only lost pods with their nodes is continued, as often as the options say.
+    A run that only lost pods with their nodes is continued, `retries` times (None: as the options say).
     """
     from pipelines.kubeflow import record
     from pipelines.kubeflow.follow import SUCCEEDED, Interrupted, conclude, look_at, steps_of, summary
@@ -71,7 +71,8 @@ def watch(server: Server, run: Any, as_json: bool, following: FollowOptions) -> 
     link = server.access.page(f"runs/details/{run_id}")
     try:
         with display:
-            run = _to_the_end(server, run, display, following, look)
+            run = _to_the_end(server, run_id, display, following, look,
+                              following.retries if retries is None else retries)
     except KeyboardInterrupt:
         raise Interrupted(run_id) from None
     try:
@@ -95,15 +96,11 @@ def watch(server: Server, run: Any, as_json: bool, following: FollowOptions) -> 
     show_next(after)
 
 
-def _to_the_end(server: Server, run: Any, display: PipelineDisplay, following: FollowOptions,
-                look: Callable[[], Sequence[Trouble]]) -> Any:
-    """Follow a run until it has ended, and goes on no more; returns it in its last state. One that had ended before
-    stays as it is: that is for `photoshoot retry`."""
+def _to_the_end(server: Server, run_id: str, display: PipelineDisplay, following: FollowOptions,
+                look: Callable[[], Sequence[Trouble]], retries: int) -> Any:
+    """Follow a run until it has ended, and goes on no more; returns it in its last state."""
     from pipelines.kubeflow import record
     from pipelines.kubeflow.follow import follow, lost_pods
-    from pipelines.kubeflow.server import ENDED
-
-    run_id, retries = str(run.run_id), 0 if run.state in ENDED else following.retries
 
     def say(text: str) -> None:
         errors.print(f"  {text}", markup=False, soft_wrap=True)
@@ -122,8 +119,12 @@ def _to_the_end(server: Server, run: Any, display: PipelineDisplay, following: F
 @app.command(rich_help_panel=KUBEFLOW)
 def follow(run: RunArgument, following: FollowOptions, access: ServerOptions, as_json: JsonOption = False) -> None:
     """Follow a run on Kubeflow to its end: exit code 0 when it succeeds."""
+    from pipelines.kubeflow.server import ENDED
+
     server = access.connect(following.patience)
-    watch(server, server.resolve(run), as_json, following)
+    found = server.resolve(run)
+    # One that had ended before stays as it is: that is for `photoshoot retry`.
+    watch(server, found, as_json, following, retries=0 if found.state in ENDED else None)
 
 
 @app.command(rich_help_panel=KUBEFLOW)

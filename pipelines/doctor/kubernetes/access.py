@@ -13,7 +13,7 @@ from components.core.settings import Settings
 from pipelines.doctor.checks import Check, run_checks, status_of
 from pipelines.doctor.clock import clock
 from pipelines.doctor.finding import Finding, ok, problem, warning
-from pipelines.doctor.kubernetes import objects
+from pipelines.doctor.kubernetes import disk, objects
 from pipelines.doctor.kubernetes.nodes import asked_of_pools, node_findings
 from pipelines.doctor.kubernetes.profile import profile_itself, tasks_of_run
 from pipelines.kubeflow.pods import core_api
@@ -26,9 +26,9 @@ _API = "Kubernetes"
 _PAGE = 500
 
 
-def kubernetes(profile: Profile, namespace: str, context: str | None, settings: Settings, with_photos: bool,
+def kubernetes(profile: Profile, namespace: str, context: str | None, settings: Settings, photos: str | None,
                patience: float) -> list[Finding]:
-    """All that a run with this profile and these settings needs of Kubernetes.
+    """All that a run with this profile, these settings and these photos (None: synthetic people) needs of Kubernetes.
 
     Raises `MachineError` where the kubeconfig lacks the context, and outside a pod without a kubeconfig.
     """
@@ -40,10 +40,10 @@ def kubernetes(profile: Profile, namespace: str, context: str | None, settings: 
     reached, found = _reach(api)
     if not reached:
         return found
-    tasks = tasks_of_run(settings, with_photos)
+    tasks = tasks_of_run(settings, photos is not None)
     several = settings.preprocess.shards > 1 or (settings.tune.enabled and settings.tune.workers > 1)
     checks = [
-        Check("nodes", partial(_nodes, api, profile, tasks)),
+        Check("nodes", partial(_nodes, api, profile, tasks, settings, photos)),
         Check("namespace", partial(objects.namespace, api, namespace)),
         Check("service account", partial(objects.service_account, api, namespace, profile.service_account)),
         *[Check(f"Secret {name}", partial(objects.secret, api, namespace, name, keys))
@@ -88,7 +88,8 @@ def _reason(error: BaseException) -> str:
     return str(getattr(error, "reason", None) or error)
 
 
-def _nodes(api: CoreV1Api, profile: Profile, tasks: Sequence[str]) -> list[Finding]:
+def _nodes(api: CoreV1Api, profile: Profile, tasks: Sequence[str], settings: Settings, photos: str | None
+           ) -> list[Finding]:
     nodes: list[V1Node] = []
     more: str | None = None
     try:
@@ -98,11 +99,13 @@ def _nodes(api: CoreV1Api, profile: Profile, tasks: Sequence[str]) -> list[Findi
             nodes += page.items
             more = page.metadata._continue if page.metadata else None
             if not more:
-                return node_findings(nodes, profile, tasks)
+                break
     except Exception as error:
         if status_of(error) == 403:
             return [warning("nodes", "this account may not list them", "labels, taints, accelerators", objects.RIGHTS)]
         raise
+    needed, unknown = disk.looked_up(photos, settings, tasks)
+    return [*node_findings(nodes, profile, tasks), *disk.disk_findings(nodes, profile, needed), *unknown]
 
 
 def _largest(profile: Profile, tasks: Sequence[str]) -> dict[str, Decimal]:

@@ -121,7 +121,7 @@ def _refusing(node: V1Node, pool: Pool) -> list[str]:
 
 def _accelerators(what: str, nodes: Sequence[V1Node], pool: Pool, growing: bool) -> Finding:
     what, wanted = f"{what}: {pool.accelerator}", f"{pool.count} on one node"
-    offers = {node.metadata.name: int(_allocatable(node, pool.accelerator)) for node in nodes}
+    offers = {node.metadata.name: int(allocatable(node, pool.accelerator)) for node in nodes}
     enough = [name for name, count in offers.items() if count >= pool.count]
     if enough:
         return ok(what, f"{len(enough)} nodes with {max(offers.values())}", wanted)
@@ -138,7 +138,7 @@ def _sizes(what: str, nodes: Sequence[V1Node], pool: Pool, ask: Ask) -> list[Fin
     found = []
     for resource, (asked, task), name in (("cpu", ask.cpu, "cpu"), ("memory", ask.memory, "memory"),
                                           ("ephemeral-storage", ask.scratch, "scratch")):
-        largest = max(_allocatable(node, resource) for node in nodes)
+        largest = max(allocatable(node, resource) for node in nodes)
         if not asked or (resource == "ephemeral-storage" and not largest):
             continue  # a node that does not say how much disk it has
         found_here = f"at most {amount(resource, largest)} on a node"
@@ -164,8 +164,8 @@ def _one_with_all(what: str, nodes: Sequence[V1Node], pool: Pool, ask: Ask) -> F
 
 
 def _large_enough(node: V1Node, pool: Pool, ask: Ask) -> bool:
-    return (_allocatable(node, "cpu") >= ask.cpu[0] and _allocatable(node, "memory") >= ask.memory[0]
-            and (not pool.count or _allocatable(node, pool.accelerator) >= pool.count))
+    return (allocatable(node, "cpu") >= ask.cpu[0] and allocatable(node, "memory") >= ask.memory[0]
+            and (not pool.count or allocatable(node, pool.accelerator) >= pool.count))
 
 
 def _ready(node: V1Node) -> bool:
@@ -182,14 +182,20 @@ def _has_labels(node: V1Node, wanted: Mapping[str, str]) -> bool:
 def _looks_meant(node: V1Node, pool: Pool) -> bool:
     """A node with the accelerator, or with some of the labels."""
     labels = _of(node.metadata.labels)
-    return bool(pool.count and _allocatable(node, pool.accelerator)) or any(key in labels for key in pool.node_selector)
+    return bool(pool.count and allocatable(node, pool.accelerator)) or any(key in labels for key in pool.node_selector)
 
 
 def _grows(nodes: Sequence[V1Node]) -> bool:
     return any((node.spec.provider_id or "").startswith(_CLOUDS) for node in nodes)
 
 
-def _allocatable(node: V1Node, resource: str) -> Decimal:
+def nodes_of(nodes: Sequence[V1Node], pool: Pool) -> list[V1Node]:
+    """Those that take a pool's pods: they have its labels, and no taint that it does not tolerate."""
+    return [node for node in nodes if _has_labels(node, pool.node_selector) and not _refusing(node, pool)]
+
+
+def allocatable(node: V1Node, resource: str) -> Decimal:
+    """How much of a resource the node has for pods; 0 where it does not say."""
     return quantity(_of(node.status.allocatable).get(resource, "0"))
 
 

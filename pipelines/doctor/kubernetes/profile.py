@@ -19,7 +19,7 @@ def tasks_of_run(settings: Settings, with_photos: bool) -> list[str]:
     tasks = [step for step in STEPS if step not in skipped]
     tasks += [task for task, step in TASK_STEP.items() if step == "tune" and settings.tune.enabled]
     tasks += [ON_NODES] if settings.train.nodes > 1 else []
-    return tasks + (["gather"] if settings.preprocess.shards > 1 else [])
+    return tasks + (["preprocess-part", "gather"] if settings.preprocess.shards > 1 else [])
 
 
 def combination(settings: Settings, profile: Profile | None, root: str = "") -> list[Finding]:

@@ -25,7 +25,7 @@ NAMESPACE = "team"
 def look(context: str | None = None, profile: str = "gke-spot", *changes: str) -> list[Finding]:
     settings = preset("demo").with_changes(changes)
     with_volume = load_profile(profile).model_copy(update={"state_claim": "photoshoot-state"})
-    return checks(with_volume, NAMESPACE, context, settings, with_photos=False, patience=10)
+    return checks(with_volume, NAMESPACE, context, settings, photos=None, patience=10)
 
 
 def bad(findings: list[Finding], level: Level = Level.PROBLEM) -> list[str]:

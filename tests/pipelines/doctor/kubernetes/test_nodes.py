@@ -34,5 +34,5 @@ def test_a_toleration_of_another_taint_does_not_help(taint: SimpleNamespace, oth
 def test_a_pool_is_asked_for_the_most_of_its_tasks() -> None:
     asks = {ask.pool: ask for ask in asked_of_pools(load_profile("gke-spot"), ["synthesize", "train", "gather"])}
     assert asks["gpu"].cpu == (6, "train") and asks["gpu"].memory == (quantity("24Gi"), "train")
-    assert asks["cpu"].scratch == (quantity("100Gi"), "gather")
+    assert asks["cpu"].scratch == (quantity("40Gi"), "gather")
     assert [ask.pool for ask in asked_of_pools(load_profile("local"), ["train"])] == ["cpu"]
