@@ -88,9 +88,14 @@ class World:
         self.kubernetes.pod(pod, node, run_id, {"phase": "Failed", "reason": "Terminated"})
 
     def version(self, name: str) -> dict[str, str]:
-        """The one version of a model, by all that it rests on, and how the run is recorded."""
+        """The one version of a model that was tried, by all that it rests on, and how the run is recorded.
+
+        A registration that was killed may leave another one, which was never tried and has no alias.
+        """
         mlflow = tracking.client(self.uri)
-        (version,) = mlflow.search_model_versions(f"name = '{name}'")
+        (version,) = [one for one in mlflow.search_model_versions(f"name = '{name}'")
+                      if one.tags.get("tried") == "passed"]
+        assert mlflow.get_model_version_by_alias(name, "challenger").version == version.version
         (run,) = [one for one in mlflow.search_runs(
             [found.experiment_id for found in mlflow.search_experiments()], f"attributes.run_name = '{name}'")]
         assert run.info.status == "FINISHED" and not run.data.tags[tracking.ERROR_TAG]
