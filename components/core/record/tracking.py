@@ -23,11 +23,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from components.core import devices
-from components.core.errors import MachineError
+from components.core.atomic import atomic_path
+from components.core.errors import MachineError, machine_errors
 from components.core.masking import masked
 from components.core.record import answering
 from components.core.record.recorder import NoRecord, Recorder
 from components.core.record.tracking_errors import shown_address
+from components.core.stores.fetching import alone
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -72,22 +74,37 @@ def client(uri: str | None = None, *, at_once: bool = False) -> MlflowClient:
     from components.core.record.masked_client import MaskedClient
 
     uri = uri or os.environ.get(TRACKING_URI)
-    _keep_beside(uri or "")
     if at_once and uri:
         answering.check(uri)
     try:
+        _prepare(uri or "")
         return MaskedClient(uri)
     except (MlflowException, SQLAlchemyError) as error:  # the second for a file that is no database
         raise MachineError(f"MLflow cannot be used: {str(error).splitlines()[0]}", path=shown_address(uri),
                            remedy=f"check the server or the database file, and {TRACKING_URI}") from error
 
 
-def _keep_beside(uri: str) -> None:
+def _prepare(uri: str) -> None:
     """Let MLflow keep the files of runs in a SQLite database beside that, and not in ``./mlruns`` of wherever it is
-    called. Experiments that are there stay where they are."""
-    file = uri.removeprefix(_SQLITE).partition("?")[0]
-    if uri.startswith(_SQLITE) and file and file != ":memory:":
-        os.environ[_ARTIFACT_ROOT] = str(Path(file).absolute().parent / _ARTIFACTS)
+    called; experiments that are there stay where they are. A database that is not there appears whole: MLflow cannot
+    use one whose tables it was killed at making."""
+    name = uri.removeprefix(_SQLITE)
+    if not uri.startswith(_SQLITE) or not name or set("?:") & set(name):
+        return
+    file = Path(name).absolute()
+    os.environ[_ARTIFACT_ROOT] = str(file.parent / _ARTIFACTS)
+    if _is_made(file):
+        return
+    with machine_errors(file), alone(file.with_name(f".{file.name}.making")):
+        if not _is_made(file):
+            from mlflow.tracking import MlflowClient
+
+            with atomic_path(file) as partial:
+                MlflowClient(f"{_SQLITE}{partial}").search_experiments(max_results=1)
+
+
+def _is_made(file: Path) -> bool:
+    return file.is_file() and file.stat().st_size > 0
 
 
 @contextmanager
