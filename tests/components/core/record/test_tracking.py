@@ -93,3 +93,35 @@ def test_without_tracking_nothing_is_recorded() -> None:
 
 def test_flatten() -> None:
     assert tracking.flatten({"a": {"b": 1, "c": {"d": 2}}, "e": None}) == {"a.b": 1, "a.c.d": 2, "e": None}
+
+
+def test_files_of_runs_lie_beside_their_database_wherever_the_command_is_called(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv(tracking.TRACKING_URI, f"sqlite:///{there / 'record.db'}")
+    (tmp_path / "a.txt").write_text("a")
+    with tracking.step_run("train") as recorder:
+        recorder.artifact(tmp_path / "a.txt")
+    assert not list(here.iterdir())
+    assert sorted(path.name for path in there.iterdir()) == ["mlflow-artifacts", "record.db"]
+    assert len(list(there.rglob("a.txt"))) == 1
+    monkeypatch.setenv(tracking.TRACKING_URI, "sqlite:///record.db")  # by a relative path
+    with tracking.step_run("train") as recorder:
+        recorder.artifact(tmp_path / "a.txt")
+    assert sorted(path.name for path in here.iterdir()) == ["mlflow-artifacts", "record.db"]
+
+
+def test_a_database_appears_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow cannot use one whose tables it was killed at making."""
+    uri = f"sqlite:///{tmp_path / 'record.db'}"
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("components.core.atomic._sync", killed)
+        tracking.client(uri)
+    assert not list(tmp_path.iterdir())
+    assert tracking.client(uri).search_experiments()
