@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -103,8 +104,8 @@ def _ask(uri: str, path: str) -> tuple[int, bytes, str]:
     from mlflow.utils.rest_utils import http_request
 
     credentials = get_default_host_creds(uri)  # type: ignore[no-untyped-call]
-    answer = http_request(credentials, path, "GET", max_retries=0, timeout=ANSWER_S, raise_on_status=False,
-                          stream=True)
+    ask: Callable[..., Any] = http_request
+    answer = ask(credentials, path, "GET", max_retries=0, timeout=ANSWER_S, raise_on_status=False, stream=True)
     with answer:
         body = answer.raw.read(_LONGEST, decode_content=True)
         return int(answer.status_code), bytes(body), urlsplit(str(answer.url)).hostname or ""

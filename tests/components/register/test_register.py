@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 from mlflow.models import Model
 from PIL import Image
+from recording import believed, lenient
 
 from components.core.artifacts.version import SERVING_FORMAT
 from components.core.digest import file_digest
 from components.core.errors import DataError, InputError, MachineError
-from components.core.judging.gate import CONTROLS, MEMORISATION
 from components.core.networks.generator.reposer import Reposer
 from components.core.people.dataset import PeopleDataset
 from components.core.people.person import person_from_photo, pose_square
@@ -36,14 +36,6 @@ from components.register.try_out import try_version
 STRICT = RegisterSettings()
 
 
-def lenient(pairs: int = 1) -> RegisterSettings:
-    """A gate that lets everything pass; another number of pairs makes it other evidence, and so another version."""
-    return RegisterSettings.model_validate({"gate": {
-        "min_pairs": pairs, "ssim": -1, "perceptual": 100, "over_warp": 100, "matte_iou": 0,
-        "identity_recovered": -100, "frechet_ratio": 1e6, "pose_fidelity": None, "face_found": None,
-        "face_error": None, "hands_error": None, "upper_body_error": None, "lower_body_error": None}})
-
-
 @dataclass(frozen=True)
 class Store:
     """An sqlite store with two versions of the small world's model, registered one after the other."""
@@ -53,21 +45,6 @@ class Store:
     believed: Path
     first: RegisterSummary
     second: RegisterSummary
-
-
-def believed(evaluation: Path, out: Path) -> Path:
-    """An evaluation with metrics that a gate can pass (the small world's photos are too few for most of them)."""
-    shutil.copytree(evaluation, out)
-    metrics = json.loads((out / "metrics.json").read_text())
-    metrics["metrics"]["frechet_ratio"] = {"value": 1.5, "low": 1.0, "high": 2.0, "n": 50, "by": "half"}
-    metrics["metrics"]["identity_recovered"] = {"value": 0.9, "low": 0.8, "high": 1.0, "n": 50, "by": "identity"}
-    metrics["metrics"]["frechet_ratio"]["features"] = "builtin-features"
-    for name in MEMORISATION:
-        metrics["memorisation"][name] |= {"value": 0.0, "low": 0.0, "high": 0.0, "passed": True}
-    for name in CONTROLS:
-        metrics["controls"][name]["behaved"] = True
-    (out / "metrics.json").write_text(json.dumps(metrics))
-    return out
 
 
 def registered(world, evaluation: Path, out: Path, settings: RegisterSettings, uri: str | None) -> RegisterSummary:
