@@ -219,7 +219,8 @@ class Session:
         seen, subjects = self._person.shown, self._person.subjects
         if not seen.face:
             raise InputError("no photo shows the whole face", path=subjects[0].photo if len(subjects) == 1 else None,
-                             remedy="bring one that does, or choose the poses yourself (--pose): those are painted as they are")
+                             remedy="bring one that does, or choose the poses yourself (--pose): those are painted as "
+                                    "they are")
         self.notes = [*seen.notes(), *self.notes]
         return chosen_targets(asked, seen, [target.name for target in self._given])
 

@@ -1,4 +1,5 @@
-"""``make reference``: docs/reference/, written from docstrings: every setting, and the public names of `photoshoot`."""
+"""``make reference``: docs/reference/, written from docstrings: every setting, and the public names of `photoshoot`;
+and the tables of docs/security.md."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ import photoshoot
 from components.core.atomic import atomic_path
 from components.core.settings import Section, Settings
 from components.core.settings.section import BECAUSE
+from pipelines.experiments import checks
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
 _WRITTEN = "*`make reference` writes this page from the docstrings.*"
@@ -137,6 +139,7 @@ def main() -> None:
     for name, page in (("settings.md", settings_page()), ("python.md", python_page())):
         with atomic_path(FOLDER / name) as partial:
             partial.write_text(page, encoding="utf-8")
+    checks.write()
 
 
 if __name__ == "__main__":

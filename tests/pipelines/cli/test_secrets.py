@@ -37,7 +37,8 @@ OTHERS = {
     "register": ("--model", "x", "--people", "y", "--identities", "z", "--evaluation", "e", "--out", "v"),
     "people": ("--photos", "nowhere", "--out", "page.html"), "posemap": ("--photos", "nowhere", "--out", "maps"),
     "pose-maps": ("--dump", "nowhere", "--photos", "x"), "texture": ("--photo", "nowhere.png", "--out", "t.png"),
-    "experiment": ("maps", "--photos", "nowhere"), "follow": ("run", "--patience", "0"), "cancel": ("run",), "retry": ("run",),
+    "experiment": ("maps", "--photos", "nowhere"), "follow": ("run", "--patience", "0"),
+    "cancel": ("run",), "retry": ("run",),
     "schedule": ("list",), "doctor": (), "ui": (),
 }
 """The other commands: with arguments that lead nowhere fast, for what matters here is what they say."""
