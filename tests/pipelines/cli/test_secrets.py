@@ -38,7 +38,7 @@ OTHERS = {
     "people": ("--photos", "nowhere", "--out", "page.html"), "posemap": ("--photos", "nowhere", "--out", "maps"),
     "pose-maps": ("--dump", "nowhere", "--photos", "x"), "texture": ("--photo", "nowhere.png", "--out", "t.png"),
     "experiment": ("maps", "--photos", "nowhere"), "follow": ("run", "--patience", "0"),
-    "cancel": ("run",), "retry": ("run",),
+    "cancel": ("run",), "retry": ("run", "--patience", "0"),
     "schedule": ("list",), "doctor": (), "ui": (),
 }
 """The other commands: with arguments that lead nowhere fast, for what matters here is what they say."""
