@@ -163,6 +163,11 @@ def _free(seen: Shown) -> Tensor | float:
     return 1 - known
 
 
+def _surely(seen: Shown) -> Tensor:
+    """Where the atlas knows a pixel and those beside it: [B, 1, T, T] in 0..1, rising from its edge inwards."""
+    return (2 * softened(softened(seen.warped[0].valid)) - 1).clamp(0, 1)
+
+
 def _present(seen: Shown) -> Tensor:
     """Where there is a body or a photo shows the person: [B, 1, S, S] in 0..1."""
     on_body = (seen.poses[:, :1] > 0).float()
@@ -186,6 +191,8 @@ def soft_matte(logit: Tensor, likely: Tensor | None = None) -> Tensor:
 def _shares(logits: Tensor, seen: Shown, decided: float = 1.0) -> Tensor:
     """Softmax over the first guess (logit 0) and each warped input times its validity; logits times `decided`.
 
+    In a larger picture nothing is guessed where the atlas knows: a guess is smoother, and would blur it.
+
     The atlas starts ahead by 1; the photos do off the body, and start behind on it, where the atlas knows better.
     Plain skin starts behind everywhere.
     """
@@ -195,5 +202,5 @@ def _shares(logits: Tensor, seen: Shown, decided: float = 1.0) -> Tensor:
     ones = torch.ones_like(on_body)
     lead = torch.cat((ones, photos, photos, -2 * ones), 1)
     weights = valid * torch.exp((decided * (logits + lead)).clamp(-15, 15))
-    weights = torch.cat((torch.ones_like(weights[:, :1]), weights), 1)
+    weights = torch.cat((1 - _surely(seen) if seen.known.times > 1 else ones, weights), 1)
     return weights / weights.sum(1, keepdim=True)
