@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from components.core.errors import InputError
 from components.core.people.crop import cut, outside, resize, square_box
-from components.core.people.folds import folds
 from components.core.pictures.images import Pixels
 from components.core.pictures.iuv import crop_iuv, enlarge_iuv, person_box, resize_iuv
 from components.core.pictures.matte import grabcut_matte, silhouette, working_side
@@ -143,9 +142,8 @@ def texture_of(native_photo: Pixels, native_iuv: Pixels, settings: PreprocessSet
                smooth: bool = False) -> tuple[Pixels, Mask]:
     """Texture and seen mask from the crop at the photo's own resolution, the silhouette's rim left out.
 
-    The rim mixes person and background, and detectors' outlines are off by a pixel or more. `smooth` is for fine
-    atlases: it reads U and V between their 256 steps, and leaves out the rims inside the outline, too, where an arm
-    lies before the body or the chin before the neck (`folds`).
+    The rim mixes person and background, and detectors' outlines are off by a pixel or more. `smooth` reads U and V
+    between their 256 steps, which fine atlases need.
     """
     step = int(native_photo.shape[0] / max(_UNWRAP_TEXELS * settings.texel, settings.resolution) + 0.2)
     if step > 1:
@@ -158,8 +156,6 @@ def texture_of(native_photo: Pixels, native_iuv: Pixels, settings: PreprocessSet
     if radius:
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
         body = np.asarray(cv2.erode(body, kernel), np.uint8)
-        if smooth:
-            body[cv2.dilate(folds(native_iuv).astype(np.uint8), kernel) > 0] = 0
     charts = smooth_charts(native_iuv, side) if smooth else None
     return unwrap(native_photo, native_iuv, settings.texel, body > 0, charts)
 

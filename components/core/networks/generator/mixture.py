@@ -146,15 +146,16 @@ def _person(raw: Tensor, shares: Tensor, seen: Shown) -> Tensor:
             mixture.addcmul_(shares[:, number : number + 1], images[number])
     else:
         mixture = (shares[:, :, None] * torch.stack(images, 1)).sum(1)
-    mixture = mixture + crisp * (mixture - softened(mixture))
-    change = _CHANGE * _free(seen)
+    free = _free(seen)
+    mixture = mixture + free * crisp * (mixture - softened(mixture))
+    change = _CHANGE * free
     person: Tensor = (mixture + 1) * torch.exp(change * light.clamp(-5, 5)) - 1 + change * touch
     return person
 
 
 def _free(seen: Shown) -> Tensor | float:
-    """How far light and colours are the network's to change: everywhere at its own size; in a larger picture not where
-    the atlas knows them, for a patch of another light that 128 px hide is seen there."""
+    """How far light, colours and crispness are the network's to change: everywhere at its own size; in a larger picture
+    not where the atlas knows them. A patch of another light that 128 px hide is seen there, and the atlas is fine."""
     if seen.known.times <= 1:
         return 1.0
     known = seen.warped[0].valid

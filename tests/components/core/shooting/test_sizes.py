@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from components.core.people.dataset import PeopleDataset
 from components.core.people.person import PersonCrop, person_from_photo
 from components.core.pictures.images import read_photo, write_png
 from components.core.pictures.iuv import enlarge_iuv, write_iuv
+from components.core.pictures.texture import sample
 from components.core.settings import PreprocessSettings
 from components.core.shooting.shots import shoot, supported_size
 from components.shoot.generate import Subject, generate
@@ -101,3 +103,19 @@ def test_a_crop_in_another_size_is_the_same_crop(people: list[PersonCrop]) -> No
     assert np.array_equal(same.texture, people[0].texture) and np.array_equal(same.matte, people[0].matte)
     large = people[0].at(128, 32)
     assert large.photo.shape == (128, 128, 3) and large.texture.shape == (24, 32, 32, 3) and large.box == same.box
+
+
+def test_a_large_picture_takes_what_the_atlas_knows_as_it_is(world, people: list[PersonCrop]) -> None:
+    size, model = 256, Reposer.load(world.model / "generator.safetensors")
+    before = shoot(model, people[0], [people[1].iuv], size=size).images[0]
+    with torch.no_grad():
+        model.network.gnet.bias[:3] += 1.5  # touches up to blue and yellow
+        model.network.gnet.bias[4:7] -= 1.5  # and darkens
+    after = shoot(model, people[0], [people[1].iuv], size=size).images[0]
+    changed = np.abs(after.astype(int) - before).mean(-1)
+    # Its opinion counts where the body is guessed, not where it was seen.
+    texture, seen = people[0].at(size, 128).texture, people[0].at(size, 128).seen
+    known = cv2.erode(sample(texture, enlarge_iuv(people[1].iuv, (size, size)), seen)[1].astype(np.uint8),
+                      np.ones((33, 33), np.uint8)) > 0
+    assert known.sum() > 100 and changed[known].mean() < 1
+    assert changed.max() > 20
