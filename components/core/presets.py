@@ -42,9 +42,8 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "portrait-256": (
         "four times the pixels of the default, for your own photos: two to three hours on two CPU cores",
         {
-            "synthesize": {"people": 160, "height": 384},
+            "synthesize": {"people": 120, "height": 384},
             "preprocess": {"resolution": 256, "texel": 64},
-            "cluster": {"same_person": 0.55},
             # 1.6 s a step on one core of an EPYC (docs/benchmarks/training.md): 2 h 6 min, and half as long again to
             # spare.
             "train": {"steps": 4800, "batch": 4, "learning_rate": 0.006, "ema": 0.998, "weights": {"detail": 8},
@@ -54,9 +53,8 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "portrait-512": (
         "sixteen times the pixels of the default, with a GAN, on a GPU; a recipe that nobody has trained through yet",
         {
-            "synthesize": {"people": 400, "height": 768},
+            "synthesize": {"people": 120, "height": 768},
             "preprocess": {"resolution": 512, "texel": 128, "shard_size": 128},
-            "cluster": {"same_person": 0.55},
             "train": {"steps": 40_000, "batch": 16, "width": 32, "max_width": 512, "latent": 512,
                       "learning_rate": 0.003, "gan_start": 0.4, "ema": 0.9995, "weights": {"detail": 8, "face": 2},
                       "log_every": 100, "sample_every": 1000, "checkpoint_every": 1000},
