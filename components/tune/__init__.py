@@ -24,8 +24,8 @@ def prepare(people: Path, identities: Path, out: Path, training: TrainSettings, 
     return run(people, identities, out, training, settings, recorder or NoRecord())
 
 
-def work(study: Path, people: Path, identities: Path, training: TrainSettings, settings: TuneSettings, state: Path,
-         recorder: Recorder | None = None) -> WorkSummary:
+def work(study: Path, people: Path, identities: Path, training: TrainSettings, settings: TuneSettings,
+         state: Path | str, recorder: Recorder | None = None) -> WorkSummary:
     """See `components.tune.run.work`."""
     from components.tune.run import work as run
 

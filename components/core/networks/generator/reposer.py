@@ -285,7 +285,7 @@ class Reposer:
 def _even(source: SourceBatch, part: slice) -> SourceBatch:
     """A slice of a source whose heads' halves complete each other in one light: in a large picture a patch of another
     light shows."""
-    one = SourceBatch(*(None if array is None else array[part] for array in vars(source).values()))
+    one = replace(source, **{name: array[part] for name, array in vars(source).items() if array is not None})
     heads = [symmetric_heads(texture, seen) for texture, seen in zip(one.textures, one.seen, strict=True)]
     textures, seen = (np.stack(each) for each in zip(*heads, strict=True))
     return replace(one, textures=textures, seen=seen)
