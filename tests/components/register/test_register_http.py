@@ -72,6 +72,7 @@ def test_a_version_registered_over_http_works_in_a_fresh_process(world, evaluate
         assert json.loads((folder / "lineage.json").read_text())["training_photos"]
 
 
+@pytest.mark.endurance
 def test_killed_at_any_moment_there_is_one_champion_and_a_ledger_that_holds(
         server, small_versions: SmallVersions) -> None:
     registry = small_versions("killed", server.uri)

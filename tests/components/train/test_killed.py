@@ -126,6 +126,7 @@ def test_a_killed_training_is_one_run_with_the_same_numbers(
     assert earlier_run(*made, SETTINGS, state) == {}  # it ended well: who trains again begins another
 
 
+@pytest.mark.endurance
 def test_a_training_killed_twice_on_other_machines_goes_on_here(
         make_people: MakePeople, tmp_path: Path, bucket: str) -> None:
     """The state is on gs://, and nothing else is left."""

@@ -180,6 +180,7 @@ def _registered_again(home: Path) -> None:
     client.create_model_version("photoshoot", client.get_model_version_download_uri("photoshoot", "1"), first.run_id)
 
 
+@pytest.mark.endurance
 def test_a_training_that_was_killed_goes_on_in_the_moved_home(copied: Path) -> None:
     command = [sys.executable, "-m", "pipelines.cli", "run", *SMALL, "--set", "train.steps=4000", "--set",
                "train.checkpoint_every=2", "--set", "train.seed=3", "--home"]
