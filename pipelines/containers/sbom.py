@@ -63,7 +63,7 @@ def bill(contents: dict[str, Any], reference: str, image: dict[str, Any]) -> str
 
 
 def _package(one: dict[str, Any]) -> Any:
-    from cyclonedx.factory.license import LicenseFactory
+    from cyclonedx.contrib.license.factories import LicenseFactory
     from cyclonedx.model.component import Component, ComponentType
     from packageurl import PackageURL
 
@@ -83,7 +83,7 @@ def _system(one: dict[str, str]) -> Any:
 
 
 def _network(one: dict[str, str]) -> Any:
-    from cyclonedx.factory.license import LicenseFactory
+    from cyclonedx.contrib.license.factories import LicenseFactory
     from cyclonedx.model import HashAlgorithm, HashType
     from cyclonedx.model.component import Component, ComponentType
 
