@@ -131,10 +131,10 @@ def _formats(start: bytes, path: Path) -> tuple[str, ...]:
     if name != "HEIC":
         return _FORMATS
     try:
-        from pillow_heif import register_heif_opener
+        from pi_heif import register_heif_opener
     except ImportError:
         raise InputError("a HEIC file, whose decoder is not installed", path=path,
-                         remedy="pip install pillow-heif, or export it as JPEG") from None
+                         remedy="pip install pi-heif, or export it as JPEG") from None
     register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
     return ("HEIF",)
 

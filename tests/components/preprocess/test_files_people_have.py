@@ -165,7 +165,7 @@ def test_a_matte_of_the_photo_as_stored_is_turned_with_it(brought: Path, people:
 @pytest.mark.parametrize(("ending", "format"), [(".heic", "HEIF"), (".HEIF", "HEIF"), (".jpg", "HEIF"),
                                                 (".avif", "AVIF"), (".png", "AVIF")])
 def test_photos_that_telephones_make(brought: Path, people: list[Picture], ending: str, format: str) -> None:
-    heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed")
+    heif = pytest.importorskip("pillow_heif", reason="pillow-heif, which writes them, is not installed")
     heif.register_heif_opener()
     for name, (photo, _) in zip("ab", people, strict=True):
         (brought / "photos" / f"{name}.png").unlink()
@@ -176,15 +176,14 @@ def test_photos_that_telephones_make(brought: Path, people: list[Picture], endin
 
 
 def test_a_telephones_photo_that_is_broken_is_called_what_it_is(brought: Path) -> None:
-    pytest.importorskip("pillow_heif", reason="pillow-heif is not installed")
     (brought / "photos" / "a.png").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(range(200)))
     assert "HEIC, but corrupt or cut short" in reason(brought)
 
 
 def test_without_its_decoder_a_heic_says_what_to_install(brought: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setitem(sys.modules, "pi_heif", None)
     (brought / "photos" / "a.png").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(range(200)))
-    assert "a HEIC file, whose decoder is not installed -- pip install pillow-heif" in reason(brought)
+    assert "a HEIC file, whose decoder is not installed -- pip install pi-heif" in reason(brought)
 
 
 def test_photos_of_kinds_that_are_not_read_say_what_they_are(brought: Path) -> None:
