@@ -16,7 +16,7 @@ from components.evaluate.report import page as report
 from pipelines.experiments.real.measures.judges import DLIB_SAME
 from pipelines.experiments.real.pictures.poses import EXACT, KINDS, Kind
 from pipelines.experiments.real.study import Findings, Shot
-from pipelines.experiments.real.table import Line, against_warp, judged_anew, lines, real_pairs
+from pipelines.experiments.real.table import Line, against, judged_anew, lines, real_pairs
 
 PAGES = Path(__file__).parent
 
@@ -41,11 +41,14 @@ class Tables:
     pairs: list[Line]
     anew: list[Line]
     gains: Mapping[Kind, list[Line]]
+    fitted: Mapping[Kind, list[Line]]
+    """What personalising gains."""
 
 
 def tables(findings: Findings) -> Tables:
     """The tables of what was measured."""
-    return Tables(lines(findings), real_pairs(findings), judged_anew(findings), against_warp(findings))
+    return Tables(lines(findings), real_pairs(findings), judged_anew(findings), against(findings, "model", "warp"),
+                  against(findings, "personalised", "model"))
 
 
 def markdown(findings: Findings, found: Tables, command: str, hardware: str) -> str:
@@ -75,6 +78,9 @@ def markdown(findings: Findings, found: Tables, command: str, hardware: str) -> 
         if kind in found.gains:
             out += ["The model less plain warping of the same size, picture by picture, signs turned so that more is "
                     "better:", "", *_table(found.gains[kind], _GAINS), ""]
+        if kind in found.fitted:
+            out += ["The personalised model less the model as it is, likewise:", "",
+                    *_table(found.fitted[kind], _GAINS), ""]
     return "\n".join([*out, "## A judge trained anew", "",
                       "To tell the outputs from the folder's real photos, brought to the outputs' size (faces cut out "
                       "at 150 px, figures over one background at 256 px), tested on people it has not seen: .5 cannot, "
@@ -126,7 +132,8 @@ def plain(found: Tables) -> dict[str, Any]:
                 for row in rows}
 
     return {"rows": {kind: of(rows) for kind, rows in found.rows.items()}, "real": of(found.pairs),
-            "anew": of(found.anew), "gains": {kind: of(rows) for kind, rows in found.gains.items()}}
+            "anew": of(found.anew), "gains": {kind: of(rows) for kind, rows in found.gains.items()},
+            "fitted": {kind: of(rows) for kind, rows in found.fitted.items()}}
 
 
 def write_figures(text: str, path: Path) -> Path:

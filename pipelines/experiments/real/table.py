@@ -12,7 +12,7 @@ from components.evaluate.measuring.intervals import Metric, Resampler, around, m
 from pipelines.experiments.real.measures.anew import told_apart
 from pipelines.experiments.real.measuring import NUMBERS
 from pipelines.experiments.real.pictures.poses import KINDS, Kind
-from pipelines.experiments.real.pictures.rows import Row
+from pipelines.experiments.real.pictures.rows import Painter, Row
 from pipelines.experiments.real.study import Findings, Shot
 
 Floats = npt.NDArray[np.float64]
@@ -107,16 +107,16 @@ def _features(rows: Iterable[tuple[str, list[float]]]) -> Floats:
     return np.asarray([features for _, features in rows], np.float64)
 
 
-def against_warp(findings: Findings) -> dict[Kind, list[Line]]:
-    """How much better the model is than plain warping of the same size and photos: paired, positive is better."""
+def against(findings: Findings, painter: Painter, other: Painter) -> dict[Kind, list[Line]]:
+    """How much better a painter is than another of the same size and photos: paired, positive is better."""
     out: dict[Kind, list[Line]] = {}
     plain = {(one.row, one.key): one for one in findings.shots}
     for kind in KINDS:
         for row in findings.rows:
-            warp = Row("warp", row.size, row.photos).name
-            mine = [(one, plain[warp, one.key]) for one in findings.shots
-                    if one.row == row.name and one.kind == kind and (warp, one.key) in plain]
-            if row.painter != "model" or not mine:
+            theirs = Row(other, row.size, row.photos).name
+            mine = [(one, plain[theirs, one.key]) for one in findings.shots
+                    if one.row == row.name and one.kind == kind and (theirs, one.key) in plain]
+            if row.painter != painter or not mine:
                 continue
             resampler = Resampler([one.person for one, _ in mine], DRAWS, SEED)
             gains = {name: resampler.mean([way * (one.numbers[name] - other.numbers[name]) for one, other in mine])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -12,12 +13,15 @@ import pytest
 from networks import needs_weights
 from typer.testing import CliRunner
 
+import photoshoot.model as model_of
 from components.core.artifacts.model import GENERATOR
 from components.core.errors import InputError
 from components.core.faces.yunet import faces_in
 from components.core.networks.generator.reposer import Generator, Reposer
 from components.core.pictures.images import read_photo
 from components.core.settings import PreprocessSettings, SynthesizeSettings, TrainSettings
+from components.core.shooting.personal.store import Store
+from components.core.shooting.personal.tuning import PersonalSettings, fitted_to
 from components.core.stores.published import GROUPS
 from components.synthesize import synthesize
 from pipelines.cli.app import app
@@ -82,12 +86,17 @@ def test_everybody_gets_others_poses_their_own_and_the_one_they_are_in(seen: gat
 def test_the_table_is_written_and_what_is_finished_is_not_painted_again(folder: Path,
                                                                        monkeypatch: pytest.MonkeyPatch) -> None:
     out = folder.parent / "out"
+    quick = PersonalSettings(steps=2, every=1, rate=2e-3, least_gain=0.0, face=False)
+    monkeypatch.setattr(model_of, "fitted_to", partial(fitted_to, settings=quick, store=Store(out / "personal")))
     first = ask(folder, "--several", "1", "--several", "2")
     rows = first["rows"]
     assert isinstance(rows, dict)
     assert set(rows) == {"others", "portrait", "own", "same"}
     assert set(rows["own"]) == {"real photo 64 px", "texture warp 64 px", "model 64 px"}
     assert rows["others"]["model 64 px, 2 photos"]["pictures"] == 2
+    assert rows["others"]["personalised model 64 px, 2 photos"]["pictures"] == 2
+    assert len(list((out / "personal").iterdir())) == 2  # once for each person
+    assert set(first["fitted"]) == {"others", "portrait"}  # two photos leave none to compare with
     truth, warp = rows["same"]["real photo 64 px"], rows["same"]["texture warp 64 px"]
     assert truth["specks"]["value"] < 0.01
     assert 10 < warp["head_psnr"]["value"] < 50

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from components.core.digest import json_digest
-from components.core.errors import InputError, PhotoshootError
-from components.core.faces.embedder import FaceEmbedder
+from components.core.errors import InputError, MachineError
 from components.core.faces.recognition import load_embedder
 from components.core.networks.generator.reposer import PERSONAL, Reposer
+from components.core.networks.pretrained.dlib_face import weights_path
 from components.core.networks.pretrained.features import PerceptualDistance
 from components.core.people.person import PersonCrop
 from components.core.pictures.iuv import HEAD_PARTS, person_box
@@ -26,6 +26,9 @@ from components.core.progress import task
 from components.core.shooting.personal.lessons import Teachers, lessons, loss_of
 from components.core.shooting.personal.store import Changes, Store, applied, changed
 
+_MOST = 5
+"""Photos that are used at most: those that show most."""
+_LARGEST = 1024
 _SMALL_HEAD = 0.25
 """Share of the crop's side below which a head is looked at larger."""
 
@@ -81,8 +84,9 @@ def fitted_to(model: Reposer, photos: Sequence[PersonCrop], settings: PersonalSe
     if len(photos) < 2:
         raise InputError("a model is fitted to a person on two photos or more: each is painted from the others",
                          remedy="bring another photo of them, or leave the fitting out")
-    embedder = _embedder(model.device) if settings is None or settings.face else None
-    settings = replace(settings or PersonalSettings(), face=embedder is not None)
+    settings = settings or PersonalSettings()
+    settings = replace(settings, face=settings.face and _installed())
+    photos = sorted(photos, key=lambda photo: (-int(photo.seen.sum()), _photo_digest(photo)))[:_MOST]
     store = store or Store()
     key = fit_key(model, photos, settings)
     start = model.network.state_dict()
@@ -90,18 +94,19 @@ def fitted_to(model: Reposer, photos: Sequence[PersonCrop], settings: PersonalSe
     if found is not None:
         losses = json.loads(found[1]["losses"])
         return _fitted(model, start, found[0], losses, len(photos), settings.least_gain, kept=True)
-    fit = _Fit(model, photos, settings, Teachers(PerceptualDistance("builtin").to(model.device), embedder), store, key)
+    fit = _Fit(model, photos, settings, store, key)
     losses = fit.run()
     store.write(key, fit.best, {"losses": json.dumps(losses)})
     store.remove(fit.unfinished)
     return _fitted(model, start, fit.best, losses, len(photos), settings.least_gain, kept=False)
 
 
-def _embedder(device: str) -> FaceEmbedder | None:
+def _installed() -> bool:
+    """Whether dlib's network is here; it is not installed everywhere."""
     try:
-        return load_embedder("dlib", device)
-    except PhotoshootError:  # it is not installed everywhere
-        return None
+        return weights_path().is_file()
+    except MachineError:
+        return False
 
 
 def fit_key(model: Reposer, photos: Sequence[PersonCrop], settings: PersonalSettings) -> str:
@@ -134,14 +139,15 @@ def _fitted(model: Reposer, start: dict[str, Tensor], best: Changes, losses: Seq
 class _Fit:
     """The work itself, in rounds; what was reached is kept after each."""
 
-    def __init__(self, model: Reposer, photos: Sequence[PersonCrop], settings: PersonalSettings, teachers: Teachers,
-                 store: Store, key: str) -> None:
+    def __init__(self, model: Reposer, photos: Sequence[PersonCrop], settings: PersonalSettings, store: Store,
+                 key: str) -> None:
         self._settings, self._store, self.unfinished = settings, store, f"{key}-unfinished"
         self._start = model.network.state_dict()
         self._network = copy.deepcopy(model.network)
-        self._teachers = teachers
+        embedder = load_embedder("dlib", model.device) if settings.face else None
+        self._teachers = Teachers(PerceptualDistance("builtin").to(model.device), embedder)
         ordered = sorted(photos, key=_photo_digest)
-        self._lessons = lessons(model, ordered, lesson_size(model, photos), teachers)
+        self._lessons = lessons(model, ordered, lesson_size(model, photos), self._teachers)
         self.best: Changes = {}
         self._losses: list[float] = []
 
@@ -211,7 +217,8 @@ class _Fit:
 def lesson_size(model: Reposer, photos: Sequence[PersonCrop]) -> int:
     """Side at which pictures are compared: twice the model's, four times where heads are small."""
     shares = [_head_share(photo) for photo in photos]
-    return model.resolution * (4 if min(shares) < _SMALL_HEAD else 2)
+    wanted = model.resolution * (4 if min(shares) < _SMALL_HEAD else 2)
+    return max(model.resolution, min(wanted, _LARGEST))
 
 
 def _head_share(photo: PersonCrop) -> float:

@@ -19,14 +19,15 @@ from photoshoot.model import Model
 from photoshoot.photos import Photo
 from pipelines.experiments.real.pictures.poses import EXACT, Task
 
-Painter = Literal["photo", "warp", "model"]
+Painter = Literal["photo", "warp", "model", "personalised"]
 _TEXELS = (32, 256)
 """Fewest and most texels of a tile's side: a pose map tells 256 places along a chart."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table. `photo`: the target photo itself at that size, what perfection would score."""
+    """A row of the table. `photo`: the target photo itself at that size, what perfection would score. `personalised`:
+    the model fitted first to the photos that it paints from, of which the target is none."""
 
     painter: Painter
     size: int
@@ -39,7 +40,12 @@ class Row:
         return f"{TITLES[self.painter]} {self.size} px{many}"
 
 
-TITLES: dict[Painter, str] = {"photo": "real photo", "warp": "texture warp", "model": "model"}
+TITLES: dict[Painter, str] = {"photo": "real photo", "warp": "texture warp", "model": "model",
+                             "personalised": "personalised model"}
+
+
+_OF_ONE: tuple[Painter, ...] = ("photo", "warp", "model")
+_OF_SEVERAL: tuple[Painter, ...] = ("warp", "model", "personalised")
 
 
 @dataclass(frozen=True)
@@ -52,10 +58,10 @@ class Made:
 
 
 def rows(sizes: Sequence[int], photos: Sequence[int]) -> list[Row]:
-    """Photo, warp and model at each size; from several photos at the largest."""
-    found = [Row(painter, size) for size in sizes for painter in TITLES]
+    """Photo, warp and model at each size; from several photos at the largest, personalised too."""
+    found = [Row(painter, size) for size in sizes for painter in _OF_ONE]
     several = [count for count in photos if count > 1]
-    return found + [Row(painter, max(sizes), count) for count in several for painter in ("warp", "model")]
+    return found + [Row(painter, max(sizes), count) for count in several for painter in _OF_SEVERAL]
 
 
 def wanted(row: Row, tasks: Sequence[Task]) -> list[Task]:
@@ -67,7 +73,7 @@ def wanted(row: Row, tasks: Sequence[Task]) -> list[Task]:
 
 def paint(row: Row, tasks: Sequence[Task], model: Model) -> list[Made]:
     """The pictures of a row, in order."""
-    if row.painter == "model":
+    if row.painter in ("model", "personalised"):
         return [_by_model(row, task, model) for task in tasks]
     make = _photo if row.painter == "photo" else _warped
     return [make(row, task, model.preprocess) for task in tasks]
@@ -77,6 +83,8 @@ def _by_model(row: Row, task: Task, model: Model) -> Made:
     """Through the same call that everybody makes."""
     photos = [Photo(one.photo, one.iuv, one.matte) for one in task.sources[: row.photos]]
     grey = np.full((row.size, row.size, 3), PLAIN, np.uint8)
+    if row.painter == "personalised":
+        model = model.personalise(photos)  # once for the same photos
     start = time.process_time()
     shot = model.shoot(photos, task.target.iuv, background=grey, size=row.size)
     return Made(shot.images[0], shot.mattes[0], time.process_time() - start)
