@@ -17,7 +17,7 @@ from torch import Tensor
 from components.core.digest import json_digest
 from components.core.errors import InputError, MachineError
 from components.core.faces.recognition import load_embedder
-from components.core.networks.generator.reposer import PERSONAL, Reposer
+from components.core.networks.generator.reposer import PERSONAL, Generator, Reposer
 from components.core.networks.pretrained.dlib_face import weights_path
 from components.core.networks.pretrained.features import PerceptualDistance
 from components.core.people.person import PersonCrop
@@ -50,7 +50,7 @@ class PersonalSettings:
     """Beginnings of the names of the weights that may change."""
     face: bool = True
     """Whether dlib's network compares faces, where it is installed."""
-    version: int = 1
+    version: int = 2
     """Of the method."""
 
 
@@ -78,7 +78,8 @@ def fitted_to(model: Reposer, photos: Sequence[PersonCrop], settings: PersonalSe
     """The model fitted to the person of `photos`, about a minute on two cores; the same photos again take no time.
 
     Each photo is painted from the others, but for one, which is kept back. Of `model` nothing changes. The weights that
-    paint best what was kept back are returned; where none is better, the model stays as it is. An interrupted fit goes
+    paint best what was kept back are returned; where none is better, or the face is less like theirs, the model stays
+    as it is. An interrupted fit goes
     on where it was. Raises `InputError` for fewer than two photos, `MachineError` where the cache cannot be written.
     """
     if len(photos) < 2:
@@ -143,13 +144,14 @@ class _Fit:
                  key: str) -> None:
         self._settings, self._store, self.unfinished = settings, store, f"{key}-unfinished"
         self._start = model.network.state_dict()
-        self._network = copy.deepcopy(model.network)
+        self._first, self._network = model.network, copy.deepcopy(model.network)
         embedder = load_embedder("dlib", model.device) if settings.face else None
         self._teachers = Teachers(PerceptualDistance("builtin").to(model.device), embedder)
         ordered = sorted(photos, key=_photo_digest)
         self._lessons = lessons(model, ordered, lesson_size(model, photos), self._teachers)
         self.best: Changes = {}
         self._losses: list[float] = []
+        self._face = math.inf
 
     def run(self) -> list[float]:
         """Fit; losses in what is kept back, before and after each round."""
@@ -157,8 +159,9 @@ class _Fit:
         done = self._resume() or 0
         optimiser = torch.optim.Adam(weights, settings.rate, (0.9, 0.99))
         with task("fit the model to the photos", settings.steps, done=done) as shown:
+            first, self._face = self._kept_back(self._first)
             if not self._losses:
-                self._losses.append(self._kept_back())
+                self._losses.append(first)
             for step in range(done, settings.steps):
                 if self._hopeless():
                     break
@@ -191,8 +194,10 @@ class _Fit:
 
     def _look(self, step: int) -> None:
         now = {name: value.detach() for name, value in self._network.state_dict().items()}
-        self._losses.append(self._kept_back())
-        if self._losses[-1] <= min(self._losses[:-1]):
+        loss, face = self._kept_back(self._network)
+        # A picture may come nearer to the photo and the face go away from the person's, being blurred.
+        self._losses.append(loss if face <= self._face else max(loss, self._losses[0]))
+        if self._losses[-1] < min(self._losses[:-1]):
             self.best = changed(self._start, now)
         if step < self._settings.steps:
             both = {**{f"best.{name}": value for name, value in self.best.items()},
@@ -200,8 +205,10 @@ class _Fit:
             self._store.write(self.unfinished, both, {"losses": json.dumps(self._losses), "step": str(step)})
 
     @torch.no_grad()
-    def _kept_back(self) -> float:
-        return float(loss_of(self._network, self._lessons.kept_back, self._teachers).total())
+    def _kept_back(self, network: Generator) -> tuple[float, float]:
+        """The loss in the photo that is kept back, and how far the face is from the person's."""
+        loss = loss_of(network, self._lessons.kept_back, self._teachers)
+        return float(loss.total()), float(loss.face)
 
     def _resume(self) -> int | None:
         found = self._store.read(self.unfinished)
