@@ -16,6 +16,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,8 @@ POD_LABELS = {"photoshoot.dev/pod": "training-node"}
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _POLL_S, _LONGEST_POLL_S, _SILENCE_S = 5.0, 60.0, 900.0
 _TIMEOUT_S = (5, 30)
+_PASSING = {None, 409, 429, 500, 502, 503, 504}
+"""Answers that are no answer yet; None is no answer at all."""
 _KFP_LAUNCHER = re.compile(r"KFP_|ARGO_|MLFLOW_RUN_ID$|HOSTNAME$|KUBERNETES_|TMPDIR$")
 _QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _SHARED_MEMORY, _SCRATCH = "/dev/shm", "/scratch"
@@ -210,9 +213,14 @@ class _Cluster:
             os.environ.get("HOSTNAME") or socket.gethostname(), self._namespace, _request_timeout=_TIMEOUT_S))
 
     def create(self, body: dict[str, Any]) -> None:
-        """Strict: a Trainer that does not know a field must say so, not drop the placement."""
+        """Strict: a Trainer that does not know a field must say so, not drop the placement.
+
+        The job's name is this attempt's alone: where it exists already, only the answer was lost.
+        """
         self._asked("make a TrainJob", lambda: self._objects.create_namespaced_custom_object(
-            GROUP, VERSION, self._namespace, PLURAL, body, field_validation="Strict", _request_timeout=_TIMEOUT_S))
+            GROUP, VERSION, self._namespace, PLURAL, body, field_validation="Strict", _request_timeout=_TIMEOUT_S),
+            there=lambda: self._objects.get_namespaced_custom_object(
+                GROUP, VERSION, self._namespace, PLURAL, body["metadata"]["name"], _request_timeout=_TIMEOUT_S))
 
     def follow(self, name: str) -> str:
         """Wait for the job's end; what its failure says, or "" for success.
@@ -256,14 +264,27 @@ class _Cluster:
         except (ApiException, urllib3.exceptions.HTTPError):
             return  # its owner is this pod: it goes with it
 
-    def _asked(self, what: str, request: Any) -> Any:
+    def _asked(self, what: str, request: Any, there: Any = None) -> Any:
+        """The answer to a request that does no harm when repeated; asked again for a while where the API stumbles.
+
+        `there` reads what the request makes, after a conflict: it was made, or somebody was in the way.
+        """
         import urllib3
         from kubernetes.client.exceptions import ApiException
 
-        try:
-            return request()
-        except (ApiException, urllib3.exceptions.HTTPError) as error:
-            raise _refused(what, error) from error
+        wait, began = _POLL_S, time.monotonic()
+        while True:
+            try:
+                return request()
+            except (ApiException, urllib3.exceptions.HTTPError) as error:
+                status = getattr(error, "status", None)
+                if status == 409 and there is not None:
+                    with suppress(ApiException, urllib3.exceptions.HTTPError):
+                        return there()
+                if status not in _PASSING or time.monotonic() + wait - began > _SILENCE_S:
+                    raise _refused(what, error) from error
+            time.sleep(wait)
+            wait = min(wait * 2, _LONGEST_POLL_S)
 
 
 def _refused(what: str, error: Exception) -> PhotoshootError:

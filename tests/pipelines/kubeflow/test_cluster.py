@@ -11,6 +11,7 @@ import random
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from components.core.record import tracking
 from pipelines.cli.commands.kubeflow import run_on_kubeflow
 from pipelines.cli.options import FollowOptions
 from pipelines.kubeflow.access import Access
-from pipelines.kubeflow.server import Server
+from pipelines.kubeflow.record import KFP_RUN
+from pipelines.kubeflow.server import LostConnection, Server
 from pipelines.kubeflow.submit import Order
 from pipelines.placement import load_profile
 
@@ -76,7 +78,11 @@ class World:
         self.kfp.begin = begin
         self.dice[name] = dice
         server = Server(Access(self.kfp.url, namespace="team"), patience=60)
-        run_on_kubeflow(server, order, True, False, FollowOptions(poll=0.05, patience=60, retries=60))
+        while True:
+            with suppress(LostConnection):  # before the server had taken it: never sent again unless a person does
+                run_on_kubeflow(server, order, True, False, FollowOptions(poll=0.05, patience=60, retries=60))
+                break
+            assert not [run for run in self.kfp.runs.values() if run["display_name"] == name]
         made = [flow for flow in self.kfp.workflows.values() if flow.run["display_name"] == name]
         assert len(made) == 1, "there are never two of one run"
         return made[0]
@@ -96,8 +102,9 @@ class World:
         (version,) = [one for one in mlflow.search_model_versions(f"name = '{name}'")
                       if one.tags.get("tried") == "passed"]
         assert mlflow.get_model_version_by_alias(name, "challenger").version == version.version
-        (run,) = [one for one in mlflow.search_runs(
-            [found.experiment_id for found in mlflow.search_experiments()], f"attributes.run_name = '{name}'")]
+        experiments = [found.experiment_id for found in mlflow.search_experiments()]
+        (run,) = [one for one in mlflow.search_runs(experiments, f"attributes.run_name = '{name}'")
+                  if KFP_RUN in one.data.tags]
         assert run.info.status == "FINISHED" and not run.data.tags[tracking.ERROR_TAG]
         return {key: value for key, value in version.tags.items() if key.startswith(("digest.", "gate.", "verdict"))}
 

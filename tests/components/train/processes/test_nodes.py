@@ -53,6 +53,8 @@ class Kubernetes:
         self.queries: list[str] = []
         self.deleted: list[str] = []
         self.refuse: tuple[int, str] | None = None
+        self.stumbles: list[Any] = []
+        """What the next requests to make a job are answered with: a status, or "made" and then silence."""
         self.on_look: Callable[[int], None] = lambda number: None
         self.looks = 0
 
@@ -80,6 +82,15 @@ class Kubernetes:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 assert path == JOBS
                 outer.queries.append(query)
+                stumble = outer.stumbles.pop(0) if outer.stumbles else None
+                if isinstance(stumble, int):
+                    return self.reply_json(stumble, {"kind": "Status", "message": f"it is {stumble}"})
+                if any(one["metadata"]["name"] == body["metadata"]["name"] for one in outer.created):
+                    return self.reply_json(409, {"kind": "Status", "reason": "AlreadyExists", "message": "exists"})
+                if stumble == "made":
+                    outer.created.append(body)
+                    self.close_connection = True
+                    return self.connection.close()
                 if outer.refuse:
                     return self.reply_json(outer.refuse[0], {"kind": "Status", "message": outer.refuse[1]})
                 outer.created.append(body)
@@ -215,6 +226,15 @@ def test_a_lost_connection_is_tried_again(kubernetes: Kubernetes, inputs: tuple[
     with pytest.raises(MachineError, match="End: seen"):
         asked(inputs, bucket, tmp_path)
     assert kubernetes.looks >= 5
+
+
+@pytest.mark.parametrize("stumbles", [[409, 429, 500], ["made"], [503, "made", 500]])
+def test_an_api_that_stumbles_makes_one_job(kubernetes: Kubernetes, inputs: tuple[str, str], bucket: str,
+                                            tmp_path: Path, stumbles: list[Any]) -> None:
+    kubernetes.stumbles, kubernetes.answers = stumbles, [{}, condition("Failed", reason="End", message="seen")]
+    with pytest.raises(MachineError, match="End: seen"):
+        asked(inputs, bucket, tmp_path)
+    assert len(kubernetes.created) == 1 and len(kubernetes.deleted) == 1
 
 
 def test_a_cluster_that_stays_silent_is_an_error(kubernetes: Kubernetes, inputs: tuple[str, str], bucket: str,
