@@ -44,6 +44,12 @@ class Kubernetes:
                          "buildDate": "", "goVersion": "", "compiler": "", "platform": "linux/amd64"}
         if path.startswith("/api/v1/nodes"):
             return self._nodes(path)
+        if path.startswith("/apis/"):
+            kind, name = path.partition("?")[0].split("/")[-2:]
+            if kind in self.forbidden:
+                return 403, {"kind": "Status", "reason": "Forbidden"}
+            there = self.objects.get(kind, {})
+            return (200, there[name]) if name in there else (404, {"kind": "Status", "reason": "NotFound"})
         found = _OBJECT.match(path)
         if not found:
             return 404, {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,8 @@ from components.core.errors import MachineError
 from components.core.presets import preset
 from pipelines.doctor.finding import Finding, Level
 from pipelines.doctor.kubernetes.access import kubernetes as checks
-from pipelines.placement import load_profile
+from pipelines.doctor.kubernetes.profile import combination
+from pipelines.placement import Notify, load_profile
 
 NAMESPACE = "team"
 
@@ -132,6 +134,48 @@ def test_steps_on_several_nodes_need_a_claim_that_several_nodes_can_mount(kubern
     assert bad(look(None, "gke-spot", "preprocess.shards=4")) == ["claim photoshoot-state"]
     kubernetes.objects["persistentvolumeclaims"]["photoshoot-state"]["spec"]["accessModes"] = ["ReadWriteMany"]
     assert not bad(look(None, "gke-spot", "preprocess.shards=4"))
+
+
+def test_what_a_profile_of_ones_own_names_is_looked_for(kubernetes: Any) -> None:
+    def all_of_it() -> list[Finding]:
+        profile = load_profile("gke-spot").model_copy(update={
+            "queue": "gpus", "notify": Notify(secret="webhook", key="address"), "state": "gs://bucket/state",
+            "train_jobs": True})
+        settings = preset("demo").with_changes(["train.nodes=2"])
+        return checks(profile, NAMESPACE, None, settings, photos=None, patience=10)
+
+    assert bad(all_of_it()) == ["Secret webhook", "queue gpus", "training runtime torch-distributed"]
+    assert all(one.how_to_mend for one in all_of_it() if one.level == Level.PROBLEM)
+    kubernetes.objects["secrets"]["webhook"] = {"metadata": {"name": "webhook"}, "data": {"address": "aHR0cA=="}}
+    kubernetes.objects["localqueues"] = {"gpus": {}}
+    kubernetes.objects["clustertrainingruntimes"] = {"torch-distributed": {}}
+    assert not bad(all_of_it())
+    kubernetes.forbidden = ("localqueues", "clustertrainingruntimes")
+    assert bad(all_of_it()) == [] and {"queue gpus", "training runtime torch-distributed"} <= set(
+        bad(all_of_it(), Level.WARNING))
+
+
+def test_what_cannot_work_is_told_with_everything_to_change() -> None:
+    profile = load_profile("gke-spot")
+    found = combination(preset("demo").with_changes(["train.nodes=2", "train.batch=3"]), profile, "/artifacts")
+    problems = [one for one in found if one.level == Level.PROBLEM]
+    assert [re.findall(r"gs://|TrainJobs|divided", one.found)[0] for one in problems] == [
+        "gs://", "TrainJobs", "gs://", "divided"]
+    assert all("train." in one.how_to_mend or "state:" in one.how_to_mend for one in problems)
+    assert bad(found, Level.WARNING) == ["state on profile gke-spot"]
+    ready = profile.model_copy(update={"state": "gs://bucket/state", "train_jobs": True})
+    (fine,) = combination(preset("demo").with_changes(["train.nodes=2"]), ready, "gs://bucket/runs")
+    assert fine.level == Level.OK
+
+
+def test_photos_that_do_not_fit_the_nodes_are_named(kubernetes: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    with (tmp_path / "b.jpg").open("wb") as large:
+        large.truncate(200 << 30)
+    findings = checks(load_profile("gke-spot"), NAMESPACE, None, preset("demo"), photos=str(tmp_path), patience=10)
+    assert bad(findings) == ["gpu nodes: disk for preprocess"]
+    (found,) = [one for one in findings if one.level == Level.PROBLEM]
+    assert found.found == "at most 150.0 GiB on a node" and found.wanted.startswith("201.")
 
 
 def test_what_this_account_may_not_see_is_a_warning(kubernetes: Any) -> None:
