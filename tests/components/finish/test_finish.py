@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from kfp.dsl.executor import Executor
 from servers import Handler, http_server, url_of
 
 from components.core.errors import DataError
 from components.core.record import tracking
 from components.core.record.step import step
-from components.finish import finish
+from components.finish import component, finish
 from components.finish.webhook import WEBHOOK
 
 RUN = "5f0c3a52-0000-4000-8000-000000000000"
@@ -121,3 +123,14 @@ def test_without_mlflow_and_webhook_there_is_a_line_in_the_log(capsys: pytest.Ca
     monkeypatch.setenv("MLFLOW_PARENT_RUN_ID", "f" * 32)
     finish({"state": "SUCCEEDED"}, "first", RUN)
     assert "the MLflow run was not closed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("state", "said"), [("COMPLETE", "succeeded"), ("FAILED", "failed: its log says why")])
+def test_kfps_executor_hands_over_what_its_backend_says(state: str, said: str, tmp_path: Path,
+                                                        capsys: pytest.CaptureFixture[str]) -> None:
+    """As the driver of 2.17 writes it: the metadata store's word, and an error without message."""
+    status = {"state": state, "pipelineTaskName": "exit-handler-1", "pipelineJobResourceName": "first", "error": {}}
+    given = {"inputs": {"parameterValues": {"status": status, "name": "first", "run": RUN}},
+             "outputs": {"outputFile": str(tmp_path / "out.json")}}
+    Executor(executor_input=given, function_to_execute=component.finish.python_func).execute()
+    assert f"photoshoot run first {said}" in capsys.readouterr().out
