@@ -6,7 +6,7 @@ import getpass
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ class Ledger(Versions):
         """All entries, what they amount to, and what is wrong with them."""
         mark = self._mark()  # before the entries, which are written first
         journal = replay((int(found.version), found.tags.get(TAG)) for found in self._search(self._ledger))
-        return replace(journal, complaints=(*journal.complaints, *against_mark(journal, mark)))
+        return against_mark(journal, mark)
 
     def append(self, entry: Entry, seen: Journal) -> tuple[Entry, Journal]:
         """Write an entry that follows what was `seen`; returns it with its number, and the ledger as it is then.
@@ -48,19 +48,22 @@ class Ledger(Versions):
         """
         head = seen.head
         entry = replace(entry, after=head.number if head else 0, after_digest=head.digest if head else "")
+        lost = self.read().lost
         self._make()
         self._write(entry, lambda: self._follows_another(entry))
         journal = self.read()
         stored = next((found for found in (*journal.counting, *journal.late) if found.key == entry.key), entry)
-        return self._marked(stored), journal
+        return self._marked(stored, lost), journal
 
     def record(self, record: Record) -> Record:
         """Write what a version consists of; returns the record with its number. Raises as `append` does."""
-        last = self.read().last
+        before = self.read()
+        last = before.last
         record = replace(record, seen=last.number if last else 0, seen_digest=last.digest if last else "")
         self._make()
         self._write(record, lambda: any(found.key == record.key for found in self.read().records))
-        return self._marked(next((found for found in self.read().records if found.key == record.key), record))
+        stored = next((found for found in self.read().records if found.key == record.key), record)
+        return self._marked(stored, before.lost)
 
     def _write(self, entry: Entry | Record, is_settled: Callable[[], bool]) -> None:
         """Write an entry, unless `is_settled` says that it is there already or comes too late."""
@@ -84,13 +87,13 @@ class Ledger(Versions):
                     if attempt + 1 == _TRIES:
                         raise
 
-    def _marked(self, entry: Written) -> Written:
+    def _marked(self, entry: Written, lost: Sequence[str]) -> Written:
         """Leave a mark of the newest entry on the model, by which it is missed when it is gone."""
         from mlflow.exceptions import MlflowException
 
         if entry.number:
             with suppress(MlflowException):  # two at once, on PostgreSQL: the next entry leaves the next mark
-                self._client.set_registered_model_tag(self.name, MARK, mark_of(entry))
+                self._client.set_registered_model_tag(self.name, MARK, mark_of(entry, lost))
         return entry
 
     def _mark(self) -> str | None:

@@ -83,7 +83,7 @@ def standing(registry: Registry) -> Standing:
     if all(version.number != champion for version in registry.all()):
         note = f"version {champion}, the champion, was deleted: promote another, or roll back"
         return Standing(None, journal, (*journal.complaints, note))
-    if alias not in (None, journal.head.before):
+    if alias not in (None, journal.head.before) or journal.cut:
         return Standing(champion, journal, notes)
     found = f"version {alias}" if alias else "nothing"
     journal = project(registry)
@@ -99,8 +99,8 @@ def repair(registry: Registry) -> tuple[str | None, str]:
     Raises `InputError` where the ledger is not whole: then it cannot say who is champion.
     """
     now = standing(registry)
-    if now.journal.champion is None and now.journal.complaints:
-        raise InputError(f"the ledger of {registry.name} is not whole: {now.journal.complaints[0]}", path=registry.uri,
+    if now.journal.cut:
+        raise InputError(f"the ledger of {registry.name} is not whole: {now.journal.lost[-1]}", path=registry.uri,
                          remedy='`photoshoot promote VERSION --force --reason "why"` says anew who is champion')
     alias = registry.aliased(CHAMPION)
     champion, wrong = now.journal.who_is(alias)

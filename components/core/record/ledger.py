@@ -19,8 +19,8 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from components.core.artifacts.files import Each, misfit
@@ -36,6 +36,8 @@ RECORDED = "photoshoot.record"
 SUFFIX = "-ledger"
 """The ledger of model ``name`` is kept under ``name-ledger``, which is no model."""
 REPAIR = "`photoshoot promote --repair` puts it back"
+
+_MOST_LOST = 20
 
 Action = Literal["promote", "rollback"]
 _ENTRY = {"action": str, "before?": str, "to": str, "who": str, "when": str, "why": str, "forced": bool,
@@ -141,6 +143,10 @@ class Journal:
     late: tuple[Entry, ...] = ()
     complaints: tuple[str, ...] = ()
     records: tuple[Record, ...] = ()
+    lost: tuple[str, ...] = ()
+    """Those complaints that only the mark on the model tells of: what is written next must not wipe them out."""
+    cut: bool = False
+    """Whether its end is not what was written, so that it cannot say who is champion."""
 
     @property
     def head(self) -> Entry | None:
@@ -232,28 +238,29 @@ def replay(stored: Iterable[tuple[int, str | None]]) -> Journal:
     return Journal(tuple(counting), tuple(late), tuple(dict.fromkeys(complaints)), tuple(records))
 
 
-def mark_of(entry: Entry | Record) -> str:
-    """The text of the tag `MARK` after this entry was written."""
-    return json.dumps({"number": entry.number, "digest": entry.digest})
+def mark_of(entry: Entry | Record, lost: Sequence[str] = ()) -> str:
+    """The text of the tag `MARK` after this entry was written; `lost` is what earlier marks had missed."""
+    return json.dumps({"number": entry.number, "digest": entry.digest, "lost": list(lost)[-_MOST_LOST:]})
 
 
-def against_mark(journal: Journal, mark: str | None) -> tuple[str, ...]:
-    """What is wrong with the end of a ledger by the mark that its writers left on the model: entries that are gone, or
-    the last one changed."""
+def against_mark(journal: Journal, mark: str | None) -> Journal:
+    """The journal with what is wrong with its end by the mark that its writers left on the model: entries that are
+    gone, or the last one changed; and what earlier writers found so."""
     try:
         content = json_object(mark or "{}", MOST_LINE)
         number, digest = int(content.get("number", 0)), str(content.get("digest", ""))
+        lost = tuple(str(words) for words in content.get("lost", ()))
     except (ValueError, AttributeError, TypeError):
-        return (f"the model's tag {MARK} was changed",)
+        number, digest, lost = 0, "", (f"the model's tag {MARK} was changed",)
     stored: list[Entry | Record] = [*journal.counting, *journal.late, *journal.records]
     entries = {entry.number: entry for entry in stored}
-    last = max(entries, default=0)
+    last, cut = max(entries, default=0), ""
     if number > last:
-        gone = f"entry {number} was" if number == last + 1 else f"entries {last + 1} to {number} were"
-        return (f"{gone} deleted",)
-    if number in entries and entries[number].digest != digest:
-        return (f"entry {number} was changed after it was written",)
-    return ()
+        cut = f"entry {number} was deleted" if number == last + 1 else f"entries {last + 1} to {number} were deleted"
+    elif number in entries and entries[number].digest != digest:
+        cut = f"entry {number} was changed after it was written"
+    lost = (*lost, cut) if cut else lost
+    return replace(journal, complaints=tuple(dict.fromkeys((*journal.complaints, *lost))), lost=lost, cut=bool(cut))
 
 
 def _to_text(entry: Entry | Record, format: str) -> str:

@@ -229,6 +229,10 @@ def test_entries_gone_from_the_database_are_missed(registry: Registry, database:
     registry.tag("3", {"verdict": "passed"})
     with pytest.raises(InputError, match="the ledger's record of it is gone"):
         promote(registry, "3", try_out=tried)
+    with pytest.raises(InputError, match=f"not whole: {complaint}"):
+        repair(registry)
+    record(registry, "2", champion="1")  # the next entry takes the number of one that is gone, and wipes out no trace
+    assert complaint in standing(registry).notes and complaint in [one.what for one in audit(registry).findings]
 
 
 def test_an_edited_last_entry_is_noticed(registry: Registry, database: Callable[..., None]) -> None:

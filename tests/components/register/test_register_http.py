@@ -28,7 +28,7 @@ from components.register.registry import Registry
 
 SmallVersions = Callable[[str, str], Registry]
 KILLS = int(os.environ.get("PHOTOSHOOT_KILLS", "8"))
-_REQUESTS = 12
+_REQUESTS = 16
 """About as many requests as a promotion makes: kills fall on each of them, and on a few moments after the last."""
 _LAST_REQUEST_S = 1
 """Within which the server has done what a dead process asked of it last."""
@@ -75,11 +75,19 @@ def test_a_version_registered_over_http_works_in_a_fresh_process(world, evaluate
 @pytest.mark.endurance
 def test_killed_at_any_moment_there_is_one_champion_and_a_ledger_that_holds(
         server, small_versions: SmallVersions) -> None:
-    registry = small_versions("killed", server.uri)
+    _killed(small_versions("killed", server.uri), KILLS)
+
+
+@pytest.mark.endurance
+def test_killed_at_each_moment_several_times(server, small_versions: SmallVersions) -> None:
+    _killed(small_versions("killed-often", server.uri), 6 * _REQUESTS)
+
+
+def _killed(registry: Registry, kills: int) -> None:
     promote(registry, "1", try_out=None)
-    draw, counted, killed = random.Random(KILLS), 1, 0
+    draw, counted, killed = random.Random(kills), 1, 0
     with promoter(registry) as ask:
-        for trial in range(KILLS):
+        for trial in range(kills):
             before = standing(registry).champion
             target = draw.choice([version for version in "123" if version != before])
             job: dict[str, Any] = {"version": target}
@@ -101,7 +109,7 @@ def test_killed_at_any_moment_there_is_one_champion_and_a_ledger_that_holds(
             counted += now.champion != before
             assert len(now.journal.counting) == counted and not now.journal.late and not now.journal.complaints
             assert not standing(registry).notes
-    assert killed >= KILLS // 2
+    assert killed >= kills // 2
     assert [entry.before for entry in now.journal.counting] == [None, *[e.to for e in now.journal.counting[:-1]]]
 
 
