@@ -35,9 +35,9 @@ SMALLEST, LARGEST = 64, 2048
 """Sides of pictures that can be asked for."""
 _SUPPORTED, _ENLARGED = 1024, 1.25
 """The largest side that is made unasked; and how many times larger than the photo shows the person."""
-_TEXEL, _FINER = 256, 2
+_TEXEL, _FINER = 256, 1.5
 """Largest side of an atlas tile: a pose map tells 256 places along a chart. And how many times as many texels to the
-pixel as the model's are read: a face's chart reaches down the neck, and has fewer than pixels otherwise."""
+pixel as the model's are read: a head's chart reaches down the neck, and has fewer than there are pixels otherwise."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ class _Photos:
 
     @cached_property
     def finer(self) -> list[PersonCrop]:
-        """With an atlas of twice as many texels to the pixel as the model's."""
-        texel = min(max(_FINER * self._model.texel * self._size // self._model.resolution // 8 * 8, 8), _TEXEL)
+        """With an atlas of half as many texels again to the pixel as the model's."""
+        texel = min(max(int(_FINER * self._model.texel * self._size / self._model.resolution) // 8 * 8, 8), _TEXEL)
         return [photo.at(self._size, texel) for photo in self.crops]
 
 

@@ -192,7 +192,8 @@ def soft_matte(logit: Tensor, likely: Tensor | None = None) -> Tensor:
 def _shares(logits: Tensor, seen: Shown, decided: float = 1.0) -> Tensor:
     """Softmax over the first guess (logit 0) and each warped input times its validity; logits times `decided`.
 
-    In a larger picture nothing is guessed where the atlas knows: a guess is smoother, and would blur it.
+    In a larger picture the atlas is alone where it knows: a guess would blur it, and the photo, moved as a whole, shows
+    mouth and chin a few pixels beside it.
 
     The atlas starts ahead by 1; the photos do off the body, and start behind on it, where the atlas knows better.
     Plain skin starts behind everywhere.
@@ -203,5 +204,10 @@ def _shares(logits: Tensor, seen: Shown, decided: float = 1.0) -> Tensor:
     ones = torch.ones_like(on_body)
     lead = torch.cat((ones, photos, photos, -2 * ones), 1)
     weights = valid * torch.exp((decided * (logits + lead)).clamp(-15, 15))
-    weights = torch.cat((1 - _surely(seen) if seen.known.times > 1 else ones, weights), 1)
-    return weights / weights.sum(1, keepdim=True)
+    weights = torch.cat((ones, weights), 1)
+    shares = weights / weights.sum(1, keepdim=True)
+    if seen.known.times > 1:
+        surely = _surely(seen)
+        shares = shares * (1 - surely)
+        shares[:, 1:2] += surely
+    return shares

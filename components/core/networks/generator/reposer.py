@@ -9,7 +9,7 @@ A model is one safetensors file: weights, and in its metadata format version, se
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -285,10 +285,11 @@ class Reposer:
 def _even(source: SourceBatch, part: slice) -> SourceBatch:
     """A slice of a source whose heads' halves complete each other in one light: in a large picture a patch of another
     light shows."""
-    one = replace(source, **{name: array[part] for name, array in vars(source).items() if array is not None})
-    heads = [symmetric_heads(texture, seen) for texture, seen in zip(one.textures, one.seen, strict=True)]
+    heads = [symmetric_heads(*atlas) for atlas in zip(source.textures[part], source.seen[part], strict=True)]
+    photos = {name: array[part] for name, array in vars(source).items() if name not in ("textures", "seen")
+              and array is not None}
     textures, seen = (np.stack(each) for each in zip(*heads, strict=True))
-    return replace(one, textures=textures, seen=seen)
+    return SourceBatch(textures, seen, **photos)
 
 
 def _check_shapes(source: SourceBatch, poses: Bytes, side: int, texel: int, remedy: str) -> None:
