@@ -66,6 +66,16 @@ def test_a_larger_picture_shows_the_same(model: Reposer, people: list[PersonCrop
     assert np.array_equal(large.images, shoot(model, people[0], [people[1].iuv], size=128).images)
 
 
+def test_less_of_the_photo_makes_the_same_picture_as_far_as_it_goes(model: Reposer, people: list[PersonCrop]) -> None:
+    person, side = people[0], people[0].native_photo.shape[0]
+    assert person.reduced(side) is person
+    less = person.reduced(side // 2)
+    assert {one.shape[0] for one in (less.native_photo, less.native_iuv)} == {side // 2} and less.box == person.box
+    assert np.array_equal(less.photo, person.photo) and np.array_equal(less.texture, person.texture)
+    whole, half = (shoot(model, one, [people[1].iuv], size=128).images.astype(int) for one in (person, less))
+    assert 0 < np.abs(whole - half).mean() < 6
+
+
 def test_several_photos_and_others_clothes_go_into_large_pictures(model: Reposer, people: list[PersonCrop]) -> None:
     one = shoot(model, people[0], [people[1].iuv], size=128).images
     assert not np.array_equal(shoot(model, people[0], [people[1].iuv], clothes=people[1], size=128).images, one)
