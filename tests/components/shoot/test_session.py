@@ -254,7 +254,7 @@ def test_a_personalised_photoshoot_says_so_and_leaves_registry_and_home_alone(
     def held() -> dict[str, bytes]:
         return {str(path): path.read_bytes() for path in sorted(shop.rglob("*")) if path.is_file()}
 
-    quick = PersonalSettings(steps=8, every=4, rate=2e-3, least_gain=0.0, face=False)
+    quick = PersonalSettings(steps=4, every=2, rate=2e-3, warm_up=1, least_gain=0.0, face=False)
     before, asked = held(), Asked(["waving", "hands-clasped-low"])
     plain = shoot(None, asked)
     assert plain.personalised is None
