@@ -80,7 +80,7 @@ def test_killed_at_any_moment_there_is_one_champion_and_a_ledger_that_holds(
 
 @pytest.mark.endurance
 def test_killed_at_each_moment_several_times(server, small_versions: SmallVersions) -> None:
-    _killed(small_versions("killed-often", server.uri), 6 * _REQUESTS)
+    _killed(small_versions("killed-often", server.uri), 3 * _REQUESTS)
 
 
 def _killed(registry: Registry, kills: int) -> None:

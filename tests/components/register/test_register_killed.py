@@ -65,4 +65,4 @@ def test_registration_killed_twice(world, evaluated: Path, sqlite_server, tmp_pa
 @pytest.mark.endurance
 def test_registration_killed_everywhere(world, evaluated: Path, sqlite_server, tmp_path: Path,
                                         monkeypatch: pytest.MonkeyPatch) -> None:
-    assert killed(world, evaluated, sqlite_server.uri, tmp_path, monkeypatch, 20) >= 15
+    assert killed(world, evaluated, sqlite_server.uri, tmp_path, monkeypatch, 12) >= 8
