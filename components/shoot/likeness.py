@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.core.errors import PhotoshootError
+from components.core.faces.levelling import can_level, levelled
 from components.core.faces.sface import SAME_COSINE, SFace
 from components.core.faces.yunet import faces_in
 from components.core.pictures.images import Pixels
@@ -22,7 +23,7 @@ class Likeness:
     """
 
     def __init__(self, photos: Sequence[Pixels]) -> None:
-        self._network = SFace()
+        self._network, self._levels = SFace(), can_level()
         self._photos = [self._vector(photo) for photo in photos]
         self._own = [vector for vector in self._photos if vector is not None]
 
@@ -45,7 +46,8 @@ class Likeness:
         faces = faces_in(photo, turned=False)
         if not faces:
             return None
-        vector = self._network.vector(faces[0].chip(photo))
+        face = levelled(photo, faces[0]) if self._levels else faces[0]
+        vector = self._network.vector(face.chip(photo))
         return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12))
 
 

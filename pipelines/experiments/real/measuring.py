@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from components.core.errors import SettingsError
+from components.core.faces.levelling import found_points
 from components.core.networks.pretrained.features import PerceptualDistance
 from components.core.people.person import PersonCrop
 from components.core.pictures.images import Pixels
@@ -16,7 +17,7 @@ from components.core.settings import PreprocessSettings
 from components.evaluate.measuring.quality import PLAIN, over, psnr, ssim, to_torch
 from pipelines.experiments.real.measures.anew import FACE, FIGURE, Looks
 from pipelines.experiments.real.measures.judges import Face, Judges, likeness
-from pipelines.experiments.real.measures.points import found_points, point_error
+from pipelines.experiments.real.measures.points import point_error
 from pipelines.experiments.real.measures.rims import light_rim, person_in, specks
 from pipelines.experiments.real.pictures.people import Portrayed
 from pipelines.experiments.real.pictures.poses import EXACT, Task

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import photoshoot.model as model_of
 from components.core.artifacts.model import GENERATOR
 from components.core.errors import InputError
+from components.core.faces.levelling import levelled
 from components.core.faces.yunet import faces_in
 from components.core.networks.generator.reposer import Generator, Reposer
 from components.core.pictures.images import read_photo
@@ -26,7 +27,7 @@ from components.core.stores.published import GROUPS
 from components.synthesize import synthesize
 from pipelines.cli.app import app
 from pipelines.experiments.real import study
-from pipelines.experiments.real.measures.judges import Judges, levelled
+from pipelines.experiments.real.measures.judges import Judges
 from pipelines.experiments.real.pictures import people as gathering
 from pipelines.experiments.real.pictures.poses import pose_list, tasks
 

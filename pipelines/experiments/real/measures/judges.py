@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from components.core.errors import MachineError
 from components.core.faces.head import head_box
+from components.core.faces.levelling import levelled
 from components.core.faces.recognition import FaceEmbedder, load_embedder
 from components.core.faces.sface import SAME_COSINE, SFace
 from components.core.faces.yunet import FoundFace, faces_in
 from components.core.pictures.images import Pixels
-from pipelines.experiments.real.measures.points import found_points, roll
 
 Floats = npt.NDArray[np.float64]
 
 DLIB_SAME = 0.6
 """Published: a distance below it says the same person."""
 _SIDES = (640, 1280)
-_LEVEL, _VIEW, _UPRIGHT = np.deg2rad(12), 3.0, 640
 _ROOM = 0.25
 """How far outside the head's box, as a share of its height, the middle of a face may lie and still be that head's."""
 
@@ -68,29 +66,6 @@ class Judges:
             tensor = torch.from_numpy(chip.transpose(2, 0, 1).copy())[None].float() / 127.5 - 1
             dlib = self._dlib.raw(tensor)[0].double().numpy()
         return Face(best, chip, vector / np.linalg.norm(vector), dlib)
-
-
-def levelled(picture: Pixels, face: FoundFace) -> FoundFace:
-    """The face with its five points looked for again where its head is tilted, in the picture turned upright.
-
-    YuNet finds tilted faces but puts their points where an upright face would have them: at 34 degrees eyes and mouth
-    are a third of the eye distance off, and no network then takes two photos of one person for one.
-    """
-    mesh = found_points(picture, face)
-    if mesh is None or abs(roll(mesh)) < _LEVEL:
-        return face
-    side = _VIEW * face.size
-    scale = min(1.0, _UPRIGHT / side)
-    matrix = np.asarray(cv2.getRotationMatrix2D(face.middle, float(np.rad2deg(roll(mesh))), scale), np.float64)
-    matrix[:, 2] += scale * side / 2 - np.asarray(face.middle)
-    size = max(1, round(scale * side))
-    upright = cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
-    again = faces_in(np.asarray(upright, np.uint8), turned=False, sides=(_UPRIGHT,))
-    if not again:
-        return face
-    best = min(again, key=lambda one: float(np.hypot(*(np.asarray(one.middle) - size / 2))))
-    back = cv2.invertAffineTransform(matrix)
-    return replace(face, points=best.points @ back[:, :2].T + back[:, 2])
 
 
 def _inside(face: FoundFace, box: tuple[int, int, int, int]) -> bool:

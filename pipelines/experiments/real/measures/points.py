@@ -10,11 +10,7 @@ from scipy.spatial import cKDTree
 
 from components.core.body.charts import head_direction
 from components.core.body.head import unit
-from components.core.faces.yunet import FoundFace
 from components.core.fitting.head_points import CHIN, EYE_CORNERS, MOUTH_CORNERS, head_points
-from components.core.landmarks.geometry import Square
-from components.core.landmarks.parts import face_region, mesh
-from components.core.landmarks.ssd import FACES, detect
 from components.core.pictures.images import Pixels
 from components.core.pictures.iuv import HEAD_PARTS
 
@@ -23,7 +19,6 @@ Floats = npt.NDArray[np.float64]
 _NEAREST = 12
 _APART = 0.05
 """Radians from a point's place in the chart to the nearest pixel, from which on the map does not show it."""
-_AROUND = 2.5
 _LEAST = 0.25
 """Share of the points that a map must show."""
 
@@ -57,14 +52,6 @@ def wanted_points(iuv: Pixels) -> Floats:
     return out
 
 
-def found_points(picture: Pixels, face: FoundFace) -> Floats | None:
-    """[468, 3] the mesh of a face that was found in a picture [H, W, 3]; None where no mesh fits it."""
-    near = Square(*face.middle, _AROUND * face.size)
-    faces = detect(picture, FACES, near)
-    found = mesh(picture, face_region(faces[0].points)) if faces else None
-    return None if found is None else found.astype(np.float64)
-
-
 def eye_distance(points: Floats) -> float:
     """Distance between the middles of the eyes of a mesh [468, 3], in space: a turned head's is no shorter."""
     right, left = (points[list(corners)].mean(0) for corners in EYE_CORNERS)
@@ -75,12 +62,6 @@ def turn(points: Floats) -> float:
     """How far a mesh [468, 3] is turned to the side, radians; positive toward the picture's right."""
     right, left = (points[list(corners)].mean(0) for corners in EYE_CORNERS)
     return float(np.arctan2(left[2] - right[2], left[0] - right[0]))
-
-
-def roll(points: Floats) -> float:
-    """How far a mesh [468, 3] is tilted, radians; positive clockwise as seen."""
-    right, left = (points[list(corners)].mean(0) for corners in EYE_CORNERS)
-    return float(np.arctan2(left[1] - right[1], left[0] - right[0]))
 
 
 def point_error(found: Floats, wanted: Floats, eyes: float) -> PointError | None:

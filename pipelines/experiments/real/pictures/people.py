@@ -15,6 +15,7 @@ from components.cluster.grouping.tree import Rule
 from components.core.atomic import atomic_path
 from components.core.digest import code_digest, file_digest
 from components.core.errors import InputError
+from components.core.faces.levelling import found_points
 from components.core.faces.recognition import load_embedder
 from components.core.people.person import PersonCrop, person_from_photo
 from components.core.pictures.folder import PhotoFile, list_photos
@@ -23,7 +24,7 @@ from components.core.pictures.labels import read_labels
 from components.core.progress import track
 from components.core.settings import PreprocessSettings
 from pipelines.experiments.real.measures.judges import Face, Judges
-from pipelines.experiments.real.measures.points import eye_distance, found_points, turn, wanted_points
+from pipelines.experiments.real.measures.points import eye_distance, turn, wanted_points
 
 _ROOMS = ("core/estimation", "core/fitting", "core/landmarks", "core/matting", "core/body", "core/data")
 _LARGEST = 2048
