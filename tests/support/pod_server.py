@@ -32,9 +32,12 @@ COMPONENTS = {
     "register": "components.register.component:register",
     "finish": "components.finish.component:finish",
 }
-_HEAVY = ("torch", "cv2", "mlflow.pyfunc", "mlflow.tracking", "optuna", "google.cloud.storage", "components.train.loop",
-          "components.evaluate.run", "components.register.run", "components.register.try_out", "photoshoot.serving",
-          "components.preprocess.run", "components.cluster.run", "components.synthesize.figure")
+_HEAVY = (
+    "torch", "torch._dynamo", "torch.distributed.fsdp", "cv2", "pyarrow.parquet", "mlflow.pyfunc", "mlflow.tracking",
+    "optuna", "google.cloud.storage", "photoshoot.serving", "components.synthesize.figure", "components.preprocess.run",
+    "components.cluster.run", "components.train.loop", "components.evaluate.run", "components.register.run",
+    "components.register.try_out",
+)
 
 
 def _function(component: str) -> Any:
@@ -68,6 +71,8 @@ def _try_out_by_fork(command: list[str], cwd: Path, env: dict[str, str], **_: An
 
 def _work(pod: dict[str, Any]) -> None:
     """The child: the component's function, as KFP's executor calls it."""
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[int(pod["id"]) % len(cores)]})  # a pod of one CPU starts no processes of its own
     log = os.open(pod["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -117,10 +122,7 @@ def _open_stores(uri: str) -> None:
 
 def main(uri: str) -> None:
     for name in _HEAVY:
-        try:
-            importlib.import_module(name)
-        except ImportError as error:
-            print(f"{name}: {error}", file=sys.stderr)
+        importlib.import_module(name)
     for component in COMPONENTS:
         _function(component)
     _open_stores(uri)
