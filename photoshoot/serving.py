@@ -15,9 +15,9 @@ from typing import Any
 
 import mlflow.pyfunc
 import pandas as pd
-import yaml
 
 from components.core.artifacts.version import SERVING_FORMAT
+from components.core.documents import MOST_YAML, read_bytes, yaml_value
 from components.core.errors import DataError, InputError, MachineError
 from components.core.pictures.images import encode_png
 from components.core.record.custody import refuse
@@ -81,9 +81,9 @@ def _check(folder: Path) -> None:
     """Hold a version's files against the registry that it was loaded from; what is odd, and that there is none to
     ask, is logged. Only what MLflow fetched by a registry's name is asked about, not a folder of somebody's own."""
     try:
-        said = yaml.safe_load((folder / _META).read_text(encoding="utf-8"))
+        said = yaml_value(read_bytes(folder / _META, MOST_YAML))
         name, number = str(said["model_name"]), str(said["model_version"])
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+    except (OSError, ValueError, KeyError, TypeError):
         return
     uri = mlflow.get_registry_uri()
     if is_unwritten(uri):

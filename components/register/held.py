@@ -20,6 +20,7 @@ from components.core.artifacts.comparison import COMPARISON
 from components.core.artifacts.evaluation import METRICS
 from components.core.artifacts.model import GENERATOR
 from components.core.digest import file_digest, json_digest
+from components.core.documents import MOST_JSON, Unreadable, json_object, read_bytes
 from components.core.errors import DataError
 from components.core.record.custody import ARTIFACTS
 from components.core.record.ledger import Journal, Record
@@ -61,8 +62,8 @@ def judged_anew(registry: Registry, version: Version, journal: Journal) -> Verdi
         raise DataError("the ledger has no record of its registration")
     with tempfile.TemporaryDirectory(prefix="photoshoot-evidence-") as name:
         found = {path.name: path for path in _fetched(registry, version, record, Path(name))}
-        metrics = json.loads(found[METRICS].read_text(encoding="utf-8"))
-        comparison = json.loads(found[COMPARISON].read_text(encoding="utf-8")) if COMPARISON in found else None
+        metrics = _read(found[METRICS])
+        comparison = _read(found[COMPARISON]) if COMPARISON in found else None
         settings = _settings(found[SETTINGS])
         digest = file_digest(found[METRICS])
     model = metrics["model"]["digest"]
@@ -72,6 +73,13 @@ def judged_anew(registry: Registry, version: Version, journal: Journal) -> Verdi
     if comparison is not None and (comparison.get("model"), comparison.get("evaluation")) != (model, digest):
         raise DataError("its comparison is of another model or evaluation")
     return verdict(metrics, comparison, record.rival, settings)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json_object(read_bytes(path, MOST_JSON), finite=False)
+    except Unreadable as error:
+        raise DataError(f"its evidence is damaged ({error})", path=path.name) from None
 
 
 def _fetched(registry: Registry, version: Version, record: Record, folder: Path) -> list[Path]:

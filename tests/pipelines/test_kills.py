@@ -66,8 +66,9 @@ def _commands(made: Made) -> Iterator[Command]:
         "register", *made.evidence(folder), "--out", "version",
         *_set("register.model_name=another")], _registered, _recorded)
     yield Command("tune", made.copy, lambda folder: [
-        "tune", *SMALL, "--trials", "4", "--workers", "1", *_set("tune.steps=2", "tune.heartbeat=1", "tune.pairs=8"),
-        "--home", "home", "--json"], lambda folder: _said(folder, "study", "winner", "weights", "score", "trials"))
+        "tune", *SMALL, "--trials", "4", "--workers", "1", "--home", "home", "--json",
+        *_set("tune.steps=2", "tune.looks=1", "tune.heartbeat=1", "tune.pairs=8")],
+        lambda folder: _said(folder, "study", "winner", "weights", "score", "trials"))
     yield Command("run", made.copy, lambda folder: ["run", *SMALL, *_set("train.steps=5"), "--home", "home", "--json"],
                   lambda folder: _said(folder, "model_version", "verdict", "metrics", "people", "aliases"))
 
@@ -129,6 +130,7 @@ def test_a_training_that_was_killed_leaves_no_trace(commands: dict[str, Command]
 
 
 @pytest.mark.endurance
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", KILLS)
 def test_a_command_that_was_killed_leaves_no_trace(name: str, commands: dict[str, Command], tmp_path: Path) -> None:
     """PHOTOSHOOT_KILL_SEED repeats the moments of a failure."""

@@ -44,7 +44,7 @@ from components.evaluate.measuring.reference import _read as read_reference
 from components.preprocess.densepose.dump import _entries
 from components.register.card import model_card
 from components.register.gate import verdict
-from components.register.ledger import Entry
+from components.register.ledger import Entry, Record
 from components.train.checkpoint import Checkpoints
 from pipelines.containers.images import LOCK, read_lock
 from pipelines.home import moved
@@ -150,6 +150,7 @@ def _artifacts() -> list[Reader]:
               "metrics": {"ssim": _METRIC}, "people": {"accepted": 4, "rejected": []}, "seconds": 1.0,
               "gate": [{"name": "ssim", "passed": True, "value": 0.7, "bound": 0.6, "comparison": ">=", "reason": ""}]}
     entry = Entry("promote", None, "1", "anna", "2026-01-01T00:00:00", "better", False, {"model": "a"}).to_text()
+    record = Record("register", "1", "anna", "2026-01-01T00:00:00", "", {"a": "b"}, outcome="passed").to_text()
     return [
         Reader("metrics", evaluation.METRICS, (_json(METRICS),), _judged),
         Reader("pairs", evaluation.PAIRS, (f"{json.dumps(PAIR)}\n{json.dumps({**PAIR, 'target': 'p2'})}\n".encode(),),
@@ -175,7 +176,8 @@ def _artifacts() -> list[Reader]:
                lambda path: version.trained_on(path.parent)),
         Reader("summary", "summary.json", (_json({"accepted": 3, "rejected": []}),), read_summary),
         Reader("result", "result.json", (_json(result),), read_result),
-        Reader("entry of the ledger", "entry.json", (entry.encode(),), _entry),
+        Reader("entry of the ledger", "entry.json", (entry.encode(),), lambda path: _entry(path, Entry.from_text)),
+        Reader("record of the ledger", "entry.json", (record.encode(),), lambda path: _entry(path, Record.from_text)),
         Reader("plan", "plan.json", (Plan("a", 64, 16, "synthetic", {"resolution": 64}, 3).to_json().encode(),),
                lambda path: Plan.read(path.parent)),
         Reader("lock of images", "images.lock.json", (_json(
@@ -183,8 +185,8 @@ def _artifacts() -> list[Reader]:
     ]
 
 
-def _entry(path: Path) -> object:
-    found = Entry.from_text(1, path.read_bytes().decode(errors="replace"))
+def _entry(path: Path, read: Callable[[int, str], Entry | Record | None]) -> object:
+    found = read(1, path.read_bytes().decode(errors="replace"))
     if found is None:
         raise InputError("none")
     return found.digest

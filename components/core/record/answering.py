@@ -3,13 +3,13 @@ own client tries for minutes, and takes whatever is JSON for an answer."""
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from components.core.documents import MOST_LINE, json_object
 from components.core.errors import MachineError
 from components.core.masking import masked, shown
 
@@ -64,10 +64,8 @@ def what_is_wrong(uri: str) -> Wrong | None:
 def _speaks_mlflow(body: bytes) -> bool:
     """Whether this is MLflow's answer to the question for an experiment."""
     try:
-        content = json.loads(body)
+        content = json_object(body, MOST_LINE)
     except ValueError:
-        return False
-    if not isinstance(content, dict):
         return False
     found = content.get("experiment")
     return (isinstance(found, dict) and "experiment_id" in found) or (

@@ -16,6 +16,9 @@ from torch import Tensor
 
 from components.core.digest import json_digest
 from components.core.errors import InputError, MachineError
+from components.core.documents import MOST_LINE, json_value
+from components.core.errors import InputError, PhotoshootError
+from components.core.faces.embedder import FaceEmbedder
 from components.core.faces.recognition import load_embedder
 from components.core.networks.generator.reposer import PERSONAL, Generator, Reposer
 from components.core.networks.pretrained.dlib_face import weights_path
@@ -93,7 +96,7 @@ def fitted_to(model: Reposer, photos: Sequence[PersonCrop], settings: PersonalSe
     start = model.network.state_dict()
     found = store.read(key)
     if found is not None:
-        losses = json.loads(found[1]["losses"])
+        losses = json_value(found[1]["losses"], MOST_LINE)
         return _fitted(model, start, found[0], losses, len(photos), settings.least_gain, kept=True)
     fit = _Fit(model, photos, settings, store, key)
     losses = fit.run()
@@ -217,7 +220,7 @@ class _Fit:
         changes = {kind: {name.removeprefix(f"{kind}."): value for name, value in found[0].items()
                           if name.startswith(f"{kind}.")} for kind in ("best", "now")}
         self._network.load_state_dict(applied(self._start, changes["now"]))
-        self.best, self._losses = changes["best"], json.loads(found[1]["losses"])
+        self.best, self._losses = changes["best"], json_value(found[1]["losses"], MOST_LINE)
         return int(found[1]["step"])
 
 
