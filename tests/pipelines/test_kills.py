@@ -20,7 +20,7 @@ from pipelines.home.folder import Home
 
 Run = tuple[Path, dict[str, Any]]
 PHOTOS = 12
-KILLS = {"preprocess": 10, "train": 10, "shoot": 8, "promote": 8, "challenge": 4, "register": 4, "tune": 3, "run": 3}
+KILLS = {"preprocess": 11, "train": 11, "shoot": 8, "promote": 8, "challenge": 4, "register": 3, "tune": 2, "run": 3}
 
 
 class Made:
@@ -67,7 +67,7 @@ def _commands(made: Made) -> Iterator[Command]:
         *_set("register.model_name=another")], _registered, _recorded)
     yield Command("tune", made.copy, lambda folder: [
         "tune", *SMALL, "--trials", "4", "--workers", "1", "--home", "home", "--json",
-        *_set("tune.steps=2", "tune.looks=1", "tune.heartbeat=1", "tune.pairs=8")],
+        *_set("cluster.validation=0.4", "tune.steps=2", "tune.looks=1", "tune.heartbeat=1", "tune.pairs=8")],
         lambda folder: _said(folder, "study", "winner", "weights", "score", "trials"))
     yield Command("run", made.copy, lambda folder: ["run", *SMALL, *_set("train.steps=5"), "--home", "home", "--json"],
                   lambda folder: _said(folder, "model_version", "verdict", "metrics", "people", "aliases"))

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
 import pytest
-from smoke import SMALL, run_pipeline
 
 from components.core.errors import MachineError
 from components.core.record import tracking
@@ -124,19 +118,3 @@ def test_a_disk_that_is_nearly_full_is_said_before_a_run(
     leftovers.check_room(home)
     text = capsys.readouterr().err
     assert (said in text) if said else not text
-
-
-@pytest.mark.endurance
-def test_after_a_kill_the_next_run_waits_for_its_steps_and_cleans_up(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    child = subprocess.Popen([sys.executable, "-m", "pipelines.cli", "run", *SMALL, "--home", str(home)],
-                             stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not list(home.glob("artifacts/*/synthesize/*")):
-        assert child.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait()
-    code, _, log = run_pipeline(home)
-    assert code == 0, log
-    assert len(list(home.glob("artifacts/*"))) == 1 and not list(home.rglob("*partial-*"))
