@@ -22,7 +22,7 @@ from pathlib import Path
 from components.core.errors import machine_errors
 
 _TOKEN = re.compile(r"\.partial-(\d+-[0-9a-f]{6}|\d+)(?=\.|$)")
-_ALIVE, _ASIDE = ".alive", ".old"
+_ALIVE, _TAKING, _ASIDE = ".alive", ".taking", ".old"
 _YOUNG_S = 60.0
 _ELSEWHERE_S = 86_400.0
 """How long nothing may be heard of another machine's process: not every shared disk shares locks."""
@@ -106,8 +106,9 @@ def _held(path: Path) -> Iterator[str]:
     """A token for names of what is half written, and its lock beside `path` for as long as the block lasts."""
     token = f"{os.getpid()}-{secrets.token_hex(3)}"
     lock = path.with_name(f".{path.name}.partial-{token}{_ALIVE}")
+    taking = lock.with_suffix(_TAKING)  # under its name it is seen only when it is held
     try:
-        file = open(lock, "x", encoding="utf-8")  # noqa: SIM115
+        file = open(taking, "x", encoding="utf-8")  # noqa: SIM115
     except OSError as error:
         error.filename = str(path)  # what the person knows of
         raise
@@ -117,8 +118,10 @@ def _held(path: Path) -> Iterator[str]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             file.write(socket.gethostname())
             file.flush()
+            os.replace(taking, lock)
             yield token
         finally:
+            taking.unlink(missing_ok=True)
             lock.unlink(missing_ok=True)
 
 
@@ -136,7 +139,7 @@ def _is_dead(token: str, paths: list[Path]) -> bool:
         return False
     if host != socket.gethostname():
         return quiet_s > _ELSEWHERE_S
-    return len(paths) > 1 or quiet_s > _YOUNG_S  # a lock alone may be about to be taken
+    return True
 
 
 def _changed(path: Path) -> float:

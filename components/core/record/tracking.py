@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from components.core import devices
-from components.core.atomic import atomic_path
+from components.core.atomic import atomic_path, sweep
 from components.core.errors import MachineError, machine_errors
 from components.core.masking import masked
 from components.core.record import answering
@@ -93,6 +93,7 @@ def _prepare(uri: str) -> None:
         return
     file = Path(name).absolute()
     os.environ[_ARTIFACT_ROOT] = str(file.parent / _ARTIFACTS)
+    sweep(file.parent, file.name)
     if _is_made(file):
         return
     with machine_errors(file), alone(file.with_name(f".{file.name}.making")):

@@ -157,3 +157,11 @@ def test_files_are_as_the_umask_says(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("a", "b", "b/c")] == [0o600, 0o700, 0o600]
+
+
+def test_a_lock_that_outlived_its_file_is_swept_up(tmp_path: Path) -> None:
+    """Killed between the rename and the end."""
+    (tmp_path / "a.txt").touch()
+    (tmp_path / ".a.txt.partial-1-abcdef.alive").write_text(socket.gethostname())
+    sweep(tmp_path, "a.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

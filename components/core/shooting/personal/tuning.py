@@ -15,10 +15,8 @@ import torch
 from torch import Tensor
 
 from components.core.digest import json_digest
-from components.core.errors import InputError, MachineError
 from components.core.documents import MOST_LINE, json_value
-from components.core.errors import InputError, PhotoshootError
-from components.core.faces.embedder import FaceEmbedder
+from components.core.errors import InputError, MachineError
 from components.core.faces.recognition import load_embedder
 from components.core.networks.generator.reposer import PERSONAL, Generator, Reposer
 from components.core.networks.pretrained.dlib_face import weights_path
