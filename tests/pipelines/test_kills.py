@@ -97,7 +97,8 @@ def _recorded(folder: Path) -> dict[str, str]:
 def _trained(folder: Path) -> dict[str, Any]:
     mlflow = tracking.client(f"sqlite:///{folder / 'record.db'}")
     runs = mlflow.search_runs(["0"])
-    assert sum(run.info.status == "FINISHED" for run in runs) == 1
+    # Two where it was killed when all was recorded: then the same command is another training, with nothing to do.
+    assert sum(run.info.status == "FINISHED" for run in runs) in (1, 2)
     assert not (folder / "mlruns").exists()
     card = json.loads((folder / "model" / "model.json").read_text())
     return {"model": digests(folder / "model")["generator.safetensors"], "losses": card["losses"],
