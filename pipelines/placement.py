@@ -34,6 +34,7 @@ QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_WAIT_S, _ENDLESS_S = 3600, 3_600_000
+_LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _QUANTITY = re.compile(r"\d{1,18}(\.\d{1,9})?(m|[kMGTPE]|[KMGTPE]i)?")
 
 
@@ -143,6 +144,30 @@ class Notify(_Part):
     """Its key in the Secret."""
 
 
+class Vertex(_Part):
+    """Where runs on Vertex AI Pipelines go (`--backend vertex`)."""
+
+    project: str | None = None
+    """Google Cloud project; null: --project or GOOGLE_CLOUD_PROJECT."""
+    region: str | None = None
+    """Region, such as us-central1; null: --region or GOOGLE_CLOUD_REGION."""
+    root: str | None = None
+    """gs:// prefix for artifacts; null: --root."""
+    network: str | None = None
+    """VPC network peered with the machines, projects/NUMBER/global/networks/NAME, to reach a private MLflow."""
+    labels: dict[str, str] = {}
+    """Labels of the runs, for bills and filters: lower-case letters, digits, - and _."""
+
+    @model_validator(mode="after")
+    def _as_google_writes_them(self) -> Self:
+        if self.root and not re.fullmatch(r"gs://[^/]+(/.*)?", self.root):
+            raise ValueError(f"root {self.root} is not gs://bucket/prefix")
+        for key, value in self.labels.items():
+            if not _LABEL.fullmatch(key) or not re.fullmatch(r"[a-z0-9_-]{0,63}", value):
+                raise ValueError(f"label {key}={value}: at most 63 lower-case letters, digits, - and _")
+        return self
+
+
 class Placement(_Part):
     """What one step asks for."""
 
@@ -196,6 +221,8 @@ class Profile(_Part):
     """Whether the steps may make TrainJobs (in the chart: steps.trainJobs=true), which `train.nodes` needs."""
     notify: Notify | None = None
     """Who is told when a run ends."""
+    vertex: Vertex | None = None
+    """Where on Vertex AI, for runs there."""
     pools: dict[PoolName, Pool] = {}
     """The node pools."""
     steps: dict[str, Placement] = {}

@@ -17,16 +17,21 @@ if TYPE_CHECKING:
     from pipelines.kubeflow.access import Access
     from pipelines.kubeflow.server import Server
     from pipelines.kubeflow.submit import Order
+    from pipelines.placement import Profile
+    from pipelines.vertex.server import Place, Vertex
 
 QUICK_PATIENCE = 30.0
 """Patience of commands that ask the server one thing."""
 
 RegistryOption = Annotated[str, typer.Option("--registry", rich_help_panel=KUBEFLOW, help="Prefix of the image names.")]
 RootOption = Annotated[
-    str, typer.Option("--root", rich_help_panel=KUBEFLOW, help="gs:// prefix for artifacts; else the server's.")
+    str, typer.Option("--root", rich_help_panel=KUBEFLOW,
+                      help="gs:// prefix for artifacts; else the server's or, on Vertex AI, the profile's.")
 ]
 DetachOption = Annotated[bool, typer.Option("--detach", rich_help_panel=KUBEFLOW, help="Do not follow the run.")]
-BACKENDS = ("local", "containers", "kubeflow")
+BACKENDS = ("local", "containers", "kubeflow", "vertex")
+CLUSTERS = ("kubeflow", "vertex")
+"""Those that take the pipeline as a file."""
 
 
 def _backend(given: str) -> str:
@@ -41,7 +46,18 @@ def _backend(given: str) -> str:
 BackendOption = Annotated[
     str,
     typer.Option("--backend", callback=_backend,
-                 help="Where: local, containers (local, each step in its image) or kubeflow."),
+                 help="Where: local, containers (local, each step in its image), kubeflow or vertex (Vertex AI)."),
+]
+
+
+def _compile_backend(given: str) -> str:
+    if given not in CLUSTERS:
+        raise InputError(f"nothing to compile for {given}", remedy=f"--backend {' or '.join(CLUSTERS)}")
+    return given
+
+
+CompileBackendOption = Annotated[
+    str, typer.Option("--backend", callback=_compile_backend, help="What takes it: kubeflow or vertex (Vertex AI).")
 ]
 
 
@@ -90,9 +106,10 @@ class OrderOptions:
     """The options that say what Kubeflow is to run."""
 
     profile: Annotated[
-        str, typer.Option("--profile", rich_help_panel=KUBEFLOW,
-                          help="Which steps run on which nodes: gke-ondemand, gke-spot, local or a YAML file."),
-    ] = "gke-ondemand"
+        str | None, typer.Option("--profile", rich_help_panel=KUBEFLOW,
+                                 help="Which steps run on which nodes: gke-ondemand, gke-spot, local, vertex or a YAML "
+                                      "file; else gke-ondemand, or vertex on Vertex AI."),
+    ] = None
     registry: RegistryOption = ""
     experiment: Annotated[
         str, typer.Option("--experiment", rich_help_panel=KUBEFLOW, help="Kubeflow's experiment; else the settings'."),
@@ -111,13 +128,56 @@ class OrderOptions:
     def order(self, settings: Settings, photos: str | Path | None) -> Order:
         """The run with these settings and photos. Raises `SettingsError` where it cannot work on such nodes."""
         from pipelines.kubeflow.feasible import refuse_impossible
-        from pipelines.kubeflow.submit import Order
         from pipelines.placement import load_profile
 
-        profile = load_profile(self.profile)
+        profile = load_profile(self.profile or "gke-ondemand")
         refuse_impossible(settings, profile, self.root)
+        return self._order(settings, profile, photos)
+
+    def order_for_vertex(self, settings: Settings, photos: str | Path | None) -> Order:
+        """The run with these settings and photos. What Vertex AI does not bear, `pipelines.vertex.bearing` tells."""
+        from pipelines.placement import load_profile
+
+        for option, given in (("--upload", self.upload), ("--experiment", self.experiment)):
+            if given:
+                raise InputError(f"{option} applies to Kubeflow only", remedy=f"leave {option} out")
+        return self._order(settings, load_profile(self.profile or "vertex"), photos)
+
+    def _order(self, settings: Settings, profile: Profile, photos: str | Path | None) -> Order:
+        from pipelines.kubeflow.submit import Order
+
         return Order(settings, profile, None if photos is None else address(photos), self.registry, self.name,
                      self.experiment, pairs(self.args), self.root, self.upload)
+
+
+@dataclass(frozen=True)
+class VertexOptions:
+    """The options that name a place on Vertex AI."""
+
+    project: Annotated[
+        str | None, typer.Option("--project", envvar="GOOGLE_CLOUD_PROJECT", rich_help_panel=KUBEFLOW,
+                                 help="Vertex AI: the Google Cloud project; else the profile's."),
+    ] = None
+    region: Annotated[
+        str | None, typer.Option("--region", envvar="GOOGLE_CLOUD_REGION", rich_help_panel=KUBEFLOW,
+                                 help="Vertex AI: the region, such as us-central1; else the profile's."),
+    ] = None
+
+    def connect(self, profile: Profile | None = None, patience: float | None = None) -> Vertex:
+        """A connection to the place that the options, else the profile or the environment name."""
+        from pipelines.vertex.server import place
+
+        own = profile.vertex if profile else None
+        return vertex_at(place(self.project or (own and own.project), self.region or (own and own.region)), patience)
+
+
+def vertex_at(where: Place, patience: float | None = None) -> Vertex:
+    """A connection to Vertex AI, given up after `patience` seconds without an answer (`QUICK_PATIENCE`)."""
+    from pipelines.display import errors
+    from pipelines.vertex.server import Vertex
+
+    return Vertex(where, patience=QUICK_PATIENCE if patience is None else patience,
+                  note=lambda text: errors.print(text, markup=False, soft_wrap=True))
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ def impossible(settings: Settings, profile: Profile | None, root: str = "") -> I
     """
     yield from _several_nodes(settings, profile, root)
     if profile is not None:
+        yield from _accelerator_names(profile)
         yield from _volume(settings, profile)
         yield from _studies(settings, profile)
 
@@ -58,6 +59,14 @@ def _several_nodes(settings: Settings, profile: Profile | None, root: str) -> It
 
 def _accelerators(profile: Profile, asked: Placement) -> int:
     return max(profile.pool(asked.pool).count, 1) if asked.pool != "cpu" else 1
+
+
+def _accelerator_names(profile: Profile) -> Iterator[SettingsError]:
+    """Kubernetes' extended resources have a domain; Vertex AI's accelerators have none."""
+    for name, pool in profile.pools.items():
+        if pool.count and "/" not in pool.accelerator:
+            yield SettingsError(f"pools.{name}.accelerator {pool.accelerator} of profile {profile.name} is no resource "
+                                "of Kubernetes", remedy="nvidia.com/gpu, or --backend vertex if that is meant")
 
 
 def _volume(settings: Settings, profile: Profile) -> Iterator[SettingsError]:

@@ -85,7 +85,7 @@ def follow(server: Server, run_id: str, display: PipelineDisplay, *, poll: float
     reported: set[tuple[str, str]] = set()
     while True:
         run = _ask(server, run_id)
-        _show(run, display)
+        show(step_states(_tasks(run)), display, succeeded=run.state == SUCCEEDED)
         if run.state in ENDED:
             return run
         now = time.monotonic()
@@ -151,8 +151,9 @@ def _is_time(moment: Any) -> bool:
     return moment is not None and moment.year > 1970  # unset times arrive as year 1 or 1970
 
 
-def _show(run: V2beta1Run, display: PipelineDisplay) -> None:
-    for step, now in step_states(_tasks(run)).items():
+def show(states: Mapping[str, StepState], display: PipelineDisplay, *, succeeded: bool) -> None:
+    """Tell the display what has changed; `succeeded` when the whole run has."""
+    for step, now in states.items():
         before = display.states.get(step)
         if before in (None, now.state, "reused") or (before == "waiting" and now.reused):
             continue
@@ -160,7 +161,7 @@ def _show(run: V2beta1Run, display: PipelineDisplay) -> None:
             display.event({"step": step, "state": "started"})
         if now.state != "started":
             display.event({"step": step, "state": now.state, "seconds": now.seconds})
-    if run.state == SUCCEEDED:
+    if succeeded:
         display.finish()
 
 
@@ -176,13 +177,17 @@ def steps_of(server: Server, run: V2beta1Run) -> tuple[str, ...]:
         with server.errors("pipeline version"):
             spec = server.pipelines.pipeline_service_get_pipeline_version(
                 reference.pipeline_id, reference.pipeline_version_id).pipeline_spec
-    spec = (spec or {}).get("pipeline_spec", spec) or {}
-    graphs = [spec.get("root", {}), *spec.get("components", {}).values()]
-    names = {name for graph in graphs for name in graph.get("dag", {}).get("tasks", {})}
-    if not names & _TASKS:
+    found = steps_in((spec or {}).get("pipeline_spec", spec) or {})
+    if not found:
         raise InputError(f"run {run.run_id} ({run.display_name}) was not made by photoshoot",
                          remedy="`photoshoot runs --kubeflow` lists them")
-    steps = {step_of(name) for name in names}
+    return found
+
+
+def steps_in(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """The steps in a pipeline's specification, in order; none where it is not one of ours."""
+    graphs = [spec.get("root", {}), *spec.get("components", {}).values()]
+    steps = {step_of(name) for graph in graphs for name in graph.get("dag", {}).get("tasks", {}) if name in _TASKS}
     return tuple(step for step in STEPS if step in steps)
 
 

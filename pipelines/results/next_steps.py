@@ -64,6 +64,12 @@ def after_submission(run_id: str) -> list[Next]:
             _command("cancel", run_id, does="end it")]
 
 
+def after_vertex_submission(name: str) -> list[Next]:
+    """Commands for a run on Vertex AI that nobody follows; `name` is the job's, with project and region."""
+    return [_command("follow", name, does="follow it to its end"), _command("runs", "--vertex", does="how it is"),
+            _command("cancel", name, does="end it")]
+
+
 def _command(*parts: str | Path, does: str) -> Next:
     return Next(shlex.join([*program(), *map(str, parts)]), does)
 

@@ -1,4 +1,5 @@
-"""Commands for runs on Kubeflow: follow, cancel, retry, list, and runs on a schedule."""
+"""Commands for runs on Kubeflow: follow, cancel, retry, list, and runs on a schedule. A run on Vertex AI goes by its
+whole name, projects/P/locations/R/pipelineJobs/ID, and to `pipelines.cli.commands.vertex`."""
 
 from __future__ import annotations
 
@@ -7,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from components.core.errors import PhotoshootError
+from components.core.errors import InputError, PhotoshootError
 from pipelines.cli.app import JsonOption, SettingsOptions, app, succeeded
+from pipelines.cli.commands import vertex
 from pipelines.cli.ending import show_next
 from pipelines.cli.help import App
 from pipelines.cli.options import KUBEFLOW, DetachOption, FollowOptions, OrderOptions, ServerOptions
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
     from pipelines.kubeflow.submit import Order
 
 _ENDS = {"succeeded": "succeeded", "failed": "failed", "canceled": "killed", "skipped": "killed"}
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id or name of the run.")]
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="Id or name of the run; on Vertex AI projects/.../pipelineJobs/ID.")]
+VERTEX = "projects/"
+"""Names of runs on Vertex AI begin with it."""
 
 schedules = App(help="Runs at fixed times.")
 app.add_typer(schedules, name="schedule", rich_help_panel=KUBEFLOW)
@@ -118,7 +123,10 @@ def _to_the_end(server: Server, run_id: str, display: PipelineDisplay, following
 
 @app.command(rich_help_panel=KUBEFLOW)
 def follow(run: RunArgument, following: FollowOptions, access: ServerOptions, as_json: JsonOption = False) -> None:
-    """Follow a run on Kubeflow to its end: exit code 0 when it succeeds."""
+    """Follow a run on Kubeflow or Vertex AI to its end: exit code 0 when it succeeds."""
+    if run.startswith(VERTEX):
+        vertex.follow_job(run, as_json, following)
+        return
     from pipelines.kubeflow.server import ENDED
 
     server = access.connect(following.patience)
@@ -129,7 +137,10 @@ def follow(run: RunArgument, following: FollowOptions, access: ServerOptions, as
 
 @app.command(rich_help_panel=KUBEFLOW)
 def cancel(run: RunArgument, access: ServerOptions, as_json: JsonOption = False) -> None:
-    """End a run on Kubeflow. What its steps have finished stays; `photoshoot retry` resumes from there."""
+    """End a run on Kubeflow or Vertex AI. What its steps have finished stays; `photoshoot retry` resumes from there."""
+    if run.startswith(VERTEX):
+        vertex.cancel_job(run, as_json)
+        return
     from pipelines.kubeflow import record
     from pipelines.kubeflow.server import ENDED
 
@@ -147,6 +158,9 @@ def cancel(run: RunArgument, access: ServerOptions, as_json: JsonOption = False)
 def retry(run: RunArgument, *, detach: DetachOption = False, following: FollowOptions, access: ServerOptions,
           as_json: JsonOption = False) -> None:
     """Run the failed steps of a run on Kubeflow again, and what comes after them."""
+    if run.startswith(VERTEX):
+        raise InputError("Vertex AI does not run a job again",
+                         remedy="the same `photoshoot run` again takes what is done from the cache")
     from pipelines.kubeflow import record
 
     server = access.connect(following.patience)

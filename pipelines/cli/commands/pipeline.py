@@ -20,11 +20,13 @@ from pipelines.cli.app import (
 )
 from pipelines.cli.options import (
     BackendOption,
+    CompileBackendOption,
     DetachOption,
     FollowOptions,
     OrderOptions,
     RegistryOption,
     ServerOptions,
+    VertexOptions,
 )
 from pipelines.display import errors, output
 
@@ -49,12 +51,13 @@ def run(
     detach: DetachOption = False,
     following: FollowOptions,
     access: ServerOptions,
+    google: VertexOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Run the pipeline: photos in, a registered version, a report and a contact sheet out.
 
     The same command again reuses every step whose code, settings and inputs are unchanged, and goes on with a
-    training that was interrupted. On Kubeflow (--backend kubeflow) photos come from gs://.
+    training that was interrupted. On Kubeflow and Vertex AI (--backend kubeflow, vertex) photos come from gs://.
     """
     if memory and backend != "containers":
         raise InputError("--memory applies to containers only", remedy="--backend containers --memory 8g")
@@ -66,6 +69,10 @@ def run(
 
         order = ordered.order(settings, photos)  # what cannot work is told before anybody is asked
         run_on_kubeflow(access.connect(following.patience), order, as_json, detach, following)
+    elif backend == "vertex":
+        from pipelines.cli.commands.vertex import run_on_vertex
+
+        run_on_vertex(google, ordered.order_for_vertex(settings, photos), as_json, detach, following)
     elif backend == "containers":
         from pipelines.containers.execution import Limits
 
@@ -101,12 +108,19 @@ def compile_(
     photos: Annotated[str | None, typer.Option("--photos", help="gs:// prefix or folder; else synthetic.")] = None,
     registry: RegistryOption = "",
     profile: Annotated[
-        str | None, typer.Option("--profile", help="Place the steps: gke-ondemand, gke-spot, local or a YAML file.")
+        str | None, typer.Option("--profile",
+                                 help="Place the steps: gke-ondemand, gke-spot, local, vertex or a YAML file.")
     ] = None,
+    backend: CompileBackendOption = "kubeflow",
     asked: SettingsOptions,
 ) -> None:
-    """Write the pipeline as KFP IR YAML, to upload to Kubeflow."""
+    """Write the pipeline as KFP IR YAML, to upload to Kubeflow or Vertex AI."""
     settings = asked.settings()
+    if backend == "vertex":
+        from pipelines.cli.commands.vertex import compile_for_vertex
+
+        compile_for_vertex(settings, out, photos, registry, profile or "vertex")
+        return
     from pipelines.kubeflow.compilation import compile_pipeline
     from pipelines.placement import load_profile
 

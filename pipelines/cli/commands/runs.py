@@ -20,7 +20,7 @@ from pipelines.cli.app import (
     succeeded,
 )
 from pipelines.cli.commands.kubeflow import show_runs
-from pipelines.cli.options import KUBEFLOW, ServerOptions, old_name
+from pipelines.cli.options import KUBEFLOW, ServerOptions, VertexOptions, old_name
 from pipelines.display import errors, table
 
 
@@ -38,6 +38,9 @@ def runs(
                                               help="List Kubeflow's runs instead of MLflow's.")] = False,
     on_cluster: Annotated[bool, typer.Option("--cluster", hidden=True)] = False,
     access: ServerOptions,
+    on_vertex: Annotated[bool, typer.Option("--vertex", rich_help_panel=KUBEFLOW,
+                                            help="List Vertex AI's runs of a project and region.")] = False,
+    google: VertexOptions,
     as_json: JsonOption = False,
 ) -> None:
     """List pipeline runs: status, duration, cost, headline metrics; running, failed and killed ones too.
@@ -54,6 +57,11 @@ def runs(
         raise InputError(f"unknown status {status}", remedy=f"choose one of {', '.join(STATUSES)}")
     if on_cluster:
         old_name("--cluster", "--kubeflow")
+    if on_vertex:
+        from pipelines.cli.commands.vertex import show_vertex_runs
+
+        show_vertex_runs(last, google, as_json, status)
+        return
     if on_kubeflow or on_cluster:
         show_runs(last, access, as_json, status)
         return

@@ -1,0 +1,1 @@
+"""Runs on Vertex AI Pipelines, Google's own service for KFP's pipelines."""
