@@ -20,8 +20,8 @@ GKE_ACCELERATOR = "cloud.google.com/gke-accelerator"
 """GKE's label of nodes with a GPU; its values are Vertex AI's names, written another way."""
 _TYPE = re.compile(r"[A-Z][A-Z0-9_]+")
 _HOST = re.compile(r"https?://(?:[^/@]*@)?(?P<host>[^/:]+)")
-_INSIDE = re.compile(r"[^.]+|.+\.(svc|local|internal\.local)")
-"""Host names that only pods of a cluster can look up."""
+_INSIDE = re.compile(r"[^.]+|.+\.(svc|local)|127\..+")
+"""Hosts that only pods of a cluster, or one machine, can find."""
 _ARGUMENTS = ("gpu_accelerator", "gpu_count")
 
 

@@ -1,7 +1,7 @@
 """Vertex AI's REST API for pipeline jobs (v1): create, get, list, cancel.
 
-As documented at cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.pipelineJobs. A job's id is ours, so
-that a request whose answer was lost can be made again: there are never two of a run.
+As documented at cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.pipelineJobs. A job's id is ours,
+so that a request whose answer was lost can be made again: there are never two of a run.
 """
 
 from __future__ import annotations

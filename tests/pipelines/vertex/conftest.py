@@ -16,7 +16,11 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 from servers import Handler, http_server
 
+from components.core.presets import preset
 from pipelines.cli import main
+from pipelines.placement import load_profile
+from pipelines.vertex.bearing import borne
+from pipelines.vertex.document import pipeline_spec
 
 PARENT = "projects/p1/locations/europe-west4"
 JOBS = f"/v1/{PARENT}/pipelineJobs"
@@ -31,6 +35,7 @@ class Refused(Exception):
     """A google.rpc.Status."""
 
     def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
         self.code, self.message = code, message
 
 
@@ -143,7 +148,27 @@ class _Handler(Handler):
             return
         self.reply_json(200, answer)
 
-    do_GET = do_POST = _handle  # noqa: N815 - http.server names them
+    do_GET = do_POST = _handle
+
+
+@pytest.fixture
+def checked() -> Callable[[dict[str, Any]], None]:
+    """What the service would refuse of a new job raises `Refused`."""
+    return check
+
+
+@pytest.fixture(scope="session")
+def smoke_spec() -> dict[str, Any]:
+    """The pipeline of the preset smoke."""
+    settings, profile = preset("smoke"), load_profile("vertex")
+    kept = borne(settings, profile.model_copy(update={"tracking_uri": "https://mlflow.example.org"}))
+    return pipeline_spec(settings, kept, None, "europe-west4-docker.pkg.dev/p1/photoshoot")
+
+
+@pytest.fixture
+def compiled_once(smoke_spec: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs send `smoke_spec` without compiling it again, which takes a second."""
+    monkeypatch.setattr("pipelines.vertex.jobs.pipeline_spec", lambda *_: smoke_spec)
 
 
 @pytest.fixture

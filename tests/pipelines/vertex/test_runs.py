@@ -65,6 +65,7 @@ def test_a_run_is_submitted_and_followed_to_its_end(photoshoot: Call, service: A
     assert service.secrets == [], "credentials went over http"
 
 
+@pytest.mark.usefixtures("compiled_once")
 def test_a_run_that_fails_names_the_step_and_the_reason(photoshoot: Call, service: Any, profile: str) -> None:
     why = "The replica workerpool0-0 exited with a non-zero status of 3. To find out more why, see the logs."
     service.plan = deque([
@@ -85,6 +86,7 @@ def test_other_ends(service: Any) -> None:
         conclude(job | {"state": "PIPELINE_STATE_FAILED", "error": {"code": 8, "message": "no quota"}}, "link")
 
 
+@pytest.mark.usefixtures("compiled_once")
 def test_a_service_that_stumbles_is_asked_again(photoshoot: Call, service: Any, profile: str) -> None:
     service.stumbles = deque([429, "drop", "lost", 200, 500, 503, "drop", 200, 408])
     service.plan = deque([("RUNNING", [detail("train", "RUNNING")], {}), ("RUNNING", [], {}), ("SUCCEEDED", [], {})])
@@ -95,6 +97,7 @@ def test_a_service_that_stumbles_is_asked_again(photoshoot: Call, service: Any, 
     assert "answers 429: The service is currently unavailable.; trying again" in err
 
 
+@pytest.mark.usefixtures("compiled_once")
 def test_a_service_that_stays_away_ends_the_following_not_the_run(photoshoot: Call, service: Any, profile: str) -> None:
     service.stumbles = deque([200, *[503] * 99])
     code, _, err = photoshoot(*RUN, "--profile", profile, "--patience", "0.1")
@@ -103,6 +106,7 @@ def test_a_service_that_stays_away_ends_the_following_not_the_run(photoshoot: Ca
     assert f"`photoshoot follow {name}` follows it again" in err
 
 
+@pytest.mark.usefixtures("compiled_once")
 def test_ctrl_c_leaves_the_run(photoshoot: Call, service: Any, profile: str) -> None:
     service.plan = deque([("RUNNING", [detail("train", "RUNNING")], {})])
     service.on_get = lambda: os.kill(os.getpid(), signal.SIGINT)
@@ -112,6 +116,7 @@ def test_ctrl_c_leaves_the_run(photoshoot: Call, service: Any, profile: str) -> 
     assert service.jobs[name]["state"] == "PIPELINE_STATE_RUNNING"
 
 
+@pytest.mark.usefixtures("compiled_once")
 def test_a_run_is_left_found_followed_and_cancelled(photoshoot: Call, service: Any, profile: str) -> None:
     code, out, err = photoshoot(*RUN, "--profile", profile, "--detach", "--json")
     assert code == 0, err
