@@ -167,8 +167,9 @@ class VertexOptions:
         """A connection to the place that the options, else the profile or the environment name."""
         from pipelines.vertex.server import place
 
-        own = profile.vertex if profile else None
-        return vertex_at(place(self.project or (own and own.project), self.region or (own and own.region)), patience)
+        own = profile and profile.vertex
+        project, region = (own.project, own.region) if own else (None, None)
+        return vertex_at(place(self.project or project, self.region or region), patience)
 
 
 def vertex_at(where: Place, patience: float | None = None) -> Vertex:

@@ -162,14 +162,14 @@ def _why(job: Mapping[str, Any]) -> str:
     """The steps that failed, with what the service says of each: of a task in a loop before the loop around it."""
     failed = [task for task in _tasks(job) if task.get("state") == "FAILED"]
     ours = [task for task in failed if task.get("taskName") in _TASKS]
-    parts = {}
+    parts: dict[str, str] = {}
     for task in ours:
         said = _message(task.get("error")) or _message(job.get("error")) or "its log says why"
         parts.setdefault(step_of(str(task["taskName"])), said)
     if parts:
         return "; ".join(f"{step} failed: {said}" for step, said in parts.items())
-    said = [_message(job.get("error")), *(_message(task.get("error")) for task in failed)]
-    return next((text for text in said if text), "failed before a step began")
+    reasons = [_message(job.get("error")), *(_message(task.get("error")) for task in failed)]
+    return next((text for text in reasons if text), "failed before a step began")
 
 
 def _message(error: Any) -> str:

@@ -92,7 +92,7 @@ class Vertex:
         self.host = (os.environ.get(ENDPOINT) or f"https://{where.region}-aiplatform.googleapis.com").rstrip("/")
         self.patience = patience
         self._note = note
-        self._session = AuthorizedSession(_credentials(self.host))
+        self._session: Any = AuthorizedSession(_credentials(self.host))  # type: ignore[no-untyped-call]
 
     def create(self, job_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Start a job under an id of ours; returns it as the service has it."""
