@@ -269,7 +269,8 @@ def test_shipped_profiles_place_every_task(name: str) -> None:
     for profile in map(load_profile, names()):
         asked = profile.step(name)
         assert asked.pool == "cpu" or profile.pool("gpu").count > 0
-        assert asked.pool == "cpu" or asked.shared_memory, "loader processes need more than 64 MB"
+        on_kubernetes = "/" in profile.pool("gpu").accelerator  # Vertex AI cannot be asked for shared memory
+        assert asked.pool == "cpu" or asked.shared_memory or not on_kubernetes, "loader processes need more than 64 MB"
 
 
 @given(st.integers(1, 10_000), st.sampled_from("smhd"))
