@@ -87,4 +87,7 @@ def _networks() -> list[dict[str, str]]:
 
 
 if __name__ == "__main__":
+    from components.core import masking
+
+    masking.install()
     print(json.dumps(installed()))

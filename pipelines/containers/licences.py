@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import NamedTuple
 
+from components.core import masking
 from components.core.errors import DataError, PhotoshootError
 from pipelines.containers.contents import packages
 from pipelines.containers.images import REQUIREMENTS, repository
@@ -125,4 +126,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    masking.install()
     raise SystemExit(main())

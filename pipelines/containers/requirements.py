@@ -20,6 +20,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from components.core import masking
 from components.core.atomic import atomic_path
 from components.core.errors import MachineError, PhotoshootError
 from pipelines.containers.contents import canonical
@@ -99,4 +100,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    masking.install()
     raise SystemExit(main())

@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from components.core import masking
 from components.core.atomic import atomic_path
 from components.core.errors import InputError, MachineError, PhotoshootError
 from pipelines.containers.engines import Engine, find_engine
@@ -137,4 +138,5 @@ def _one_of_each() -> list[str]:
 
 
 if __name__ == "__main__":
+    masking.install()
     raise SystemExit(main())

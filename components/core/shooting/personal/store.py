@@ -13,12 +13,12 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from components.core.atomic import atomic_path
 from components.core.errors import machine_errors
 from components.core.stores.known_weights import cache_folder
+from components.core.tensors import tensor_bytes
 
 FORMAT = "photoshoot.personal/1"
 MOST_FILES, MOST_DAYS = 16, 30
@@ -58,8 +58,8 @@ class Store:
         path = self._path(key)
         with machine_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        content = save({name: value.detach().cpu().contiguous() for name, value in changes.items()},
-                       notes | {"format": FORMAT})
+        content = tensor_bytes({name: value.detach().cpu().contiguous() for name, value in changes.items()},
+                               notes | {"format": FORMAT})
         with atomic_path(path) as partial:
             partial.touch(mode=0o600)
             partial.write_bytes(content)
