@@ -31,7 +31,7 @@ class Listed(Entry):
 COMMANDS = {
     "run": Listed(PIPELINE, "Run the pipeline: photos in, a registered version, a report and a contact sheet out.",
                   "pipeline"),
-    "compile": Listed(PIPELINE, "Write the pipeline as KFP IR YAML, to upload to Kubeflow.", "pipeline"),
+    "compile": Listed(PIPELINE, "Write the pipeline as KFP IR YAML, to upload to Kubeflow or Vertex AI.", "pipeline"),
     "settings": Listed(PIPELINE, "Print all settings as YAML, each with its meaning.", "pipeline"),
     "tune": Listed(PIPELINE, "Search for the loss weights that do best on validation people.", "tuning"),
     "doctor": Listed(PIPELINE, "Look for what would fail a run, in seconds and before anything costs money.", "doctor"),

@@ -14,7 +14,7 @@ from components.core.presets import preset
 from components.core.settings import Settings
 from pipelines.kubeflow.feasible import refuse_impossible
 from pipelines.kubeflow.submit import Order, compiled
-from pipelines.placement import Profile, load_profile
+from pipelines.placement import Profile, load_profile, names
 from pipelines.vertex.bearing import Borne, borne
 from pipelines.vertex.document import pipeline_spec
 from pipelines.vertex.jobs import request
@@ -71,6 +71,26 @@ def test_what_cannot_work_is_refused_with_the_setting_to_change(
     profile = profile_of(text)
     with pytest.raises(SettingsError, match=says):
         borne(_settings(**changes), profile)
+
+
+@pytest.mark.parametrize("base", names())
+@pytest.mark.parametrize(("added", "changes"), [
+    ("", {}), ("", {"preprocess": {"shards": 8}}), ("queue: gpus\n", {}), ("state: gs://bucket/state\n", {}),
+    ("state_claim: files\n", {}), ("state_claim: files\nstate_access_mode: ReadWriteMany\n", {}),
+    ("state: gs://bucket/state\ntrain_jobs: true\n", {"train": {"nodes": 2}}), ("", {"tune": {"enabled": True}})])
+def test_every_shipped_profile_is_borne_or_refused_in_one_line(
+    profile_of: Callable[[str], Profile], base: str, added: str, changes: dict[str, Any]
+) -> None:
+    profile = profile_of(f"base: {base}\n{MLFLOW}{added}")
+    if "claim" in added or {"tune", "train"} & set(changes):
+        with pytest.raises(SettingsError) as caught:
+            borne(_settings(**changes), profile)
+        assert "\n" not in str(caught.value) and caught.value.remedy
+        return
+    kept = borne(_settings(**changes), profile)
+    assert ("queue gpus" in kept.dropped) == ("queue" in added) and (kept.profile.state is not None) == bool(
+        "state" in added)
+    assert kept.accelerator == ("NVIDIA_L4" if kept.count else "")
 
 
 @pytest.mark.parametrize("text", [
