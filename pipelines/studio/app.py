@@ -51,7 +51,6 @@ class Studio:
     local: bool = True
     """Whether only this machine can reach the page."""
     token: str | None = None
-    random_clothes: bool = False
     wrong: list[None] = field(default_factory=list)
     """Wrong tokens that are being answered."""
 
@@ -131,7 +130,7 @@ def _pages(app: FastAPI, studio: Studio, templates: Environment) -> None:
         used = {tag for pose in poses for tag in pose.tags}
         html = templates.get_template("page.html").render(
             poses=poses, tags=[(tag, meaning) for tag, meaning in TAGS.items() if tag in used], sizes=SIZES,
-            limits=studio.limits, random_clothes=studio.random_clothes, local=studio.local)
+            limits=studio.limits, local=studio.local)
         return _with_cookie(studio, request, HTMLResponse(html), found)
 
     @app.get("/api/state")
@@ -327,8 +326,6 @@ def _check(studio: Studio, visitor: Visitor, wish: Wish) -> None:
         raise Refused(409, "no photo of the clothes", "bring at least one")
     if wish.clothes == "photos" and not wish.consent:
         raise Refused(409, "somebody else's photo is used", "confirm that they agree")
-    if wish.clothes == "random" and not studio.random_clothes:
-        raise Refused(422, "there are no random clothes here")
     if wish.background == "picture" and not brought("background"):
         raise Refused(409, "no picture for the background", "bring one")
 

@@ -6,7 +6,7 @@ import io
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -23,6 +23,7 @@ from components.core.settings import PreprocessSettings
 from components.core.shooting.shots import supported_size
 from components.core.shooting.sitting import Looked, look, look_into
 from components.core.shooting.subjects import Subject
+from components.core.shooting.wardrobe import wardrobe
 from components.evaluate.report.sheet import over_photo
 from components.shoot.delivery import SHEET, Picture, encode_generated, write_sheet
 from components.shoot.session import STUDIO, TRANSPARENT, Model, Person, Session, Wishes, in_order
@@ -48,8 +49,6 @@ from pipelines.studio.visitors import (
 if TYPE_CHECKING:
     from components.core.poses.pose import Pose
 
-RandomClothes = Callable[[int], Subject]
-"""A seed to a photo of somebody whose clothes may be worn."""
 _KEPT_SIDE = 1280
 """So large a person is kept in memory: a picture of 1024 px can show no more of the photo (`supported_size`)."""
 _OPTION = re.compile(r" \(--[a-z-]+\)")
@@ -64,10 +63,8 @@ _PEOPLE, _PHOTOS = 3, 12
 class Painter:
     """All that takes seconds. `steps` of a shoot are its pictures: between two of them others may be served."""
 
-    def __init__(self, visitors: Visitors, metrics: Metrics, own_poses: Path,
-                 random_clothes: RandomClothes | None = None) -> None:
+    def __init__(self, visitors: Visitors, metrics: Metrics, own_poses: Path) -> None:
         self._visitors, self._metrics, self._own_poses = visitors, metrics, own_poses
-        self._random_clothes = random_clothes
         self._looked: OrderedDict[tuple[str, str], Looked] = OrderedDict()
         self._people: OrderedDict[tuple[str, ...], Person] = OrderedDict()
 
@@ -160,8 +157,6 @@ class Painter:
         dressed: list[Looked] | None = None
         if wish.clothes == "photos":
             dressed = [self._look(photo, model) for photo in _good(visitor.of("clothes"))]
-        elif wish.clothes == "random" and self._random_clothes:
-            dressed = [look(self._random_clothes(shoot.number), model.settings)]
         session = Session(model, self._person(visitor, photos, model), self._wishes(visitor, shoot), dressed)
         return session, [photo.id for photo in photos]
 
@@ -176,7 +171,7 @@ class Painter:
             background = TRANSPARENT
         elif wish.background == "picture" and (brought := _good(visitor.of("background"))):
             background = str(brought[0].path)
-        return Wishes(asked, background, size=wish.size)
+        return Wishes(asked, background, wardrobe=wardrobe() if wish.clothes == "random" else (), size=wish.size)
 
     def _person(self, visitor: Visitor, photos: Sequence[Photo], model: Model) -> Person:
         key = (model.settings.model_dump_json(), *(photo.id for photo in photos))

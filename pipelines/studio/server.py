@@ -10,10 +10,8 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,12 +25,10 @@ from pipelines.studio.limits import Limits
 from pipelines.studio.models import Asked, Models
 
 if TYPE_CHECKING:
-    from components.core.shooting.subjects import Subject
     from pipelines.studio.app import Studio
     from pipelines.studio.painting import Painter
 
 TOKEN = "PHOTOSHOOT_STUDIO_TOKEN"
-_WARDROBE = "components.core.shooting.wardrobe"
 _SHORTEST = 8
 _MLFLOW = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 """A registry that is away is asked again in a minute: MLflow's own retries would take several."""
@@ -103,9 +99,8 @@ def serve(asked: Asked, place: Place, limits: Limits | None = None) -> None:
 
 
 @contextlib.contextmanager
-def running(asked: Asked, place: Place, folder: Path, limits: Limits | None = None,
-            clothes: Callable[[int], Subject] | None = None) -> Iterator[Studio]:
-    """What is behind the page, at work until the block ends; `clothes` as `random_clothes`."""
+def running(asked: Asked, place: Place, folder: Path, limits: Limits | None = None) -> Iterator[Studio]:
+    """What is behind the page, at work until the block ends."""
     from pipelines.studio.app import Studio
     from pipelines.studio.metrics import Metrics
     from pipelines.studio.visitors import Visitors
@@ -113,30 +108,20 @@ def running(asked: Asked, place: Place, folder: Path, limits: Limits | None = No
 
     bounds = limits or Limits()
     visitors, models, poses = Visitors(folder, bounds), Models(asked), asked.home.root / OWN_POSES
-    clothes = clothes or random_clothes()
 
     def painter() -> Painter:
         from pipelines.studio.painting import Painter
 
-        return Painter(visitors, metrics, poses, clothes)
+        return Painter(visitors, metrics, poses)
 
     worker = Worker(visitors, models, painter)
     metrics = Metrics(worker.length, visitors.__len__)
     worker.start()
     try:
         yield Studio(visitors, models, worker, metrics, bounds, poses, f"photoshoot-{place.port}", place.local,
-                     place.token, clothes is not None)
+                     place.token)
     finally:
         worker.stop()
-
-
-def random_clothes() -> Callable[[int], Subject] | None:
-    """Where random clothes come from: a seed to somebody who wears them. None, where no wardrobe is installed: the page
-    does not offer any."""
-    if find_spec(_WARDROBE) is None:
-        return None
-    found: Callable[[int], Subject] = import_module(_WARDROBE).random_clothes
-    return found
 
 
 @contextlib.contextmanager

@@ -19,7 +19,6 @@ import pytest
 import uvicorn
 
 from components.core.settings import SynthesizeSettings
-from components.core.shooting.subjects import Subject
 from components.core.stores.published import GROUPS
 from components.synthesize import synthesize
 from pipelines.home.folder import Home
@@ -41,14 +40,14 @@ class Served:
 
 @contextmanager
 def served(folder: Path, *, token: str | None = None, local: bool = True, limits: Limits | None = None,
-           clothes: Callable[[int], Subject] | None = None, asked: Asked | None = None) -> Iterator[Served]:
+           asked: Asked | None = None) -> Iterator[Served]:
     folder.mkdir(mode=0o700, exist_ok=True)
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         sock.listen()
         place = Place("127.0.0.1" if local else "0.0.0.0", sock.getsockname()[1], token)
         asked = asked or Asked(Home(folder / "home"), version="starter")
-        with running(asked, place, folder, limits, clothes) as studio:
+        with running(asked, place, folder, limits) as studio:
             server = uvicorn.Server(uvicorn.Config(application(studio), log_level="error", lifespan="off"))
             thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
             thread.start()
@@ -73,9 +72,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def page(tmp_path_factory: pytest.TempPathFactory, photos: list[Path]) -> Iterator[Served]:
-    """The page with the starter model, as everybody gets it, and with somebody to take random clothes from."""
+    """The page with the starter model, as everybody gets it."""
     needs_weights(*GROUPS["landmarks"], "sface")
-    with served(tmp_path_factory.mktemp("studio") / "private", clothes=lambda seed: Subject(photos[2]),
+    with served(tmp_path_factory.mktemp("studio") / "private",
                 limits=Limits(photo_bytes=2_000_000, request_bytes=4_000)) as one:
         yield one
 
