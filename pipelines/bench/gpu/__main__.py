@@ -13,7 +13,7 @@ from pathlib import Path
 
 from components.core.errors import MachineError, PhotoshootError
 from pipelines.bench.gpu.bare import OPTIONAL, REQUIRED, missing, stand_in_for_missing
-from pipelines.bench.gpu.parts import PARTS, TRAINING, Row
+from pipelines.bench.gpu.parts import PARTS, SHEET, TRAINING, Row
 from pipelines.bench.gpu.runner import (
     CHILD,
     FAILED,
@@ -137,10 +137,11 @@ def _print(row: Row) -> None:
 
 
 def _write(rows: list[Row], out: Path, machine: str, sizes: str, training: Path) -> None:
+    from components.core.artifacts.model import CURVES
     from components.core.atomic import atomic_path
     from pipelines.bench.gpu.page import curve, page
 
-    sheet, curves = training / "sheet.jpg", training / "curves.json"
+    sheet, curves = training / SHEET, training / CURVES
     texts = {_JSON: json.dumps({"machine": machine, "sizes": sizes, "rows": rows}, indent=1, default=str) + "\n",
              _PAGE: page(rows, machine, sizes, sheet.exists(), curves.exists())}
     if curves.exists():

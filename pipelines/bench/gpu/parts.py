@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 """One result: JSON values by name."""
-TRAINING = "training"
+TRAINING, SHEET = "training", "sheet.jpg"
+"""The part that trains, and the sheet of pictures in its folder."""
 
 
 @dataclass(frozen=True)

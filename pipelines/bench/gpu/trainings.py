@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from components.core.artifacts.model import read_curves
+from components.core.artifacts.model import CURVES, read_curves
 from components.core.errors import MachineError
 from components.core.people.dataset import PeopleDataset
 from components.core.record.recorder import NoRecord
@@ -33,11 +33,10 @@ from components.train.place import place_of
 from components.train.processes.launch import launch
 from components.train.processes.worker import Job
 from components.train.trainer import Terms, Trainer
-from pipelines.bench.gpu.parts import TRAINING, Bench, Row
+from pipelines.bench.gpu.parts import SHEET, TRAINING, Bench, Row
 from pipelines.bench.gpu.people import drawn_batch
 from pipelines.bench.gpu.throughput import people_of
 
-SHEET, CURVES = "sheet.jpg", "curves.json"
 _SAME = 0.05
 """Largest difference of a loss, as a share, between a training that was killed and one that was not: on a GPU the
 order of sums, and with it the last bits, is another each time."""
