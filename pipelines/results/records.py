@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-_RESULT = {"metrics": Each(METRIC), "model_version": str, "verdict": str, "seconds": NUMBER, "people": dict,
+_RESULT = {"metrics": Each(METRIC), "model_version": str, "verdict": str, "seconds": NUMBER, "people?": dict,
            "gate?": Each({"name": str, "passed": bool, "value": MAYBE_NUMBER, "bound": NUMBER}, lists=True)}
 _VERSION = re.compile(r"v(\d+)|@([\w.-]+)")
 

@@ -95,10 +95,10 @@ def test_a_version_carries_its_evidence_and_no_copy_of_this_package(store: Store
     assert len(shown) > 2000 and (store.folder / "two" / "model_card.md").read_text().startswith(shown)
     kept = {item.path for item in client.list_artifacts(store.second.run_id)}
     assert {"model_card.md", "report.html", "verdict.json"} <= kept
-    code = list((store.folder / "mlruns").rglob("*.py"))
+    code = list(store.folder.rglob("*.py"))
     assert code and {path.name for path in code} == {"pyfunc_model.py"}
     assert all("components" not in path.read_text() for path in code)  # what moves does not break what is stored
-    models = [Model.load(path) for path in (store.folder / "mlruns").rglob("MLmodel")]
+    models = [Model.load(path) for path in store.folder.rglob("MLmodel")]
     assert models and all(model.metadata == {"format": SERVING_FORMAT} for model in models)
 
 

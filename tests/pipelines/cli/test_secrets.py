@@ -32,6 +32,7 @@ OTHERS = {
     "synthesize": ("--out", "drawn", "--set", "synthesize.people=none"), "identities": ("list", "x"),
     "preprocess": ("--photos", "nowhere", "--out", "people"), "cluster": ("--people", "nowhere", "--out", "x"),
     "train": ("--people", "nowhere", "--identities", "x", "--out", "y"), "studies": (), "home": (), "poses": (),
+    "clean": (), "studio": ("--host", "0.0.0.0", "--port", "0"),
     "evaluate": ("--model", "x", "--people", "y", "--identities", "z", "--out", "e"),
     "challenge": ("--model", "x", "--people", "y", "--identities", "z", "--evaluation", "e", "--out", "c"),
     "register": ("--model", "x", "--people", "y", "--identities", "z", "--evaluation", "e", "--out", "v"),

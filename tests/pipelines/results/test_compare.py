@@ -38,11 +38,14 @@ def _evaluation(shift: float, people: str) -> tuple[dict[str, Any], list[dict[st
     lines = [{"kind": "transfer", "identity": f"i{k % 8}", "source": f"s{k}", "target": f"t{k}",
               "ssim": round(float(value + shift), 6)} for k, value in enumerate(difficulty)]
     content = {
-        "format": "photoshoot.evaluation/2", "model": {"digest": "m" * 64},
-        "people": {"digest": people * 64, "accepted": 40}, "identities": {"digest": "i" * 64},
+        "format": "photoshoot.evaluation/2",
+        "model": {"digest": "m" * 64, "bytes": 10, "generator": "warp", "resolution": 64, "texel": 16,
+                  "trained_on": "synthetic", "settings": {"steps": 3, "batch": 2}},
+        "people": {"digest": people * 64, "accepted": 40, "origin": "synthetic", "rejected": []},
+        "identities": {"digest": "i" * 64, "scores": {}}, "notes": [],
         "settings": {"split": "test"}, "counts": {"identities": 8, "pairs": 40},
         "networks": {"features": "builtin-features", "perceptual": "builtin-perceptual"},
-        "judge": {"embedder": "builtin-judge"}, "baselines": {},
+        "judge": {"embedder": "builtin-judge", "judge_in_loss": False}, "baselines": {"texture_warp": {}},
         "metrics": {"ssim": _metric(float(difficulty.mean()) + shift), "frechet": {"value": None, "reason": "too few"}},
         "parts": {"face": {"l1": _metric(0.1 - shift)}},
         "memorisation": {"identity_capture": {**_metric(0.02), "passed": True, "bound": 0.1, "comparison": "<="}},

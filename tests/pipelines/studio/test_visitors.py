@@ -176,7 +176,8 @@ def test_silent_visitors_are_forgotten_and_the_studio_fills_up(serve: Callable[.
         second.bring(b"x" * 100)
         assert Client(page.address)("GET", "/")[0] == 503
         threading.Event().wait(0.3)
-        assert page.studio.visitors.forget_silent() == 2
+        page.studio.visitors.forget_silent()  # or the painter did already
+        assert len(page.studio.visitors) == 0
         assert first("GET", "/api/state")[0] == 401 and Client(page.address)("GET", "/")[0] == 200
         assert not [path for path in page.folder.iterdir() if path.is_dir() and path.name != "home"]
 

@@ -106,7 +106,7 @@ def test_the_room_is_not_learnt(model: Reposer, rendered: list[Rendering], fit: 
     other = fit(crops(rendered, (0, 0, 255)), HARD)
     pictures = [painted(by, photos[0].native_iuv)[0].astype(int) for by in (done.model, other.model, model)]
     apart = [np.abs(picture - pictures[0]).mean() for picture in pictures[1:]]
-    assert apart[0] < apart[1] / 2
+    assert apart[0] < 0.5 and apart[1] > 0.1  # grey levels
 
 
 def _like(picture: Pixels, colour: tuple[int, int, int]) -> float:
