@@ -89,7 +89,8 @@ def _both_sides(found: Sorted, out: Path) -> set[str]:
     return {name for name, sides in splits.items() if len(sides) > 1}
 
 
-@pytest.mark.parametrize("draw", [sunglasses, pytest.param(mask, marks=pytest.mark.endurance)])
+@pytest.mark.endurance
+@pytest.mark.parametrize("draw", [sunglasses, mask])
 def test_covered_faces_join_their_person_or_are_set_aside(lfw: Path, tmp_path: Path, draw: Draw) -> None:
     def change(number: int, photo: np.ndarray) -> np.ndarray:
         return draw(photo, _subject(photo), number // 2) if number % 2 else photo

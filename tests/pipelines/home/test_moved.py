@@ -152,6 +152,7 @@ def test_a_home_is_moved_between_every_two_commands(
     _whole(home, spoilt, *(home.with_name(f"home-{number}") for number in range(1, int(home.name.rpartition("-")[2]))))
 
 
+@pytest.mark.endurance
 def test_in_a_moved_home_the_ui_serves_files_and_a_run_reuses_every_step(
         smoke_run: Run, spoilt: Path, tmp_path: Path) -> None:
     home = _moved(tmp_path / "home")

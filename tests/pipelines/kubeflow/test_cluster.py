@@ -136,7 +136,9 @@ def world(kfp: Any, kubernetes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyP
             pods.close()
 
 
-@pytest.mark.parametrize("runs", [2, pytest.param(20, marks=[pytest.mark.endurance, pytest.mark.timeout(1800)])])
+@pytest.mark.endurance
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("runs", [2, 20])
 def test_runs_whose_pods_are_all_taken_away_end_with_the_same_version(world: World, runs: int) -> None:
     untouched = world.run("untouched", None, {})
     assert set(untouched.took) == {*TASKS, "finish"} and not world.pods.killed
