@@ -137,7 +137,7 @@ def world(kfp: Any, kubernetes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.endurance
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("runs", [2, 20])
 def test_runs_whose_pods_are_all_taken_away_end_with_the_same_version(world: World, runs: int) -> None:
     untouched = world.run("untouched", None, {})
