@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -109,8 +109,14 @@ def test_a_service_that_stays_away_ends_the_following_not_the_run(photoshoot: Ca
 @pytest.mark.usefixtures("compiled_once")
 def test_ctrl_c_leaves_the_run(photoshoot: Call, service: Any, profile: str) -> None:
     service.plan = deque([("RUNNING", [detail("train", "RUNNING")], {})])
-    service.on_get = lambda: os.kill(os.getpid(), signal.SIGINT)
-    code, _, err = photoshoot(*RUN, "--profile", profile, "--poll", "5")
+    main = threading.main_thread().ident
+    assert main is not None
+    service.on_get = lambda: signal.pthread_kill(main, signal.SIGINT)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # other tests may have left another
+    try:
+        code, _, err = photoshoot(*RUN, "--profile", profile, "--poll", "5")
+    finally:
+        signal.signal(signal.SIGINT, before)
     (name,) = service.jobs
     assert code == 130 and f"run {name} goes on" in err and f"`photoshoot cancel {name}` ends it" in err
     assert service.jobs[name]["state"] == "PIPELINE_STATE_RUNNING"
