@@ -10,7 +10,7 @@ ARGS   ?=
 # Arguments for pip, e.g. the index of a CPU or CUDA build of torch.
 PIP_ARGS ?=
 
-.PHONY: help setup run test endurance lint bench bench-train bench-docs images containers push weights starter wardrobe docs house reference lock gpu studio clean
+.PHONY: help setup run test long endurance lint bench bench-train bench-docs images containers push weights starter wardrobe docs house reference lock gpu studio clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ studio: setup  ## The page: drop photos, click, eight pictures (ARGS="--no-open"
 
 test: setup  ## All tests (under ten minutes on two cores)
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests
+
+long: setup  ## The tests that take longer: kills, moved homes, second runs of the pipeline (five minutes)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m long tests
 
 endurance: setup  ## The tests that take minutes: kills at random moments, fuzzing, hundreds of shoots
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m endurance tests

@@ -124,6 +124,7 @@ def commands(smoke_run: Run) -> dict[str, Command]:
     return {command.name: command for command in _commands(Made(smoke_run[0]))}
 
 
+@pytest.mark.long
 def test_a_training_that_was_killed_leaves_no_trace(commands: dict[str, Command], tmp_path: Path) -> None:
     command = commands["train"]
     whole = untouched(command, tmp_path / "whole")

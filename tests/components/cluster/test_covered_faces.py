@@ -89,7 +89,7 @@ def _both_sides(found: Sorted, out: Path) -> set[str]:
     return {name for name, sides in splits.items() if len(sides) > 1}
 
 
-@pytest.mark.endurance
+@pytest.mark.long
 @pytest.mark.parametrize("draw", [sunglasses, mask])
 def test_covered_faces_join_their_person_or_are_set_aside(lfw: Path, tmp_path: Path, draw: Draw) -> None:
     def change(number: int, photo: np.ndarray) -> np.ndarray:

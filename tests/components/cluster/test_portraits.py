@@ -26,7 +26,7 @@ def lfw(shared_data: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("embedder", ["auto", pytest.param("dlib", marks=pytest.mark.endurance)])
+@pytest.mark.parametrize("embedder", ["auto", pytest.param("dlib", marks=pytest.mark.long)])
 def test_ten_people_are_found_among_a_hundred_portraits(lfw: Path, tmp_path: Path, embedder: str) -> None:
     found = cluster_portraits(lfw, tmp_path / "out", ClusterSettings(embedder=embedder))
     assert found.summary.bcubed is not None and found.summary.bcubed.f is not None

@@ -117,6 +117,7 @@ def test_the_command_shoots_with_it(home: Path, tmp_path: Path) -> None:
     assert same(read_photo(tmp_path / "out" / "target_pose.png"), "image")
 
 
+@pytest.mark.long
 def test_it_is_tried_promoted_and_compared_with(uri: str, world, evaluated: Path, tmp_path: Path) -> None:
     """It is loaded in a fresh process on its way to champion, and a new model is held against it."""
     registry = Registry("photoshoot", uri)

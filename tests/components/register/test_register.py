@@ -150,6 +150,7 @@ def test_the_model_takes_optional_columns_and_both_channel_orders(world, store: 
         model.predict(pd.DataFrame([{**row, "target_pose": encode_png(np.zeros((64, 64, 3), np.uint8))}]))
 
 
+@pytest.mark.long
 def test_no_alias_moves_to_a_version_that_does_not_work(world, store: Store, tmp_path: Path,
                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("components.register.run.try_version", try_version)

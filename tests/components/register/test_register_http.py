@@ -72,7 +72,7 @@ def test_a_version_registered_over_http_works_in_a_fresh_process(world, evaluate
         assert json.loads((folder / "lineage.json").read_text())["training_photos"]
 
 
-@pytest.mark.endurance
+@pytest.mark.long
 def test_killed_at_any_moment_there_is_one_champion_and_a_ledger_that_holds(
         server, small_versions: SmallVersions) -> None:
     _killed(small_versions("killed", server.uri), KILLS)
@@ -167,6 +167,7 @@ def test_a_card_longer_than_a_database_holds_is_cut_and_says_where_the_whole_is(
     assert client.get_model_version("wordy", "1").description == "short"
 
 
+@pytest.mark.long
 def test_the_commands_move_what_is_served(sqlite_server, small_versions: SmallVersions, tmp_path: Path,
                                           monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from pipelines.cli import main

@@ -97,6 +97,7 @@ def saved(state: Path | str) -> int:
     return found.step if found else 0
 
 
+@pytest.mark.long
 def test_a_killed_training_is_one_run_with_the_same_numbers(
         make_people: MakePeople, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made, out, state = make_people(side=32), tmp_path / "cut" / "model", str(tmp_path / "cut" / "state")
@@ -126,7 +127,7 @@ def test_a_killed_training_is_one_run_with_the_same_numbers(
     assert earlier_run(*made, SETTINGS, state) == {}  # it ended well: who trains again begins another
 
 
-@pytest.mark.endurance
+@pytest.mark.long
 def test_a_training_killed_twice_on_other_machines_goes_on_here(
         make_people: MakePeople, tmp_path: Path, bucket: str) -> None:
     """The state is on gs://, and nothing else is left."""
@@ -144,6 +145,7 @@ def test_a_training_killed_twice_on_other_machines_goes_on_here(
     assert all(torch.equal(found[name], weights) for name, weights in model.items())
 
 
+@pytest.mark.long
 def test_the_same_training_in_two_processes_gives_the_same_bytes(make_people: MakePeople, tmp_path: Path) -> None:
     made, root = make_people(side=32), Path(__file__).resolve().parents[3]
     settings = SETTINGS.model_copy(update={"steps": 3, "sample_every": 3})

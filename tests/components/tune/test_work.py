@@ -63,7 +63,7 @@ def _start(study: Path, folk: Folk, state: str, settings: TuneSettings) -> subpr
     return subprocess.Popen([sys.executable, "-c", _WORKER, *arguments], stdout=subprocess.DEVNULL)
 
 
-@pytest.mark.endurance
+@pytest.mark.long
 def test_a_killed_workers_trial_is_finished_by_another_from_its_checkpoint(url: str, state: str, folk: Folk,
                                                                            tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"trials": 4})

@@ -28,6 +28,7 @@ def rows_of(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
+@pytest.mark.long
 def test_every_part_passes_and_the_page_has_them_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = [part.name for part in PARTS if part.name != CHILDREN]
     assert main([*names, "--here", "--tiny", "--out", str(tmp_path)]) == 0

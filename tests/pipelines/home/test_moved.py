@@ -26,6 +26,8 @@ from pipelines.home.contents import contents
 from pipelines.home.folder import Home
 from pipelines.home.moved import Record, settle
 
+pytestmark = pytest.mark.long
+
 Run = tuple[Path, dict[str, Any]]
 
 
@@ -152,7 +154,6 @@ def test_a_home_is_moved_between_every_two_commands(
     _whole(home, spoilt, *(home.with_name(f"home-{number}") for number in range(1, int(home.name.rpartition("-")[2]))))
 
 
-@pytest.mark.endurance
 def test_in_a_moved_home_the_ui_serves_files_and_a_run_reuses_every_step(
         smoke_run: Run, spoilt: Path, tmp_path: Path) -> None:
     home = _moved(tmp_path / "home")
@@ -181,7 +182,6 @@ def _registered_again(home: Path) -> None:
     client.create_model_version("photoshoot", client.get_model_version_download_uri("photoshoot", "1"), first.run_id)
 
 
-@pytest.mark.endurance
 def test_a_training_that_was_killed_goes_on_in_the_moved_home(copied: Path) -> None:
     command = [sys.executable, "-m", "pipelines.cli", "run", *SMALL, "--set", "train.steps=4000", "--set",
                "train.checkpoint_every=2", "--set", "train.seed=3", "--home"]

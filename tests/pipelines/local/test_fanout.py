@@ -50,7 +50,7 @@ def _faceless(folder: Path, count: int) -> Path:
     return folder
 
 
-@pytest.mark.endurance
+@pytest.mark.long
 def test_several_tasks_make_the_people_of_one_from_photos_on_gs(bucket: str, tmp_path: Path) -> None:
     needs_weights("sface")
     photos = _faceless(tmp_path / "photos", 7)

@@ -16,6 +16,7 @@ from components.core.stores.published import GROUPS
 from components.preprocess import preprocess
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)  # two cores with others at work
 def test_photos_without_pose_maps_end_with_a_version(tmp_path: Path) -> None:
     needs_weights(*GROUPS["landmarks"])

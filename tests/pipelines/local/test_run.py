@@ -138,6 +138,7 @@ def test_what_a_run_names_next_works_as_it_stands(first: dict[str, Any], home: P
     assert "no champion of photoshoot yet: version 1 (its gate: not judged) is used" in again.stderr
 
 
+@pytest.mark.long
 def test_an_evaluation_setting_reruns_evaluation_and_registration_only(first: dict[str, Any], home: Path) -> None:
     code, result, log = _run(home, "--set", "evaluate.rows=3")
     assert code == 0, log
@@ -153,6 +154,7 @@ def test_the_same_run_again_registers_no_second_version(first: dict[str, Any], h
     assert result["model_version"] == first["model_version"]
 
 
+@pytest.mark.long
 def test_runs_compare_by_figures_and_by_the_settings_that_differ(first: dict[str, Any], home: Path) -> None:
     _, other, _ = _run(home, "--set", "evaluate.rows=3")
     done = subprocess.run(
