@@ -253,11 +253,10 @@ def test_the_disk_is_full(home: Path, disk: Path, table: Table) -> None:
     finally:
         subprocess.run(["mount", "-o", "remount,size=2g", disk], check=True)
     assert outcome.code == 3 and versions(uri) == 2, (outcome.result, outcome.log)
-    # Who meets the full disk first is chance.
-    assert "no space left" in outcome.said and "Traceback" not in outcome.log
+    assert "MB are free on this disk" in outcome.said and "Traceback" not in outcome.log
     succeeded(Run(home, *other).end(), uri, 3)
     table.row("the disk is full", "two megabytes left on the disk with the home folder",
-              "fails: “... no space left on the disk ...”", "with more space the same command resumes")
+              "refuses to begin: “2 MB are free on this disk ...”", "with more space the same command works")
 
 
 def test_mlflow_is_away_and_its_database_restarts(
