@@ -21,7 +21,7 @@ import json
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from components.core.artifacts.files import Each, misfit
 from components.core.documents import MOST_LINE, Unreadable, json_object
@@ -36,19 +36,44 @@ RECORDED = "photoshoot.record"
 SUFFIX = "-ledger"
 """The ledger of model ``name`` is kept under ``name-ledger``, which is no model."""
 REPAIR = "`photoshoot promote --repair` puts it back"
-
 _MOST_LOST = 20
 
 Action = Literal["promote", "rollback"]
-_ENTRY = {"action": str, "before?": str, "to": str, "who": str, "when": str, "why": str, "forced": bool,
-          "digests": Each(str), "after?": int, "after_digest?": str, "key?": str}
-_RECORD = {"action": str, "version": str, "who": str, "when": str, "why": str, "files": Each(str),
-           "evidence?": Each(str), "digests?": Each(str), "outcome?": str, "compared?": str, "rival?": str,
-           "seen?": int, "seen_digest?": str, "key?": str}
 
 
 @dataclass(frozen=True)
-class Entry:
+class _Stored:
+    """What entries of the ledger have in common: a text that says which kind they are, and their place."""
+
+    KIND: ClassVar[str]
+    SHAPE: ClassVar[dict[str, Any]]
+    number: int = field(default=0, kw_only=True)
+
+    def to_text(self) -> str:
+        """It as it is stored; its number is MLflow's to give."""
+        content = asdict(self)
+        del content["number"]
+        return json.dumps({"format": self.KIND, **content}, sort_keys=True)
+
+    @classmethod
+    def from_text(cls, number: int, text: str) -> Self | None:
+        """Read what was stored; None for something that is none of this kind."""
+        try:
+            content = json_object(text, MOST_LINE)
+            if content.pop("format", None) != cls.KIND or misfit(content, cls.SHAPE):
+                return None
+            return cls(**content, number=number)
+        except (Unreadable, TypeError):  # the second for a field that is none of ours
+            return None
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the stored text."""
+        return _digest(self.to_text())
+
+
+@dataclass(frozen=True)
+class Entry(_Stored):
     """One promotion or rollback. `before` and `to` are version numbers, `when` is UTC in ISO 8601.
 
     `after` is the number of the entry that was the last one that counted, 0 for none, and `after_digest` its digest.
@@ -65,29 +90,15 @@ class Entry:
     after: int = 0
     after_digest: str = ""
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
-    number: int = 0
 
-    def to_text(self) -> str:
-        """The entry as it is stored; its number is MLflow's to give."""
-        return _to_text(self, FORMAT)
-
-    @staticmethod
-    def from_text(number: int, text: str) -> Entry | None:
-        """Read a stored entry; None for something that is none."""
-        content = _from_text(text, FORMAT, _ENTRY)
-        try:
-            return None if content is None else Entry(**content, number=number)
-        except TypeError:  # a field that is none of ours
-            return None
-
-    @property
-    def digest(self) -> str:
-        """sha256 of the stored text."""
-        return _digest(self.to_text())
+    KIND: ClassVar[str] = FORMAT
+    SHAPE: ClassVar[dict[str, Any]] = {
+        "action": str, "before?": str, "to": str, "who": str, "when": str, "why": str, "forced": bool,
+        "digests": Each(str), "after?": int, "after_digest?": str, "key?": str}
 
 
 @dataclass(frozen=True)
-class Record:
+class Record(_Stored):
     """What a version is: written when it is registered, and anew when somebody accepts that its files have changed.
 
     `seen` is the number of the ledger's last entry when it was written, 0 for none, `seen_digest` that entry's digest.
@@ -114,25 +125,12 @@ class Record:
     seen: int = 0
     seen_digest: str = ""
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
-    number: int = 0
 
-    def to_text(self) -> str:
-        """The record as it is stored; its number is MLflow's to give."""
-        return _to_text(self, RECORD_FORMAT)
-
-    @staticmethod
-    def from_text(number: int, text: str) -> Record | None:
-        """Read a stored record; None for something that is none."""
-        content = _from_text(text, RECORD_FORMAT, _RECORD)
-        try:
-            return None if content is None else Record(**content, number=number)
-        except TypeError:
-            return None
-
-    @property
-    def digest(self) -> str:
-        """sha256 of the stored text."""
-        return _digest(self.to_text())
+    KIND: ClassVar[str] = RECORD_FORMAT
+    SHAPE: ClassVar[dict[str, Any]] = {
+        "action": str, "version": str, "who": str, "when": str, "why": str, "files": Each(str),
+        "evidence?": Each(str), "digests?": Each(str), "outcome?": str, "compared?": str, "rival?": str,
+        "seen?": int, "seen_digest?": str, "key?": str}
 
 
 @dataclass(frozen=True)
@@ -261,20 +259,6 @@ def against_mark(journal: Journal, mark: str | None) -> Journal:
         cut = f"entry {number} was changed after it was written"
     lost = (*lost, cut) if cut else lost
     return replace(journal, complaints=tuple(dict.fromkeys((*journal.complaints, *lost))), lost=lost, cut=bool(cut))
-
-
-def _to_text(entry: Entry | Record, format: str) -> str:
-    content = asdict(entry)
-    del content["number"]
-    return json.dumps({"format": format, **content}, sort_keys=True)
-
-
-def _from_text(text: str, format: str, shape: dict[str, Any]) -> dict[str, Any] | None:
-    try:
-        content = json_object(text, MOST_LINE)
-    except Unreadable:
-        return None
-    return content if content.pop("format", None) == format and not misfit(content, shape) else None
 
 
 def _digest(text: str) -> str:
