@@ -26,6 +26,11 @@ def show_error(error: PhotoshootError) -> None:
     errors.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
 
 
+def say(text: str) -> None:
+    """A line for a person, as it is."""
+    errors.print(text, markup=False, soft_wrap=True)
+
+
 def _plain(text: str) -> str:
     return text.replace("[", r"\[").replace("\n", " ")
 

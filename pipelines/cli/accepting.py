@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.display import errors
+from pipelines.display import say
 
 AcceptOption = Annotated[str | None, typer.Option(
     "--accept-changed", metavar="REASON", help="Take the version's files although they are not those that were "
@@ -28,4 +28,4 @@ def accepted(home: Path, model_name: str, version: str, reason: str | None) -> N
 def tell(notes: Sequence[str]) -> None:
     """Say what is odd, or was done on the way."""
     for note in notes:
-        errors.print(f"note: {note}", markup=False, soft_wrap=True)
+        say(f"note: {note}")

@@ -88,7 +88,7 @@ def finish(name: str, summary: Any, out: Path | None, as_json: bool, **more: Any
 
     `out` None: nothing was written.
     """
-    from pipelines.display import errors, table
+    from pipelines.display import say, table
 
     values = asdict(summary)
     if as_json:
@@ -99,7 +99,7 @@ def finish(name: str, summary: Any, out: Path | None, as_json: bool, **more: Any
     shown += [(key, f"{len(value)}") for key, value in values.items() if isinstance(value, (list, tuple)) and value]
     table(name, ("", ""), [*shown, *([] if out is None else [("written to", str(out))])])
     for rejected in values.get("rejected", [])[:10]:
-        errors.print(f"  left out {rejected['photo']}: {rejected['reason']}", markup=False, soft_wrap=True)
+        say(f"  left out {rejected['photo']}: {rejected['reason']}")
 
 
 def main() -> None:

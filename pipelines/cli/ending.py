@@ -1,21 +1,23 @@
-"""How a run ends on the screen: its metrics, the gate's verdict, and what to do next."""
+"""How runs end on the screen: metrics, the gate's verdict, what to do next; and lists of those elsewhere."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.core.settings import Settings
-from pipelines.cli.app import DEFAULT_HOME
-from pipelines.display import errors, metric, table
+from pipelines.cli.app import DEFAULT_HOME, succeeded
+from pipelines.display import errors, metric, say, table
 
 if TYPE_CHECKING:
     from pipelines.results.files import RunResult
     from pipelines.results.next_steps import Next
 
+_ENDS = {"succeeded": "succeeded", "failed": "failed", "canceled": "killed", "cancelled": "killed", "skipped": "killed"}
+"""Ends of runs on Kubeflow and Vertex AI, in the words of local ones."""
 _NOT_JUDGED = "not enough data to tell a good model from a bad one: bring more people or photos"
 
 
@@ -38,7 +40,7 @@ def show_result(result: RunResult, settings: Settings, home: Path, as_json: bool
     for what, value in _facts(result, settings, home).items():
         print(f"{what:<14} {value}")
     for left_out in result.people["rejected"][:10]:
-        errors.print(f"left out {left_out['photo']}: {left_out['reason']}", markup=False, soft_wrap=True)
+        say(f"left out {left_out['photo']}: {left_out['reason']}")
     show_next(following)
 
 
@@ -77,3 +79,21 @@ def _champion(result: RunResult) -> str:
     if result.champion is None:
         return "none yet"
     return f"still version {result.champion}"
+
+
+def show_listed(title: str, rows: Sequence[Mapping[str, Any]], called: tuple[str, str], status: str | None,
+                as_json: bool) -> None:
+    """Runs of another machine, as a table or JSON; `status` (as of local runs) leaves out the others.
+
+    Each has run_id, name, status, started and seconds; `called` are the two of them by which it goes, the first of
+    them before the rest.
+    """
+    rows = [row for row in rows if status in (None, _ENDS.get(row["status"], "running"))]
+    if as_json:
+        succeeded(runs=rows)
+    elif not rows:
+        errors.print("no runs" if status is None else f"no runs that are {status}")
+    else:
+        first, last = called
+        table(title, ("run", "status", "started", "time", last.removeprefix("run_")),
+              [(row[first], row["status"], row["started"], f"{row['seconds']:.0f} s", row[last]) for row in rows])

@@ -63,9 +63,9 @@ CompileBackendOption = Annotated[
 
 def old_name(old: str, new: str) -> None:
     """Say that an option goes by another name now; the old one is still taken."""
-    from pipelines.display import errors
+    from pipelines.display import say
 
-    errors.print(f"{old} is the old name of {new}", markup=False, soft_wrap=True)
+    say(f"{old} is the old name of {new}")
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,11 @@ class ServerOptions:
 
     def connect(self, patience: float | None = None) -> Server:
         """A connection to the server, given up after `patience` seconds without an answer (`QUICK_PATIENCE`)."""
-        from pipelines.display import errors
+        from pipelines.display import say
         from pipelines.kubeflow.server import Server
 
         return Server(self.access(), patience=QUICK_PATIENCE if patience is None else patience,
-                      note=lambda text: errors.print(text, markup=False, soft_wrap=True))
+                      note=say)
 
 
 @dataclass(frozen=True)
@@ -174,11 +174,11 @@ class VertexOptions:
 
 def vertex_at(where: Place, patience: float | None = None) -> Vertex:
     """A connection to Vertex AI, given up after `patience` seconds without an answer (`QUICK_PATIENCE`)."""
-    from pipelines.display import errors
+    from pipelines.display import say
     from pipelines.vertex.server import Vertex
 
     return Vertex(where, patience=QUICK_PATIENCE if patience is None else patience,
-                  note=lambda text: errors.print(text, markup=False, soft_wrap=True))
+                  note=say)
 
 
 @dataclass(frozen=True)

@@ -41,10 +41,10 @@ def check_room(home: Home) -> None:
         raise MachineError(f"{free / 1e6:.0f} MB are free on this disk, the smallest run takes {_NO_ROOM / 1e6:.0f} MB",
                            path=home.root, remedy="`photoshoot clean` shows what can be freed; or use another --home")
     if free < _LITTLE_ROOM:
-        from pipelines.display import errors
+        from pipelines.display import say
 
-        errors.print(f"the disk of {home.root} is nearly full: {free / 1e9:.1f} GB are free; `photoshoot clean` shows "
-                     "what can be freed", markup=False, soft_wrap=True)
+        say(f"the disk of {home.root} is nearly full: {free / 1e9:.1f} GB are free; `photoshoot clean` shows "
+                     "what can be freed")
 
 
 def unfinished(home: Home) -> list[Path]:

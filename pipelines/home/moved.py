@@ -134,10 +134,10 @@ def settle(root: Path, *, again: bool = False) -> Repair | None:
 
 def tell(repair: Repair, root: Path) -> None:
     """Say what was put right, and what was not: a server's records are not this machine's to change."""
-    from pipelines.display import errors
+    from pipelines.display import errors, say
 
-    errors.print(f"this home was at {' and '.join(repair.places)}: {repair.rows} paths in its database and "
-                 f"{repair.files} files now lead to {root}", markup=False, soft_wrap=True)
+    say(f"this home was at {' and '.join(repair.places)}: {repair.rows} paths in its database and "
+                 f"{repair.files} files now lead to {root}")
     if not keeps_records(root):
         errors.print("MLFLOW_TRACKING_URI is set: what that server keeps of its runs is left as it is", soft_wrap=True)
 

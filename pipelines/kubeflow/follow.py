@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.core.errors import InputError, MachineError, PhotoshootError
 from pipelines.display import PipelineDisplay
@@ -27,6 +27,7 @@ POLL_S = 5.0
 _LOOK_EVERY_S = 30.0
 _INSTANT_S = 1.5
 """No pod starts and ends in this time: a task that took no longer was reused."""
+_Run = TypeVar("_Run")
 _TASKS = {*STEPS, *TASK_STEP}
 _WENT_AWAY = re.compile(r"pod deleted|pod was (deleted|terminated)|node ?shutdown|preempt|no longer running|taken back",
                         re.IGNORECASE)
@@ -81,33 +82,57 @@ def follow(server: Server, run_id: str, display: PipelineDisplay, *, poll: float
         StillRunning: `wait` is over, or the server cannot be asked any more; the run goes on.
         InputError: No such run.
     """
-    started = looked = time.monotonic()
+    looked = time.monotonic()
     reported: set[tuple[str, str]] = set()
-    while True:
-        run = _ask(server, run_id)
-        show(step_states(_tasks(run)), display, succeeded=run.state == SUCCEEDED)
-        if run.state in ENDED:
-            return run
-        now = time.monotonic()
-        if wait is not None and now - started >= wait:
-            raise StillRunning(f"run {run_id} is {str(run.state).lower()} after {wait:.0f} s and goes on",
-                               remedy=_follow_or_cancel(run_id))
-        if look and now - looked >= _LOOK_EVERY_S:
-            looked = now
+
+    def between() -> None:
+        nonlocal looked
+        if look and time.monotonic() - looked >= _LOOK_EVERY_S:
+            looked = time.monotonic()
             for trouble in look():
                 if (trouble.pod, trouble.reason) not in reported:
                     reported.add((trouble.pod, trouble.reason))
                     say(str(trouble))
+
+    return to_its_end(run_id, lambda: server.run(run_id), lambda run: (str(run.state), step_states(_tasks(run))),
+                      ENDED, display, poll=poll, wait=wait, between=between)
+
+
+def to_its_end(run_id: str, ask: Callable[[], _Run], told: Callable[[_Run], tuple[str, Mapping[str, StepState]]],
+               ended: Collection[str], display: PipelineDisplay, *, poll: float, wait: float | None,
+               between: Callable[[], None] = lambda: None) -> _Run:
+    """Ask for a run until it has ended, and show its steps; returns it in its last state. Of any service that runs
+    pipelines.
+
+    Args:
+        run_id: The run, as `photoshoot follow` takes it.
+        ask: The run as it is now.
+        told: Its state, SUCCEEDED where all is well, and its steps'.
+        ended: States after which nothing more comes.
+        display: Told what the steps do.
+        poll: Seconds between two looks.
+        wait: Seconds after which to stop; None: at the run's end.
+        between: Called before each pause.
+
+    Raises `StillRunning` as `follow`, and the `InputError` that `ask` raises.
+    """
+    started = time.monotonic()
+    while True:
+        try:
+            run = ask()
+        except InputError:
+            raise
+        except PhotoshootError as error:
+            raise StillRunning(f"{error.problem}; run {run_id} goes on", remedy=_again(error, run_id)) from None
+        state, steps = told(run)
+        show(steps, display, succeeded=state == SUCCEEDED)
+        if state in ended:
+            return run
+        if wait is not None and time.monotonic() - started >= wait:
+            raise StillRunning(f"run {run_id} is {state.lower()} after {wait:.0f} s and goes on",
+                               remedy=_follow_or_cancel(run_id))
+        between()
         time.sleep(poll)
-
-
-def _ask(server: Server, run_id: str) -> V2beta1Run:
-    try:
-        return server.run(run_id)
-    except InputError:
-        raise
-    except PhotoshootError as error:
-        raise StillRunning(f"{error.problem}; run {run_id} goes on", remedy=_again(error, run_id)) from None
 
 
 def _follow_or_cancel(run_id: str) -> str:

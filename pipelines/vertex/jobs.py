@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from components.core.errors import InputError, PhotoshootError
+from components.core.errors import InputError
 from pipelines.display import PipelineDisplay
-from pipelines.kubeflow.follow import POLL_S, RunFailed, StepState, StillRunning, show, step_states, steps_in
+from pipelines.kubeflow.follow import POLL_S, RunFailed, StepState, step_states, steps_in, to_its_end
 from pipelines.kubeflow.submit import Order, named
 from pipelines.steps import STEPS, TASK_STEP, step_of
 from pipelines.vertex.bearing import Borne
 from pipelines.vertex.document import pipeline_spec, refuse_unpushed
-from pipelines.vertex.server import ENDED, LABEL, LostConnection, Vertex
+from pipelines.vertex.server import ENDED, LABEL, Vertex
 
 _STATE = "PIPELINE_STATE_"
 _LONGEST_ID = 128
@@ -81,24 +81,8 @@ def follow(server: Vertex, name: str, display: PipelineDisplay, *, poll: float =
         StillRunning: `wait` is over, or the service cannot be asked any more; the run goes on.
         InputError: No such run.
     """
-    started = time.monotonic()
-    while True:
-        try:
-            job = server.get(name)
-        except InputError:
-            raise
-        except PhotoshootError as error:
-            mend = "" if isinstance(error, LostConnection) or not error.remedy else f"{error.remedy}; then "
-            raise StillRunning(f"{error.problem}; run {name} goes on",
-                               remedy=f"{mend}`photoshoot follow {name}` follows it again") from None
-        show(states_of(job), display, succeeded=state(job) == "SUCCEEDED")
-        if state(job) in ENDED:
-            return job
-        if wait is not None and time.monotonic() - started >= wait:
-            raise StillRunning(
-                f"run {name} is {state(job).lower()} after {wait:.0f} s and goes on",
-                remedy=f"`photoshoot follow {name}` follows it again, `photoshoot cancel {name}` ends it")
-        time.sleep(poll)
+    return to_its_end(name, lambda: server.get(name), lambda job: (state(job), states_of(job)), ENDED, display,
+                      poll=poll, wait=wait)
 
 
 def conclude(job: Mapping[str, Any], link: str) -> None:

@@ -20,6 +20,7 @@ from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession
 
 from components.core.errors import InputError, MachineError
+from pipelines.kubeflow.server import LostConnection
 
 ENDPOINT = "PHOTOSHOOT_VERTEX_ENDPOINT"
 """Environment variable: another address than https://REGION-aiplatform.googleapis.com, such as that of Private Service
@@ -34,10 +35,6 @@ _TIMES_S = (10.0, 60.0)
 _WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _PASSING = {408, 429, 500, 502, 503, 504}
 ENDED = {"SUCCEEDED", "FAILED", "CANCELLED"}
-
-
-class LostConnection(MachineError):
-    """The service did not answer, or only with errors of its own, within the patience there was."""
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import typer
 from components.core.errors import InputError, PhotoshootError
 from pipelines.cli.app import JsonOption, SettingsOptions, app, succeeded
 from pipelines.cli.commands import vertex
-from pipelines.cli.ending import show_next
+from pipelines.cli.ending import show_listed, show_next
 from pipelines.cli.help import App
 from pipelines.cli.options import KUBEFLOW, DetachOption, FollowOptions, OrderOptions, ServerOptions
-from pipelines.display import PipelineDisplay, errors, table
+from pipelines.display import PipelineDisplay, errors, say, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pipelines.kubeflow.server import Server
     from pipelines.kubeflow.submit import Order
 
-_ENDS = {"succeeded": "succeeded", "failed": "failed", "canceled": "killed", "skipped": "killed"}
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="Id or name of the run; on Vertex AI projects/.../pipelineJobs/ID.")]
 VERTEX = "projects/"
@@ -48,7 +47,7 @@ def run_on_kubeflow(server: Server, order: Order, as_json: bool, detach: bool, f
         record.fail(parent, str(error) or type(error).__name__)
         raise
     record.name_run(parent, submitted.run_id, submitted.link)
-    errors.print(f"run {submitted.name}: {submitted.link}", markup=False, soft_wrap=True)
+    say(f"run {submitted.name}: {submitted.link}")
     if detach:
         after = after_submission(submitted.run_id)
         if as_json:
@@ -108,7 +107,7 @@ def _to_the_end(server: Server, run_id: str, display: PipelineDisplay, following
     from pipelines.kubeflow.follow import follow, lost_pods
 
     def say(text: str) -> None:
-        errors.print(f"  {text}", markup=False, soft_wrap=True)
+        say(f"  {text}")
 
     for left in range(retries, -1, -1):
         run = follow(server, run_id, display, poll=following.poll, wait=following.limit(), look=look, say=say)
@@ -177,16 +176,8 @@ def retry(run: RunArgument, *, detach: DetachOption = False, following: FollowOp
 def show_runs(last: int, access: ServerOptions, as_json: bool, status: str | None = None) -> None:
     """The newest runs on Kubeflow, as a table or JSON; `status` (as of local runs) leaves out the others."""
     server = access.connect()
-    rows = [_row(server, run) for run in server.list_runs(last)]
-    rows = [row for row in rows if status in (None, _ENDS.get(row["status"], "running"))]
-    if as_json:
-        succeeded(runs=rows)
-        return
-    if not rows:
-        errors.print("no runs" if status is None else f"no runs that are {status}")
-        return
-    table(f"Runs on {server.host}", ("run", "status", "started", "time", "id"),
-          [(row["name"], row["status"], row["started"], f"{row['seconds']:.0f} s", row["run_id"]) for row in rows])
+    show_listed(f"Runs on {server.host}", [_row(server, run) for run in server.list_runs(last)], ("name", "run_id"),
+                status, as_json)
 
 
 @schedules.command("add")

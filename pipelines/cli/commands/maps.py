@@ -21,7 +21,7 @@ from pipelines.cli.app import (
     finish,
     succeeded,
 )
-from pipelines.display import errors
+from pipelines.display import say
 
 _SHOWN = 10
 
@@ -68,7 +68,7 @@ def posemap(
     finish("posemap", summary, out, as_json)
     if not as_json:
         for note in [note for note in summary.notes if note["note"]][:_SHOWN]:
-            errors.print(f"  {note['person']} ({note['confidence']}): {note['note']}", markup=False, soft_wrap=True)
+            say(f"  {note['person']} ({note['confidence']}): {note['note']}")
     if summary.rejected:
         raise typer.Exit(InputError.exit_code)
 

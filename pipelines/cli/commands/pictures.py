@@ -12,7 +12,7 @@ from components.core.record.registry import CHAMPION
 from pipelines.cli.accepting import AcceptOption, accepted
 from pipelines.cli.app import DEFAULT_HOME, RESULTS, HomeOption, JsonOption, ModelNameOption, app, finish, succeeded
 from pipelines.cli.help import App
-from pipelines.display import errors, table
+from pipelines.display import say, table
 
 poses = App(help="List the poses that `shoot` knows by name, and draw them; `add` learns one from a photo.",
             invoke_without_command=True, no_args_is_help=False)
@@ -144,5 +144,5 @@ def shoot(
         for image, pose, likeness, worn in zip(summary.images, summary.poses, summary.likeness, summary.clothes,
                                                strict=True)])
     for line in (*(f"painted again: {one}" for one in summary.repainted), *summary.notes):
-        errors.print(f"  {line}", markup=False, soft_wrap=True)
+        say(f"  {line}")
     print(f"written to {folder}" + (f"; all on one page: {summary.contact_sheet}" if summary.contact_sheet else ""))

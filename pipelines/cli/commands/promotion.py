@@ -28,7 +28,7 @@ from pipelines.cli.app import (
     finish,
     succeeded,
 )
-from pipelines.display import errors, table
+from pipelines.display import say, table
 
 if TYPE_CHECKING:
     from components.register.promotion import Move
@@ -53,7 +53,7 @@ def challenge(model: ModelOption, people: PeopleOption, identities: IdentitiesOp
                        tracking_uri=place.tracking_uri, state=place.state)
     finish("challenge", summary, out, as_json)
     if summary.reason and not as_json:
-        errors.print(summary.reason, markup=False, soft_wrap=True)
+        say(summary.reason)
 
 
 @app.command(rich_help_panel=STEP_BY_STEP)
@@ -182,7 +182,7 @@ def history_(home: HomeOption = DEFAULT_HOME, model_name: ModelNameOption = "pho
         succeeded(**asdict(found))
         return
     if not found.entries:
-        errors.print(f"no version of {model_name} was promoted yet", markup=False, soft_wrap=True)
+        say(f"no version of {model_name} was promoted yet")
         return
     table(f"Promotions of {model_name}", ("", "when", "what", "from", "to", "who", "why", "evaluation"), [
         (str(entry["number"]), entry["when"], _what(entry), entry["from"] or "-", entry["to"], entry["who"],

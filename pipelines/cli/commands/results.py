@@ -17,7 +17,7 @@ from pipelines.cli.app import (
     app,
     succeeded,
 )
-from pipelines.display import errors, table
+from pipelines.display import errors, say, table
 
 _SHOWN = 10
 
@@ -49,7 +49,7 @@ def compare(
         return
     table("Runs", ("", *comparison.runs), comparison.rows())
     for note in (*comparison.legend(), *comparison.notes):
-        errors.print(note, markup=False, soft_wrap=True)
+        say(note)
     print(f"page    {page}")
     print(f"MLflow  {comparison.links['compare']}")
 
@@ -92,7 +92,7 @@ def home_(
         errors.print("MLFLOW_TRACKING_URI is set: the files that its records point to are not checked", soft_wrap=True)
     for title, references in (("missing", found.missing), ("outside the home", found.outside)):
         for reference in references[:_SHOWN]:
-            errors.print(f"{title}: {reference.what}, {reference.path}", markup=False, soft_wrap=True)
+            say(f"{title}: {reference.what}, {reference.path}")
         if len(references) > _SHOWN:
             errors.print(f"{title}: {len(references) - _SHOWN} more (--json lists them)")
     if found.missing:

@@ -21,7 +21,7 @@ from pipelines.cli.app import (
 )
 from pipelines.cli.commands.kubeflow import show_runs
 from pipelines.cli.options import KUBEFLOW, ServerOptions, VertexOptions, old_name
-from pipelines.display import errors, table
+from pipelines.display import errors, say, table
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -83,7 +83,7 @@ def runs(
     ])
     for row in rows:
         if row.error:
-            errors.print(f"{row.run_id} failed: {row.error}", markup=False, soft_wrap=True)
+            say(f"{row.run_id} failed: {row.error}")
 
 
 def _duration(seconds: float) -> str:

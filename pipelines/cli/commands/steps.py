@@ -20,7 +20,7 @@ from pipelines.cli.app import (
     app,
     finish,
 )
-from pipelines.display import errors
+from pipelines.display import say
 
 
 @app.command(rich_help_panel=STEP_BY_STEP)
@@ -78,7 +78,7 @@ def cluster(
     finish("cluster", found.summary, out, as_json, identities=found.identities)
     if found.summary.folders is not None and not as_json:
         for line in found.summary.folders.lines():
-            errors.print(f"  {line}", markup=False, soft_wrap=True)
+            say(f"  {line}")
 
 
 @app.command(rich_help_panel=STEP_BY_STEP)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from pipelines.cli.app import succeeded
-from pipelines.cli.ending import show_next
+from pipelines.cli.ending import show_listed, show_next
 from pipelines.cli.options import vertex_at
-from pipelines.display import PipelineDisplay, errors, table
+from pipelines.display import PipelineDisplay, errors, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from pipelines.kubeflow.submit import Order
     from pipelines.vertex.bearing import Borne
     from pipelines.vertex.server import Vertex
-
-_ENDS = {"SUCCEEDED": "succeeded", "FAILED": "failed", "CANCELLED": "killed"}
 
 
 def run_on_vertex(google: VertexOptions, order: Order, as_json: bool, detach: bool, following: FollowOptions) -> None:
@@ -35,7 +32,7 @@ def run_on_vertex(google: VertexOptions, order: Order, as_json: bool, detach: bo
     _say_dropped(kept)
     job = submit(server, body)
     name, link = str(job["name"]), server.where.page(str(job["name"]))
-    errors.print(f"run {name}: {link}", markup=False, soft_wrap=True)
+    say(f"run {name}: {link}")
     if detach:
         after = after_vertex_submission(name)
         if as_json:
@@ -84,20 +81,9 @@ def cancel_job(name: str, as_json: bool) -> None:
 
 def show_vertex_runs(last: int, google: VertexOptions, as_json: bool, status: str | None) -> None:
     """The newest runs of a project and region, as a table or JSON; `status` (as of local runs) leaves out others."""
-    from pipelines.vertex.jobs import state
-
     server = google.connect()
-    rows = [_row(server, job) for job in server.list(last)
-            if status in (None, _ENDS.get(state(job), "running"))]
-    if as_json:
-        succeeded(runs=rows)
-        return
-    if not rows:
-        errors.print("no runs" if status is None else f"no runs that are {status}")
-        return
-    table(f"Runs on Vertex AI, {server.where.project} in {server.where.region}",
-          ("run", "status", "started", "time", "name"),
-          [(row["run_id"], row["status"], row["started"], f"{row['seconds']:.0f} s", row["name"]) for row in rows])
+    show_listed(f"Runs on Vertex AI, {server.where.project} in {server.where.region}",
+                [_row(server, job) for job in server.list(last)], ("run_id", "name"), status, as_json)
 
 
 def _watch(server: Vertex, job: dict[str, Any], as_json: bool, following: FollowOptions) -> None:
@@ -126,8 +112,7 @@ def _watch(server: Vertex, job: dict[str, Any], as_json: bool, following: Follow
 
 def _say_dropped(kept: Borne) -> None:
     if kept.dropped:
-        errors.print(f"Vertex AI has no place for these of profile {kept.profile.name}: {'; '.join(kept.dropped)}",
-                     markup=False, soft_wrap=True)
+        say(f"Vertex AI has no place for these of profile {kept.profile.name}: {'; '.join(kept.dropped)}")
 
 
 def _row(server: Vertex, job: dict[str, Any]) -> dict[str, Any]:
