@@ -110,11 +110,15 @@ class Staged:
         self._subject = _Photos(_several(source), model, self.size)
         self._own = clothes is None
         self._dressed = self._subject if clothes is None else _Photos(_several(clothes), model, self.size)
+        # Atlases, by the photo that gives the face: no pose changes them.
+        self._coarse: dict[int, Merged] = {}
+        self._fine: dict[int, Merged] = {}
 
     def dressed_as(self, clothes: PersonCrop) -> Staged:
         """The same person in other clothes; what was made of the person serves both."""
         other = copy(self)
         other._own, other._dressed = False, _Photos(_several(clothes), self._model, self.size)
+        other._coarse, other._fine = {}, {}
         return other
 
     def shoot(self, poses: Sequence[Pixels], background: Pixels | None = None) -> Shot:
@@ -126,7 +130,7 @@ class Staged:
         wall = backdrop(size) if background is None else middle_square(background, size)
         others = sorted(set(range(len(dressed))) - set(chosen.outfit)) if self._own else []
         if size == model.resolution:
-            batch = _put_together(chosen, subject, dressed, coarse)
+            batch = _put_together(chosen, subject, dressed, coarse, self._coarse)
             output = model.repose(batch, np.stack(coarse), _times(wall, len(poses)))
             return Shot(output.images, output.mattes, chosen.faces, others)
         # One at a time: a large picture takes some hundred megabytes.
@@ -141,9 +145,9 @@ class Staged:
         return self._model.repose(batch, coarse[None], wall[None], fine)
 
     def _given(self, pose: Pixels, coarse: Pixels, chosen: _Choice) -> tuple[SourceBatch, Fine]:
-        batch = _put_together(chosen, self._subject.crops, self._dressed.crops, [coarse])
+        batch = _put_together(chosen, self._subject.crops, self._dressed.crops, [coarse], self._coarse)
         large = enlarge_iuv(pose, (self.size, self.size))
-        detail = _put_together(chosen, self._subject.finer, self._dressed.finer, [large], rims=True)
+        detail = _put_together(chosen, self._subject.finer, self._dressed.finer, [large], self._fine, rims=True)
         return batch, Fine(_clothes_alone(detail) if self._model.network.warps else detail, large[None])
 
     def given(self, pose: Pixels) -> tuple[SourceBatch, Pixels, Fine]:
@@ -223,9 +227,11 @@ def _choose(subject: Sequence[PersonCrop], dressed: Sequence[PersonCrop], poses:
 
 
 def _put_together(chosen: _Choice, subject: Sequence[PersonCrop], dressed: Sequence[PersonCrop],
-                  poses: Sequence[Pixels], rims: bool = False) -> SourceBatch:
-    """One source of the subject's photos and those that show the clothes, for each pose; `rims` as for `merge`."""
-    atlases: dict[int, Merged] = {}
+                  poses: Sequence[Pixels], atlases: dict[int, Merged], rims: bool = False) -> SourceBatch:
+    """One source of the subject's photos and those that show the clothes, for each pose; `rims` as for `merge`.
+
+    `atlases` are those made before, by the photo that gives the face; it gets the new ones.
+    """
     for face, pose in zip(chosen.faces, poses, strict=True):
         if face not in atlases:
             # The face's photo leads the clothes too: what it shows stays, the others are brought into its light.
