@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 
+from components.core.errors import DataError
 from components.core.judging.gate import CONTROLS, MEMORISATION, PARTS
 from components.core.record.custody import ARTIFACTS, digests_of
 from components.core.record.ledger import RECORDED, Record
@@ -77,6 +80,33 @@ def bare_version(client: mlflow.MlflowClient, name: str, folder: Path, tags: dic
         "kept", artifact_location=(folder.parent / "runs").as_uri())
     run = client.create_run(place).info.run_id
     return str(client.create_model_version(name, str(folder), run_id=run, tags=tags, await_creation_for=0).version)
+
+
+def bare_store(folder: Path) -> Path:
+    """An sqlite store with four bare versions: all but the last passed their gate, before there was a champion."""
+    file = folder / "mlflow.db"
+    client = mlflow.MlflowClient(f"sqlite:///{file}")
+    client.create_registered_model("photoshoot")
+    registry = Registry("photoshoot", f"sqlite:///{file}")
+    for number in "1234":
+        bare_version(client, "photoshoot", file.parent / number, {"digest.people": "p", "digest.code": "c"})
+        record(registry, number, ssim=0.9 if number < "4" else 0.1)
+    return file
+
+
+TRIED: list[str] = []
+"""What `tried` was asked to try since somebody last cleared it."""
+
+
+def tried(uri: str, tracking_uri: str, pictures: Mapping[str, bytes]) -> np.ndarray:
+    """Stands for the fresh process, which tests over HTTP start for real."""
+    TRIED.append(uri)
+    return np.zeros((4, 4, 3), np.uint8)
+
+
+def broken(uri: str, tracking_uri: str, pictures: Mapping[str, bytes]) -> np.ndarray:
+    """Stands for a fresh process in which a version does not work."""
+    raise DataError(f"{uri} does not work in a fresh process: no such layer")
 
 
 def lenient(pairs: int = 1) -> RegisterSettings:

@@ -7,7 +7,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-from recording import bare_version, record
+from recording import TRIED, bare_store, broken, record, tried
 
 from components.core.errors import DataError, InputError
 from components.core.record import custody
@@ -17,30 +17,10 @@ from components.register.ledger import Ledger
 from components.register.promotion import COMPARED, Overtaken, promote, rollback, standing
 from components.register.registry import Registry
 
-TRIED: list[str] = []
-
-
-def tried(uri: str, tracking_uri: str, pictures: Mapping[str, bytes]) -> np.ndarray:
-    """Stands for the fresh process, which tests over HTTP start for real."""
-    TRIED.append(uri)
-    return np.zeros((4, 4, 3), np.uint8)
-
-
-def broken(uri: str, tracking_uri: str, pictures: Mapping[str, bytes]) -> np.ndarray:
-    raise DataError(f"{uri} does not work in a fresh process: no such layer")
-
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with four bare versions; all but the last passed their gate, before there was a champion."""
-    file = tmp_path_factory.mktemp("store") / "mlflow.db"
-    client = mlflow.MlflowClient(f"sqlite:///{file}")
-    client.create_registered_model("photoshoot")
-    registry = Registry("photoshoot", f"sqlite:///{file}")
-    for number in "1234":
-        bare_version(client, "photoshoot", file.parent / number, {"digest.people": "p", "digest.code": "c"})
-        record(registry, number, ssim=0.9 if number < "4" else 0.1)
-    return file
+    return bare_store(tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
+from commands import called
 from recording import believed, lenient
 
 import photoshoot
@@ -21,7 +21,6 @@ from components.core.errors import DataError
 from components.evaluate.challenge import challenge
 from components.register import register
 from components.register.registry import Registry
-from pipelines.cli import main
 from pipelines.doctor.finding import Level
 from pipelines.doctor.stores import champion
 
@@ -67,13 +66,7 @@ def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     """Runs a command on the home: exit code, what it printed, what it said beside."""
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["photoshoot", *arguments, "--home", str(home)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        sys.stderr.flush()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
+        return called(monkeypatch, capsys, *arguments, "--home", str(home))
 
     return call
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import broken
 import pytest
+from commands import called
 
 from components.core.masking import secrets
 from components.core.record import answering
-from pipelines.cli import main
 from pipelines.cli.table import COMMANDS
 from pipelines.doctor.finding import Level
 from pipelines.doctor.stores import mlflow_store
@@ -80,17 +80,7 @@ def photoshoot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PHOTOSHOOT_HOME", str(tmp_path / "home"))
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["photoshoot", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return call
+    return partial(called, monkeypatch, capsys)
 
 
 def leaked(*texts: str) -> set[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from commands import called
 from servers import Handler, gcs_emulator, http_server, url_of
 
 from components.core.digest import file_digest
@@ -19,7 +20,6 @@ from components.core.stores import known_weights as room
 from components.core.stores.known_weights import GROUPS, KNOWN, KnownWeights
 from components.core.stores.storage import open_location
 from components.preprocess.densepose.weights import PUBLISHED
-from pipelines.cli.app import main
 from pipelines.doctor import weights as looked
 from pipelines.doctor.finding import Level
 
@@ -46,20 +46,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.setitem(GROUPS, "both", ("one", "two"))
     _Site.asked.clear()
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["photoshoot", "weights", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
     with http_server(_Site) as server:
         for name in ("one", "gone", "two"):
             content = CONTENT.get(f"{name}.tflite", b"nowhere")
             monkeypatch.setitem(KNOWN, name, KnownWeights(
                 f"{name}.tflite", hashlib.sha256(content).hexdigest(), f"{url_of(server)}/{name}.tflite", "MIT; free",
                 size=len(content), needed_by="nothing"))
-        yield call
+        yield partial(called, monkeypatch, capsys, "weights")
 
 
 def listed(run: Run) -> dict[str, dict[str, Any]]:

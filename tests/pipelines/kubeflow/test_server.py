@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -11,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import called
 from servers import gcs_bucket
 
 from components.core.errors import InputError, MachineError
 from components.core.presets import preset
 from components.core.stores.storage import open_location
-from pipelines.cli import main
 from pipelines.kubeflow.access import Access
 from pipelines.kubeflow.server import LostConnection, Server
 from pipelines.kubeflow.submit import Order, compiled, fingerprint, six_fields, submit, typed_arguments
@@ -37,11 +36,8 @@ def photoshoot(kfp: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.setattr("pipelines.cli.options.QUICK_PATIENCE", 0.3)
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["photoshoot", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        shown = capsys.readouterr()
-        return int(end.value.code or 0), shown.out, " ".join(shown.err.split())
+        code, out, err = called(monkeypatch, capsys, *arguments)
+        return code, out, " ".join(err.split())
 
     return call
 

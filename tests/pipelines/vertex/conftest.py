@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,12 +11,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from commands import called
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 from servers import Handler, http_server
 
 from components.core.presets import preset
-from pipelines.cli import main
 from pipelines.placement import load_profile
 from pipelines.vertex.bearing import borne
 from pipelines.vertex.document import pipeline_spec
@@ -202,10 +201,7 @@ def photoshoot(service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     monkeypatch.setattr("pipelines.cli.options.QUICK_PATIENCE", 0.3)
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["photoshoot", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        shown = capsys.readouterr()
-        return int(end.value.code or 0), shown.out, " ".join(shown.err.split())
+        code, out, err = called(monkeypatch, capsys, *arguments)
+        return code, out, " ".join(err.split())
 
     return call
