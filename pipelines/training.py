@@ -22,7 +22,8 @@ from components.register.component import register
 from components.synthesize.component import synthesize
 from components.train.component import train, train_on_nodes
 from components.tune.component import prepare_study, select_weights, tune_worker
-from pipelines.placement import Profile, place
+from pipelines.placement import place
+from pipelines.profile import Profile
 from pipelines.steps import step_of
 
 NAME = "photoshoot-training"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipelines.kubeflow.access import Access
     from pipelines.kubeflow.server import Server
     from pipelines.kubeflow.submit import Order
-    from pipelines.placement import Profile
+    from pipelines.profile import Profile
     from pipelines.vertex.server import Place, Vertex
 
 QUICK_PATIENCE = 30.0
@@ -128,7 +128,7 @@ class OrderOptions:
     def order(self, settings: Settings, photos: str | Path | None) -> Order:
         """The run with these settings and photos. Raises `SettingsError` where it cannot work on such nodes."""
         from pipelines.kubeflow.feasible import refuse_impossible
-        from pipelines.placement import load_profile
+        from pipelines.profile import load_profile
 
         profile = load_profile(self.profile or "gke-ondemand")
         refuse_impossible(settings, profile, self.root)
@@ -136,7 +136,7 @@ class OrderOptions:
 
     def order_for_vertex(self, settings: Settings, photos: str | Path | None) -> Order:
         """The run with these settings and photos. What Vertex AI does not bear, `pipelines.vertex.bearing` tells."""
-        from pipelines.placement import load_profile
+        from pipelines.profile import load_profile
 
         for option, given in (("--upload", self.upload), ("--experiment", self.experiment)):
             if given:
@@ -205,7 +205,7 @@ class FollowOptions:
 
     def limit(self) -> float | None:
         """Seconds after which following stops; None: at the run's end."""
-        from pipelines.placement import seconds
+        from pipelines.profile import seconds
 
         try:
             return None if self.wait is None else float(seconds(self.wait))

@@ -16,7 +16,7 @@ from pipelines.doctor.checks import Check, run_checks
 from pipelines.doctor.finding import Finding, Level, problem
 from pipelines.home.folder import Home
 from pipelines.kubeflow.access import Access
-from pipelines.placement import Profile
+from pipelines.profile import Profile
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ CHECKS = {
         Check("No secret in MLflow's parameters and tags", ("components/core/record/masked_client.py:MaskedClient",),
               (f"{_MASKING}:test_what_a_run_records_is_masked",)),
         Check("No secret in settings, profiles, addresses of photos and compiled pipelines: it is refused",
-              ("pipelines/placement.py:_no_secrets", "components/core/settings/tree.py:_no_secrets"),
+              ("pipelines/profile.py:_no_secrets", "components/core/settings/tree.py:_no_secrets"),
               (f"{_SECRETS}:test_a_compiled_pipeline_keeps_no_password",)),
         Check("A server that is none, or broken, is one error within seconds; nobody else is told who we are",
               ("components/core/record/answering.py:what_is_wrong",),

@@ -15,7 +15,7 @@ from components.core.settings import Settings
 from pipelines.containers.images import pushed_images
 from pipelines.home.photos import folder_digest
 from pipelines.kubeflow.feasible import refuse_impossible
-from pipelines.placement import Profile
+from pipelines.profile import Profile
 from pipelines.training import training_pipeline
 
 _DEFAULT = re.compile(r"^(?P<head>#    (?P<name>\w+): \w+ )\[Default: .*\]$", re.MULTILINE)

@@ -8,7 +8,7 @@ from components.core.errors import SettingsError
 from components.core.record.step import STUDIES
 from components.core.settings import Settings
 from components.core.stores.storage import is_remote
-from pipelines.placement import Placement, Profile
+from pipelines.profile import Placement, Profile
 
 
 def refuse_impossible(settings: Settings, profile: Profile | None, root: str = "") -> None:

@@ -21,7 +21,7 @@ from components.core.settings import Settings
 from components.core.stores.storage import is_remote, open_location
 from pipelines.kubeflow.compilation import compile_pipeline
 from pipelines.kubeflow.server import Server, equals
-from pipelines.placement import Profile
+from pipelines.profile import Profile
 
 _TAG_LETTERS = 12
 

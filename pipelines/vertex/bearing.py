@@ -14,7 +14,7 @@ from components.core.errors import InputError, SettingsError
 from components.core.record.step import STUDIES
 from components.core.record.tracking import TRACKING_URI
 from components.core.settings import Settings
-from pipelines.placement import Placement, Pool, Profile, Vertex
+from pipelines.profile import Placement, Pool, Profile, Vertex
 
 GKE_ACCELERATOR = "cloud.google.com/gke-accelerator"
 """GKE's label of nodes with a GPU; its values are Vertex AI's names, written another way."""

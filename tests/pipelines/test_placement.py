@@ -15,7 +15,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from components.core.errors import SettingsError
 from components.core.presets import preset
 from pipelines.kubeflow.compilation import compile_pipeline
-from pipelines.placement import Profile, load_profile, names, seconds
+from pipelines.profile import Profile, load_profile, names, seconds
 from pipelines.steps import STEPS, TASK_STEP
 
 EVERYTHING = ["preprocess.shards=3", "tune.enabled=true", "tune.workers=2"]

@@ -50,7 +50,7 @@ from pipelines.containers.images import LOCK, read_lock
 from pipelines.home import moved
 from pipelines.home.contents import contents
 from pipelines.home.folder import Home
-from pipelines.placement import load_profile
+from pipelines.profile import load_profile
 from pipelines.results.records import read_result
 
 _SIDE, _TEXEL = 64, 8

@@ -28,7 +28,7 @@ from components.core.errors import PhotoshootError
 from components.core.presets import preset
 from components.core.settings import Settings
 from pipelines.cli.app import app
-from pipelines.placement import names as profiles
+from pipelines.profile import names as profiles
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHELL, PYTHON = ("sh", "bash"), ("python",)

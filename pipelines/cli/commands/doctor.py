@@ -65,7 +65,7 @@ def doctor(
     from pipelines.doctor import Level, diagnose
     from pipelines.doctor.diagnosis import Patient
     from pipelines.doctor.finding import worst_first
-    from pipelines.placement import load_profile
+    from pipelines.profile import load_profile
 
     chosen = load_profile(profile) if profile else None
     patient = Patient(settings, home, None if photos is None else address(photos), chosen,

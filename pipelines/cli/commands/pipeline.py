@@ -122,7 +122,7 @@ def compile_(
         compile_for_vertex(settings, out, photos, registry, profile or "vertex")
         return
     from pipelines.kubeflow.compilation import compile_pipeline
-    from pipelines.placement import load_profile
+    from pipelines.profile import load_profile
 
     compile_pipeline(settings, out, photos, registry, None if profile is None else load_profile(profile))
     errors.print(f"wrote {out}")

@@ -46,7 +46,7 @@ def run_on_vertex(google: VertexOptions, order: Order, as_json: bool, detach: bo
 
 def compile_for_vertex(settings: Settings, out: Path, photos: str | None, registry: str, profile: str) -> None:
     """Write the pipeline as Vertex AI takes it."""
-    from pipelines.placement import load_profile
+    from pipelines.profile import load_profile
     from pipelines.vertex.bearing import borne
     from pipelines.vertex.document import pipeline_spec, write_spec
 

@@ -17,7 +17,7 @@ from pipelines.doctor.kubernetes import disk, objects
 from pipelines.doctor.kubernetes.nodes import asked_of_pools, node_findings
 from pipelines.doctor.kubernetes.profile import profile_itself, tasks_of_run
 from pipelines.kubeflow.pods import core_api
-from pipelines.placement import Profile
+from pipelines.profile import Profile
 
 if TYPE_CHECKING:
     from kubernetes.client import CoreV1Api, V1Node

@@ -16,7 +16,7 @@ from components.core.settings import Settings
 from components.core.stores.storage import open_location
 from pipelines.doctor.finding import Finding, ok, problem, warning
 from pipelines.doctor.kubernetes.nodes import allocatable, amount, nodes_of
-from pipelines.placement import POOLS, Profile
+from pipelines.profile import POOLS, Profile
 
 if TYPE_CHECKING:
     from kubernetes.client import V1Node

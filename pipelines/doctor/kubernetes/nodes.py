@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pipelines.doctor.finding import Finding, Level, ok, problem, warning
-from pipelines.placement import POOLS, Placement, Pool, PoolName, Profile, Toleration
+from pipelines.profile import POOLS, Placement, Pool, PoolName, Profile, Toleration
 
 if TYPE_CHECKING:
     from kubernetes.client import V1Node, V1Taint

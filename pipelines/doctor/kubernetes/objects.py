@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.doctor.checks import status_of
 from pipelines.doctor.finding import Finding, Level, ok, problem, warning
 from pipelines.doctor.kubernetes.nodes import amount, quantity
-from pipelines.placement import Profile
+from pipelines.profile import Profile
 
 if TYPE_CHECKING:
     from kubernetes.client import CoreV1Api

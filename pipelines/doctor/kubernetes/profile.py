@@ -8,7 +8,7 @@ from components.core.settings import Settings
 from pipelines.doctor.finding import Finding, ok, problem, warning
 from pipelines.doctor.kubernetes.nodes import quantity
 from pipelines.kubeflow.feasible import impossible
-from pipelines.placement import Profile
+from pipelines.profile import Profile
 from pipelines.steps import ON_NODES, STEPS, TASK_STEP
 
 

@@ -30,7 +30,7 @@ from pipelines.kubeflow.access import Access
 from pipelines.kubeflow.record import KFP_RUN
 from pipelines.kubeflow.server import LostConnection, Server
 from pipelines.kubeflow.submit import Order
-from pipelines.placement import load_profile
+from pipelines.profile import load_profile
 
 SMALL = ["train.steps=4", "train.checkpoint_every=1", "train.sample_every=100", "train.width=4", "train.max_width=8",
          "train.latent=8", "train.batch=2", "evaluate.pairs=16", "evaluate.probes=8", "evaluate.distractors=9",

@@ -14,7 +14,7 @@ from components.core.errors import SettingsError
 from components.core.presets import preset
 from pipelines.cli import main
 from pipelines.kubeflow.compilation import compile_pipeline, stable_header
-from pipelines.placement import load_profile, names
+from pipelines.profile import load_profile, names
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path, quick_kfp: None) -> None:

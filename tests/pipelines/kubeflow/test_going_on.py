@@ -14,7 +14,7 @@ from pipelines.kubeflow.follow import lost_pods
 from pipelines.kubeflow.pods import Trouble
 from pipelines.kubeflow.server import LostConnection, Server
 from pipelines.kubeflow.submit import Order, submit
-from pipelines.placement import load_profile
+from pipelines.profile import load_profile
 
 ORDER = Order(preset("smoke"), load_profile("local"), name="once")
 

@@ -19,7 +19,7 @@ from components.core.stores.storage import open_location
 from pipelines.kubeflow.access import Access
 from pipelines.kubeflow.server import LostConnection, Server
 from pipelines.kubeflow.submit import Order, compiled, fingerprint, six_fields, submit, typed_arguments
-from pipelines.placement import load_profile
+from pipelines.profile import load_profile
 
 Call = Callable[..., tuple[int, str, str]]
 CHAIN = ("synthesize", "preprocess", "cluster", "train", "evaluate", "challenge", "register")

@@ -17,7 +17,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from servers import Handler, http_server
 
 from components.core.presets import preset
-from pipelines.placement import load_profile
+from pipelines.profile import load_profile
 from pipelines.vertex.bearing import borne
 from pipelines.vertex.document import pipeline_spec
 

@@ -14,7 +14,7 @@ from components.core.presets import preset
 from components.core.settings import Settings
 from pipelines.kubeflow.feasible import refuse_impossible
 from pipelines.kubeflow.submit import Order, compiled
-from pipelines.placement import Profile, load_profile, names
+from pipelines.profile import Profile, load_profile, names
 from pipelines.vertex.bearing import Borne, borne
 from pipelines.vertex.document import pipeline_spec
 from pipelines.vertex.jobs import request

@@ -15,7 +15,7 @@ from kubernetes.client import ApiClient
 from components.core.settings import TrainSettings
 from components.train.processes.nodes import Machine, manifest
 from components.train.processes.worker import Job
-from pipelines.placement import load_profile
+from pipelines.profile import load_profile
 
 JOB = Job("gs://b/people", "gs://b/identities", "gs://b/model", "{}", "gs://b/state", "gs://b/report", "run")
 ASKING = {

@@ -19,7 +19,7 @@ from components.core.presets import preset
 from pipelines.doctor.finding import Finding, Level
 from pipelines.doctor.kubernetes.access import kubernetes as checks
 from pipelines.doctor.kubernetes.profile import combination
-from pipelines.placement import Notify, load_profile
+from pipelines.profile import Notify, load_profile
 
 NAMESPACE = "team"
 

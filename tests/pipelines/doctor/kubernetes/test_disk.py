@@ -13,7 +13,7 @@ from kubernetes.utils import parse_quantity
 from components.core.presets import preset
 from pipelines.doctor.finding import Level
 from pipelines.doctor.kubernetes.disk import Amount, amount_of_photos, disk_findings, needs
-from pipelines.placement import load_profile
+from pipelines.profile import load_profile
 
 GIB = 1 << 30
 TASKS = ["preprocess-part", "gather", "cluster", "train"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.doctor.kubernetes.nodes import asked_of_pools, quantity, tolerated
-from pipelines.placement import Toleration, load_profile
+from pipelines.profile import Toleration, load_profile
 
 _WORDS = st.sampled_from(["a", "b", "c"])
 _EFFECTS = st.sampled_from(["NoSchedule", "NoExecute", "PreferNoSchedule"])
