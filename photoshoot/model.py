@@ -78,8 +78,8 @@ class Model:
 
         Each photo is painted from the others. This model stays as it is; what comes back is for this person's pictures
         alone: it cannot be saved or registered. It is kept in the user's cache (``PHOTOSHOOT_CACHE``, else
-        ``~/.cache/photoshoot``), where the same photos find it again. Where nothing is better on parts of the photos
-        that were kept back, it is this very model.
+        ``~/.cache/photoshoot``), where the same photos find it again. Where a photo that is kept back is not painted
+        better, it is this very model.
 
         Raises `InputError` for photos that cannot be used, `MachineError` where the cache cannot be written.
         """

@@ -18,6 +18,7 @@ class Outfits:
     def __init__(self, photos: Sequence[Subject], seed: int, settings: PreprocessSettings) -> None:
         self._order, self._settings, self._photos = drawn(photos, seed), settings, len(photos)
         self._cut: dict[Path, PersonCrop | None] = {}
+        self._problem = ""
 
     def next(self) -> tuple[Path, PersonCrop, list[str]]:
         """A photo, whoever is in it, and which others could not be used.
@@ -34,9 +35,10 @@ class Outfits:
                     if self._photos == 1:
                         raise
                     self._cut[one.photo] = None
-                    notes.append(f"{one.photo}: not worn: {error.problem}")
+                    self._problem = f"{one.photo}: not worn: {error.problem}"
+                    notes.append(self._problem)
             found = self._cut[one.photo]
             if found is not None:
                 return one.photo, found, notes
-        raise InputError(f"clothes of none of {self._photos} photos can be worn: {notes[-1]}",
+        raise InputError(f"clothes of none of {self._photos} photos can be worn: {self._problem}",
                          remedy="bring a folder of photos that show somebody")

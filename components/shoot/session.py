@@ -58,7 +58,7 @@ class Personalised:
     helped: bool
     """Where it did not, the pictures are by the model as it is."""
     before: float
-    """Loss in squares of the photos that were kept back, before ..."""
+    """Loss in the photo that was kept back, before ..."""
     after: float
     """... and after."""
     cached: bool

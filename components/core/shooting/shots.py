@@ -4,7 +4,7 @@ page and the registered model alike."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -38,6 +38,8 @@ _SUPPORTED, _ENLARGED = 1024, 1.25
 _TEXEL, _FINER = 256, 1.5
 """Largest side of an atlas tile: a pose map tells 256 places along a chart. And how many times as many texels to the
 pixel as the model's are read: a head's chart reaches down the neck, and has fewer than there are pixels otherwise."""
+Cut = Callable[[PersonCrop], PersonCrop]
+"""Cuts a photo out anew, in another size."""
 
 
 @dataclass(frozen=True)
@@ -84,18 +86,25 @@ def shoot(model: Reposer, source: PersonCrop | Sequence[PersonCrop], poses: Sequ
     return Staged(model, source, clothes, size).shoot(poses, background)
 
 
+def finer_cut(model: Reposer, size: int) -> Cut:
+    """How a photo is cut out anew for pictures of that size: with an atlas of half as many texels again to the pixel
+    as the model's."""
+    def cut(photo: PersonCrop) -> PersonCrop:
+        return photo.at(size, min(max(int(_FINER * model.texel * size / model.resolution) // 8 * 8, 8), _TEXEL))
+
+    return cut
+
+
 class _Photos:
     """Photos of a person as the network sees them, and cut out anew in the pictures' size."""
 
-    def __init__(self, crops: list[PersonCrop], model: Reposer, size: int) -> None:
-        self.crops = crops
-        self._model, self._size = model, size
+    def __init__(self, crops: list[PersonCrop], cut: Cut) -> None:
+        self.crops, self._cut = crops, cut
 
     @cached_property
     def finer(self) -> list[PersonCrop]:
-        """With an atlas of half as many texels again to the pixel as the model's."""
-        texel = min(max(int(_FINER * self._model.texel * self._size / self._model.resolution) // 8 * 8, 8), _TEXEL)
-        return [photo.at(self._size, texel) for photo in self.crops]
+        """Each once."""
+        return [self._cut(photo) for photo in self.crops]
 
 
 class Staged:
@@ -103,13 +112,17 @@ class Staged:
     picture is made once, so that pictures can be asked for one after the other."""
 
     def __init__(self, model: Reposer, source: PersonCrop | Sequence[PersonCrop],
-                 clothes: PersonCrop | Sequence[PersonCrop] | None = None, size: int | None = None) -> None:
-        """Raises `InputError` where there is no photo, and for sizes out of bounds."""
+                 clothes: PersonCrop | Sequence[PersonCrop] | None = None, size: int | None = None,
+                 cut: Cut | None = None) -> None:
+        """`cut` stands for `finer_cut`, where its results are at hand.
+
+        Raises `InputError` where there is no photo, and for sizes out of bounds.
+        """
         self.size = check_size(model.resolution if size is None else size)
-        self._model = model
-        self._subject = _Photos(_several(source), model, self.size)
+        self._model, self._cut = model, cut or finer_cut(model, self.size)
+        self._subject = _Photos(_several(source), self._cut)
         self._own = clothes is None
-        self._dressed = self._subject if clothes is None else _Photos(_several(clothes), model, self.size)
+        self._dressed = self._subject if clothes is None else _Photos(_several(clothes), self._cut)
         # Atlases, by the photo that gives the face: no pose changes them.
         self._coarse: dict[int, Merged] = {}
         self._fine: dict[int, Merged] = {}
@@ -117,7 +130,7 @@ class Staged:
     def dressed_as(self, clothes: PersonCrop) -> Staged:
         """The same person in other clothes; what was made of the person serves both."""
         other = copy(self)
-        other._own, other._dressed = False, _Photos(_several(clothes), self._model, self.size)
+        other._own, other._dressed = False, _Photos(_several(clothes), self._cut)
         other._coarse, other._fine = {}, {}
         return other
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from components.core.networks.layers import dilated
 from components.core.networks.pretrained.features import PerceptualDistance
 from components.core.people.person import PersonCrop
 from components.core.pictures.iuv import HEAD_PARTS
-from components.core.shooting.shots import Staged, same_outfit
+from components.core.shooting.shots import Staged, finer_cut, same_outfit
 
 _HEAD = 5.0
 """How much a pixel of head and hair weighs."""
@@ -86,21 +86,23 @@ def lessons(model: Reposer, photos: Sequence[PersonCrop], size: int, teachers: T
     """Photos, two or more, painted from all the others and from single ones; the first from all the others is kept
     back: parts of a photo that is learnt from tell nothing of the next."""
     face = None if teachers.embedder is None else _mean_face(teachers.embedder, photos, model.device)
+    cut = finer_cut(model, size)
+    finer = {id(photo): cut(photo) for photo in photos}  # each stands in several lessons
     kept_back, *rest = photos
     learnt = []
     for photo in rest:
         others = [one for one in photos if one is not photo]
         several = [others, *([one] for one in others[:_SINGLE])] if len(others) > 1 else [others]
-        learnt += [_lesson(model, sources, photo, size, face) for sources in several]
-    return Lessons(learnt, _lesson(model, rest, kept_back, size, face))
+        learnt += [_lesson(model, sources, photo, size, face, finer) for sources in several]
+    return Lessons(learnt, _lesson(model, rest, kept_back, size, face, finer))
 
 
-def _lesson(model: Reposer, sources: Sequence[PersonCrop], target: PersonCrop, size: int, face: Tensor | None
-            ) -> Lesson:
-    batch, pose, fine = Staged(model, sources, size=size).given(target.native_iuv)
+def _lesson(model: Reposer, sources: Sequence[PersonCrop], target: PersonCrop, size: int, face: Tensor | None,
+            finer: Mapping[int, PersonCrop]) -> Lesson:
+    batch, pose, fine = Staged(model, sources, size=size, cut=lambda photo: finer[id(photo)]).given(target.native_iuv)
     source, poses, at = model.tensors(batch, pose[None], fine)
     assert at is not None
-    truth = target.at(size, 8)
+    truth = finer[id(target)]
     photo, matte = (_planes(plane, model.device) for plane in (truth.photo, truth.matte[..., None]))
     matte = (matte + 1) / 2
     head = dilated(shows(at[1].round(), HEAD_PARTS), max(size // 32, 1))

@@ -80,8 +80,8 @@ def fitted_to(model: Reposer, photos: Sequence[PersonCrop], settings: PersonalSe
 
     Each photo is painted from the others, but for one, which is kept back. Of `model` nothing changes. The weights that
     paint best what was kept back are returned; where none is better, or the face is less like theirs, the model stays
-    as it is. An interrupted fit goes
-    on where it was. Raises `InputError` for fewer than two photos, `MachineError` where the cache cannot be written.
+    as it is. An interrupted fit goes on where it was. Raises `InputError` for fewer than two photos, `MachineError`
+    where the cache cannot be written.
     """
     if len(photos) < 2:
         raise InputError("a model is fitted to a person on two photos or more: each is painted from the others",
