@@ -12,7 +12,7 @@ from typing import Any
 from components.core.artifacts.photos import SYNTHETIC
 from components.core.people.dataset import Origin
 from components.core.pictures.folder import list_photos
-from components.core.pictures.labels import read_labels
+from components.core.pictures.labels import labels_of
 
 _LONGEST_ID = 72
 
@@ -64,8 +64,7 @@ class PhotoFolder:
         photo that is not there.
         """
         files = list_photos(folder)
-        names = [photo.name for photo in files.photos]
-        labels = read_labels(files.labels, names) if files.labels.exists() else files.said()
+        labels = labels_of(files)
         photos = [Photo(path=one.path, name=one.name, id=photo_id(str(PurePosixPath(one.name).with_suffix(""))),
                         iuv=one.iuv, matte=one.matte, label=labels.get(one.name)) for one in files.photos]
         return PhotoFolder(files.folder, photos, "synthetic" if (files.folder / SYNTHETIC).exists() else "photos",

@@ -21,7 +21,7 @@ from components.core.errors import InputError
 from components.core.pictures.folder import list_photos
 from components.core.pictures.images import Pixels, read_upright
 from components.core.pictures.iuv import HEAD_PARTS, read_iuv
-from components.core.pictures.labels import read_labels
+from components.core.pictures.labels import labels_of
 from pipelines.experiments import textures
 from pipelines.experiments.textures import Unwrapped, unwrapped
 
@@ -92,8 +92,7 @@ def _front(part: Pixels) -> bool | None:
 def compared(folder: Path, estimate: Estimator) -> Iterator[Row]:
     """Every photo of `folder` that has a pose map. Raises `InputError` where none has, or a file cannot be read."""
     files = list_photos(folder)
-    names = [photo.name for photo in files.photos]
-    people = read_labels(files.labels, names) if files.labels.exists() else files.said()
+    people = labels_of(files)
     pairs = [photo for photo in files.photos if photo.iuv.exists()]
     if not pairs:
         raise InputError("no photo here has a pose map", path=folder, remedy="put them into iuv/, one per photo")

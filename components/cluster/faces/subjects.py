@@ -26,7 +26,7 @@ from components.core.faces.yunet import check_detector
 from components.core.people.dataset import PeopleDataset
 from components.core.pictures.folder import list_photos, said_by
 from components.core.pictures.images import read_photo
-from components.core.pictures.labels import read_labels
+from components.core.pictures.labels import labels_of
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -125,7 +125,7 @@ class PortraitSubjects:
         self.ids: Sequence[str] = [photo.name for photo in files.photos]
         self.photos = self.ids
         self.said = files.said()
-        self.labels = read_labels(files.labels, self.ids) if files.labels.exists() else self.said
+        self.labels = labels_of(files)
         self._digests: list[str] = []
 
     @property

@@ -9,11 +9,18 @@ from pathlib import Path, PurePosixPath
 
 from components.core.documents import MOST_LABELS, Unreadable, csv_rows, read_bytes
 from components.core.errors import InputError, machine_errors
-from components.core.pictures.folder import composed
+from components.core.pictures.folder import PhotoFiles, composed
 
 _PHOTO, _IDENTITY = ("photo", "file", "filename", "image"), ("identity", "person")
 _SEPARATORS = ",;\t"
 """The one of which the first row has most parts the columns."""
+
+
+def labels_of(files: PhotoFiles) -> dict[str, str]:
+    """Photo -> identity: by a folder's labels.csv, where there is none, by its sub-folders. Raises as `read_labels`."""
+    if files.labels.exists():
+        return read_labels(files.labels, [photo.name for photo in files.photos])
+    return files.said()
 
 
 def read_labels(path: Path, photos: Collection[str]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from components.core.errors import DataError
 from components.core.progress import Task, task
 from components.core.stores.published import Wheel
+from components.core.with_parent import tied
 
 PIP_ARGS = "PHOTOSHOOT_PIP_ARGS"
 _BLOCK, _TIMEOUT_S, _TRIES = 1 << 20, 30.0, 3
@@ -137,7 +138,7 @@ def _run_pip(wheel: Wheel, folder: Path) -> None:
     said = folder / "errors.txt"
     # In its temporary folder, which is ours, one sees how far pip is.
     with open(said, "wb") as errors, task(f"{wheel}, MB", wheel.size // _BLOCK or None) as shown:
-        pip = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
+        pip = subprocess.Popen(tied(command), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
                                env={**os.environ, "TMPDIR": str(folder)})
         try:
             _watch(pip, folder, shown)

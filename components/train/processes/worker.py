@@ -20,6 +20,7 @@ from components.core.artifacts.files import SUMMARY
 from components.core.errors import MachineError, PhotoshootError
 from components.core.record.recorder import NoRecord, Recorder
 from components.core.stores.storage import is_remote, open_location
+from components.core.with_parent import end_with_parent
 
 if TYPE_CHECKING:
     from components.train.loop import TrainSummary
@@ -92,18 +93,9 @@ def _recorder(job: Job, rank: int) -> Recorder:
     return tracking.attached(job.run_id)
 
 
-def _die_with_parent() -> None:
-    """Ask Linux to end this process when the one that started it is gone, SIGKILL included."""
-    if sys.platform == "linux":
-        import ctypes
-        import signal
-
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
 def main(arguments: list[str]) -> None:
     """Be a process of a training, or with --agent torchrun itself, which then ends with whoever started it."""
-    _die_with_parent()
+    end_with_parent()
     if arguments[0] == AGENT:
         from torch.distributed.run import main as torchrun
 

@@ -164,9 +164,9 @@ def read_all(folder: Path) -> dict[str, object]:
 def _readers() -> dict[str, Callable[[Path], object]]:
     from components.core.pictures.images import read_photo
     from components.core.pictures.iuv import read_iuv
+    from components.core.pictures.labels import read_labels
     from components.core.pictures.matte import read_matte
     from components.core.settings import Settings
-    from components.preprocess.photos import read_labels
 
     return {"photo": lambda path: read_photo(path, MEGAPIXELS), "iuv": lambda path: read_iuv(path, (40, 32)),
             "matte": lambda path: read_matte(path, (40, 32), MEGAPIXELS),

@@ -20,7 +20,7 @@ from components.core.faces.recognition import load_embedder
 from components.core.people.person import PersonCrop, person_from_photo
 from components.core.pictures.folder import PhotoFile, list_photos
 from components.core.pictures.images import Pixels, read_photo
-from components.core.pictures.labels import read_labels
+from components.core.pictures.labels import labels_of
 from components.core.progress import track
 from components.core.settings import PreprocessSettings
 from pipelines.experiments.real.measures.judges import Face, Judges
@@ -103,8 +103,7 @@ def gather(folder: Path, settings: PreprocessSettings, judges: Judges, work: Pat
             found.append(_portrayed(file, settings, judges, work))
         except InputError as error:
             left_out[file.name] = error.problem
-    names = [file.name for file in files.photos]
-    said = read_labels(files.labels, names) if files.labels.exists() else files.said()
+    said = labels_of(files)
     owners = {one.name: said.get(one.name, Path(one.name).stem) for one in found} if said else _by_face(found)
     by_person: dict[str, list[Portrayed]] = defaultdict(list)
     for one in found:
