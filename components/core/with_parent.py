@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 
+from components.core import masking
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -26,6 +28,7 @@ def tied(command: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
+    masking.install()
     end_with_parent()
     if os.getppid() == int(sys.argv[1]):  # it may have gone before
         os.execvp(sys.argv[2], sys.argv[2:])

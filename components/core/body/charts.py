@@ -56,8 +56,11 @@ def head_direction(part: Parts, u: Floats, v: Floats) -> tuple[Floats, Floats]:
     return azimuth.astype(np.float32), np.interp(v, _HEAD_V, _RISE).astype(np.float32)
 
 
-def body_chart(rest: Floats) -> tuple[Parts, Floats, Floats]:
-    """I [N] in 1..24, U and V [N] in 0..1 of places `rest` [N, 3] on the resting template."""
+def body_chart(rest: Floats, neck_from: float = NECK_BASE) -> tuple[Parts, Floats, Floats]:
+    """I [N] in 1..24, U and V [N] in 0..1 of places `rest` [N, 3] on the resting template.
+
+    The torso goes on up to the height `neck_from` in front, from where the neck is the head's.
+    """
     left = rest[:, 0] >= 0
     p = rest.copy()
     p[:, 0] = np.abs(p[:, 0])
@@ -68,7 +71,7 @@ def body_chart(rest: Floats) -> tuple[Parts, Floats, Floats]:
     off = p - SHOULDER - reach[:, None] * ARM_AXIS
     is_arm = (reach > 0.03) & (length(off) < np.where(reach < 0.1, 0.078, 0.1))
     is_leg = ~is_arm & (p[:, 1] < np.minimum(HIP_CREASE, CROTCH + 0.72 * p[:, 0]))
-    is_neck = ~is_arm & (p[:, 1] > NECK_BASE + 0.02 * (p[:, 2] < cz)) & (p[:, 0] < 0.085)
+    is_neck = ~is_arm & (p[:, 1] > neck_from + 0.02 * (p[:, 2] < cz)) & (p[:, 0] < 0.085)
     is_torso = ~(is_arm | is_leg | is_neck)
 
     turn = exact.arctan2(p[:, 2] - cz, p[:, 0] / rx * rz)  # 0 at the side, pi/2 in front, -pi/2 behind

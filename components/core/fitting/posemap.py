@@ -168,9 +168,8 @@ def drawn(screen: Floats, size: tuple[int, int], chart: Chart) -> tuple[Pixels, 
     # The neck is the head's; the torso goes on a little below it, so that no gap is left.
     neck = (place[:, 1] > NECK_BASE) & (np.abs(place[:, 0]) < _NECK_WIDTH)
     on_torso = ~neck | (place[:, 1] < NECK_BASE + _BELOW_NECK)
-    place[neck, 1] = NECK_BASE - 0.01
     hit, place, seen_from = hit[on_torso], place[on_torso], fragments.depth[seen[hit[on_torso]]]
-    part, u, v = body_chart(_with_shoulders(place))
+    part, u, v = body_chart(_with_shoulders(place), neck_from=NECK_BASE + 2 * _BELOW_NECK)
     u, v = chart(part, u, v)
     iuv, depth = np.zeros((height * width, 3), np.uint8), np.full(height * width, np.inf, np.float32)
     iuv[hit] = np.stack([part, np.rint(u * 255), np.rint(v * 255)], 1).astype(np.uint8)
