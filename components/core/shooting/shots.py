@@ -254,8 +254,9 @@ def _put_together(chosen: _Choice, subject: Sequence[PersonCrop], dressed: Seque
     textures = np.stack([atlases[face].texture for face in chosen.faces])
     seen = np.stack([atlases[face].seen for face in chosen.faces])
     apart = len(subject) > 1 or not chosen.own
-    return SourceBatch(textures, seen, *stacked([subject[face] for face in chosen.faces]),
-                       *(stacked([dressed[index] for index in chosen.clothes]) if apart else ()))
+    source = SourceBatch(textures, seen, *stacked([subject[face] for face in chosen.faces]),
+                         *(stacked([dressed[index] for index in chosen.clothes]) if apart else ()))
+    return replace(source, one_light=chosen.own and set(chosen.faces) <= set(chosen.outfit))
 
 
 def _most_first(photos: Sequence[PersonCrop]) -> list[int]:

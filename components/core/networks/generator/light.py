@@ -46,8 +46,11 @@ def relit(source: Source, factors: Tensor | None = None) -> Source:
 def light_factors(source: Source) -> Tensor:
     """By how much head and hands must be multiplied to be in the light of the clothes: [B, 3], within 0.37..2.7.
 
-    1 where the face's photo shows the clothes as they are in the atlas, and where no bare skin can be compared.
+    1 where face and clothes are in one light, because that is known or because the face's photo shows the clothes as
+    they are in the atlas, and where no bare skin can be compared.
     """
+    if source.one_light:
+        return torch.ones_like(source.textures[:, 0, :, 0, 0])
     estimated = _TRUST * estimate_light(source.textures, source.seen)
     near, far = _ONE_LIGHT
     apart = torch.nan_to_num(apart_in_clothes(source.textures, source.seen, source.face), nan=far)

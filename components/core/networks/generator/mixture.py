@@ -15,6 +15,7 @@ from torch import Tensor
 from components.core.networks.generator.alignment import without_arms, without_strays
 from components.core.networks.generator.enlarge import enlarged, plainly_enlarged
 from components.core.networks.generator.light import light_factors, relit
+from components.core.networks.generator.seams import mended
 from components.core.networks.generator.warp import (
     Source,
     WarpedInput,
@@ -35,6 +36,8 @@ SHOWN = 3 + 5 * WARPED
 """Channels that join the pose branch: the first guess, and per warped input its colours, where valid, where covered."""
 _CHANGE = 0.3  # Scale of light and touching up: an untrained network leaves the mixture nearly as it is.
 _MATTE_PRIOR = 3.0
+_MEND = 4
+"""Of how many times larger a picture the seams are mended by a pixel more to each side."""
 
 
 class Painting(NamedTuple):
@@ -127,7 +130,11 @@ def mixed_larger(raw: Tensor, seen: Shown, source: Source, poses: Tensor) -> Pai
         # Gaps are closed as they were at S: so large a square's corners would show.
         present = _present(seen)
         closed = (_present(fine) + plainly_enlarged(_closed(present) - present, side)).clamp(max=1)
-        return Painting(_person(raw, shares, fine), soft_matte(raw[:, TOUCH : TOUCH + MATTE], closed), shares)
+        matte = soft_matte(raw[:, TOUCH : TOUCH + MATTE], closed)
+        painted = torch.cat((_person(raw, shares, fine), matte), 1)
+        if times > 1:
+            painted = mended(painted, poses, max(1, round(times / _MEND)))
+        return Painting(painted[:, :3], painted[:, 3:], shares)
 
 
 def _settled(charts: Tensor | None, poses: Tensor, side: int) -> Tensor | None:

@@ -9,7 +9,7 @@ A model is one safetensors file: weights, and in its metadata format version, se
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,8 @@ class SourceBatch:
     """uint8 [B, S, S]."""
     clothes_poses: Bytes | None = None
     """uint8 [B, S, S, 3]."""
+    one_light: bool = False
+    """Whether face and clothes are known to have been seen in one light, as in one photo. Else it is estimated."""
 
 
 @dataclass(frozen=True)
@@ -237,7 +239,8 @@ class Reposer:
         given = source.clothes_photos is not None
         clothes = face if not given else self._photo(source.clothes_photos, source.clothes_mattes,
                                                      source.clothes_poses, part, count, side)
-        return source_tensors(self._tensor(source.textures[part]), self._tensor(source.seen[part]), face, clothes)
+        tensors = source_tensors(self._tensor(source.textures[part]), self._tensor(source.seen[part]), face, clothes)
+        return replace(tensors, one_light=source.one_light)
 
     def _photo(self, photos: Bytes | None, mattes: Bytes | None, poses: Bytes | None, part: slice,
                count: int, side: int) -> SourceView:
@@ -286,10 +289,9 @@ def _even(source: SourceBatch, part: slice) -> SourceBatch:
     """A slice of a source whose heads' halves complete each other in one light: in a large picture a patch of another
     light shows."""
     heads = [symmetric_heads(*atlas) for atlas in zip(source.textures[part], source.seen[part], strict=True)]
-    photos = {name: array[part] for name, array in vars(source).items() if name not in ("textures", "seen")
-              and array is not None}
     textures, seen = (np.stack(each) for each in zip(*heads, strict=True))
-    return SourceBatch(textures, seen, **photos)
+    planes = {name: array[part] for name, array in vars(source).items() if isinstance(array, np.ndarray)}
+    return replace(source, **planes | {"textures": textures, "seen": seen})
 
 
 def _check_shapes(source: SourceBatch, poses: Bytes, side: int, texel: int, remedy: str) -> None:

@@ -81,6 +81,8 @@ class Source:
     """The photo that face and hair come from."""
     clothes: SourceView
     """The photo that the clothes come from."""
+    one_light: bool = False
+    """Whether face and clothes are known to have been seen in one light."""
 
 
 @dataclass(frozen=True)

@@ -205,3 +205,16 @@ def test_landmarks_that_make_no_sense_make_a_map_and_no_error(seed):
     found = mapped(odd)
     assert found.shape == (*SIZE, 3) and found[..., 0].max() <= 24
     assert not found[found[..., 0] == 0].any()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_below_the_neck_the_torso_goes_on_without_a_place_twice(seed):
+    """A collar is several rows of the chart, as high as it is on the body."""
+    landmarks, truth = landmarks_of(*posed(seed))
+    neck = landmarks.body[list(at.SHOULDERS), :2].mean(0).astype(int)
+    rows = truth[: neck[1] + 40, neck[0]]
+    u = rows[rows[:, 0] == 2][:, 1].astype(int)
+    assert len(u) > 30 and (np.diff(u) >= -1).all()
+    steps = np.diff(u[::6])
+    assert (steps > 0).all() and steps.max() <= 3 * np.median(steps)
+

@@ -42,7 +42,7 @@ def rendered() -> list[Rendering]:
     """Two photos of one synthetic person."""
     drawn = SynthesizeSettings.model_validate({"photos_per_person": 2, "outfits_per_person": 1, "height": 160,
                                                "back_views": 0.0})
-    return [photo for _, _, photo in photos_of(drawn, 3)]
+    return [photo for _, _, photo in photos_of(drawn, 7)]
 
 
 def crops(photos: Sequence[Rendering], room: tuple[int, int, int] | None = None) -> list[PersonCrop]:

@@ -53,6 +53,11 @@ def test_where_the_faces_photo_shows_the_clothes_there_is_one_light(source: Make
     assert (light_factors(replace(mine, face=others)) < 0.9).all()
 
 
+def test_what_is_known_to_be_in_one_light_is_left_alone(source: MakeSource) -> None:
+    mine = dressed(source, 0.7)
+    assert torch.equal(light_factors(replace(mine, one_light=True)), torch.ones(1, 3))
+
+
 def test_it_changes_what_comes_from_the_faces_photo_and_nothing_else(source: MakeSource) -> None:
     mine = dressed(source, 0.7)
     lit, factors = relit(mine), light_factors(mine)[..., None, None]
