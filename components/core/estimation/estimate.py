@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from components.core.errors import InputError
 from components.core.estimation.confidence import Confidence, confidence_of, either_way, overlap, with_faces
+from components.core.estimation.hands import hidden_hands
 from components.core.fitting.fit import fit
 from components.core.fitting.posemap import pose_map
 from components.core.landmarks import search
@@ -70,6 +71,7 @@ def estimate_people(photo: Pixels) -> list[Estimate]:
     estimates = []
     for number, landmarks in enumerate(found):
         planes = pose_map(fit(landmarks, seen), landmarks, seen)
+        planes[hidden_hands(small, planes, landmarks)] = 0
         others = max((overlap(landmarks.mask, mask) for k, mask in enumerate(masks) if k != number), default=0.0)
         confidence = with_faces(confidence_of(landmarks, planes), landmarks, faces)
         full = planes if seen == size else np.asarray(

@@ -19,21 +19,24 @@ from components.core.fitting.fitted import Floats
 
 TABLE = Path(__file__).resolve().parents[1] / "data" / "chart-table.npz"
 GRID = 5
-_FINE = 65
 
 
 def detected(part: NDArray[np.uint8], u: Floats, v: Floats) -> tuple[Floats, Floats]:
     """U and V [N] as a detector has them, of places whose U and V in our charts are `u` and `v`; heads stay."""
-    row, column = (np.rint(x * (_FINE - 1)).astype(np.intp) for x in (u, v))
-    shift = _fine_table().take((part.astype(np.intp) * _FINE + row) * _FINE + column, axis=0)
+    shift = _between(part.astype(np.intp), u, v)
     return np.clip(u + shift[:, 0], 0, 1), np.clip(v + shift[:, 1], 0, 1)
 
 
-@lru_cache(maxsize=1)
-def _fine_table() -> Floats:
-    """[25 * 65 * 65, 2] the table read between its nodes: a look-up instead of an interpolation per pixel."""
-    u, v = (x.ravel() for x in np.meshgrid(*[np.linspace(0, 1, _FINE, dtype=np.float32)] * 2, indexing="ij"))
-    return np.asarray(basis(u, v) @ chart_table(), np.float32).reshape(-1, 2)
+def _between(part: NDArray[np.intp], u: Floats, v: Floats) -> Floats:
+    """[N, 2] the table at places between its nodes, bilinear: read at the nearest of finer ones a chart has steps, and
+    cloth whose edge crosses them has teeth in a large picture."""
+    rows, columns = (np.clip(x, 0, 1) * np.float32(GRID - 1) for x in (u, v))
+    row, column = (np.minimum(x.astype(np.intp), GRID - 2) for x in (rows, columns))
+    down, across = (rows - row)[:, None], (columns - column)[:, None]
+    table, first = chart_table().reshape(-1, 2), (part * GRID + row) * GRID + column
+    upper, lower = (table.take(start, axis=0) * (1 - across) + table.take(start + 1, axis=0) * across
+                    for start in (first, first + GRID))
+    return np.asarray(upper * (1 - down) + lower * down, np.float32)
 
 
 @lru_cache(maxsize=1)

@@ -32,9 +32,6 @@ _LOWER_CROWN, _LONGER_BACK, _WIDER = 0.18, 0.22, 0.03
 _NECK_RINGS, _NECK_SIDES = 9, 32
 _NECK_RADII = np.array([[0.058, 0.048], [0.066, 0.076]])
 """Half width and half depth of the neck at its base and at its top, metres."""
-_FLARE, _FLARE_ENDS = 0.028, 0.5
-"""How much wider, in metres to each side, the neck is at its base, where it runs out into the shoulders, and at which
-share of its length that is over."""
 _BASE_TILT = 0.022
 """How much lower the neck's base is in front than at its sides and behind, metres."""
 _NECK_V = 0.36
@@ -124,7 +121,7 @@ def _surface() -> _Surface:
     off = table.points - _on_grid(mean, table.azimuth, table.elevation)
     u, v = _right_half(azimuth, elevation)
 
-    turn = _turns()
+    turn = np.linspace(-np.pi, np.pi, _NECK_SIDES + 1)
     neck_u, _ = _right_half(turn, np.zeros_like(turn))
     neck_v = np.linspace(0, _NECK_V, _NECK_RINGS)
     corner_u = np.concatenate([u, np.tile(neck_u, _NECK_RINGS)]).astype(np.float32)
@@ -198,14 +195,9 @@ def _bent(pose: HeadPose) -> Floats:
     return bent
 
 
-def _turns() -> Floats:
-    """[sides + 1] azimuths around the neck."""
-    return np.linspace(-np.pi, np.pi, _NECK_SIDES + 1)
-
-
 def _rings(middle: Floats, axes: Floats, radii: Floats, tilt: float) -> Floats:
     """[sides + 1, 3] a ring around the neck; azimuth 0 in front, growing toward the person's left."""
-    turn = _turns()
+    turn = np.linspace(-np.pi, np.pi, _NECK_SIDES + 1)
     rise = -tilt * np.maximum(np.cos(turn), 0)
     local = np.stack([radii[0] * np.sin(turn), rise, radii[1] * np.cos(turn)], 1)
     ring: Floats = middle + local @ axes.T
@@ -217,9 +209,7 @@ def _neck(pose: HeadPose, base: NeckBase) -> Floats:
     bottom = _rings(base.middle, base.axes, _NECK_RADII[0] * pose.scale, _BASE_TILT * pose.scale)
     top = _rings(pose.place(NECK_TOP[None])[0], pose.rotation, _NECK_RADII[1] * pose.scale, 0.0)
     share = np.linspace(0, 1, _NECK_RINGS)[:, None, None]
-    wider = _FLARE * pose.scale * np.square((1 - share / _FLARE_ENDS).clip(0, None))
-    sideways = np.sin(_turns())[:, None] * base.axes[:, 0]
-    neck: Floats = (bottom * (1 - share) + top * share + wider * sideways).reshape(-1, 3)
+    neck: Floats = (bottom * (1 - share) + top * share).reshape(-1, 3)
     return neck
 
 

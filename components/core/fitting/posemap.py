@@ -29,7 +29,7 @@ _SPILL = 0.003
 """How far the map may go beyond the mask, in heights of the person: sleeves end there, and the mask is soft."""
 _FILL = 0.006
 """How far parts go on beyond the fitted body to the mask's edge, in heights of the person."""
-_NECK_WIDTH, _BELOW_NECK = 0.085, 0.03
+_NECK_WIDTH, _UP_NECK, _SLOWING = 0.085, 0.07, 0.035
 _SHOULDER_STEP = 0.016
 _TORSO = (1, 2)
 _AROUND = ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
@@ -165,11 +165,13 @@ def drawn(screen: Floats, size: tuple[int, int], chart: Chart) -> tuple[Pixels, 
     hit = np.nonzero(seen >= 0)[0]
     triangle, weight = fragments.triangle[seen[hit]], fragments.weight[seen[hit]]
     place = _between(figure.points, figure.triangles[triangle], weight)
-    # The neck is the head's; the torso goes on a little below it, so that no gap is left.
-    neck = (place[:, 1] > NECK_BASE) & (np.abs(place[:, 0]) < _NECK_WIDTH)
-    on_torso = ~neck | (place[:, 1] < NECK_BASE + _BELOW_NECK)
+    # The neck is the head's. What is wider of it at its base is the torso's, which goes on up it ever more slowly.
+    up = place[:, 1] - NECK_BASE
+    neck = (up > 0) & (np.abs(place[:, 0]) < _NECK_WIDTH)
+    on_torso = ~neck | (up < _UP_NECK)
+    place[neck, 1] = NECK_BASE + _SLOWING * (1 - np.exp(-up[neck] / _SLOWING))
     hit, place, seen_from = hit[on_torso], place[on_torso], fragments.depth[seen[hit[on_torso]]]
-    part, u, v = body_chart(_with_shoulders(place), neck_from=NECK_BASE + 2 * _BELOW_NECK)
+    part, u, v = body_chart(_with_shoulders(place), neck_from=NECK_BASE + _UP_NECK)
     u, v = chart(part, u, v)
     iuv, depth = np.zeros((height * width, 3), np.uint8), np.full(height * width, np.inf, np.float32)
     iuv[hit] = np.stack([part, np.rint(u * 255), np.rint(v * 255)], 1).astype(np.uint8)

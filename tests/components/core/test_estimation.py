@@ -13,6 +13,7 @@ from networks import needs_weights
 from components.core.errors import InputError
 from components.core.estimation.confidence import confidence_of, either_way, other_faces
 from components.core.estimation.estimate import Estimate, best_estimate, estimate_people
+from components.core.estimation.hands import hidden_hands
 from components.core.landmarks.found import Landmarks
 from components.core.settings import PreprocessSettings
 from components.core.stores.published import GROUPS
@@ -42,6 +43,39 @@ def a_map(rows: slice = slice(10, 190)) -> np.ndarray:
     iuv[rows, 30:70] = (2, 100, 100)
     iuv[rows.start:40, 30:70, 0] = 23
     return iuv
+
+
+_CLOTH, _SKIN = (30, 40, 90), (200, 150, 120)
+
+
+def photo_with_a_hand(colour: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, Landmarks]:
+    """A photo of 400 x 300, its map with a head and a left hand of 60 x 40 px that is filled with a colour."""
+    photo, iuv = np.full((400, 300, 3), 120, np.uint8), np.zeros((400, 300, 3), np.uint8)
+    iuv[50:90, 150:180], photo[50:90, 150:180] = (24, 40, 130), _SKIN
+    iuv[250:310, 200:240], photo[250:310, 200:240] = (4, 128, 128), colour
+    landmarks = standing()
+    landmarks.body[15, :2], landmarks.body[[17, 19], :2] = (220, 250), (220, 290)
+    return photo, iuv, landmarks
+
+
+def test_a_hand_in_a_pocket_is_taken_out_of_the_map() -> None:
+    photo, iuv, landmarks = photo_with_a_hand(_CLOTH)
+    photo[250:260, 200:240] = _SKIN  # the wrist
+    hidden = hidden_hands(photo, iuv, landmarks)
+    assert hidden[265:310, 200:240].all() and not hidden[252:257, 203:237].any() and not hidden[..., :200].any()
+
+
+def test_hands_that_are_found_or_look_like_skin_or_are_too_small_to_tell_stay() -> None:
+    photo, iuv, landmarks = photo_with_a_hand(_CLOTH)
+    gloved = replace(landmarks, left_hand=np.zeros((21, 3), np.float32))
+    small = replace(landmarks, body=landmarks.body.copy())
+    small.body[[17, 19], :2] = (220, 260)
+    assert not hidden_hands(photo, iuv, gloved).any() and not hidden_hands(photo, iuv, small).any()
+    faceless = iuv.copy()
+    faceless[50:90] = 0
+    assert not hidden_hands(photo, faceless, landmarks).any()
+    in_shade = np.multiply(_SKIN, 0.6).astype(int)
+    assert not hidden_hands(*photo_with_a_hand((in_shade[0], in_shade[1], in_shade[2]))).any()
 
 
 def test_the_score_falls_with_what_is_not_seen_and_where_map_and_outline_part() -> None:

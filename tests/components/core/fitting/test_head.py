@@ -279,15 +279,6 @@ def test_neck_ends_at_its_line_above_the_shoulders_and_nearer_things_are_nearer(
     assert found.v[neck] < 0.08
 
 
-def test_neck_runs_out_into_the_shoulders():
-    landmarks = person()
-    found = head_map(landmarks, SIZE, landmarks.mask)
-    bottom = int(found.neck_line[:, 1].min()) - found.y
-    chin = int(landmarks.face[CHIN, 1]) - found.y
-    base, middle = ((found.part[row] > 0).sum() for row in (bottom - 1, (bottom + chin) // 2))
-    assert 1.2 * middle < base < 2 * middle
-
-
 def test_head_partly_and_wholly_outside_the_photo():
     landmarks = person()
     whole = drawn(landmarks)
