@@ -242,6 +242,13 @@ def _in_file(path: Path, places: Places, keys: Collection[str]) -> bool:
     return True
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # no name of a file at all: what is damaged says anything
+        return False
+
+
 def _derived(root: Path) -> Record:
     """The record of a home that has none: where it was, by its database and its cache.
 
@@ -251,12 +258,12 @@ def _derived(root: Path) -> Record:
     for path in cache_entries(root):
         for uri in uris_of(load(path)):
             place, _, below = uri.rpartition("/artifacts/")
-            if place.startswith("/") and (root / "artifacts" / below).exists():
+            if place.startswith("/") and _exists(root / "artifacts" / below):
                 places.add(place)
                 newest = place
     for place, proof in _told(root / DATABASE):
         # An experiment alone proves nothing; unless nothing lies at its place, that may be another home.
-        if place.startswith("/") and ((root / proof).is_dir() if proof else not Path(place).exists()):
+        if place.startswith("/") and (_exists(root / proof) if proof else not _exists(Path(place))):
             places.add(place)
     return Record(str(root), newest, tuple(sorted(places - {str(root)})))
 

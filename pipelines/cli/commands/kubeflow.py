@@ -106,15 +106,16 @@ def _to_the_end(server: Server, run_id: str, display: PipelineDisplay, following
     from pipelines.kubeflow import record
     from pipelines.kubeflow.follow import follow, lost_pods
 
-    def say(text: str) -> None:
+    def say_below(text: str) -> None:
         say(f"  {text}")
 
     for left in range(retries, -1, -1):
-        run = follow(server, run_id, display, poll=following.poll, wait=following.limit(), look=look, say=say)
+        run = follow(server, run_id, display, poll=following.poll, wait=following.limit(), look=look,
+                     say=say_below)
         if not left or not lost_pods(run, look()):
             return run
-        say("pods were taken away with their nodes: the run goes on from where it was"
-            f" ({left - 1} more times, if need be)")
+        say_below("pods were taken away with their nodes: the run goes on from where it was"
+                  f" ({left - 1} more times, if need be)")
         server.retry(run_id)
         record.again(run_id)
     return run

@@ -136,9 +136,9 @@ def world(kfp: Any, kubernetes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyP
             pods.close()
 
 
-@pytest.mark.endurance
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("runs", [2, 20])
+@pytest.mark.parametrize("runs", [pytest.param(1, marks=pytest.mark.long),
+                                  pytest.param(20, marks=pytest.mark.endurance)])
 def test_runs_whose_pods_are_all_taken_away_end_with_the_same_version(world: World, runs: int) -> None:
     untouched = world.run("untouched", None, {})
     assert set(untouched.took) == {*TASKS, "finish"} and not world.pods.killed
@@ -154,4 +154,4 @@ def test_runs_whose_pods_are_all_taken_away_end_with_the_same_version(world: Wor
     assert all(flow.run["state"] == "SUCCEEDED" for flow in flows)
     assert world.pods.killed >= 0.8 * each * runs, "nearly every pod was taken away once"
     retried = sum(path.endswith(":retry") for _, path in world.kfp.requests)
-    assert retried >= runs and world.kfp.faults.count > 10
+    assert retried >= runs and world.kfp.faults.count > (10 if runs > 1 else 0)
