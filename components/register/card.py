@@ -37,8 +37,9 @@ further photos of the person as lists: `more_photos`, `more_poses`. Only this pa
 `source_pose` it fetches the landmark networks once (`photoshoot weights`)."""
 
 
-def model_card(name: str, evaluation: Mapping[str, Any], verdict: Verdict) -> str:
-    """The card of a version of the registered model `name`, from the content of its metrics.json."""
+def model_card(name: str, evaluation: Mapping[str, Any], verdict: Verdict, start: str | None = None) -> str:
+    """The card of a version of the registered model `name`, from the content of its metrics.json; `start` says from
+    which model's weights it was trained on."""
     model, counts, judge = evaluation["model"], evaluation["counts"], evaluation["judge"]
     parts = _parts(evaluation)
     lines = [
@@ -75,7 +76,8 @@ def model_card(name: str, evaluation: Mapping[str, Any], verdict: Verdict) -> st
         f"- Generator `{model['generator']}`, {model['resolution']} px, texture tiles of {model['texel']}; "
         f"{model['bytes'] / 1e6:.1f} MB",
         f"- Trained for {model['settings']['steps']} steps of {model['settings']['batch']}; face loss: "
-        f"{judge['face_loss'] or 'none'}", "",
+        f"{judge['face_loss'] or 'none'}",
+        f"- Started from {start or 'random weights'}", "",
         "## Limits", "", *_limits(evaluation), "",
         "## Evidence", "",
         f"- Model `{model['digest']}`", f"- People `{evaluation['people']['digest']}`",

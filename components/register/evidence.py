@@ -80,8 +80,10 @@ class VersionEvidence:
         seen the people it is asked about."""
         digests = self.people.column("photo_digest")
         trained = self.identities.members(self.people, "train")
-        return version.lineage(self.people.digest, self.identities.digest,
-                               {str(digests[int(k)]) for group in trained.values() for k in group})
+        own = {str(digests[int(k)]) for group in trained.values() for k in group}
+        if (self.generator.parent / version.LINEAGE).is_file():  # with those of the model it started from
+            own |= version.trained_on(self.generator.parent)
+        return version.lineage(self.people.digest, self.identities.digest, own)
 
     def _cut(self) -> dict[str, Any]:
         """How the version cuts people out: as its data set did, but small people too: they are all a user may have."""

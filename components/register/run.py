@@ -12,6 +12,7 @@ from components.core.artifacts.evaluation import METRICS, REPORT
 from components.core.artifacts.loss_weights import FILE, read_weights
 from components.core.artifacts.model import GENERATOR
 from components.core.artifacts.report import with_verdict
+from components.core.artifacts.start import STARTER, Start, read_start
 from components.core.artifacts.version import MODEL_CARD, TRY, VERDICT, write_verdict
 from components.core.atomic import atomic_folder
 from components.core.errors import DataError, InputError
@@ -56,11 +57,12 @@ def run(evidence: VersionEvidence, out: Path, settings: RegisterSettings, record
     registry = Registry(settings.model_name, tracking_uri)
     now = standing(registry)
     found = verdict(evidence.metrics, evidence.comparison, _rival(registry, now, evidence), settings)
-    card = model_card(settings.model_name, evidence.metrics, found)
+    start = read_start(evidence.generator.parent)
+    card = model_card(settings.model_name, evidence.metrics, found, start and _start(registry, start, evidence))
     version, run_id = _version(registry, evidence, settings, recorder, now)
     recorded = _record(registry, version, run_id, evidence, settings, found, now)
     tags = (_code(registry, version) | recorded | _tags(found, run_id, now) | evidence.digests(settings)
-            | study_tags(evidence.generator.parent))
+            | study_tags(evidence.generator.parent) | ({"start": start.digest} if start else {}))
     registry.describe(version, card, tags, stale="gate.")
     with registry.trying(version):
         tried = try_version(f"models:/{settings.model_name}/{version}", registry.uri, evidence.example())
@@ -154,6 +156,16 @@ def study_tags(model: Path) -> dict[str, str]:
         return {}
     found = read_weights(model)
     return {"study": found.study, "study.trial": str(found.trial)}
+
+
+def _start(registry: Registry, start: Start, evidence: VersionEvidence) -> str:
+    """What a model started from, for its card."""
+    same = [one.number for one in registry.all() if one.tags.get("digest.model") == start.digest]
+    ships = evidence.metrics["model"]["settings"].get("from") == STARTER
+    whose = ("the starter model that ships" if ships else f"version {same[0]}" if same
+             else "a model that is not in this registry")
+    unknown = "" if start.known else "; it does not say which photos it was trained on"
+    return f"{whose}, `{start.digest}`{unknown}"
 
 
 def _write(out: Path, summary: RegisterSummary, card: str, evidence: VersionEvidence, tried: Pixels) -> None:

@@ -34,6 +34,7 @@ from components.train.distributed import PREPARING, Group, Share, cut, joined, s
 from components.train.memory import Room, keep_freed_memory
 from components.train.place import place_below, training_digest
 from components.train.record import remember_run
+from components.train.start import Weights, opened, with_digest, without_place, write_history
 from components.train.trainer import Terms, Trainer
 
 _WORKERS, _DECODERS = 4, 16
@@ -63,21 +64,26 @@ class TrainSummary:
     """Step that the last stretch started from."""
     losses: dict[str, float]
     """The last logged ones, unweighted."""
+    start: str = ""
+    """sha256 of the model whose weights it started from; empty: at random."""
 
 
 def train(people: Path | str, identities: Path, out: Path, settings: TrainSettings, *,
           state: Path | str | None = None, recorder: Recorder = NoRecord(),  # noqa: B008  # NoRecord has no state
           look: Look | None = None, look_every: int = 1) -> TrainSummary:
-    """Train on the identities of the training split; write ``out/generator.safetensors`` and ``out/model.json``.
+    """Train on the identities of the training split; write ``out/generator.safetensors`` and ``out/model.json``, and
+    beside them what it was trained on and started from (`components.train.start.write_history`).
 
     Checkpoints go to ``state / <digest of settings, people and identities>`` (default: `state` beside `out`; a folder
     or a gs:// address). A run that was interrupted goes on from the newest whole one; a finished one returns at once.
     Under torchrun the processes share the work, and the first keeps all the records.
     `look` is shown the averaged generator every `look_every` steps and at the end; what it raises ends the training.
-    Raises `InputError` when there is nobody to train on, `DataError` for artifacts that do not fit each other,
-    `PhotoshootError` when a loss is no longer finite, `MachineError` for the disk.
+    Raises `InputError` when there is nobody to train on, `DataError` for artifacts that do not fit each other, what
+    `components.train.start.opened` raises for a start that does not, `PhotoshootError` when a loss is no longer
+    finite, `MachineError` for the disk.
     """
-    # What to train on.
+    # What to train on, and from what.
+    settings = with_digest(settings)
     dataset, who = PeopleDataset.open(people), Identities.open(identities)
     groups = list(who.members(dataset, "train").values())
     batches = Batches(dataset, groups, batch=settings.batch, reconstruction=settings.reconstruction,
@@ -94,18 +100,20 @@ def train(people: Path | str, identities: Path, out: Path, settings: TrainSettin
             return finished
 
         settle_device(device)
+        weights = opened(settings, dataset, who)
 
         # Networks, losses, and where an earlier process left them.
         share = Share(batches, settings.batch, settings.accumulate, group)
         trainer = Trainer(settings, dataset.resolution, dataset.texel, device, perceptual=_perceptual(settings, device),
                           embedder=embedder_of(settings, dataset.origin, device), group=group)
-        first, curves = _resume(trainer, checkpoints, group)
+        first, curves = _resume(trainer, weights, checkpoints, group)
         samples = Samples(dataset, who, device)
-        reposer = Reposer(trainer.averaged, settings, dataset.resolution, dataset.texel, dataset.origin, str(device))
+        reposer = Reposer(trainer.averaged, without_place(settings), dataset.resolution, dataset.texel, dataset.origin,
+                          str(device))
         recorded = 0
         if group.main:
             remember_run(place, recorder)
-            recorder.params(_facts(trainer, dataset, groups, batches, device, group))
+            recorder.params(_facts(trainer, dataset, groups, batches, device, group) | _start_of(weights))
             recorder.dataset("people", str(people), dataset.digest, "training")
             recorded = _recorded_until(recorder, curves)
 
@@ -149,10 +157,12 @@ def train(people: Path | str, identities: Path, out: Path, settings: TrainSettin
             model=str(out / GENERATOR), digest=digest, steps=settings.steps, identities=len(groups),
             photos=sum(map(len, groups)), pairs=batches.pairs, parameters=_size(trainer), seconds=seconds,
             images_per_second=trained * settings.batch / seconds if trained else 0.0, resumed_from=first, losses=logged,
+            start=settings.from_digest or "",
         )  # fmt: skip
         if group.main:
             reposer.save(out / GENERATOR)
             curves.write(out)
+            write_history(out, weights, dataset, who)
             write_card(out, asdict(summary) | {"sha256": file_digest(out / GENERATOR)})
         return group.agree(summary)
 
@@ -174,8 +184,11 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def _resume(trainer: Trainer, checkpoints: Checkpoints, group: Group) -> tuple[int, Curves]:
-    """Put the newest checkpoint into the trainers of all processes; the steps done and what was logged in them."""
+def _resume(trainer: Trainer, weights: Weights | None, checkpoints: Checkpoints, group: Group) -> tuple[int, Curves]:
+    """Put the newest checkpoint into the trainers of all processes, else the weights to start from; the steps done and
+    what was logged in them."""
+    if weights:
+        trainer.start_from(weights.tensors)
     saved = checkpoints.load() if group.main else None
     step, points = group.agree((saved.step, saved.points) if saved else (0, []))
     if step:
@@ -287,6 +300,10 @@ def _finished(out: Path, digest: str) -> TrainSummary | None:
 
 def _size(trainer: Trainer) -> int:
     return sum(parameter.numel() for parameter in trainer.generator.parameters())
+
+
+def _start_of(weights: Weights | None) -> dict[str, object]:
+    return {"start": {"digest": weights.start.digest}} if weights else {}
 
 
 def _facts(trainer: Trainer, dataset: PeopleDataset, groups: list[Indices], batches: Batches,

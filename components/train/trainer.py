@@ -6,7 +6,7 @@ import copy
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -67,6 +67,11 @@ class Trainer:
         self._generator_objective = group.parallel(_Objective([self.generator], self._generator_terms))
         self._discriminator_objective = group.parallel(
             _Objective([self.discriminator, self.patch], self._discriminator_terms))
+
+    def start_from(self, weights: Mapping[str, Tensor]) -> None:
+        """Begin with these weights of a generator of the same size, instead of random ones."""
+        for network in (self.generator, self.averaged):
+            network.load_state_dict(weights)
 
     def step(self, step: int, batch: Batch | list[Batch]) -> Terms:
         """Train on one batch, or on this process' parts of it, as step number `step` (from 0).

@@ -24,7 +24,7 @@ from components.tune.work import Worker, share_cores
 
 _NOT_THE_STUDY = {"enabled", "study", "trials", "workers", "device_hours", "warm_start", "heartbeat"}
 _NOT_THE_TRIAL = {"weights", "steps", "seed", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints",
-                  "device"}
+                  "device", "from_", "from_digest"}
 RUN = "mlflow_run"
 """Study attribute: the MLflow run that its workers' runs are children of."""
 
@@ -76,7 +76,8 @@ def prepare(people: Path, identities: Path, out: Path, training: TrainSettings, 
     """
     dataset, who = PeopleDataset.open(people), Identities.open(identities)
     content = [settings.model_dump(mode="json", exclude=_NOT_THE_STUDY),
-               training.model_dump(mode="json", exclude=_NOT_THE_TRIAL), dataset.digest, who.digest]
+               training.model_dump(mode="json", exclude=_NOT_THE_TRIAL), dataset.digest, who.digest,
+               *([training.from_digest] if training.from_digest else [])]  # its content, wherever it lies
     digest = json_digest(content)
     name = settings.study or f"weights-{digest[:12]}"
     facts = {"people": dataset.digest, "identities": who.digest, "steps": settings.steps,

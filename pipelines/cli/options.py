@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from components.core.errors import InputError
-from components.core.stores.storage import address
+from components.core.stores.storage import address, is_remote
 from pipelines.cli.table import KUBEFLOW as KUBEFLOW
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ class OrderOptions:
         from pipelines.profile import load_profile
 
         profile = load_profile(self.profile or "gke-ondemand")
+        settings = start_on_cluster(settings, profile, self.root)
         refuse_impossible(settings, profile, self.root)
         return self._order(settings, profile, photos)
 
@@ -141,13 +143,24 @@ class OrderOptions:
         for option, given in (("--upload", self.upload), ("--experiment", self.experiment)):
             if given:
                 raise InputError(f"{option} applies to Kubeflow only", remedy=f"leave {option} out")
-        return self._order(settings, load_profile(self.profile or "vertex"), photos)
+        profile = load_profile(self.profile or "vertex")
+        return self._order(start_on_cluster(settings, profile, self.root), profile, photos)
 
     def _order(self, settings: Settings, profile: Profile, photos: str | Path | None) -> Order:
         from pipelines.kubeflow.submit import Order
 
         return Order(settings, profile, None if photos is None else address(photos), self.registry, self.name,
                      self.experiment, pairs(self.args), self.root, self.upload)
+
+
+def start_on_cluster(settings: Settings, profile: Profile | None, root: str = "") -> Settings:
+    """The settings with the model that training starts from where pods can read it."""
+    from pipelines.home.starting import with_start
+
+    registry = os.environ.get("MLFLOW_TRACKING_URI") or (profile.tracking_uri if profile else None)
+    own = (profile.state, profile.vertex and profile.vertex.root) if profile else ()
+    bucket = next((place for place in (*own, root) if place and is_remote(place)), None)
+    return with_start(settings, registry, f"{bucket.rstrip('/')}/starts" if bucket else None)
 
 
 @dataclass(frozen=True)

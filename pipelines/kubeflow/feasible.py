@@ -23,11 +23,20 @@ def impossible(settings: Settings, profile: Profile | None, root: str = "") -> I
     Without a profile nothing is known of the nodes, and only what no cluster can do is told. `root` is where
     artifacts go, where somebody said so.
     """
+    yield from _start(settings)
     yield from _several_nodes(settings, profile, root)
     if profile is not None:
         yield from _accelerator_names(profile)
         yield from _volume(settings, profile)
         yield from _studies(settings, profile)
+
+
+def _start(settings: Settings) -> Iterator[SettingsError]:
+    start, digest = settings.train.from_, settings.train.from_digest
+    if start is not None and (digest is None or start.startswith("/")):
+        yield SettingsError(f"train.from={start}: pods have neither this machine's files nor a registry to ask",
+                            remedy="photoshoot compile and run look it up; else starter, or a gs:// address and "
+                                   "train.from_digest")
 
 
 def _several_nodes(settings: Settings, profile: Profile | None, root: str) -> Iterator[SettingsError]:

@@ -17,6 +17,7 @@ from components.core.record import tracking
 from components.core.settings import Settings
 from pipelines.containers.execution import Limits
 from pipelines.home.folder import Home
+from pipelines.home.starting import with_start
 from pipelines.local.execution import TRAINING, TUNING
 from pipelines.local.session import LocalRun, local_run
 from pipelines.results.files import EXAMPLE, RECORDS, RESULT_FILE, RunResult
@@ -56,6 +57,7 @@ def run_pipeline(settings: Settings, photos: Path | None, home: Home, limits: Li
     if settings.train.nodes > 1:
         raise SettingsError(f"train.nodes={settings.train.nodes}: this is one machine",
                             remedy="--backend kubeflow, or train.nodes=1")
+    settings = _with_start(settings, home)
     steps = steps_of_run(synthetic=photos is None, tuned=settings.tune.enabled)
     with local_run(settings, photos, home, steps, limits) as run:
         artifacts = run.execute(TRAINING)
@@ -68,7 +70,7 @@ def run_pipeline(settings: Settings, photos: Path | None, home: Home, limits: Li
 
 def run_tuning(settings: Settings, photos: Path | None, home: Home) -> TuningResult:
     """Run the pipeline up to the loss weights; raises PhotoshootError when a step fails."""
-    settings = settings.with_changes(["tune.enabled=true"])
+    settings = _with_start(settings.with_changes(["tune.enabled=true"]), home)
     steps = steps_of_run(synthetic=photos is None, tuned=True)
     with local_run(settings, photos, home, steps[: steps.index("tune") + 1]) as run:
         artifacts = run.execute(TUNING)
@@ -81,6 +83,10 @@ def run_tuning(settings: Settings, photos: Path | None, home: Home) -> TuningRes
         )
         run.mlflow.set_tag(run.parent, "photoshoot.study", result.study)
     return result
+
+
+def _with_start(settings: Settings, home: Home) -> Settings:
+    return with_start(settings, home.tracking_uri, home.state / "starts")
 
 
 def _result(run: LocalRun, artifacts: dict[str, Path]) -> RunResult:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.core.artifacts.files import write_json
+from components.core.atomic import atomic_path
 from components.core.documents import MOST_SUMMARY, json_object, read_bytes
 from components.core.errors import DataError
 
@@ -30,15 +31,22 @@ def write_files(folder: Path, preprocess: Mapping[str, Any], lineage: Mapping[st
                 example: Mapping[str, bytes]) -> dict[str, str]:
     """Write a version's files beside its generator into `folder`; their paths by the names MLflow has for them."""
     (folder / PREPROCESS).write_text(json.dumps(dict(preprocess), indent=1), encoding="utf-8")
-    (folder / LINEAGE).write_text(json.dumps(dict(lineage), indent=0), encoding="utf-8")
+    write_lineage(folder, lineage)
     (folder / EXAMPLE).mkdir()
     for column, picture in example.items():
         (folder / EXAMPLE / f"{column}.png").write_bytes(picture)
     return {Path(name).stem: str(folder / name) for name in (PREPROCESS, LINEAGE, EXAMPLE)}
 
 
+def write_lineage(folder: Path, lineage: Mapping[str, Any]) -> None:
+    """Write what a model was trained on beside its generator."""
+    with atomic_path(folder / LINEAGE) as partial:
+        partial.write_text(json.dumps(dict(lineage), indent=0), encoding="utf-8")
+
+
 def lineage(people: str, identities: str, training_photos: set[str]) -> dict[str, Any]:
-    """What a model was trained on: digests of the two artifacts and of its photos."""
+    """What a model was trained on: digests of the two artifacts and of its photos, those of the model that it started
+    from included."""
     return {"format": LINEAGE_FORMAT, "people": people, "identities": identities,
             "training_photos": sorted(training_photos)}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, ConfigDict, Field
 
 from components.core.settings.section import PROCESSES, SEED, STEPS, WEIGHT, Section, at_most
 
@@ -43,6 +43,15 @@ class LossWeights(Section):
 class TrainSettings(Section):
     """The networks and how they are trained."""
 
+    # `from` is a word of Python's.
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
+    from_: str | None = Field(None, alias="from", min_length=1, coerce_numbers_to_str=True)
+    """Where the weights start. null: at random; starter: from the model that ships; champion, or the number of a
+    version: from that of the registry, as it is when the run is submitted; or the path or gs:// address of a
+    generator.safetensors. Networks and crops have to be of the same sizes."""
+    from_digest: str | None = None
+    """Set by the command line: sha256 of that model's file. `from` is then where every step can read it."""
     generator: Generator = "warp"
     """paper: appearance through ANet's vector alone; warp: also the source texture sampled at the target pose."""
     steps: int = Field(600, ge=1, **STEPS)

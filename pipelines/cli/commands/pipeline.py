@@ -27,6 +27,7 @@ from pipelines.cli.options import (
     RegistryOption,
     ServerOptions,
     VertexOptions,
+    start_on_cluster,
 )
 from pipelines.display import errors, output
 
@@ -115,16 +116,19 @@ def compile_(
     asked: SettingsOptions,
 ) -> None:
     """Write the pipeline as KFP IR YAML, to upload to Kubeflow or Vertex AI."""
-    settings = asked.settings()
+    from pipelines.profile import load_profile
+
+    profile = profile or ("vertex" if backend == "vertex" else None)
+    placed = None if profile is None else load_profile(profile)
+    settings = start_on_cluster(asked.settings(), placed)
     if backend == "vertex":
         from pipelines.cli.commands.vertex import compile_for_vertex
 
         compile_for_vertex(settings, out, photos, registry, profile or "vertex")
         return
     from pipelines.kubeflow.compilation import compile_pipeline
-    from pipelines.profile import load_profile
 
-    compile_pipeline(settings, out, photos, registry, None if profile is None else load_profile(profile))
+    compile_pipeline(settings, out, photos, registry, placed)
     errors.print(f"wrote {out}")
 
 

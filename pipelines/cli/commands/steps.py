@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +22,9 @@ from pipelines.cli.app import (
     finish,
 )
 from pipelines.display import say
+
+if TYPE_CHECKING:
+    from components.core.settings import Settings
 
 
 @app.command(rich_help_panel=STEP_BY_STEP)
@@ -94,14 +98,30 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train the re-posing model; the same command again resumes from the last checkpoint."""
-    settings = asked.settings(*([] if processes is None else [f"train.processes={processes}"])).train
+    asked_for = asked.settings(*([] if processes is None else [f"train.processes={processes}"]))
     from components.core.record.tracking import step_run
     from components.train import train as work
     from components.train.record import earlier_run
 
     where = state or out.absolute().parent / "state"
+    settings = _start_for(asked_for, people, f"{where}/starts").train
     with step_run("train", **earlier_run(people, identities, settings, where)) as recorder:
         finish("train", work(people, identities, out, settings, state=where, recorder=recorder), out, as_json)
+
+
+def _start_for(settings: Settings, people: Path, keep: str) -> Settings:
+    """The settings with the model that a training on these people starts from, which were cut out as they are."""
+    if settings.train.from_ is None:
+        return settings
+    from components.core.people.dataset import PeopleDataset
+    from components.core.record.tracking import TRACKING_URI
+    from components.core.settings import PreprocessSettings
+    from pipelines.home.starting import with_start
+
+    dataset = PeopleDataset.open(people)
+    cut = PreprocessSettings.model_validate(dataset.settings).model_copy(
+        update={"resolution": dataset.resolution, "texel": dataset.texel})
+    return with_start(settings.model_copy(update={"preprocess": cut}), os.environ.get(TRACKING_URI), keep)
 
 
 @app.command(rich_help_panel=STEP_BY_STEP)

@@ -14,7 +14,8 @@ from mlflow.models import Model
 from PIL import Image
 from recording import believed, lenient
 
-from components.core.artifacts.version import SERVING_FORMAT
+from components.core.artifacts.start import Start, write_start
+from components.core.artifacts.version import SERVING_FORMAT, lineage, trained_on, write_lineage
 from components.core.digest import file_digest
 from components.core.errors import DataError, InputError, MachineError
 from components.core.networks.generator.reposer import Reposer
@@ -34,6 +35,7 @@ from components.register.run import RegisterSummary
 from components.register.try_out import try_version
 
 STRICT = RegisterSettings()
+OTHER = "5" * 64
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,13 @@ def store(world, evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     uri, evaluation = f"sqlite:///{folder}/mlflow.db", believed(evaluated, folder / "believed")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)  # where MLflow puts artifacts when nothing else is said
-        first, second = (registered(world, evaluation, folder / name, lenient(pairs), uri)
-                         for pairs, name in ((1, "one"), (2, "two")))
+        first = registered(world, evaluation, folder / "one", lenient(1), uri)
+        # The same model, as if it had been trained from another.
+        started = Path(shutil.copytree(world.model, folder / "started"))
+        write_start(started, Start(OTHER, known=False))
+        write_lineage(started, lineage("people", "identities", {"somebody"}))
+        second = register(started, evaluation, world.people, world.identities, folder / "two", lenient(2),
+                          tracking_uri=uri)
         yield Store(uri, folder, evaluation, first, second)
 
 
@@ -100,6 +107,20 @@ def test_a_version_carries_its_evidence_and_no_copy_of_this_package(store: Store
     assert all("components" not in path.read_text() for path in code)  # what moves does not break what is stored
     models = [Model.load(path) for path in store.folder.rglob("MLmodel")]
     assert models and all(model.metadata == {"format": SERVING_FORMAT} for model in models)
+
+
+def test_a_version_says_what_it_started_from_and_whom_that_had_seen(store: Store) -> None:
+    one, two = ((store.folder / name / "model_card.md").read_text() for name in ("one", "two"))
+    assert "- Started from random weights\n" in one
+    assert (f"- Started from a model that is not in this registry, `{OTHER}`; it does not say which photos it was "
+            "trained on\n") in two
+    registry = Registry("photoshoot", store.uri)
+    first, second = registry.get("1"), registry.get("2")
+    assert "start" not in first.tags and second.tags["start"] == OTHER
+    with registry.files(first) as before:
+        seen = trained_on(before)
+    with registry.files(second) as after:
+        assert seen and trained_on(after) == seen | {"somebody"}
 
 
 def test_the_verdict_is_in_the_report(store: Store) -> None:

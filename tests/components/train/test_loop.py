@@ -68,7 +68,7 @@ def test_a_training_ends_with_a_model_that_loads_by_itself(make_people: MakePeop
     summary = train(people, identities, tmp_path / "model", tiny(), recorder=trace)
     assert (summary.steps, summary.identities, summary.photos, summary.pairs) == (8, 3, 7, 14)
     assert sorted(file.name for file in (tmp_path / "model").iterdir()) == [
-        "curves.json", "generator.safetensors", "model.json"]
+        "curves.json", "generator.safetensors", "lineage.json", "model.json"]
     assert list(trace.losses) == list(range(1, 9)) and sorted(trace.images) == [5, 8]
     assert trace.losses[4].keys() == {"loss/l1", "loss/matte"}
     assert trace.losses[5].keys() - trace.losses[4].keys() == {
