@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.core.judging.gate import TOO_FEW
 from components.core.settings import Settings
 from pipelines.cli.app import DEFAULT_HOME, succeeded
 from pipelines.display import errors, metric, say, table
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _ENDS = {"succeeded": "succeeded", "failed": "failed", "canceled": "killed", "cancelled": "killed", "skipped": "killed"}
 """Ends of runs on Kubeflow and Vertex AI, in the words of local ones."""
 _NOT_JUDGED = "not enough data to tell a good model from a bad one: bring more people or photos"
+_TOO_FEW = "too few people to judge: the model may be good; bring more people of whom there are two photos"
 
 
 def show_result(result: RunResult, settings: Settings, home: Path, as_json: bool) -> None:
@@ -64,7 +66,8 @@ def _facts(result: RunResult, settings: Settings, home: Path) -> dict[str, str]:
     return {
         "model version": f"{settings.register_.model_name} {result.model_version}{aliases}",
         "gate": result.verdict_summary or result.verdict,
-        **({"": _NOT_JUDGED} if result.verdict == "not judged" else {}),
+        **({"": _TOO_FEW if TOO_FEW in result.verdict_summary else _NOT_JUDGED}
+           if result.verdict == "not judged" else {}),
         **champion,
         "people": f"{people['accepted']} accepted, {len(people['rejected'])} rejected",
         "report": result.report,

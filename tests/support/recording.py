@@ -112,7 +112,7 @@ def broken(uri: str, tracking_uri: str, pictures: Mapping[str, bytes]) -> np.nda
 def lenient(pairs: int = 1) -> RegisterSettings:
     """A gate that lets everything pass; another number of pairs makes it other evidence, and so another version."""
     return RegisterSettings.model_validate({"gate": {
-        "min_pairs": pairs, "ssim": -1, "perceptual": 100, "over_warp": 100, "matte_iou": 0,
+        "min_pairs": pairs, "min_people": 1, "ssim": -1, "perceptual": 100, "over_warp": 100, "matte_iou": 0,
         "identity_recovered": -100, "frechet_ratio": 1e6, "pose_fidelity": None, "face_found": None,
         "face_error": None, "hands_error": None, "upper_body_error": None, "lower_body_error": None}})
 

@@ -17,6 +17,7 @@ from components.core.settings import GateSettings
 
 Comparison = Literal[">=", "<="]
 Outcome = Literal["passed", "failed", "not judged"]
+TOO_FEW = "too few people to judge"
 GROUNDS = ("pairs", "controls")
 """Lines about the evaluation and not about the model: where one fails, no other line says anything of the model."""
 
@@ -85,10 +86,12 @@ class Verdict:
         failed = self.failed_lines
         if self.outcome == "failed":
             return f"failed {len(failed)} of {len(self.lines)} requirements: {', '.join(failed)}"
-        lacking = [line.name for line in self.lines if line.outcome == "not judged"]
-        others = [name for name in failed if name not in lacking]
-        return (f"not judged, too little evidence on {len(lacking)} of {len(self.lines)} requirements: "
-                f"{', '.join(lacking)}" + (f"; missed too: {', '.join(others)}" if others else ""))
+        lacking = [line for line in self.lines if line.outcome == "not judged"]
+        names = [line.name for line in lacking]
+        others = [name for name in failed if name not in names]
+        few = next((f"{line.reason}; " for line in lacking if line.reason.startswith(TOO_FEW)), "")
+        return (f"not judged, {few}too little evidence on {len(lacking)} of {len(self.lines)} requirements: "
+                f"{', '.join(names)}" + (f"; missed too: {', '.join(others)}" if others else ""))
 
 
 _METRICS: tuple[tuple[str, Comparison], ...] = (
@@ -108,8 +111,7 @@ STANDARDISED = ("neighbour_test",)
 
 def thresholds(evaluation: Mapping[str, Any], settings: GateSettings) -> tuple[Line, ...]:
     """Hold an evaluation (the content of metrics.json) against thresholds; a line for each that has a bound, always."""
-    pairs = requirement("pairs", {"value": _inside(evaluation, "counts").get("pairs")}, settings.min_pairs, ">=")
-    lines = [replace(pairs, judged=pairs.passed)]
+    lines = [_pairs(_inside(evaluation, "counts"), settings)]
     for name, comparison in _METRICS:
         metric, bound = _inside(evaluation, "metrics").get(name), getattr(settings, name)
         if bound is not None:
@@ -121,6 +123,15 @@ def thresholds(evaluation: Mapping[str, Any], settings: GateSettings) -> tuple[L
             lines.append(requirement(name, _inside(_inside(evaluation, "parts"), part).get("l1"), bound, "<="))
     tests = _inside(evaluation, "memorisation")
     return (*lines, *(memorisation(name, tests.get(name), settings) for name in MEMORISATION))
+
+
+def _pairs(counts: Mapping[str, Any], settings: GateSettings) -> Line:
+    """Whether there are pairs enough, of people enough: many pairs of two people say nothing of a third."""
+    line = requirement("pairs", {"value": counts.get("pairs")}, settings.min_pairs, ">=")
+    people = counts.get("people")  # evaluations of 0.1 do not say
+    if isinstance(people, int) and people < settings.min_people:
+        line = replace(line, passed=False, reason=f"{TOO_FEW} ({people} with two photos, {settings.min_people} needed)")
+    return replace(line, judged=line.passed)
 
 
 def memorisation(name: str, metric: Any, settings: GateSettings) -> Line:

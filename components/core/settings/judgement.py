@@ -47,6 +47,9 @@ class GateSettings(Section):
 
     min_pairs: int = Field(24, ge=1, **IMAGES)
     """Minimum number of evaluated pairs."""
+    min_people: int = Field(5, ge=1, **IMAGES)
+    """Minimum number of people whom these pairs are of: with fewer an interval says nothing of anybody else, and
+    nothing is judged."""
     ssim: float = Field(0.6, **THRESHOLD)
     """Minimum SSIM inside the person."""
     perceptual: float = Field(0.3, **THRESHOLD)

@@ -9,7 +9,7 @@ from components.evaluate.evaluated import EvaluatedModel
 from components.evaluate.judge import Measurements, bounds
 from components.evaluate.measuring.distances import real_halves
 from components.evaluate.measuring.identity import separation
-from components.evaluate.measuring.intervals import plain
+from components.evaluate.measuring.intervals import MIN_CLUSTERS, plain
 from components.evaluate.measuring.measure import Reals
 from components.evaluate.measuring.parts import PARTS, slices
 from components.evaluate.memorisation import probes as memorisation
@@ -73,7 +73,8 @@ def _counts(measurements: Measurements) -> dict[str, int]:
     pair_set, transfer = measurements.pair_set, measurements.transfer
     judged = transfer.model.metrics["face_similarity"].n
     return {
-        "identities": len(pair_set.members), "photos": len(measurements.against.reals.indices),
+        "identities": len(pair_set.members), "people": len({pair.identity for pair in pair_set.transfer}),
+        "photos": len(measurements.against.reals.indices),
         "possible_pairs": pair_set.possible, "pairs": len(pair_set.transfer),
         "repose_pairs": len(measurements.groups["repose"].pairs), "one_photo_people": len(pair_set.reconstruction),
         "faces_judged": judged, "faces_left_out": len(pair_set.transfer) - judged,
@@ -102,9 +103,9 @@ def _notes(content: dict[str, Any]) -> list[str]:
     if not counts["pairs"]:
         notes.append("No held-out person has two photos: nothing here is about re-posing. The pictures are "
                      "reconstructions of held-out people in their own pose.")
-    elif counts["identities"] < 5 or content["metrics"]["ssim"].get("by") == "pair":
-        notes.append("Pairs of fewer than five held-out people: intervals come from single pairs and are too narrow "
-                     "to say anything about other people.")
+    elif counts["people"] < MIN_CLUSTERS or content["metrics"]["ssim"].get("by") == "pair":
+        notes.append(f"Too few people to judge: pairs of {counts['people']} held-out, fewer than {MIN_CLUSTERS}. "
+                     "Intervals come from single pairs and are too narrow to say anything about other people.")
     if counts["faces_left_out"]:
         notes.append(f"{counts['faces_left_out']} of {counts['pairs']} pairs do not show the face in both photos, or "
                      "too small: they are left out of the face metrics.")

@@ -144,3 +144,13 @@ def test_no_trial_begins_once_the_budget_is_spent_and_a_larger_one_goes_on(studi
     assert select(tmp_path / "study", tmp_path / "out", settings).trials["waiting"] == 3
     larger = settings.model_copy(update={"device_hours": 1.0})
     assert work(tmp_path / "study", *folk, TRAINING, larger, tmp_path / "state").begun == 3
+
+
+def test_what_trials_start_from_is_part_of_the_study_and_not_where_it_lies(folk: Folk, tmp_path: Path,
+                                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(studies.STUDIES, f"sqlite:///{tmp_path / 'studies.db'}")
+    settings = SETTINGS.model_copy(update={"study": None})
+    starts = ((None, None), ("/here/model.safetensors", "1"), ("gs://there/model.safetensors", "1"), ("starter", "2"))
+    names = [prepare(*folk, tmp_path / "study", TRAINING.model_copy(update={"from_": where, "from_digest": digest}),
+                     settings).study for where, digest in starts]
+    assert names[1] == names[2] and len(set(names)) == 3

@@ -37,7 +37,7 @@ def first(smoke_run: tuple[Path, dict[str, Any]]) -> dict[str, Any]:
 def test_a_run_ends_with_a_version_a_report_and_a_contact_sheet(first: dict[str, Any], home: Path) -> None:
     assert first["status"] == "succeeded"
     # Of a handful of people nothing can be told: that is no bad model.
-    assert first["verdict"] == "not judged" and first["verdict_summary"].startswith("not judged, too little evidence")
+    assert first["verdict"] == "not judged" and "too little evidence on" in first["verdict_summary"]
     assert first["people"]["accepted"] > 0
     assert all(first["steps"][step] == "finished" for step in STEPS)
     assert Path(first["report"]).read_text().lstrip().lower().startswith("<!doctype html")

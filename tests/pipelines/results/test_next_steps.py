@@ -101,6 +101,9 @@ def test_what_could_not_be_judged_does_not_read_as_failed(capsys: pytest.Capture
     assert "bring more people or photos" in said and "champion       none yet" in said
     assert "NOT JUDGED too few" in said
     assert said.rstrip().splitlines()[-1].strip() == "photoshoot compare"
+    few = replace(untold, verdict_summary="not judged, too few people to judge (1 with two photos, 5 needed)")
+    show_result(few, preset("smoke"), HOME, False)
+    assert "too few people to judge: the model may be good; bring more people" in capsys.readouterr().out
     show_result(replace(RESULT, champion="1"), preset("smoke"), HOME, False)
     said = capsys.readouterr().out
     assert "failed 1 of 2" in said and "bring more people" not in said and "still version 1" in said

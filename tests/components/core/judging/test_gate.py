@@ -106,6 +106,17 @@ def test_an_evaluation_that_cannot_be_relied_on_fails_no_model(ground: str) -> N
     assert f"on 1 of 19 requirements: {ground}; missed too: ssim" in found.summary
 
 
+def test_many_pairs_of_few_people_fail_no_model() -> None:
+    evaluation = good()
+    evaluation["metrics"]["over_warp"]["value"] = 9.0
+    for people, outcome in ((SETTINGS.min_people, "failed"), (SETTINGS.min_people - 1, "not judged")):
+        evaluation["counts"]["people"] = people
+        found = Verdict.of(thresholds(evaluation, SETTINGS))
+        assert (found.outcome, found.passed) == (outcome, False)
+        assert ("too few people to judge (4 with two photos, 5 needed)" in found.summary) == (outcome == "not judged")
+    assert "missed too: over_warp" in found.summary
+
+
 @given(st.sampled_from([">=", "<="]), st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1), st.floats(-1, 1))
 def test_a_miss_has_failed_only_where_the_whole_interval_lies_beyond_the_bound(
         comparison: Any, value: float, below: float, above: float, bound: float) -> None:
