@@ -14,14 +14,15 @@ _SKINS = ((0.7, 0.5, 0.4), (0.35, 0.22, 0.16))
 
 
 def dressed(source: MakeSource, light: float, skin: tuple[float, ...] = _SKINS[0], arms: bool = True) -> Source:
-    """Somebody whose face was photographed in `light` times the light of the clothes, with bare arms or without."""
+    """Somebody whose face was photographed in `light` times the light of the clothes, with bare arms or without; of the
+    face's photo nothing else is seen."""
     mine = source(1)
     textures = torch.full_like(mine.textures, -0.6)
     bare = torch.tensor(skin)[:, None, None]
     if arms:
         textures[:, [14, 15, 16, 17]] = bare * 2 - 1
     textures[:, _BODY] = bare * 2 * light - 1
-    return replace(mine, textures=textures)
+    return replace(mine, textures=textures, face=replace(mine.face, mattes=torch.zeros_like(mine.face.mattes)))
 
 
 @pytest.mark.parametrize("skin", _SKINS)
@@ -56,6 +57,25 @@ def test_where_the_faces_photo_shows_the_clothes_there_is_one_light(source: Make
 def test_what_is_known_to_be_in_one_light_is_left_alone(source: MakeSource) -> None:
     mine = dressed(source, 0.7)
     assert torch.equal(light_factors(replace(mine, one_light=True)), torch.ones(1, 3))
+
+
+@pytest.mark.parametrize(("apart", "left"), [(10 / 127.5, 0.06), (30 / 127.5, 0.5)])
+def test_what_the_faces_photo_says_of_itself_is_not_taken_for_light(source: MakeSource, apart: float,
+                                                                    left: float) -> None:
+    """Skin under sheer sleeves is dark in both photos: all of that is taken off where the photos show the same clothes,
+    half of it where they show others."""
+    mine = dressed(source, 1.3)
+    torso, arm, photo = 2, 15, mine.face
+    side = photo.poses.shape[-1]
+    edge, along = 3 * side // 4, torch.linspace(0, 255, side).byte().expand(side, side)
+    poses = torch.stack([torch.full_like(along, torso), along, along.T.flip(0)])
+    poses[0, edge:] = arm
+    images = torch.full_like(photo.images, -0.6 + apart)
+    images[..., edge:, :] = mine.textures[:, arm - 1, :, :1, :1]
+    face = replace(photo, images=images, mattes=torch.ones_like(photo.mattes), poses=poses[None])
+    alone, found = (torch.atanh(torch.log(light_factors(one))) for one in (mine, replace(mine, face=face)))
+    assert (alone < -0.15).all()
+    assert torch.allclose(found / alone, torch.tensor(left), atol=0.06)
 
 
 def test_it_changes_what_comes_from_the_faces_photo_and_nothing_else(source: MakeSource) -> None:
