@@ -11,12 +11,18 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from components.core.networks.layers import constant, dilated
 from components.core.pictures.iuv import ARM_PARTS, HAND_PARTS, HEAD_PARTS
 
 _TORSO = (1, 2)
+_LEGS = ((7, 9), (8, 10)), ((11, 13), (12, 14))
+"""Back and front of thighs, right and left, and of lower legs. Down a leg U grows on one and falls on the other."""
+_FEET = (5, 6)
+_NEAR = 8  # Shares of a side: as far around itself a leg carries its clothes along.
+_TORSO_EVERYWHERE = 1e-3  # ... and how much of that the torso does everywhere.
 _ARMS = (*HAND_PARTS, *ARM_PARTS)
 _U, _V = 1, 2
 _LEAST_PIXELS = 12
@@ -43,6 +49,41 @@ def torso_frame(poses: Tensor) -> Frame:
     """The middle of the torso's charts and their length, neck to crotch."""
     fit = _fit(poses, _TORSO, _U)
     return Frame(fit.middle - fit.slope * fit.mean, fit.slope, fit.found)
+
+
+def limbwise(source: Tensor, target: Tensor, side: int) -> Tensor:
+    """Where each pixel of a picture in the pose map `target` comes from in one in `source`, complex [B, side, side].
+
+    Torso, thighs and lower legs each carry what is on them and beside it, where two meet both do in between: a skirt or
+    wide trousers go along with the legs. As the torso alone where a leg is not seen in both.
+    """
+    torso = carried(torso_frame(source), torso_frame(target), side)[1]
+    others = (*_TORSO, *ARM_PARTS, *HEAD_PARTS, *HAND_PARTS)
+    weights = _nearness(shows(target, others)) + _TORSO_EVERYWHERE
+    total = torso * weights
+    for lower, pair in enumerate(_LEGS):
+        for charts, foot in zip(pair, _FEET, strict=True):
+            frames = [_leg_frame(poses, charts) for poses in (source, target)]
+            found = (frames[0].found & frames[1].found)[:, None, None]
+            weight = _nearness(shows(target, (*charts, foot) if lower else charts)) * found
+            total, weights = total + carried(*frames, side)[1] * weight, weights + weight
+    return total / weights
+
+
+def _leg_frame(poses: Tensor, charts: tuple[int, int]) -> Frame:
+    """The middle of a piece of a leg and its length."""
+    back, front = charts
+    turned = torch.where(poses[:, :1] == front, 255 - poses[:, 1:2], poses[:, 1:2])
+    fit = _fit(torch.cat((poses[:, :1], turned, poses[:, 2:]), 1), (back, front), _U)
+    return Frame(fit.middle - fit.slope * fit.mean, fit.slope, fit.found)
+
+
+def _nearness(mask: Tensor) -> Tensor:
+    """How near a mask [B, 1, S, S] is to each pixel: [B, S, S], 1 deep inside, 0 far off."""
+    side = mask.shape[-1]
+    near = F.interpolate(mask, (_NEAR * 2,) * 2, mode="area")
+    near = F.avg_pool2d(near, 3, 1, 1, count_include_pad=False)
+    return F.interpolate(near, (side, side), mode="bilinear", align_corners=False)[:, 0].square()
 
 
 def head_frame(poses: Tensor) -> Frame:

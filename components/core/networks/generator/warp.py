@@ -26,6 +26,7 @@ from components.core.networks.generator.alignment import (
     agreement,
     carried,
     head_frame,
+    limbwise,
     shows,
     torso_frame,
     turned_apart,
@@ -292,15 +293,19 @@ def warped_atlas(textures: Tensor, seen: Tensor, skin: Skin, poses: Tensor) -> W
 
 
 def aligned_photo(photo: SourceView, poses: Tensor, source: Frame, target: Frame, *, reach: float | None = None,
-                  mirror: Tensor | None = None, no_arms: Tensor | None = None, times: float = 1) -> WarpedInput:
+                  mirror: Tensor | None = None, no_arms: Tensor | None = None, times: float = 1,
+                  limbs: bool = False) -> WarpedInput:
     """Move the photo by the similarity (shift, turn, scale within 0.4..2.5) that carries one frame onto the other.
 
-    `reach` limits it to that many lengths of the frame's axis around the centre; None: the whole photo. Pixels of
+    With `limbs` the legs, and what is beside them, follow the target's (`limbwise`). `reach` limits it to that many
+    lengths of the frame's axis around the centre; None: the whole photo. Pixels of
     `mirror`, bool [B, S, S], come from the other side of the axis. `valid` is the photo's matte times `agreement` of
     the photo's pose map, moved alike, with `poses`: a face says nothing about the back of a head. `no_arms` is
     `without_arms` of the two where that is known already, `times` as for `agreement`.
     """
     distance, places = carried(source, target, photo.images.shape[-1], mirror)
+    if limbs:
+        places = limbwise(photo.poses, poses, photo.images.shape[-1])
     grid = torch.view_as_real(places)
     colours = torch.cat((photo.images * photo.mattes, photo.mattes, torch.ones_like(photo.mattes)), 1)
     moved = F.grid_sample(colours.float(), grid, align_corners=False)
@@ -325,13 +330,13 @@ def warped_head(face: SourceView, poses: Tensor, no_arms: Tensor | None = None, 
 
 def warped_clothes(source: Source, poses: Tensor, worn: Tensor | None = None,
                    no_arms: Tensor | None = None, times: float = 1) -> WarpedInput:
-    """The clothes' photo where the target's torso is; invalid unless the photo shows the clothes of the atlas.
+    """The clothes' photo where the target's torso and legs are; invalid unless it shows the clothes of the atlas.
 
     `worn`, bool [B], is `wears_atlas` where that is known already.
     """
     photo = source.clothes
     moved = aligned_photo(photo, poses, torso_frame(photo.poses), torso_frame(poses), no_arms=no_arms,
-                          times=times)
+                          times=times, limbs=True)
     worn = wears_atlas(source.textures, source.seen, photo) if worn is None else worn
     same = worn[:, None, None, None].float()
     return WarpedInput(moved.images * same, moved.valid * same, moved.covered * same, moved.charts)
