@@ -54,6 +54,7 @@ class Trainer:
             "generator": self.generator, "averaged": self.averaged, "discriminator": self.discriminator,
             "patch": self.patch,
         }  # fmt: skip
+        self._start: list[Tensor] = []
         self.path = losses.PathLength().to(device) if settings.weights.path else None
         if self.path is not None:
             self.networks["path_length"] = self.path
@@ -72,6 +73,23 @@ class Trainer:
         """Begin with these weights of a generator of the same size, instead of random ones."""
         for network in (self.generator, self.averaged):
             network.load_state_dict(weights)
+        self._start = [parameter.detach().clone() for parameter in self.averaged.parameters()]
+
+    @contextmanager
+    def as_model(self) -> Iterator[Generator]:
+        """The averaged generator as the model that comes of the training, until the block ends: where it started from
+        another, `from_share` of that one is in it (weights of one path of fine-tuning can be mixed: arXiv 2109.01903).
+        """
+        if not self._start:
+            yield self.averaged
+            return
+        parameters = list(self.averaged.parameters())
+        trained = [parameter.detach().clone() for parameter in parameters]
+        torch._foreach_lerp_(parameters, self._start, self.settings.from_share)
+        try:
+            yield self.averaged
+        finally:
+            torch._foreach_copy_(parameters, trained)
 
     def step(self, step: int, batch: Batch | list[Batch]) -> Terms:
         """Train on one batch, or on this process' parts of it, as step number `step` (from 0).

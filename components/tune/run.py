@@ -24,7 +24,7 @@ from components.tune.work import Worker, share_cores
 
 _NOT_THE_STUDY = {"enabled", "study", "trials", "workers", "device_hours", "warm_start", "heartbeat"}
 _NOT_THE_TRIAL = {"weights", "steps", "seed", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints",
-                  "device", "from_", "from_digest"}
+                  "device", "from_", "from_digest", "from_share"}
 RUN = "mlflow_run"
 """Study attribute: the MLflow run that its workers' runs are children of."""
 
@@ -77,7 +77,8 @@ def prepare(people: Path, identities: Path, out: Path, training: TrainSettings, 
     dataset, who = PeopleDataset.open(people), Identities.open(identities)
     content = [settings.model_dump(mode="json", exclude=_NOT_THE_STUDY),
                training.model_dump(mode="json", exclude=_NOT_THE_TRIAL), dataset.digest, who.digest,
-               *([training.from_digest] if training.from_digest else [])]  # its content, wherever it lies
+               # Its content, wherever it lies.
+               *([training.from_digest, training.from_share] if training.from_digest else [])]
     digest = json_digest(content)
     name = settings.study or f"weights-{digest[:12]}"
     facts = {"people": dataset.digest, "identities": who.digest, "steps": settings.steps,
