@@ -18,9 +18,8 @@ from components.core.networks.layers import constant, dilated
 from components.core.pictures.iuv import ARM_PARTS, HAND_PARTS, HEAD_PARTS
 
 _TORSO = (1, 2)
-_LEGS = ((7, 9), (8, 10)), ((11, 13), (12, 14))
-"""Back and front of thighs, right and left, and of lower legs. Down a leg U grows on one and falls on the other."""
-_FEET = (5, 6)
+_LEGS = (((7, 9), 9, ()), ((8, 10), 10, ()), ((11, 13), 13, (6,)), ((12, 14), 14, (5,)))
+"""Thighs and lower legs: back and front chart, the one on which U runs the other way, and the foot that goes along."""
 _NEAR = 8  # Shares of a side: as far around itself a leg carries its clothes along.
 _TORSO_EVERYWHERE = 1e-3  # ... and how much of that the torso does everywhere.
 _ARMS = (*HAND_PARTS, *ARM_PARTS)
@@ -58,23 +57,20 @@ def limbwise(source: Tensor, target: Tensor, side: int) -> Tensor:
     wide trousers go along with the legs. As the torso alone where a leg is not seen in both.
     """
     torso = carried(torso_frame(source), torso_frame(target), side)[1]
-    others = (*_TORSO, *ARM_PARTS, *HEAD_PARTS, *HAND_PARTS)
-    weights = _nearness(shows(target, others)) + _TORSO_EVERYWHERE
+    weights = _nearness(shows(target, (*_TORSO, *HEAD_PARTS, *_ARMS))) + _TORSO_EVERYWHERE
     total = torso * weights
-    for lower, pair in enumerate(_LEGS):
-        for charts, foot in zip(pair, _FEET, strict=True):
-            frames = [_leg_frame(poses, charts) for poses in (source, target)]
-            found = (frames[0].found & frames[1].found)[:, None, None]
-            weight = _nearness(shows(target, (*charts, foot) if lower else charts)) * found
-            total, weights = total + carried(*frames, side)[1] * weight, weights + weight
+    for charts, turned, more in _LEGS:
+        frames = [_leg_frame(poses, charts, turned) for poses in (source, target)]
+        found = (frames[0].found & frames[1].found)[:, None, None]
+        weight = _nearness(shows(target, (*charts, *more))) * found
+        total, weights = total + carried(*frames, side)[1] * weight, weights + weight
     return total / weights
 
 
-def _leg_frame(poses: Tensor, charts: tuple[int, int]) -> Frame:
+def _leg_frame(poses: Tensor, charts: tuple[int, int], turned: int) -> Frame:
     """The middle of a piece of a leg and its length."""
-    back, front = charts
-    turned = torch.where(poses[:, :1] == front, 255 - poses[:, 1:2], poses[:, 1:2])
-    fit = _fit(torch.cat((poses[:, :1], turned, poses[:, 2:]), 1), (back, front), _U)
+    down = torch.where(poses[:, :1] == turned, 255 - poses[:, 1:2], poses[:, 1:2])
+    fit = _fit(torch.cat((poses[:, :1], down, poses[:, 2:]), 1), charts, _U)
     return Frame(fit.middle - fit.slope * fit.mean, fit.slope, fit.found)
 
 
