@@ -142,13 +142,11 @@ def train(people: Path | str, identities: Path, out: Path, settings: TrainSettin
                         recorder.metrics(logged | window.speed(), done)
                     window = _Window()
                 if (done % settings.sample_every == 0 or done == settings.steps) and done > recorded:
-                    with trainer.as_model() as model:
-                        recorder.image("samples", samples.grid(model), done)
+                    recorder.image("samples", samples.grid(trainer.averaged), done)
                 if done % settings.checkpoint_every == 0 or done == settings.steps:
                     checkpoints.save(done, trainer.networks, trainer.optimisers, curves.points)
                 if look and (done % look_every == 0 or done == settings.steps):
-                    with trainer.as_model():
-                        look(done, reposer)
+                    look(done, reposer)
                 shown.advance(note=f"l1 {float(terms['l1']):.3f}" if "l1" in terms else "")
         checkpoints.wait()
 
@@ -162,8 +160,7 @@ def train(people: Path | str, identities: Path, out: Path, settings: TrainSettin
             start=settings.from_digest or "",
         )  # fmt: skip
         if group.main:
-            with trainer.as_model():
-                reposer.save(out / GENERATOR)
+            reposer.save(out / GENERATOR)
             curves.write(out)
             write_history(out, weights, dataset, who)
             write_card(out, asdict(summary) | {"sha256": file_digest(out / GENERATOR)})

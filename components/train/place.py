@@ -11,7 +11,7 @@ from components.core.settings import TrainSettings
 from components.core.stores.storage import address
 
 _DOES_NOT_MATTER = {"log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "device", "processes", "nodes",
-                   "runtime", "from_", "from_digest", "from_share"}
+                   "runtime", "from_", "from_digest", "from_pull"}
 
 
 def place_of(people: Path | str, identities: Path, settings: TrainSettings, state: Path | str) -> str:
@@ -27,9 +27,9 @@ def place_below(state: Path | str, digest: str) -> str:
 def training_digest(settings: TrainSettings, people: str, identities: str) -> str:
     """Names a training by all that decides its result; how often it logs or saves does not.
 
-    Of a model that it starts from its content decides, wherever it lies, and how much of it stays.
+    Of a model that it starts from its content decides, wherever it lies, and how it is kept to.
     """
     matters = settings.model_dump(mode="json", exclude=_DOES_NOT_MATTER)
     matters["momentum"] = matters.pop("beta1")  # as 0.1 called it: a training that it began goes on
-    start = [settings.from_digest, settings.from_share] if settings.from_digest else []
+    start = [settings.from_digest, settings.from_pull] if settings.from_digest else []
     return json_digest([matters, people, identities, *start])

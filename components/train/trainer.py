@@ -73,23 +73,12 @@ class Trainer:
         """Begin with these weights of a generator of the same size, instead of random ones."""
         for network in (self.generator, self.averaged):
             network.load_state_dict(weights)
-        self._start = [parameter.detach().clone() for parameter in self.averaged.parameters()]
+        self._start = [parameter.detach().clone() for parameter in self.generator.parameters()]
 
-    @contextmanager
-    def as_model(self) -> Iterator[Generator]:
-        """The averaged generator as the model that comes of the training, until the block ends: where it started from
-        another, `from_share` of that one is in it (weights of one path of fine-tuning can be mixed: arXiv 2109.01903).
-        """
-        if not self._start:
-            yield self.averaged
-            return
-        parameters = list(self.averaged.parameters())
-        trained = [parameter.detach().clone() for parameter in parameters]
-        torch._foreach_lerp_(parameters, self._start, self.settings.from_share)
-        try:
-            yield self.averaged
-        finally:
-            torch._foreach_copy_(parameters, trained)
+    def drift(self) -> Tensor:
+        """Squared distance of the generator's weights from those that it started from (L2-SP, arXiv 1802.01483)."""
+        apart = torch._foreach_sub(list(self.generator.parameters()), self._start)
+        return torch.stack([each.square().sum() for each in apart]).sum()
 
     def step(self, step: int, batch: Batch | list[Batch]) -> Terms:
         """Train on one batch, or on this process' parts of it, as step number `step` (from 0).
@@ -200,7 +189,8 @@ class Trainer:
     def weighted(self, terms: Terms) -> Tensor:
         """The sum that the generator minimises."""
         weights = self.settings.weights
-        return torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()
+        total = torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()
+        return total + self.settings.from_pull * self.drift() if self._start and self.settings.from_pull else total
 
     def _adversarial_terms(self, painting: Painting, batch: Batch) -> tuple[Terms, Tensor | None]:
         weights, terms, crops = self.settings.weights, Terms(), None

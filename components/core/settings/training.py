@@ -52,9 +52,9 @@ class TrainSettings(Section):
     generator.safetensors. Networks and crops have to be of the same sizes."""
     from_digest: str | None = None
     """Set by the command line: sha256 of that model's file. `from` is then where every step can read it."""
-    from_share: float = Field(0.5, ge=0, lt=1)
-    """Share of that model's weights in the one that comes of it, the rest being what was trained: few photos teach much
-    that holds for nobody else. 0: all is as trained."""
+    from_pull: float = Field(0.1, ge=0, **WEIGHT)
+    """Weight of the squared distance to that model's weights in the generator's loss: what the photos say nothing of
+    stays. 0: none."""
     generator: Generator = "warp"
     """paper: appearance through ANet's vector alone; warp: also the source texture sampled at the target pose."""
     steps: int = Field(600, ge=1, **STEPS)

@@ -60,10 +60,9 @@ def limbwise(source: Tensor, target: Tensor, side: int) -> Tensor:
     weights = _nearness(shows(target, (*_TORSO, *HEAD_PARTS, *_ARMS))) + _TORSO_EVERYWHERE
     total = torso * weights
     for charts, turned, more in _LEGS:
-        frames = [_leg_frame(poses, charts, turned) for poses in (source, target)]
-        found = (frames[0].found & frames[1].found)[:, None, None]
-        weight = _nearness(shows(target, (*charts, *more))) * found
-        total, weights = total + carried(*frames, side)[1] * weight, weights + weight
+        there, here = (_leg_frame(poses, charts, turned) for poses in (source, target))
+        weight = _nearness(shows(target, (*charts, *more))) * (there.found & here.found)[:, None, None]
+        total, weights = total + carried(there, here, side)[1] * weight, weights + weight
     return total / weights
 
 
