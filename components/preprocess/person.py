@@ -13,8 +13,9 @@ from components.core.digest import file_digest
 from components.core.errors import InputError
 from components.core.estimation.estimate import Estimate, cut_out, estimate_people
 from components.core.faces.head import face_chip, face_seen, head_box, view
-from components.core.people.dataset import FACE, MatteSource, PersonRecord, PoseSource
+from components.core.people.dataset import FACE, TRUTH, MatteSource, PersonRecord, PoseSource
 from components.core.people.person import PersonCrop, framing, person_from_photo
+from components.core.people.truth import true_crop
 from components.core.people.writer import EncodedPerson
 from components.core.pictures.images import Pixels, Upright, decode_png, encode_png, read_upright
 from components.core.pictures.iuv import IuvMap, Order, read_iuv
@@ -158,13 +159,15 @@ def _encode(photo: Photo, digest: str, pixels: Pixels, pose: _Pose, matte: Pixel
     face = face_chip(person.native_photo, person.native_iuv)
     if face is not None:
         members[FACE] = encode_png(face)
+    if photo.truth is not None:
+        members[TRUTH] = encode_png(true_crop(photo.truth, pixels, person.box, settings))
     looks = perceptual_hash(grey) if settings.repeats >= 0 else None
     return EncodedPerson(_record(photo, digest, pose, person, looks, people, made_by, settings), members)
 
 
 def _record(photo: Photo, digest: str, pose: _Pose, person: PersonCrop, looks: str | None,
             people: int, matte: MatteSource, settings: PreprocessSettings) -> PersonRecord:
-    digests = [digest, pose.digest, *([file_digest(photo.matte)] if photo.matte else [])]
+    digests = [digest, pose.digest, *(file_digest(path) for path in (photo.matte, photo.truth) if path)]
     return PersonRecord(
         id=pose.id, photo=photo.name, photo_digest=digest,
         inputs_digest=hashlib.sha256("".join(digests).encode()).hexdigest(), shard=0, offset=0, length=0,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from components.core.artifacts.photos import SYNTHETIC
+from components.core.artifacts.photos import SYNTHETIC, TRUE_PEOPLE
 from components.core.people.dataset import Origin
 from components.core.pictures.folder import list_photos
 from components.core.pictures.labels import labels_of
@@ -40,6 +40,8 @@ class Photo:
     """The user's own matte, where there is one."""
     label: str | None
     """Identity from labels.csv or, where there is none, the sub-folder."""
+    truth: Path | None = None
+    """Of a synthetic photo: what it should show of the person, where that was written."""
     detected: tuple[Detected, ...] | None = None
     """The people found in it; None where nobody looked, because it has a pose map or nothing can look."""
     taken: tuple[str, ...] = ()
@@ -65,16 +67,19 @@ class PhotoFolder:
         """
         files = list_photos(folder)
         labels = labels_of(files)
+        origin: Origin = "synthetic" if (files.folder / SYNTHETIC).exists() else "photos"
+        true = files.folder / TRUE_PEOPLE if origin == "synthetic" else None
         photos = [Photo(path=one.path, name=one.name, id=photo_id(str(PurePosixPath(one.name).with_suffix(""))),
-                        iuv=one.iuv, matte=one.matte, label=labels.get(one.name)) for one in files.photos]
-        return PhotoFolder(files.folder, photos, "synthetic" if (files.folder / SYNTHETIC).exists() else "photos",
-                           files.dumps)
+                        iuv=one.iuv, matte=one.matte, label=labels.get(one.name), truth=_truth(true, one.name))
+                  for one in files.photos]
+        return PhotoFolder(files.folder, photos, origin, files.dumps)
 
     def plan(self, settings: dict[str, Any]) -> str:
         """Identifies the work: changes with any file's size or time, a label, or a setting."""
         digest = hashlib.sha256(json.dumps([self.origin, settings], sort_keys=True).encode())
         for photo in self.photos:
-            stamps = [_stamp(path) for path in (photo.path, photo.iuv, photo.matte)]
+            files = [photo.path, photo.iuv, photo.matte, *([photo.truth] if photo.truth else [])]
+            stamps = [_stamp(path) for path in files]
             digest.update(json.dumps([photo.name, photo.label, stamps]).encode())
         return digest.hexdigest()
 
@@ -85,6 +90,11 @@ def photo_id(stem: str) -> str:
     if safe == stem and len(stem) <= _LONGEST_ID:
         return stem
     return f"{safe[: _LONGEST_ID - 9]}-{hashlib.sha256(stem.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+
+
+def _truth(folder: Path | None, photo: str) -> Path | None:
+    path = folder / PurePosixPath(photo).with_suffix(".png") if folder else None
+    return path if path and path.exists() else None
 
 
 def _stamp(path: Path | None) -> list[int] | None:

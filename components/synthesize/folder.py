@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,17 +16,18 @@ from typing import Any
 import cv2
 import numpy as np
 
-from components.core.artifacts.photos import LABELS, SYNTHETIC, SYNTHETIC_FORMAT, TRUTH
+from components.core.artifacts.photos import LABELS, SYNTHETIC, SYNTHETIC_FORMAT, TRUE_PEOPLE, TRUTH
 from components.core.atomic import atomic_folder
 from components.core.errors import InputError
+from components.core.pictures.images import encode_png
 from components.core.progress import track
 from components.core.settings import SynthesizeSettings
+from components.synthesize.camera import BEST_JPEG, Camera
 from components.synthesize.detector import detect
 from components.synthesize.figure import build_figure
 from components.synthesize.identity import sample_person, stream
 from components.synthesize.render import Rendering, render_photo, sample_shot, width_of
 
-_JPEG_QUALITY = 95
 _PNG_EFFORT = 4
 
 Progress = Callable[[Iterable[list[dict[str, Any]]], str, int], Iterator[list[dict[str, Any]]]]
@@ -34,7 +35,8 @@ Progress = Callable[[Iterable[list[dict[str, Any]]], str, int], Iterator[list[di
 
 @dataclass(frozen=True)
 class SynthesisSummary:
-    """What was written: counts, the size of the photos in pixels, and the middle head height as a share of theirs."""
+    """What was written: counts, the size of the (smallest) photos in pixels, and the middle head height as a share of
+    theirs."""
 
     folder: Path
     people: int
@@ -53,7 +55,7 @@ def synthesize(
     out: Path, settings: SynthesizeSettings, progress: Progress = _report, workers: int | None = None
 ) -> SynthesisSummary:
     """Write photos, exact pose maps and labels of `settings.people` identities to the folder `out`; photos without pose
-    maps where `settings.write_maps` says so.
+    maps where `settings.write_maps` says so, as `settings.camera` takes them.
 
     The same settings give the same bytes, whatever the number of `workers` (all cores by default). The folder
     appears whole or not at all; one that this function wrote before is replaced, anything else is left alone.
@@ -70,7 +72,7 @@ def synthesize(
     with atomic_folder(out) as draft:
         facts = _write_people(draft, settings, progress, workers)
         _write_tables(draft, settings, facts)
-    heads = [(f["head_box"][3] - f["head_box"][1]) / settings.height for f in facts if f["head_box"]]
+    heads = [(f["head_box"][3] - f["head_box"][1]) / f.get("height", settings.height) for f in facts if f["head_box"]]
     return SynthesisSummary(
         folder=out, people=settings.people, photos=len(facts), height=settings.height, width=width_of(settings.height),
         back_views=sum(f["back"] for f in facts), median_head=float(np.median(heads)) if heads else 0.0,
@@ -99,7 +101,8 @@ def _write_people(
 
 def _companions(settings: SynthesizeSettings) -> list[str]:
     """What lies beside the photos."""
-    return [name for name, there in (("iuv", settings.write_maps), ("matte", settings.write_mattes)) if there]
+    return [name for name, there in (("iuv", settings.write_maps), ("matte", settings.write_mattes),
+                                     (TRUE_PEOPLE, settings.write_truth)) if there]
 
 
 def photos_of(settings: SynthesizeSettings, index: int) -> Iterator[tuple[str, dict[str, Any], Rendering]]:
@@ -111,33 +114,41 @@ def photos_of(settings: SynthesizeSettings, index: int) -> Iterator[tuple[str, d
         for number in range(outfit, settings.photos_per_person, outfits):
             rng = stream(settings.seed, index, 3, number)
             back = bool(rng.random() < settings.back_views)
-            photo = render_photo(figure, sample_shot(figure, rng, settings.height, back))
+            camera = Camera(settings, index, outfit, number)
+            shot = sample_shot(figure, rng, camera.height(), back)
+            photo = camera.develop(render_photo(figure, replace(shot, light=camera.light(shot.light))))
             noisy = detect(photo.iuv, stream(settings.seed, index, 4, number), settings.pose_noise)
             stem = f"person{index:05d}_{number:03d}"
             facts = {
                 "photo": f"{stem}.jpg", "identity": f"person{index:05d}", "outfit": outfit, "yaw": round(photo.yaw, 2),
                 "back": back, "head_box": photo.head_box, "hair": person.hair.style, "glasses": person.face.glasses,
             }  # fmt: skip
-            yield stem, facts, Rendering(photo.rgb, noisy, photo.matte, photo.head_box, photo.yaw, photo.back)
+            if settings.camera.tallest > settings.height:
+                facts["height"] = photo.rgb.shape[0]
+            if settings.camera.jpeg < BEST_JPEG:
+                facts["jpeg"] = camera.quality()
+            yield stem, facts, replace(photo, iuv=noisy)
 
 
 def _write_person(draft: Path, settings: SynthesizeSettings, index: int) -> list[dict[str, Any]]:
     facts = []
     for stem, fact, photo in photos_of(settings, index):
         # Writing bytes reports a full disk; `cv2.imwrite` would keep it to itself.
-        rgb, iuv, matte = encode_photo(photo)
+        rgb, iuv, matte = encode_photo(photo, fact.get("jpeg", BEST_JPEG))
         (draft / "photos" / f"{stem}.jpg").write_bytes(rgb)
         if settings.write_maps:
             (draft / "iuv" / f"{stem}.png").write_bytes(iuv)
         for folder in ("truth/matte", *(["matte"] if settings.write_mattes else [])):
             (draft / folder / f"{stem}.png").write_bytes(matte)
+        if settings.write_truth:
+            (draft / TRUE_PEOPLE / f"{stem}.png").write_bytes(encode_png(photo.own))
         facts.append(fact)
     return facts
 
 
-def encode_photo(photo: Rendering) -> tuple[bytes, bytes, bytes]:
-    """The photo as JPEG, its pose map and its matte as PNG."""
-    _, rgb = cv2.imencode(".jpg", np.ascontiguousarray(photo.rgb[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+def encode_photo(photo: Rendering, quality: int = BEST_JPEG) -> tuple[bytes, bytes, bytes]:
+    """The photo as JPEG of a quality up to 100, its pose map and its matte as PNG."""
+    _, rgb = cv2.imencode(".jpg", np.ascontiguousarray(photo.rgb[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality])
     png = [cv2.IMWRITE_PNG_COMPRESSION, _PNG_EFFORT]
     _, iuv = cv2.imencode(".png", np.ascontiguousarray(photo.iuv[..., ::-1]), png)
     _, matte = cv2.imencode(".png", photo.matte, png)

@@ -33,7 +33,8 @@ class Rendering:
     """`rgb` [H, W, 3]; `iuv` [H, W, 3] with I 0..24 and U, V 0..255; `matte` [H, W] 0..255, all uint8.
 
     `head_box` is (left, top, right, bottom) in pixels around parts 23 and 24, None where no head is seen;
-    `yaw` is the turn of the body in degrees (0 faces the camera, 180 the back).
+    `yaw` is the turn of the body in degrees (0 faces the camera, 180 the back); `own` [H, W, 4] is the person alone
+    with the exact matte as alpha, not multiplied with it, and without noise.
     """
 
     rgb: Bytes
@@ -42,6 +43,7 @@ class Rendering:
     head_box: tuple[int, int, int, int] | None
     yaw: float
     back: bool
+    own: Bytes
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def render_photo(figure: Figure, shot: Shot) -> Rendering:
         head_box=_box(iuv[..., 0] >= 23),
         yaw=float(np.rad2deg(shot.pose.yaw)),
         back=shot.back,
+        own=_bytes(np.concatenate([foreground / np.maximum(alpha, 0.25)[..., None], alpha[..., None]], 2)),
     )
 
 

@@ -7,8 +7,9 @@ A folder of
   reason;
 - ``shards.parquet``: size and sha256 of each shard;
 - ``shard-00000.tar`` ...: uncompressed tar files whose members ``<id>.photo.png``, ``<id>.iuv.png``,
-  ``<id>.matte.png``, ``<id>.texture.png`` and ``<id>.seen.png`` lie together, so that the manifest's offset and length
-  fetch a person in one read. Any tar reader, and WebDataset, reads them too.
+  ``<id>.matte.png``, ``<id>.texture.png`` and ``<id>.seen.png`` lie together (and where there are
+  such ``<id>.face.png`` and ``<id>.truth.png``), so that the manifest's offset and length fetch a person in one read.
+  Any tar reader, and WebDataset, reads them too.
 
 Bytes depend on the photos and the settings only: no times, users or paths.
 """
@@ -38,6 +39,7 @@ from components.core.pictures.texture import from_picture
 
 MEMBERS = ("photo", "iuv", "matte", "texture", "seen")
 FACE = "face"  # a member of those whose face is seen
+TRUTH = "truth"  # a member of synthetic people where it is known
 BLOCK = 512  # of a tar file
 
 Origin = Literal["synthetic", "photos"]
@@ -106,6 +108,9 @@ class Person:
     record: PersonRecord
     face: Pixels | None = None
     """uint8 RGB [150, 150, 3], aligned (`head.face_chip`), from the photo's own pixels; None where none is seen."""
+    truth: Pixels | None = None
+    """uint8 RGBA [S, S, 4] (`truth.true_crop`): what the photo should show of the person, for losses to compare with;
+    None where only the photo is known."""
 
 
 class Records(Sequence[PersonRecord]):
@@ -188,15 +193,16 @@ class PeopleDataset:
             self._check(planes)
             return Person(id=record.id, photo=planes["photo"], iuv=planes["iuv"], matte=planes["matte"],
                           texture=from_picture(planes["texture"], self.texel),
-                          seen=from_picture(planes["seen"], self.texel) > 0, face=planes.get(FACE), record=record)
+                          seen=from_picture(planes["seen"], self.texel) > 0, face=planes.get(FACE),
+                          truth=planes.get(TRUTH), record=record)
         except (OSError, ValueError, SyntaxError, OverflowError, MemoryError) as error:
             raise self._torn(index) from error
 
     def _check(self, planes: Mapping[str, Pixels]) -> None:
         """Raises `ValueError` for pictures of other sizes than the header says."""
         side = self.resolution
-        shapes = {"photo": (side, side, 3), "iuv": (side, side, 3), "matte": (side, side)}
-        if any(planes[name].shape != shape for name, shape in shapes.items()):
+        shapes = {"photo": (side, side, 3), "iuv": (side, side, 3), "matte": (side, side), TRUTH: (side, side, 4)}
+        if any(planes[name].shape != shape for name, shape in shapes.items() if name in planes):
             raise ValueError("pictures of another size")
 
     def _torn(self, index: int) -> DataError:
@@ -254,7 +260,7 @@ class PeopleDataset:
                 data = (self._cache.read(number, shard.name, offset, length) if self._cache
                         else read_piece(shard, offset, length))
             members = parse_members(data)
-            return {name: members[name] for name in (*MEMBERS, *members.keys() & {FACE})}
+            return {name: members[name] for name in (*MEMBERS, *members.keys() & {FACE, TRUTH})}
         except (FileNotFoundError, ValueError, KeyError) as error:
             raise self._torn(index) from error
 

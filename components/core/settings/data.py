@@ -26,6 +26,27 @@ Embedder = Annotated[str, AfterValidator(_embedder)]
 """A face embedder by name, or the path or gs:// address of an ONNX or TorchScript file."""
 
 
+class CameraSettings(Section):
+    """What rooms and cameras do to synthetic photos. As it is, nothing: soft light and a camera without faults. Each
+    effect is drawn by itself: who is on a photo, in which pose and where, does not depend on it."""
+
+    tallest: int = Field(0, ge=0, le=2048)
+    """Height of the tallest photos in pixels: heights are spread evenly, as factors, from synthesize.height to this. 0:
+    all photos have synthesize.height."""
+    one_sided: float = Field(0.0, ge=0, le=1)
+    """Share of the photos lit from one side, the other in shadow."""
+    one_light: bool = False
+    """Whether all photos of a person in one outfit are taken in one light and with one tone, as in a session."""
+    tone: float = Field(0.0, ge=0, le=1)
+    """How far exposure, white balance and contrast are off. 1: as far as photos of telephones indoors."""
+    blur: float = Field(0.0, ge=0, le=0.02)
+    """Most blur, as the standard deviation of a Gaussian and a share of the photo's height."""
+    noise: float = Field(0.0, ge=0, le=64)
+    """Most noise of a sensor, as its standard deviation in grey levels of 255 at a middle grey. The dark has less."""
+    jpeg: int = Field(95, ge=10, le=95)
+    """Lowest quality of the JPEG files; the best is 95."""
+
+
 class SynthesizeSettings(Section):
     """People who do not exist, rendered with exact pose maps."""
 
@@ -46,6 +67,11 @@ class SynthesizeSettings(Section):
     landmarks, as preprocess.pose_maps says."""
     write_mattes: bool = False
     """Whether to write exact mattes to matte/ as well, like those a user with a matting tool would bring."""
+    write_truth: bool = False
+    """Whether to write to truth/people what each photo should show of the person: their exact matte, and their colours
+    without the blur, noise and compression of `camera`. The losses then compare with that instead of the photo."""
+    camera: CameraSettings = CameraSettings()
+    """What rooms and cameras do to the photos."""
     first_person: int = Field(0, ge=0, **at_most(2**31 - 1, "an index also seeds how somebody looks"))
     """Index of the first identity. Runs whose ranges of indices do not overlap share nobody."""
     seed: int = Field(0, **within(2**32 - 1, "who wants more people raises `people`"))

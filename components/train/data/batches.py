@@ -62,7 +62,7 @@ class Examples(NamedTuple):
     clothes: tuple[Tensor, Tensor, Tensor]
     """The same of the photo that shows the clothes."""
     target: tuple[Tensor, Tensor, Tensor]
-    """The same of the answer."""
+    """The same of the answer; what its photo should show where that is known."""
     leaks: Tensor
     """bool [B, 2]: the atlas' clothes, and the photos, are the answer's own pixels."""
 
@@ -195,7 +195,7 @@ class Batches(Dataset[Examples]):
             torch.from_numpy(np.stack([source.texture for source in sources])),
             torch.from_numpy(np.stack([source.seen for source in sources])),
             self._shown(faces), self._shown([slot.skirt for slot in slots]),
-            self._shown([slot.target for slot in slots]), torch.tensor(leaks),
+            self._answers([slot.target for slot in slots]), torch.tensor(leaks),
         )  # fmt: skip
 
     def _source(self, slot: Slot) -> Merged:
@@ -205,6 +205,15 @@ class Batches(Dataset[Examples]):
             dressed += [index for index in slot.more if index in self._outfits.others(slot.target)]
         return merged([self.photos[index] for index in (slot.face, *slot.more)], self.photos[slot.target].iuv,
                       [self.photos[index] for index in dressed])
+
+    def _answers(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """`_shown`, with the truth in the place of photo and matte where it is known."""
+        photos, mattes, poses = self._shown(indices)
+        for row, truth in enumerate(self.photos[index].truth for index in indices):
+            if truth is not None:
+                true = torch.from_numpy(np.array(truth))
+                photos[row], mattes[row] = true[..., :3], true[..., 3]
+        return photos, mattes, poses
 
     def _shown(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         photos, mattes, poses = stacked([self.photos[index] for index in indices])

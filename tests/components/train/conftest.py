@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from components.core.people.assembly import assemble
-from components.core.people.dataset import PeopleDataset, PersonRecord
+from components.core.people.dataset import TRUTH, PeopleDataset, PersonRecord
 from components.core.people.identities import Assignment, Identities
 from components.core.people.writer import EncodedPerson, PartWriter, Plan
 from components.core.pictures.images import encode_png
@@ -33,7 +33,8 @@ def pose_map(side: int, shift: int) -> np.ndarray:
     return iuv
 
 
-def _person(name: str, label: str, side: int, texel: int, shift: int, colours: np.ndarray) -> EncodedPerson:
+def _person(name: str, label: str, side: int, texel: int, shift: int, colours: np.ndarray,
+            truth: bool) -> EncodedPerson:
     iuv = pose_map(side, shift)
     body = iuv[..., 0] > 0
     shade = (iuv[..., 1].astype(np.int32) // 4)[..., None]
@@ -41,6 +42,9 @@ def _person(name: str, label: str, side: int, texel: int, shift: int, colours: n
     texture, seen = unwrap(photo, iuv, texel)
     members = {"photo": photo, "iuv": iuv, "matte": body.astype(np.uint8) * 255, "texture": to_picture(texture),
                "seen": to_picture(seen.astype(np.uint8) * 255)}
+    if truth:  # brighter than the photo, and without the lowest rows
+        members[TRUTH] = np.dstack([np.minimum(photo, 245) + 10, np.where(np.arange(side)[:, None] < side - 12,
+                                                                          members["matte"], 0)]).astype(np.uint8)
     record = PersonRecord(
         id=name, photo=f"{name}.png", photo_digest=name, inputs_digest=f"{name}-{side}-{texel}", shard=0, offset=0,
         length=0, box=(0, 0, side, side), scale=1.0, coverage=float(seen.mean()), head_box=(24, 5, 40, 22),
@@ -52,10 +56,12 @@ def _person(name: str, label: str, side: int, texel: int, shift: int, colours: n
 def make_people(tmp_path: Path) -> MakePeople:
     """make_people(side, texel, counts) -> (people, identities): counts[k] photos of person k, two outfits each.
 
-    The last person is the test split, the others are trained on; photos 2k and 2k+1 of a person share an outfit.
+    The last person is the test split, the others are trained on; photos 2k and 2k+1 of a person share an outfit. With
+    `truth` each photo has one beside it.
     """
 
-    def make(side: int = 64, texel: int = 8, counts: tuple[int, ...] = (4, 2, 1, 2)) -> tuple[Path, Path]:
+    def make(side: int = 64, texel: int = 8, counts: tuple[int, ...] = (4, 2, 1, 2),
+             truth: bool = False) -> tuple[Path, Path]:
         people, identities = tmp_path / f"people-{side}-{texel}", tmp_path / f"identities-{side}-{texel}"
         draw = np.random.default_rng(0)
         with PartWriter(people.with_suffix(".work"), Plan("", side, texel, "synthetic", {}, 1)) as writer:
@@ -65,7 +71,8 @@ def make_people(tmp_path: Path) -> MakePeople:
                     for photo in range(count):
                         outfit = np.random.default_rng((person, photo // 2)).integers(0, 190, (25, 3))
                         outfit[[23, 24]] = head
-                        shard.add(_person(f"p{person}-{photo}", f"person-{person}", side, texel, photo % 3 - 1, outfit))
+                        shard.add(_person(f"p{person}-{photo}", f"person-{person}", side, texel, photo % 3 - 1, outfit,
+                                          truth))
             assemble([writer.folder], people, lambda hashes: {})
         dataset = PeopleDataset.open(people)
         last = f"person-{len(counts) - 1}"

@@ -84,6 +84,20 @@ def test_the_splice_takes_head_and_hands_from_one_and_garments_from_the_other(ma
         assert examples.leaks[k].tolist() == [slot.clothes == slot.target, False]
 
 
+def test_answers_are_the_truth_where_it_is_known_and_sources_never(make_people: MakePeople) -> None:
+    sampled = batches(make_people(truth=True), reconstruction=0.5, batch=16)
+    slots = sampled.slots(0)
+    examples = sampled.examples(slots)
+    for k, slot in enumerate(slots):
+        target = sampled.photos[slot.target]
+        assert target.truth is not None and not np.array_equal(target.truth[..., :3], target.photo)
+        assert np.array_equal(examples.target[0][k].numpy(), target.truth[..., :3])
+        assert np.array_equal(examples.target[1][k].numpy(), target.truth[..., 3])
+        assert np.array_equal(examples.target[2][k].numpy(), target.iuv)
+        assert np.array_equal(examples.face[0][k].numpy(), sampled.photos[slot.face].photo)
+        assert np.array_equal(examples.face[1][k].numpy(), sampled.photos[slot.face].matte)
+
+
 def test_several_photos_of_a_person_make_one_source(make_people: MakePeople) -> None:
     made = make_people()
     sampled = batches(made, reconstruction=0.0, sources=3)
