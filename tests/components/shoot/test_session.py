@@ -45,13 +45,17 @@ CUT = PreprocessSettings.model_validate({"resolution": 64, "texel": 16, "min_per
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A synthetic person and an untrained generator."""
     root = tmp_path_factory.mktemp("shop")
-    drawn = {"people": 1, "photos_per_person": 2, "outfits_per_person": 1, "height": 256, "back_views": 0.0,
-             "first_person": 3}
-    synthesize(root / "drawn", SynthesizeSettings.model_validate(drawn))
+    draw(root, 3)
     torch.manual_seed(0)
     settings = TrainSettings.model_validate({"width": 4, "max_width": 8, "latent": 8})
     Reposer(Generator(settings, 64, 16), settings, 64, 16, "synthetic").save(root / "generator.safetensors")
     return root
+
+
+def draw(root: Path, who: int) -> None:
+    drawn = {"people": 1, "photos_per_person": 2, "outfits_per_person": 1, "height": 256, "back_views": 0.0,
+             "first_person": who}
+    synthesize(root / "drawn", SynthesizeSettings.model_validate(drawn))
 
 
 def person(shop: Path) -> list[Subject]:
@@ -247,6 +251,9 @@ def test_a_personalised_photoshoot_says_so_and_leaves_registry_and_home_alone(
         shop: Path, shoot: Callable[..., SessionSummary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHOTOSHOOT_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(shop)
+    draw(tmp_path, 4)  # somebody whom an untrained generator does not paint as well as it ever will
+    sitter = person(tmp_path)
+    monkeypatch.setitem(globals(), "person", lambda _: sitter)
     if not (shop / "mlflow.db").exists():
         files = Files(shop / "generator.safetensors", CUT.model_dump(mode="json"), {}, {})
         Registry("photoshoot", f"sqlite:///{shop}/mlflow.db").log(files, None)
