@@ -55,6 +55,9 @@ class TrainSettings(Section):
     from_pull: float = Field(0.1, ge=0, **WEIGHT)
     """Weight of the squared distance to that model's weights in the generator's loss: what the photos say nothing of
     stays. 0: none."""
+    evidence: Literal[1, 2] = 2
+    """How photos are laid on a pose. 1: as models before 0.2 were taught, whose files do not say; 2: the clothes' photo
+    follows the legs, and what the face's photo says of its own skin is not taken for another light."""
     generator: Generator = "warp"
     """paper: appearance through ANet's vector alone; warp: also the source texture sampled at the target pose."""
     steps: int = Field(600, ge=1, **STEPS)

@@ -51,7 +51,7 @@ def relit(source: Source, factors: Tensor | None = None) -> Source:
     return Source(textures, source.seen, face, source.clothes)
 
 
-def light_factors(source: Source) -> Tensor:
+def light_factors(source: Source, less_own: bool = True) -> Tensor:
     """By how much head and hands must be multiplied to be in the light of the clothes: [B, 3], within 0.37..2.7.
 
     1 where face and clothes are in one light, because that is known or because the face's photo shows the clothes as
@@ -60,8 +60,11 @@ def light_factors(source: Source) -> Tensor:
     if source.one_light:
         return torch.ones_like(source.textures[:, 0, :, 0, 0])
     apart = torch.nan_to_num(apart_in_clothes(source.textures, source.seen, source.face), nan=_SAME_CLOTHES[1])
-    own = estimate_light(*_own_clothes(source)) * (1 - (1 - _OWN) * _rising(apart, _SAME_CLOTHES))[:, None]
-    estimated = _TRUST * (estimate_light(source.textures, source.seen) - own)
+    estimated = estimate_light(source.textures, source.seen)
+    if less_own:
+        own = estimate_light(*_own_clothes(source))
+        estimated = estimated - own * (1 - (1 - _OWN) * _rising(apart, _SAME_CLOTHES))[:, None]
+    estimated = _TRUST * estimated
     return torch.exp(torch.tanh(estimated * _rising(apart, _ONE_LIGHT)[:, None]))
 
 

@@ -71,6 +71,8 @@ class _Known(NamedTuple):
     """`without_arms` of the head's photo and the clothes', or what takes its place."""
     times: float = 1
     """How many times larger the picture is than what was decided on."""
+    legs: bool = True
+    """Does the clothes' photo follow the legs?"""
 
 
 class Shown(NamedTuple):
@@ -87,11 +89,11 @@ class Shown(NamedTuple):
         return torch.cat(pieces, 1)
 
 
-def shown(source: Source, poses: Tensor) -> Shown:
-    """What `source` shows in `poses` [B, 3, S, S]."""
+def shown(source: Source, poses: Tensor, evidence: int = 2) -> Shown:
+    """What `source` shows in `poses` [B, 3, S, S]; `evidence` is `TrainSettings.evidence`."""
     with as_they_are(poses.device):
-        return _shown(source, poses, _Known(light_factors(source),
-                                            wears_atlas(source.textures, source.seen, source.clothes)))
+        worn = wears_atlas(source.textures, source.seen, source.clothes)
+        return _shown(source, poses, _Known(light_factors(source, evidence > 1), worn, legs=evidence > 1))
 
 
 def _shown(source: Source, poses: Tensor, known: _Known) -> Shown:
@@ -101,10 +103,10 @@ def _shown(source: Source, poses: Tensor, known: _Known) -> Shown:
 
 def warped_inputs(source: Source, poses: Tensor, known: _Known | None = None) -> list[WarpedInput]:
     """All that the source shows, brought to `poses`: atlas, head photo, clothes photo, skin."""
-    worn, no_arms, times = (None, (None, None), 1.0) if known is None else known[1:]
+    worn, no_arms, times, legs = (None, (None, None), 1.0, True) if known is None else known[1:]
     skin = bare_skin(source.textures, source.seen)
     return [warped_atlas(source.textures, source.seen, skin, poses), warped_head(source.face, poses, no_arms[0], times),
-            warped_clothes(source, poses, worn, no_arms[1], times), plain_skin(skin, poses)]
+            warped_clothes(source, poses, worn, no_arms[1], times, legs), plain_skin(skin, poses)]
 
 
 def mixed(raw: Tensor, seen: Shown) -> Painting:

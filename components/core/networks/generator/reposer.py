@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from components.core.artifacts.model import FORMAT, GENERATOR
 from components.core.atomic import atomic_path
+from components.core.documents import json_object
 from components.core.errors import DataError, InputError
 from components.core.networks.generator.anet import ANet
 from components.core.networks.generator.enlarge import enlarged
@@ -68,7 +69,7 @@ class Generator(nn.Module):
 
     def __init__(self, settings: TrainSettings, resolution: int, texel: int) -> None:
         super().__init__()
-        self.warps = settings.generator == "warp"
+        self.warps, self._evidence = settings.generator == "warp", settings.evidence
         if resolution % 2**LEVELS:
             raise InputError(f"resolution {resolution} is not a multiple of {2**LEVELS}",
                              remedy="preprocess at 64, 128, 256 or 512")
@@ -101,7 +102,7 @@ class Generator(nn.Module):
             raw = self.gnet(self.pnet(poses), z)
             raw = raw if fine is None else enlarged(raw, poses, fine[1])
             return Painting(raw[:, :TOUCH], soft_matte(raw[:, TOUCH:]), torch.ones_like(raw[:, :1]))
-        seen = shown(source, poses)
+        seen = shown(source, poses, self._evidence)
         raw = self.gnet(self.pnet(poses, seen.planes()), z)
         return mixed(raw, seen) if fine is None else mixed_larger(raw, seen, *fine)
 
@@ -176,7 +177,7 @@ class Reposer:
         if found != FORMAT:
             raise DataError(f"format {found}, expected {FORMAT}", path=path, remedy="train it with this version")
         try:
-            settings = TrainSettings.model_validate_json(metadata["settings"])
+            settings = TrainSettings.model_validate({"evidence": 1} | json_object(metadata["settings"]))
             resolution, texel = _sides(metadata)
             with torch.device("meta"):  # takes no memory: what the header says has to fit before any is asked for
                 _check_fit(Generator(settings, resolution, texel).state_dict(), weights)

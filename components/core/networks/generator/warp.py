@@ -329,14 +329,14 @@ def warped_head(face: SourceView, poses: Tensor, no_arms: Tensor | None = None, 
 
 
 def warped_clothes(source: Source, poses: Tensor, worn: Tensor | None = None,
-                   no_arms: Tensor | None = None, times: float = 1) -> WarpedInput:
+                   no_arms: Tensor | None = None, times: float = 1, legs: bool = True) -> WarpedInput:
     """The clothes' photo where the target's torso and legs are; invalid unless it shows the clothes of the atlas.
 
     `worn`, bool [B], is `wears_atlas` where that is known already.
     """
     photo = source.clothes
     moved = aligned_photo(photo, poses, torso_frame(photo.poses), torso_frame(poses), no_arms=no_arms,
-                          times=times, limbs=True)
+                          times=times, limbs=legs)
     worn = wears_atlas(source.textures, source.seen, photo) if worn is None else worn
     same = worn[:, None, None, None].float()
     return WarpedInput(moved.images * same, moved.valid * same, moved.covered * same, moved.charts)
