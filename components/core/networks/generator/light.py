@@ -54,11 +54,8 @@ def relit(source: Source, factors: Tensor | None = None) -> Source:
 def light_factors(source: Source, less_own: bool = True) -> Tensor:
     """By how much head and hands must be multiplied to be in the light of the clothes: [B, 3], within 0.37..2.7.
 
-    1 where face and clothes are in one light, because that is known or because the face's photo shows the clothes as
-    they are in the atlas, and where no bare skin can be compared.
+    1 where the face's photo shows the clothes as they are in the atlas, and where no bare skin can be compared.
     """
-    if source.one_light:
-        return torch.ones_like(source.textures[:, 0, :, 0, 0])
     apart = torch.nan_to_num(apart_in_clothes(source.textures, source.seen, source.face), nan=_SAME_CLOTHES[1])
     estimated = estimate_light(source.textures, source.seen)
     if less_own:
@@ -66,6 +63,11 @@ def light_factors(source: Source, less_own: bool = True) -> Tensor:
         estimated = estimated - own * (1 - (1 - _OWN) * _rising(apart, _SAME_CLOTHES))[:, None]
     estimated = _TRUST * estimated
     return torch.exp(torch.tanh(estimated * _rising(apart, _ONE_LIGHT)[:, None]))
+
+
+def settled(factors: Tensor, source: Source) -> Tensor:
+    """Those factors [B, 3], or 1 where face and clothes are known to be in one light."""
+    return torch.ones_like(factors) if source.one_light else factors
 
 
 def _rising(values: Tensor, ends: tuple[float, float]) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from components.core.networks.generator.alignment import without_arms, without_strays
 from components.core.networks.generator.enlarge import enlarged, plainly_enlarged
-from components.core.networks.generator.light import light_factors, relit
+from components.core.networks.generator.light import light_factors, relit, settled
 from components.core.networks.generator.seams import mended
 from components.core.networks.generator.warp import (
     Source,
@@ -126,7 +126,8 @@ def mixed_larger(raw: Tensor, seen: Shown, source: Source, poses: Tensor) -> Pai
     times = side / raw.shape[-1]
     with as_they_are(poses.device):
         head, clothes = (_settled(one.charts, seen.poses, side) for one in seen.warped[1:3])
-        fine = _shown(source, poses, seen.known._replace(no_arms=(head, clothes), times=max(1.0, times)))
+        light = settled(seen.known.light, source)
+        fine = _shown(source, poses, seen.known._replace(light=light, no_arms=(head, clothes), times=max(1.0, times)))
         raw = enlarged(raw, seen.poses, poses)
         shares = _shares(raw[:, PAINTED:], fine, max(1.0, 1 + math.log2(times)))
         # Gaps are closed as they were at S: so large a square's corners would show.

@@ -128,7 +128,8 @@ class SourceBatch:
     clothes_poses: Bytes | None = None
     """uint8 [B, S, S, 3]."""
     one_light: bool = False
-    """Whether face and clothes are known to have been seen in one light, as in one photo. Else it is estimated."""
+    """Whether face and clothes are known to have been seen in one light, as in one photo. Else it is estimated, and so
+    it is for what the network decides at its own size."""
 
 
 @dataclass(frozen=True)

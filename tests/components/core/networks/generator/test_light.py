@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from components.core.networks.generator.light import estimate_light, light_factors, relit
+from components.core.networks.generator.light import estimate_light, light_factors, relit, settled
 from components.core.networks.generator.warp import Source
 from components.core.pictures.iuv import BODY_PARTS, GARMENT_PARTS
 
@@ -56,7 +56,9 @@ def test_where_the_faces_photo_shows_the_clothes_there_is_one_light(source: Make
 
 def test_what_is_known_to_be_in_one_light_is_left_alone(source: MakeSource) -> None:
     mine = dressed(source, 0.7)
-    assert torch.equal(light_factors(replace(mine, one_light=True)), torch.ones(1, 3))
+    factors = light_factors(mine)
+    assert torch.equal(settled(factors, replace(mine, one_light=True)), torch.ones(1, 3))
+    assert torch.equal(settled(factors, mine), factors) and (factors > 1.1).all()
 
 
 @pytest.mark.parametrize(("apart", "left"), [(10 / 127.5, 0.06), (30 / 127.5, 0.5)])
