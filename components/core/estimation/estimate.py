@@ -41,6 +41,13 @@ class Estimate:
     confidence: Confidence
     overlapped: float
     """Share of the person that another person of the photo covers or is covered by, 0..1."""
+    hidden: NDArray[np.bool_] | None = None
+    """[H, W] where the pose map has a hand that is in a pocket, or behind something; None: nowhere."""
+
+    @property
+    def seen_iuv(self) -> Pixels:
+        """The pose map without what the photo does not show: what its colours are taken by."""
+        return self.iuv if self.hidden is None else np.where(self.hidden[..., None], np.uint8(0), self.iuv)
 
     def doubt(self, least: float) -> str | None:
         """Why this person cannot be used, in words; None where they can. `least` is the lowest score that will do."""
@@ -71,12 +78,13 @@ def estimate_people(photo: Pixels) -> list[Estimate]:
     estimates = []
     for number, landmarks in enumerate(found):
         planes = pose_map(fit(landmarks, seen), landmarks, seen)
-        planes[hidden_hands(small, planes, landmarks)] = 0
+        hidden = hidden_hands(small, planes, landmarks)
         others = max((overlap(landmarks.mask, mask) for k, mask in enumerate(masks) if k != number), default=0.0)
         confidence = with_faces(confidence_of(landmarks, planes), landmarks, faces)
-        full = planes if seen == size else np.asarray(
-            cv2.resize(planes, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
-        estimates.append(Estimate(full, landmarks, confidence, others))
+        full, gone = (each if seen == size else np.asarray(
+            cv2.resize(each, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+            for each in (planes, hidden.view(np.uint8)))
+        estimates.append(Estimate(full, landmarks, confidence, others, gone > 0 if gone.any() else None))
     return estimates
 
 

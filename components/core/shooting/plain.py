@@ -34,9 +34,9 @@ def person_of(found: Estimate, photo: Pixels, settings: PreprocessSettings, matt
     from components.core.estimation.estimate import cut_out
 
     if matte is not None or settings.matte != "auto":
-        return person_from_photo(photo, found.iuv, settings, matte)
+        return person_from_photo(photo, found.seen_iuv, settings, matte)
     own = cut_out(photo, found)
-    return person_from_photo(photo, found.iuv, settings, own.alpha, own.foreground)
+    return person_from_photo(photo, found.seen_iuv, settings, own.alpha, own.foreground)
 
 
 def pose_estimated(photo: Pixels, settings: PreprocessSettings) -> Pixels:

@@ -181,3 +181,12 @@ def test_bad_photos_are_right_or_left_out_and_nobody_is_taken_silently(photo: np
     with caplog.at_level(logging.WARNING):
         best_estimate(two, LEAST)
     assert "2 people are found in the photo: the largest is taken" in caplog.text
+
+
+def test_what_is_hidden_gives_no_colours_and_stays_in_the_map() -> None:
+    photo, iuv, landmarks = photo_with_a_hand(_CLOTH)
+    hidden = hidden_hands(photo, iuv, landmarks)
+    found = Estimate(iuv, landmarks, confidence_of(landmarks, iuv[:200, :100]), 0.0, hidden)
+    assert (found.iuv[265:310, 200:240, 0] == 4).all() and not found.seen_iuv[265:310, 200:240].any()
+    assert np.array_equal(found.seen_iuv[~hidden], iuv[~hidden])
+    assert replace(found, hidden=None).seen_iuv is found.iuv
