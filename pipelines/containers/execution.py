@@ -126,7 +126,8 @@ def end_all(client: docker.DockerClient, owner: str) -> None:
     """Remove every container that a run of this home folder started, running or not."""
     import docker
 
-    for container in client.containers.list(all=True, filters={"label": f"{OWNER}={owner}"}):
+    # Sparse: looking at each of them fails when one is gone meanwhile.
+    for container in client.containers.list(all=True, sparse=True, filters={"label": f"{OWNER}={owner}"}):
         with contextlib.suppress(docker.errors.APIError):  # gone meanwhile
             container.remove(force=True)
 

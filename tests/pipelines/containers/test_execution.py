@@ -134,7 +134,7 @@ def started(address: str, tmp_path: Path) -> Iterator[Callable[..., tuple[bool, 
         finally:
             del os.environ["PHOTOSHOOT_PROGRESS"]
         with connected(address) as client:
-            assert not client.containers.list(all=True, filters={"label": f"{OWNER}={tmp_path}"})
+            assert not client.containers.list(all=True, sparse=True, filters={"label": f"{OWNER}={tmp_path}"})
         return good, [json.loads(line) for line in events.read_text().splitlines()], log.read_text()
 
     yield run
@@ -179,7 +179,7 @@ def test_what_a_step_says_itself_comes_first(started: Any) -> None:
 def test_a_container_that_somebody_removes_did_not_succeed(started: Any, address: str, tmp_path: Path) -> None:
     def remove() -> None:
         with connected(address) as client:
-            _wait_for(lambda: client.containers.list(filters={"label": f"{OWNER}={tmp_path}"}))
+            _wait_for(lambda: client.containers.list(sparse=True, filters={"label": f"{OWNER}={tmp_path}"}))
             end_all(client, str(tmp_path))
 
     remover = threading.Thread(target=remove)
@@ -208,7 +208,7 @@ def test_ending_the_command_ends_its_containers(ending: signal.Signals, address:
          str(home)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with connected(address) as client:
         def ours() -> list[Any]:
-            return client.containers.list(all=True, filters={"label": f"{OWNER}={home}"})
+            return client.containers.list(all=True, sparse=True, filters={"label": f"{OWNER}={home}"})
 
         _wait_for(lambda: ours() and command.poll() is None)
         command.send_signal(ending)
