@@ -44,7 +44,7 @@ def check_room(home: Home) -> None:
         from pipelines.display import say
 
         say(f"the disk of {home.root} is nearly full: {free / 1e9:.1f} GB are free; `photoshoot clean` shows "
-                     "what can be freed")
+            "what can be freed")
 
 
 def unfinished(home: Home) -> list[Path]:

@@ -13,7 +13,7 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -137,7 +137,7 @@ def tell(repair: Repair, root: Path) -> None:
     from pipelines.display import errors, say
 
     say(f"this home was at {' and '.join(repair.places)}: {repair.rows} paths in its database and "
-                 f"{repair.files} files now lead to {root}")
+        f"{repair.files} files now lead to {root}")
     if not keeps_records(root):
         errors.print("MLFLOW_TRACKING_URI is set: what that server keeps of its runs is left as it is", soft_wrap=True)
 
@@ -242,9 +242,9 @@ def _in_file(path: Path, places: Places, keys: Collection[str]) -> bool:
     return True
 
 
-def _exists(path: Path) -> bool:
+def _there(path: Path, as_asked: Callable[[Path], bool] = Path.exists) -> bool:
     try:
-        return path.exists()
+        return as_asked(path)
     except OSError:  # no name of a file at all: what is damaged says anything
         return False
 
@@ -258,12 +258,12 @@ def _derived(root: Path) -> Record:
     for path in cache_entries(root):
         for uri in uris_of(load(path)):
             place, _, below = uri.rpartition("/artifacts/")
-            if place.startswith("/") and _exists(root / "artifacts" / below):
+            if place.startswith("/") and _there(root / "artifacts" / below):
                 places.add(place)
                 newest = place
     for place, proof in _told(root / DATABASE):
         # An experiment alone proves nothing; unless nothing lies at its place, that may be another home.
-        if place.startswith("/") and (_exists(root / proof) if proof else not _exists(Path(place))):
+        if place.startswith("/") and (_there(root / proof, Path.is_dir) if proof else not _there(Path(place))):
             places.add(place)
     return Record(str(root), newest, tuple(sorted(places - {str(root)})))
 
