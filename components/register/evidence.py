@@ -78,9 +78,7 @@ class VersionEvidence:
     def lineage(self) -> dict[str, Any]:
         """What the model was trained on: digests of its photos, so that a later comparison can tell whether it has
         seen the people it is asked about."""
-        digests = self.people.column("photo_digest")
-        trained = self.identities.members(self.people, "train")
-        own = {str(digests[int(k)]) for group in trained.values() for k in group}
+        own = self.people.photo_digests(self.identities.members(self.people, "train").values())
         if (self.generator.parent / version.LINEAGE).is_file():  # with those of the model it started from
             own |= version.trained_on(self.generator.parent)
         return version.lineage(self.people.digest, self.identities.digest, own)

@@ -8,10 +8,11 @@ from components.core.digest import json_digest
 from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities
 from components.core.settings import TrainSettings
+from components.core.settings.training import START
 from components.core.stores.storage import address
 
 _DOES_NOT_MATTER = {"log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "device", "processes", "nodes",
-                   "runtime", "from_", "from_digest", "from_pull"}
+                   "runtime", *START}
 
 
 def place_of(people: Path | str, identities: Path, settings: TrainSettings, state: Path | str) -> str:
@@ -31,5 +32,4 @@ def training_digest(settings: TrainSettings, people: str, identities: str) -> st
     """
     matters = settings.model_dump(mode="json", exclude=_DOES_NOT_MATTER)
     matters["momentum"] = matters.pop("beta1")  # as 0.1 called it: a training that it began goes on
-    start = [settings.from_digest, settings.from_pull] if settings.from_digest else []
-    return json_digest([matters, people, identities, *start])
+    return json_digest([matters, people, identities, *settings.start_key()])

@@ -68,8 +68,7 @@ def without_place(settings: TrainSettings) -> TrainSettings:
 
 def write_history(out: Path, weights: Weights | None, people: PeopleDataset, who: Identities) -> None:
     """Leave beside a model what it was trained on, and what it started from."""
-    digests = people.column("photo_digest")
-    photos = {str(digests[int(index)]) for group in who.members(people, "train").values() for index in group}
+    photos = people.photo_digests(who.members(people, "train").values())
     write_lineage(out, lineage(people.digest, who.digest, photos | (weights.training_photos if weights else set())))
     if weights:
         write_start(out, weights.start)
@@ -101,9 +100,8 @@ def _refuse_seen(seen: frozenset[str] | None, people: PeopleDataset, who: Identi
     """Who is held out here must not have been trained on there: the evaluation would flatter."""
     if not seen:
         return
-    digests = people.column("photo_digest")
     for split in ("test", "validation"):
-        held = {str(digests[int(index)]) for group in who.members(people, split).values() for index in group}
+        held = people.photo_digests(who.members(people, split).values())
         if both := len(held & seen):
             raise DataError(f"train.from: that model was trained on {both} of the {len(held)} photos of the {split} "
                             "split",

@@ -16,6 +16,7 @@ from components.core.people.identities import Identities
 from components.core.record import tracking
 from components.core.record.recorder import Recorder
 from components.core.settings import TrainSettings, TuneSettings
+from components.core.settings.training import START
 from components.core.stores.storage import address
 from components.tune import study as studies
 from components.tune.select import SelectSummary
@@ -24,7 +25,7 @@ from components.tune.work import Worker, share_cores
 
 _NOT_THE_STUDY = {"enabled", "study", "trials", "workers", "device_hours", "warm_start", "heartbeat"}
 _NOT_THE_TRIAL = {"weights", "steps", "seed", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints",
-                  "device", "from_", "from_digest", "from_pull"}
+                  "device", *START}
 RUN = "mlflow_run"
 """Study attribute: the MLflow run that its workers' runs are children of."""
 
@@ -77,8 +78,7 @@ def prepare(people: Path, identities: Path, out: Path, training: TrainSettings, 
     dataset, who = PeopleDataset.open(people), Identities.open(identities)
     content = [settings.model_dump(mode="json", exclude=_NOT_THE_STUDY),
                training.model_dump(mode="json", exclude=_NOT_THE_TRIAL), dataset.digest, who.digest,
-               # Its content, wherever it lies.
-               *([training.from_digest, training.from_pull] if training.from_digest else [])]
+               *training.start_key()]
     digest = json_digest(content)
     name = settings.study or f"weights-{digest[:12]}"
     facts = {"people": dataset.digest, "identities": who.digest, "steps": settings.steps,

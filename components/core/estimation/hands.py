@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from components.core.landmarks import numbering as at
 from components.core.landmarks.found import Landmarks
 from components.core.pictures.images import Pixels
-from components.core.pictures.iuv import HEAD_PARTS
+from components.core.pictures.iuv import HAND_PARTS, HEAD_PARTS
 
 _LEAST_LENGTH = 24.0
 """Pixels from the wrist to the knuckles above which the network would have found a hand."""
@@ -31,22 +31,27 @@ def hidden_hands(photo: Pixels, iuv: Pixels, landmarks: Landmarks) -> NDArray[np
     alone may be wrong: hands are gloved, or too small to be found.
     """
     hidden = np.zeros(iuv.shape[:2], np.bool_)
-    cheeks = photo[_cheeks(iuv)]
+    right, left = HAND_PARTS
+    missing = [part for part, side, found in ((left, 0, landmarks.left_hand), (right, 1, landmarks.right_hand))
+               if found is None and _length(landmarks, side) >= _LEAST_LENGTH]
+    cheeks = photo[_cheeks(iuv)] if missing else photo[:0, 0]
     if len(cheeks) < _LEAST_PIXELS:
         return hidden
     skin = np.median(cheeks, axis=0)
-    for part, side, found in ((4, 0, landmarks.left_hand), (3, 1, landmarks.right_hand)):
-        wrist, *knuckles = (landmarks.body[points[side], :2] for points in (at.WRISTS, at.INDICES, at.PINKIES))
-        length = float(np.linalg.norm(np.mean(knuckles, axis=0) - wrist))
+    for part in missing:
         hand = iuv[..., 0] == part
-        if found is not None or length < _LEAST_LENGTH or not hand.any():
-            continue
         like = _like(photo[hand], skin)
-        if like.mean() < _LEAST_SKIN:
+        if len(like) and like.mean() < _LEAST_SKIN:
             shows = np.zeros(hand.shape, np.uint8)
             shows[hand] = np.where(like > _SURELY_SKIN, 255, 0)
             hidden[hand & (cv2.medianBlur(shows, _SMOOTH) == 0)] = True
     return hidden
+
+
+def _length(landmarks: Landmarks, side: int) -> float:
+    """Pixels from the wrist to the knuckles; `side` 0 is the left hand."""
+    wrist, *knuckles = (landmarks.body[points[side], :2] for points in (at.WRISTS, at.INDICES, at.PINKIES))
+    return float(np.linalg.norm(np.mean(knuckles, axis=0) - wrist))
 
 
 def _cheeks(iuv: Pixels) -> NDArray[np.bool_]:

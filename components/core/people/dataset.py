@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -228,6 +228,11 @@ class PeopleDataset:
     def column(self, name: str) -> list[Any]:
         """One manifest column of the accepted people, in order, without building records."""
         return list(self._manifest.values(name).to_pylist())
+
+    def photo_digests(self, groups: Iterable[NDArray[np.int64]]) -> set[str]:
+        """sha256 of the photos of people, given as groups of their indices, hex."""
+        digests = self.column("photo_digest")
+        return {str(digests[int(index)]) for group in groups for index in group}
 
     def counted(self, name: str) -> dict[str, int]:
         """How many accepted people have each value of a column, the most frequent first; {} for a column that the

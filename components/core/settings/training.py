@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import AliasChoices, ConfigDict, Field
 
@@ -38,6 +38,10 @@ class LossWeights(Section):
     """Steps between path length penalties (lazy regularisation)."""
     r1_every: int = Field(16, ge=1, **STEPS)
     """Steps between R1 penalties (lazy regularisation)."""
+
+
+START = frozenset({"from_", "from_digest", "from_pull"})
+"""Settings of the model that a training starts from: see `TrainSettings.start_key`."""
 
 
 class TrainSettings(Section):
@@ -118,3 +122,8 @@ class TrainSettings(Section):
     """ClusterTrainingRuntime of that job."""
     seed: int = Field(0, ge=0, **SEED)
     """Random seed of initialisation, sampling and augmentation."""
+
+    def start_key(self) -> list[Any]:
+        """What `START` decides, for digests: the start model's content, wherever it lies, and how it is kept to; empty
+        where weights start at random."""
+        return [self.from_digest, self.from_pull] if self.from_digest else []

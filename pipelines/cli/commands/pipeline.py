@@ -118,17 +118,16 @@ def compile_(
     """Write the pipeline as KFP IR YAML, to upload to Kubeflow or Vertex AI."""
     from pipelines.profile import load_profile
 
-    profile = profile or ("vertex" if backend == "vertex" else None)
-    placed = None if profile is None else load_profile(profile)
-    settings = start_on_cluster(asked.settings(), placed)
     if backend == "vertex":
         from pipelines.cli.commands.vertex import compile_for_vertex
 
-        compile_for_vertex(settings, out, photos, registry, profile or "vertex")
+        bears = load_profile(profile or "vertex")
+        compile_for_vertex(start_on_cluster(asked.settings(), bears), out, photos, registry, bears)
         return
     from pipelines.kubeflow.compilation import compile_pipeline
 
-    compile_pipeline(settings, out, photos, registry, placed)
+    placed = None if profile is None else load_profile(profile)
+    compile_pipeline(start_on_cluster(asked.settings(), placed), out, photos, registry, placed)
     errors.print(f"wrote {out}")
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from components.core.settings import Settings
     from pipelines.cli.options import FollowOptions, VertexOptions
     from pipelines.kubeflow.submit import Order
+    from pipelines.profile import Profile
     from pipelines.vertex.bearing import Borne
     from pipelines.vertex.server import Vertex
 
@@ -44,13 +45,12 @@ def run_on_vertex(google: VertexOptions, order: Order, as_json: bool, detach: bo
     _watch(server, job, as_json, following)
 
 
-def compile_for_vertex(settings: Settings, out: Path, photos: str | None, registry: str, profile: str) -> None:
+def compile_for_vertex(settings: Settings, out: Path, photos: str | None, registry: str, profile: Profile) -> None:
     """Write the pipeline as Vertex AI takes it."""
-    from pipelines.profile import load_profile
     from pipelines.vertex.bearing import borne
     from pipelines.vertex.document import pipeline_spec, write_spec
 
-    kept = borne(settings, load_profile(profile))
+    kept = borne(settings, profile)
     write_spec(pipeline_spec(settings, kept, photos, registry), out)
     _say_dropped(kept)
     errors.print(f"wrote {out}")

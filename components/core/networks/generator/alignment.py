@@ -50,13 +50,15 @@ def torso_frame(poses: Tensor) -> Frame:
     return Frame(fit.middle - fit.slope * fit.mean, fit.slope, fit.found)
 
 
-def limbwise(source: Tensor, target: Tensor, side: int) -> Tensor:
+def limbwise(source: Tensor, target: Tensor, side: int, torso: Tensor | None = None) -> Tensor:
     """Where each pixel of a picture in the pose map `target` comes from in one in `source`, complex [B, side, side].
 
     Torso, thighs and lower legs each carry what is on them and beside it, where two meet both do in between: a skirt or
-    wide trousers go along with the legs. As the torso alone where a leg is not seen in both.
+    wide trousers go along with the legs. As the torso alone where a leg is not seen in both. `torso` is where that
+    alone has each pixel from, where it is known already.
     """
-    torso = carried(torso_frame(source), torso_frame(target), side)[1]
+    if torso is None:
+        torso = carried(torso_frame(source), torso_frame(target), side)[1]
     weights = _nearness(shows(target, (*_TORSO, *HEAD_PARTS, *_ARMS))) + _TORSO_EVERYWHERE
     total = torso * weights
     for charts, turned, more in _LEGS:

@@ -133,11 +133,11 @@ def mixed_larger(raw: Tensor, seen: Shown, source: Source, poses: Tensor) -> Pai
         # Gaps are closed as they were at S: so large a square's corners would show.
         present = _present(seen)
         closed = (_present(fine) + plainly_enlarged(_closed(present) - present, side)).clamp(max=1)
-        matte = soft_matte(raw[:, TOUCH : TOUCH + MATTE], closed)
-        painted = torch.cat((_person(raw, shares, fine), matte), 1)
+        person, matte = _person(raw, shares, fine), soft_matte(raw[:, TOUCH : TOUCH + MATTE], closed)
         if times > 1:
-            painted = mended(painted, poses, max(1, round(times / _MEND)))
-        return Painting(painted[:, :3], painted[:, 3:], shares)
+            both = mended(torch.cat((person, matte), 1), poses, max(1, round(times / _MEND)))
+            person, matte = both[:, :3], both[:, 3:]
+        return Painting(person, matte, shares)
 
 
 def _settled(charts: Tensor | None, poses: Tensor, side: int) -> Tensor | None:

@@ -297,15 +297,15 @@ def aligned_photo(photo: SourceView, poses: Tensor, source: Frame, target: Frame
                   limbs: bool = False) -> WarpedInput:
     """Move the photo by the similarity (shift, turn, scale within 0.4..2.5) that carries one frame onto the other.
 
-    With `limbs` the legs, and what is beside them, follow the target's (`limbwise`). `reach` limits it to that many
-    lengths of the frame's axis around the centre; None: the whole photo. Pixels of
+    With `limbs` the frames are the torso's, and the legs, and what is beside them, follow the target's (`limbwise`).
+    `reach` limits it to that many lengths of the frame's axis around the centre; None: the whole photo. Pixels of
     `mirror`, bool [B, S, S], come from the other side of the axis. `valid` is the photo's matte times `agreement` of
     the photo's pose map, moved alike, with `poses`: a face says nothing about the back of a head. `no_arms` is
     `without_arms` of the two where that is known already, `times` as for `agreement`.
     """
     distance, places = carried(source, target, photo.images.shape[-1], mirror)
     if limbs:
-        places = limbwise(photo.poses, poses, photo.images.shape[-1])
+        places = limbwise(photo.poses, poses, photo.images.shape[-1], places)
     grid = torch.view_as_real(places)
     colours = torch.cat((photo.images * photo.mattes, photo.mattes, torch.ones_like(photo.mattes)), 1)
     moved = F.grid_sample(colours.float(), grid, align_corners=False)
