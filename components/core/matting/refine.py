@@ -39,6 +39,11 @@ _DOUBT = 2.0
 """Log odds of colour against the mask that make a pixel doubtful, up to `_REACH` bands from the outline."""
 _REACH = 3.0, 2.0
 """Within it (gaps between curls, arms and body), beyond it (loose hair, bags)."""
+_PLAIN = 121, 6.0, 6.0
+"""Side of the square that the background around is looked at in, in pixels of the working size; what its colours may
+spread for it to be plain, and how near to their mean its own are (CIELAB as 8 bits)."""
+_PLAIN_REACH = 7.0
+"""How far within the outline what has a plain background's colour is doubted, in bands."""
 _UNSURE = 0.04
 """A mask of 0 or 1 is wrong at about this rate within the band."""
 _CONTRAST = 8.0
@@ -198,14 +203,30 @@ def _decided(view: _View) -> Floats:
     if not view.person.any() or not view.background.any():
         return np.where(doubtful, view.mask, known)
     lab = np.asarray(cv2.cvtColor(view.rgb, cv2.COLOR_RGB2LAB), np.float32)
-    within = view.person & (view.inside < _REACH[0] * view.band)
+    plain = _plain_behind(lab, view.background)
+    within = view.person & (view.inside < np.where(plain, _PLAIN_REACH, _REACH[0]) * view.band)
     beyond = view.background & (view.outside < _REACH[1] * view.band)
     asked = doubtful | within | beyond
     seen = np.zeros(asked.shape, np.float32)
-    seen[asked] = log_odds(lab, view.person & (view.inside < _NEAR), view.background & (view.outside < _NEAR), asked)
+    surely = view.person & (view.inside < _NEAR) & ~(within & plain)
+    seen[asked] = log_odds(lab, surely, view.background & (view.outside < _NEAR), asked)
     doubtful |= (within & (seen < -_DOUBT)) | (beyond & (seen > _DOUBT))
     mask = view.mask[doubtful]
     told = _MASK * np.log((mask + _UNSURE) / (1 - mask + _UNSURE))
     prior = np.asarray(1 / (1 + np.exp(-(_COLOUR * seen[doubtful] + told))), np.float32)
     walked = random_walk(lab, known, doubtful, prior)
     return np.asarray(np.clip((walked - 0.5) * _CONTRAST + 0.5, 0, 1), np.float32)
+
+
+def _plain_behind(lab: Floats, background: Mask) -> Mask:
+    """Where the background around is plain and a pixel of [h, w] has its colour: a mask's person there may be a gap
+    that it closed, and is none to learn the person's colours from."""
+    def around(plane: Floats) -> Floats:
+        return np.asarray(cv2.blur(plane, (_PLAIN[0], _PLAIN[0])), np.float32)
+
+    known = background.astype(np.float32)
+    weight = np.maximum(around(known), 1e-4)[..., None]
+    mean = around(lab * known[..., None]) / weight
+    spread = np.sqrt(np.maximum(around(lab**2 * known[..., None]) / weight - mean**2, 0).sum(-1))
+    apart = np.sqrt(np.square(lab - mean).sum(-1))
+    return (spread < _PLAIN[1]) & (apart < _PLAIN[2]) & (weight[..., 0] > 0.01)

@@ -228,3 +228,28 @@ def test_heads_are_found_in_landmarks() -> None:
     wide = head_of(dataclasses.replace(found, face=face))
     assert wide is not None and wide[0] < 80 and wide[3] > 100
     assert head_of(dataclasses.replace(found, presence=np.zeros(33, np.float32))) is None
+
+
+@pytest.mark.parametrize("scene", ["gap", "cloth of another white", "cloth of the same white"])
+def test_a_gap_that_the_mask_closed_opens_before_a_plain_background(scene: str) -> None:
+    """An arm beside a body and the background between them, which a network of few pixels took for the person. White
+    cloth is no gap, as long as it is not the background's very white."""
+    rng = np.random.default_rng(5)
+    photo = np.full((480, 360, 3), 228, np.uint8)
+    person = np.zeros((480, 360), np.uint8)
+    photo[80:480, 110:200] = (70, 60, 120)
+    photo[80:400, 220:236] = (190, 150, 120)
+    photo[80:130, 110:236] = (70, 60, 120)
+    person[80:480, 110:200] = person[80:400, 220:236] = person[80:130, 110:236] = 255
+    if scene != "gap":
+        photo[80:480, 110:200] = 250 if scene == "cloth of another white" else 228
+    noise = rng.normal(0, 1.0, photo.shape)
+    photo = np.clip(photo + noise, 0, 255).astype(np.uint8)
+    mask = person.copy()
+    mask[200:260, 200:220] = 255
+    mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), 3), np.uint8)
+    alpha = refine(photo, mask, mask > 127).alpha / 255.0
+    gap, cloth = alpha[205:255, 204:216], alpha[150:400, 120:190]
+    if scene == "gap":
+        assert gap.mean() < 0.1
+    assert cloth.mean() > 0.95
