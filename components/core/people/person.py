@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.core.errors import InputError
+from components.core.people.borders import misplaced
 from components.core.people.crop import cut, outside, resize, square_box
 from components.core.pictures.images import Pixels
 from components.core.pictures.iuv import crop_iuv, enlarge_iuv, person_box, resize_iuv
@@ -60,7 +61,8 @@ class PersonCrop:
         """The same crop with other sides S and N, from the photo's own pixels."""
         settings = self.settings.model_copy(update={"resolution": resolution, "texel": texel})
         colours = self.native_photo if self.native_foreground is None else self.native_foreground
-        texture, seen = texture_of(colours, self.native_iuv, settings, smooth=True)
+        surely = np.where(misplaced(self.native_photo, self.native_iuv)[..., None], np.uint8(0), self.native_iuv)
+        texture, seen = texture_of(colours, surely, settings, smooth=True)
         seen = _without_specks(seen)
         pose = enlarge_iuv(self.native_iuv, (resolution, resolution))
         matte = silhouette(pose) if self.native_matte is None else resize(self.native_matte, resolution)
