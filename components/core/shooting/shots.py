@@ -38,6 +38,9 @@ _SUPPORTED, _ENLARGED = 1024, 1.25
 _TEXEL, _FINER = 256, 1.5
 """Largest side of an atlas tile: a pose map tells 256 places along a chart. And how many times as many texels to the
 pixel as the model's are read: a head's chart reaches down the neck, and has fewer than there are pixels otherwise."""
+_DENSE = 512, 2
+"""Up to which side of a picture each of its pixels is the mean of several looked up in the atlas, and of how many along
+a side: a camera's pixel is a mean, and so is each of a photo that was reduced. Single points show the texels' steps."""
 Cut = Callable[[PersonCrop], PersonCrop]
 """Cuts a photo out anew, in another size."""
 
@@ -88,11 +91,18 @@ def shoot(model: Reposer, source: PersonCrop | Sequence[PersonCrop], poses: Sequ
 
 def finer_cut(model: Reposer, size: int) -> Cut:
     """How a photo is cut out anew for pictures of that size: with an atlas of half as many texels again to the pixel
-    as the model's."""
+    as the model's, or to what stands for a pixel (`_DENSE`)."""
     def cut(photo: PersonCrop) -> PersonCrop:
-        return photo.at(size, min(max(int(_FINER * model.texel * size / model.resolution) // 8 * 8, 8), _TEXEL))
+        texel = int(_FINER * _density(size) * model.texel * size / model.resolution)
+        return photo.at(size, min(max(texel // 8 * 8, 8), _TEXEL))
 
     return cut
+
+
+def _density(size: int) -> int:
+    """How many places of the atlas are looked up along a pixel's side."""
+    side, times = _DENSE
+    return times if size <= side else 1
 
 
 class _Photos:
@@ -161,7 +171,11 @@ class Staged:
         batch = _put_together(chosen, self._subject.crops, self._dressed.crops, [coarse], self._coarse)
         large = enlarge_iuv(pose, (self.size, self.size))
         detail = _put_together(chosen, self._subject.finer, self._dressed.finer, [large], self._fine, rims=True)
-        return batch, Fine(_clothes_alone(detail) if self._model.network.warps else detail, large[None])
+        if not self._model.network.warps:
+            return batch, Fine(detail, large[None])
+        side, density = self.size, _density(self.size)
+        dense = enlarge_iuv(pose, (density * side, density * side))[None] if density > 1 else None
+        return batch, Fine(_clothes_alone(detail), large[None], dense)
 
     def given(self, pose: Pixels) -> tuple[SourceBatch, Pixels, Fine]:
         """What the model is given for one picture: the source and the pose at its own size, and both at the

@@ -73,6 +73,18 @@ class _Known(NamedTuple):
     """How many times larger the picture is than what was decided on."""
     legs: bool = True
     """Does the clothes' photo follow the legs?"""
+    dense: Tensor | None = None
+    """`Finer.dense`."""
+
+
+class Finer(NamedTuple):
+    """The same source and pose at another size T."""
+
+    source: Source
+    poses: Tensor
+    """[B, 3, T, T]."""
+    dense: Tensor | None = None
+    """The pose map with several times as many pixels, where the atlas has texels for them."""
 
 
 class Shown(NamedTuple):
@@ -103,9 +115,9 @@ def _shown(source: Source, poses: Tensor, known: _Known) -> Shown:
 
 def warped_inputs(source: Source, poses: Tensor, known: _Known | None = None) -> list[WarpedInput]:
     """All that the source shows, brought to `poses`: atlas, head photo, clothes photo, skin."""
-    worn, no_arms, times, legs = (None, (None, None), 1.0, True) if known is None else known[1:]
+    worn, no_arms, times, legs, dense = (None, (None, None), 1.0, True, None) if known is None else known[1:]
     skin = bare_skin(source.textures, source.seen)
-    return [warped_atlas(source.textures, source.seen, skin, poses), warped_head(source.face, poses, no_arms[0], times),
+    return [warped_atlas(source.textures, source.seen, skin, poses, dense), warped_head(source.face, poses, no_arms[0], times),
             warped_clothes(source, poses, worn, no_arms[1], times, legs), plain_skin(skin, poses)]
 
 
@@ -116,18 +128,20 @@ def mixed(raw: Tensor, seen: Shown) -> Painting:
     return Painting(_person(raw, shares, seen), matte, shares)
 
 
-def mixed_larger(raw: Tensor, seen: Shown, source: Source, poses: Tensor) -> Painting:
-    """The same decisions applied to `source` in `poses` [B, 3, T, T] of another size.
+def mixed_larger(raw: Tensor, seen: Shown, finer: Finer) -> Painting:
+    """The same decisions applied to source and pose of another size.
 
     Two inputs that differ by less than a pixel where they were mixed show everything double at T: the more the picture
     grows, the more the surest takes over.
     """
+    source, poses, dense = finer
     side = poses.shape[-1]
     times = side / raw.shape[-1]
     with as_they_are(poses.device):
         head, clothes = (_settled(one.charts, seen.poses, side) for one in seen.warped[1:3])
         light = settled(seen.known.light, source)
-        fine = _shown(source, poses, seen.known._replace(light=light, no_arms=(head, clothes), times=max(1.0, times)))
+        fine = _shown(source, poses, seen.known._replace(light=light, no_arms=(head, clothes), times=max(1.0, times),
+                                                         dense=dense))
         raw = enlarged(raw, seen.poses, poses)
         shares = _shares(raw[:, PAINTED:], fine, max(1.0, 1 + math.log2(times)))
         # Gaps are closed as they were at S: so large a square's corners would show.

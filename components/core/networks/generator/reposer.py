@@ -33,6 +33,7 @@ from components.core.networks.generator.mixture import (
     SHOWN,
     TOUCH,
     WARPED,
+    Finer,
     Painting,
     mixed,
     mixed_larger,
@@ -83,7 +84,7 @@ class Generator(nn.Module):
         self.gnet = GNet(width, most, latent, painted=PAINTED + WARPED, blocks=1, skips=True)
         self.gnet.start_quietly()
 
-    def forward(self, source: Source, poses: Tensor, fine: tuple[Source, Tensor] | None = None) -> Painting:
+    def forward(self, source: Source, poses: Tensor, fine: Finer | None = None) -> Painting:
         """Paint `source` in `poses` (uint8 [B, 3, S, S]); `fine` as in `paint`."""
         return self.paint(source, poses, self.appearance(source), fine)
 
@@ -92,19 +93,19 @@ class Generator(nn.Module):
         z: Tensor = self.anet(source.textures, source.seen)
         return z
 
-    def paint(self, source: Source, poses: Tensor, z: Tensor, fine: tuple[Source, Tensor] | None = None) -> Painting:
+    def paint(self, source: Source, poses: Tensor, z: Tensor, fine: Finer | None = None) -> Painting:
         """`forward` with an appearance vector at hand.
 
-        `fine` is the same source and pose at another size T: what the network decides at its own size is enlarged along
+        `fine` is source and pose at another size T: what the network decides at its own size is enlarged along
         the edges of that pose map, and the mixture made there, of the photo's own pixels: a painting [B, ., T, T].
         """
         if not self.warps:
             raw = self.gnet(self.pnet(poses), z)
-            raw = raw if fine is None else enlarged(raw, poses, fine[1])
+            raw = raw if fine is None else enlarged(raw, poses, fine.poses)
             return Painting(raw[:, :TOUCH], soft_matte(raw[:, TOUCH:]), torch.ones_like(raw[:, :1]))
         seen = shown(source, poses, self._evidence)
         raw = self.gnet(self.pnet(poses, seen.planes()), z)
-        return mixed(raw, seen) if fine is None else mixed_larger(raw, seen, *fine)
+        return mixed(raw, seen) if fine is None else mixed_larger(raw, seen, fine)
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,9 @@ class Fine:
     """Photos, mattes and pose maps of side T; an atlas of as many texels as the photos are worth."""
     poses: Bytes
     """uint8 [B, T, T, 3]."""
+    dense: Bytes | None = None
+    """uint8 [B, D, D, 3]: the pose maps with more pixels, as the atlas has texels for them; each pixel of the picture
+    is then the mean of several looked up in the atlas."""
 
     @property
     def size(self) -> int:
@@ -217,7 +221,7 @@ class Reposer:
                 coarse, torch_poses, at = self.tensors(source, poses, fine, part)
                 painting = self.network(coarse, torch_poses, at)
                 if at is not None:
-                    painting = painting._replace(soft_matte=self._without_specks(painting.matte, at[1]))
+                    painting = painting._replace(soft_matte=self._without_specks(painting.matte, at.poses))
                 # Rounded first, so that the matte handed out is the one that was used.
                 matte = (painting.matte * 255).round()
                 picture = torch.lerp(self._colours(backgrounds[part]), painting.person, matte / 255)
@@ -229,10 +233,11 @@ class Reposer:
         return Output(np.concatenate(images), np.concatenate(mattes))
 
     def tensors(self, source: SourceBatch, poses: Bytes, fine: Fine | None = None, part: slice = slice(None)
-                ) -> tuple[Source, Tensor, tuple[Source, Tensor] | None]:
+                ) -> tuple[Source, Tensor, Finer | None]:
         """What `Generator.forward` takes, of the pictures `part` of those that `repose` takes."""
-        at = None if fine is None else (self._source(_even(fine.source, part), slice(None), fine.size),
-                                        self._charts(fine.poses[part]))
+        at = None if fine is None else Finer(self._source(_even(fine.source, part), slice(None), fine.size),
+                                             self._charts(fine.poses[part]),
+                                             None if fine.dense is None else self._charts(fine.dense[part]))
         return self._source(source, part, self.resolution), self._planes(poses[part]), at
 
     def _source(self, source: SourceBatch, part: slice, side: int) -> Source:

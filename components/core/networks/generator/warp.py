@@ -56,6 +56,7 @@ _VOID, _VOID_HAND = 0.02, 0.1  # What a texel filled from others says in a first
 _HEAD_REACH = 1.8  # How far from the head's middle the head-aligned photo speaks, in sides of a square of its area.
 _SAME_CLOTHES = 20 / 127.5  # Median difference of texture and photo; the same garment measures about 7 grey levels.
 _LEAST_PIXELS = 12
+_LEAST_SHARE = 0.2  # Of a pixel that has to be body for the mean of its parts to be taken.
 
 
 @dataclass(frozen=True)
@@ -285,10 +286,20 @@ def _spread(weighted: Tensor, prior: Tensor) -> Tensor:
     return (weighted[:, :3] + 0.05 * coarse) / (weight + 0.05)
 
 
-def warped_atlas(textures: Tensor, seen: Tensor, skin: Skin, poses: Tensor) -> WarpedInput:
-    """The completed atlas at the target's pose map. `valid` is 1 where texels are seen or, on the head, mirrored."""
+def warped_atlas(textures: Tensor, seen: Tensor, skin: Skin, poses: Tensor, dense: Tensor | None = None) -> WarpedInput:
+    """The completed atlas at the target's pose map. `valid` is 1 where texels are seen or, on the head, mirrored.
+
+    With `dense`, the pose map with several times as many pixels, each pixel is the mean of what its own show of the
+    body, as a camera's is.
+    """
     completed, known = complete(textures, seen, skin)
-    looked_up = sample_atlas(torch.cat((completed, known, seen), 2), poses)
+    tiles = torch.cat((completed, known, seen), 2)
+    looked_up = sample_atlas(tiles, poses)
+    if dense is not None:
+        side = poses.shape[-2:]
+        share = F.interpolate((dense[:, :1] > 0).float(), side, mode="area")
+        mean = F.interpolate(sample_atlas(tiles, dense), side, mode="area") / share.clamp(min=_LEAST_SHARE)
+        looked_up = torch.where((poses[:, :1] > 0) & (share > _LEAST_SHARE), mean, looked_up)
     return WarpedInput(looked_up[:, :3], looked_up[:, 3:4], looked_up[:, 4:5])
 
 
