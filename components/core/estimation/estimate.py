@@ -20,6 +20,7 @@ from components.core.landmarks.found import Landmarks
 from components.core.landmarks.runtime import network
 from components.core.landmarks.yunet import load_yunet
 from components.core.matting.refine import Matte, matte_of
+from components.core.pictures.borders import hair_on_torso
 from components.core.pictures.images import Pixels
 from components.core.stores.published import GROUPS
 
@@ -78,6 +79,7 @@ def estimate_people(photo: Pixels) -> list[Estimate]:
     estimates = []
     for number, landmarks in enumerate(found):
         planes = pose_map(fit(landmarks, seen), landmarks, seen)
+        planes[hair_on_torso(small, planes, landmarks.mask)] = 0
         hidden = hidden_hands(small, planes, landmarks)
         others = max((overlap(landmarks.mask, mask) for k, mask in enumerate(masks) if k != number), default=0.0)
         confidence = with_faces(confidence_of(landmarks, planes), landmarks, faces)

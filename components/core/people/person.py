@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.core.errors import InputError
-from components.core.people.borders import misplaced
 from components.core.people.crop import cut, outside, resize, square_box
+from components.core.pictures.borders import misplaced
 from components.core.pictures.images import Pixels
 from components.core.pictures.iuv import crop_iuv, enlarge_iuv, person_box, resize_iuv
 from components.core.pictures.matte import grabcut_matte, silhouette, working_side

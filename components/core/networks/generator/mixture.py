@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
-from components.core.networks.generator.alignment import without_arms, without_strays
+from components.core.networks.generator.alignment import shows, without_arms, without_strays
 from components.core.networks.generator.enlarge import enlarged, plainly_enlarged
 from components.core.networks.generator.light import light_factors, relit, settled
 from components.core.networks.generator.seams import mended
@@ -28,6 +30,7 @@ from components.core.networks.generator.warp import (
     wears_atlas,
 )  # fmt: skip
 from components.core.networks.layers import as_they_are, dilated, softened
+from components.core.pictures.iuv import HEAD_PARTS
 
 TOUCH, MATTE, _LIGHT, _CRISP = 3, 1, 3, 1
 PAINTED = TOUCH + MATTE + _LIGHT + _CRISP
@@ -36,6 +39,8 @@ SHOWN = 3 + 5 * WARPED
 """Channels that join the pose branch: the first guess, and per warped input its colours, where valid, where covered."""
 _CHANGE = 0.3  # Scale of light and touching up: an untrained network leaves the mixture nearly as it is.
 _MATTE_PRIOR = 3.0
+_GAP, _AROUND_HEAD = 72, 16
+"""Shares of a side: half the width of a gap between head and hair that is closed, and how far from the head."""
 _MEND = 4
 """Of how many times larger a picture the seams are mended by a pixel more to each side."""
 
@@ -147,6 +152,8 @@ def mixed_larger(raw: Tensor, seen: Shown, finer: Finer) -> Painting:
         # Gaps are closed as they were at S: so large a square's corners would show.
         present = _present(seen)
         closed = (_present(fine) + plainly_enlarged(_closed(present) - present, side)).clamp(max=1)
+        if times > 1:
+            closed = _hair_closed(closed, poses)
         person, matte = _person(raw, shares, fine), soft_matte(raw[:, TOUCH : TOUCH + MATTE], closed)
         if times > 1:
             both = mended(torch.cat((person, matte), 1), poses, max(1, round(times / _MEND)))
@@ -205,6 +212,18 @@ def _closed(mask: Tensor) -> Tensor:
     """Close gaps of a few pixels, as between a head's outline and the hair around it: [B, 1, S, S] in 0..1."""
     radius = max(mask.shape[-1] // 64, 1)
     return -dilated(-dilated(mask, radius), radius)
+
+
+def _hair_closed(mask: Tensor, poses: Tensor) -> Tensor:
+    """Close what is open between a head and the hair around it: [B, 1, T, T] in 0..1, for poses [B, 3, T, T].
+
+    The photo's head, moved, is never as wide as the target's; where it is wider, neither says what is there.
+    """
+    side = mask.shape[-1]
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * (side // _GAP) + 1,) * 2)
+    around = softened(dilated(shows(poses, HEAD_PARTS), max(side // _AROUND_HEAD, 1)))
+    closed = np.stack([cv2.morphologyEx(one, cv2.MORPH_CLOSE, disc) for one in mask[:, 0].cpu().numpy()])
+    return torch.lerp(mask, torch.from_numpy(closed)[:, None].to(mask.device), around)
 
 
 def soft_matte(logit: Tensor, likely: Tensor | None = None) -> Tensor:
