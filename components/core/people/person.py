@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Mask = NDArray[np.bool_]
 
+_PERSON = 128
+"""Matte below which a large picture takes no colours: through an arm's bend the background is seen."""
 _UNWRAP_TEXELS = 16
 """Unwrap from at most this many pixels per texel of a tile's side along the crop's side: more only costs time."""
 
@@ -61,14 +63,19 @@ class PersonCrop:
         """The same crop with other sides S and N, from the photo's own pixels."""
         settings = self.settings.model_copy(update={"resolution": resolution, "texel": texel})
         colours = self.native_photo if self.native_foreground is None else self.native_foreground
-        surely = np.where(misplaced(self.native_photo, self.native_iuv)[..., None], np.uint8(0), self.native_iuv)
-        texture, seen = texture_of(colours, surely, settings, smooth=True)
+        texture, seen = texture_of(colours, self._surely(), settings, smooth=True)
         seen = _without_specks(seen)
         pose = enlarge_iuv(self.native_iuv, (resolution, resolution))
         matte = silhouette(pose) if self.native_matte is None else resize(self.native_matte, resolution)
         return replace(self, photo=resize(colours, resolution), iuv=pose, matte=matte, texture=texture,
                        seen=seen, settings=settings)
 
+    def _surely(self) -> Pixels:
+        """The pose map without what is in another place than it says, or not the person: what colours are taken by."""
+        not_there = misplaced(self.native_photo, self.native_iuv)
+        if self.native_matte is not None:
+            not_there |= resize(self.native_matte, self.native_iuv.shape[0]) < _PERSON
+        return np.where(not_there[..., None], np.uint8(0), self.native_iuv)
 
     def reduced(self, most: int) -> PersonCrop:
         """The same with at most `most` pixels of the photo along its side: the rest only takes memory."""

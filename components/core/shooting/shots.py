@@ -35,9 +35,10 @@ SMALLEST, LARGEST = 64, 2048
 """Sides of pictures that can be asked for."""
 _SUPPORTED, _ENLARGED = 1024, 1.25
 """The largest side that is made unasked; and how many times larger than the photo shows the person."""
-_TEXEL, _FINER = 256, 1.5
-"""Largest side of an atlas tile: a pose map tells 256 places along a chart. And how many times as many texels to the
-pixel as the model's are read: a head's chart reaches down the neck, and has fewer than there are pixels otherwise."""
+_TEXEL, _FINER, _HELD = 256, 1.5, 0.4
+"""Largest side of an atlas tile: a pose map tells 256 places along a chart. How many times as many texels to the
+pixel as the model's are read: a head's chart reaches down the neck, and has fewer than there are pixels otherwise. And
+the most for a pixel along a photo's side: of 286 pixels, 128 texels are seen as far as fewer are, 256 half as far."""
 _DENSE = 512, 2
 """Up to which side of a picture each of its pixels is the mean of several looked up in the atlas, and of how many along
 a side: a camera's pixel is a mean, and so is each of a photo that was reduced. Single points show the texels' steps."""
@@ -89,12 +90,14 @@ def shoot(model: Reposer, source: PersonCrop | Sequence[PersonCrop], poses: Sequ
     return Staged(model, source, clothes, size).shoot(poses, background)
 
 
-def finer_cut(model: Reposer, size: int) -> Cut:
-    """How a photo is cut out anew for pictures of that size: with an atlas of half as many texels again to the pixel
-    as the model's, or to what stands for a pixel (`_DENSE`)."""
+def finer_cut(model: Reposer, photos: Sequence[PersonCrop], size: int, density: int = 1) -> Cut:
+    """How a person's `photos` are cut out anew for pictures of that size: with an atlas of half as many texels again to
+    the pixel as the model's, or to the place in the atlas, where `density` of them are looked up along a pixel's side;
+    no more of them than the largest of the photos has pixels for."""
     def cut(photo: PersonCrop) -> PersonCrop:
-        texel = int(_FINER * _density(size) * model.texel * size / model.resolution)
-        return photo.at(size, min(max(texel // 8 * 8, 8), _TEXEL))
+        held = _HELD * max(one.native_photo.shape[0] for one in photos)
+        texel = int(min(_FINER * density * model.texel * size / model.resolution, held, _TEXEL))
+        return photo.at(size, max(texel // 16 * 16, 16))
 
     return cut
 
@@ -129,8 +132,9 @@ class Staged:
         Raises `InputError` where there is no photo, and for sizes out of bounds.
         """
         self.size = check_size(model.resolution if size is None else size)
-        self._model, self._cut = model, cut or finer_cut(model, self.size)
-        self._subject = _Photos(_several(source), self._cut)
+        crops = _several(source)
+        self._model, self._cut = model, cut or finer_cut(model, crops, self.size, _density(self.size))
+        self._subject = _Photos(crops, self._cut)
         self._own = clothes is None
         self._dressed = self._subject if clothes is None else _Photos(_several(clothes), self._cut)
         # Atlases, by the photo that gives the face: no pose changes them.
@@ -165,6 +169,8 @@ class Staged:
     def _large(self, pose: Pixels, coarse: Pixels, chosen: _Choice, wall: Pixels) -> Output:
         """One picture in another size than the model's."""
         batch, fine = self._given(pose, coarse, chosen)
+        if self._model.network.warps and (side := self.size * _density(self.size)) > self.size:
+            fine = replace(fine, dense=enlarge_iuv(pose, (side, side))[None])
         return self._model.repose(batch, coarse[None], wall[None], fine)
 
     def _given(self, pose: Pixels, coarse: Pixels, chosen: _Choice) -> tuple[SourceBatch, Fine]:
@@ -173,9 +179,7 @@ class Staged:
         detail = _put_together(chosen, self._subject.finer, self._dressed.finer, [large], self._fine, rims=True)
         if not self._model.network.warps:
             return batch, Fine(detail, large[None])
-        side, density = self.size, _density(self.size)
-        dense = enlarge_iuv(pose, (density * side, density * side))[None] if density > 1 else None
-        return batch, Fine(_clothes_alone(detail), large[None], dense)
+        return batch, Fine(_clothes_alone(detail), large[None])
 
     def given(self, pose: Pixels) -> tuple[SourceBatch, Pixels, Fine]:
         """What the model is given for one picture: the source and the pose at its own size, and both at the

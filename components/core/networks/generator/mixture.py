@@ -122,7 +122,8 @@ def warped_inputs(source: Source, poses: Tensor, known: _Known | None = None) ->
     """All that the source shows, brought to `poses`: atlas, head photo, clothes photo, skin."""
     worn, no_arms, times, legs, dense = (None, (None, None), 1.0, True, None) if known is None else known[1:]
     skin = bare_skin(source.textures, source.seen)
-    return [warped_atlas(source.textures, source.seen, skin, poses, dense), warped_head(source.face, poses, no_arms[0], times),
+    return [warped_atlas(source.textures, source.seen, skin, poses, dense),
+            warped_head(source.face, poses, no_arms[0], times),
             warped_clothes(source, poses, worn, no_arms[1], times, legs), plain_skin(skin, poses)]
 
 

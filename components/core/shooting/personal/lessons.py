@@ -86,7 +86,7 @@ def lessons(model: Reposer, photos: Sequence[PersonCrop], size: int, teachers: T
     """Photos, two or more, painted from all the others and from single ones; the first from all the others is kept
     back: parts of a photo that is learnt from tell nothing of the next."""
     face = None if teachers.embedder is None else _mean_face(teachers.embedder, photos, model.device)
-    cut = finer_cut(model, size)
+    cut = finer_cut(model, photos, size)
     finer = {id(photo): cut(photo) for photo in photos}  # each stands in several lessons
     kept_back, *rest = photos
     learnt = []

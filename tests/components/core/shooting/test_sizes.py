@@ -1,5 +1,6 @@
 """Pictures of other sizes than a model's own."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,7 @@ from components.core.pictures.images import read_photo, write_png
 from components.core.pictures.iuv import enlarge_iuv, write_iuv
 from components.core.pictures.texture import sample
 from components.core.settings import PreprocessSettings
-from components.core.shooting.shots import shoot, supported_size
+from components.core.shooting.shots import finer_cut, shoot, supported_size
 from components.shoot.generate import Subject, generate
 
 SETTINGS = PreprocessSettings.model_validate({"resolution": 64, "texel": 16, "min_person": 8})
@@ -74,6 +75,24 @@ def test_less_of_the_photo_makes_the_same_picture_as_far_as_it_goes(model: Repos
     assert np.array_equal(less.photo, person.photo) and np.array_equal(less.texture, person.texture)
     whole, half = (shoot(model, one, [people[1].iuv], size=128).images.astype(int) for one in (person, less))
     assert 0 < np.abs(whole - half).mean() < 6
+
+
+@pytest.mark.parametrize("size", [72, 160, 200, 320])
+def test_several_photos_in_pictures_of_any_size(model: Reposer, people: list[PersonCrop], size: int) -> None:
+    shot = shoot(model, [people[0], people[0]], [people[1].iuv], clothes=[people[1], people[0]], size=size)
+    assert shot.images.shape == (1, size, size, 3)
+
+
+def test_an_atlas_has_as_many_texels_as_the_photos_hold(model: Reposer, people: list[PersonCrop]) -> None:
+    def enlarged(plane: np.ndarray) -> np.ndarray:
+        return plane.repeat(8, 0).repeat(8, 1)
+
+    larger = [replace(one, native_photo=enlarged(one.native_photo), native_iuv=enlarged(one.native_iuv))
+              for one in people]
+    (few, some), (many, again) = ([finer_cut(model, photos, 512)(one).texture.shape[1] for one in photos]
+                                  for photos in (people, [people[0], larger[1]]))
+    assert few == some < many == again <= 256
+    assert few * 2.5 <= people[0].native_photo.shape[0]
 
 
 def test_several_photos_and_others_clothes_go_into_large_pictures(model: Reposer, people: list[PersonCrop]) -> None:

@@ -28,6 +28,24 @@ def test_the_atlas_picture_is_laid_out_as_on_disk() -> None:
     assert np.array_equal(picture[0].permute(1, 2, 0).numpy(), texture.to_picture(tiles))
 
 
+def test_a_pixel_is_the_mean_of_its_places_in_the_atlas(figure: Figure) -> None:
+    """Fine stripes, looked up where each pixel is, are as strong as in the atlas; as means they are grey."""
+    tiles = torch.zeros(1, 24, 3, 64, 64)
+    tiles[..., ::2, :] = 1
+    tiles[..., 1::2, :] = -1
+    seen, dense = torch.ones(1, 24, 1, 64, 64), figure(64)
+    poses = dense[..., ::2, ::2].contiguous()
+    points, means = (warp.warped_atlas(tiles, seen, warp.bare_skin(tiles, seen), poses, finer)
+                     for finer in (None, dense))
+    valid = (poses[:, :1] > 0).float()
+    body = valid.expand(-1, 3, -1, -1) > 0
+    assert means.images[body].abs().mean() < 0.7 * points.images[body].abs().mean()
+    assert torch.equal(means.valid, valid) and not means.images[~body].any()
+    same = warp.warped_atlas(tiles, seen, warp.bare_skin(tiles, seen), poses,
+                             poses.repeat_interleave(2, -1).repeat_interleave(2, -2))
+    assert torch.allclose(same.images, points.images, atol=1e-5)
+
+
 @_SHARED_FIXTURE
 @given(st.integers(4, 40), st.integers(0, 2**32 - 1))
 def test_sampling_agrees_with_the_reference_and_never_mixes_tiles(figure: Figure, texel: int, seed: int) -> None:
