@@ -32,6 +32,8 @@ _LIKE, _UNLIKE = 1.5, 3.0
 """Spreads of the colours around from which a colour is theirs, and is not."""
 _HARDLY = 1.5
 """How many times nearer to the other's colours those beside such pixels have to be."""
+_AROUND = 0.6
+"""How far from such pixels that is, as a share of the reach."""
 _ROUNDS = 2
 _LEAST = 3.0
 """Spread of colours below which they are not taken to be more even (CIELAB as 8 bits)."""
@@ -118,7 +120,8 @@ def _strangers(rgb: Pixels, limbs: Pixels, pairs: Iterable[tuple[int, int]]) -> 
         for one, other in pairs:
             here = (limbs == one) & near[other]
             surely = here & (apart[one] > _UNLIKE) & (apart[other] < _LIKE)
-            wrong |= _touching(here & (apart[one] > _HARDLY * apart[other]), surely)
+            around = here & (apart[one] > _HARDLY * apart[other]) & (_distance(surely) < _AROUND * reach)
+            wrong |= _touching(around, surely)
     return wrong
 
 
