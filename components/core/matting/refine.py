@@ -229,4 +229,4 @@ def _plain_behind(lab: Floats, background: Mask) -> Mask:
     mean = around(lab * known[..., None]) / weight
     spread = np.sqrt(np.maximum(around(lab**2 * known[..., None]) / weight - mean**2, 0).sum(-1))
     apart = np.sqrt(np.square(lab - mean).sum(-1))
-    return (spread < _PLAIN[1]) & (apart < _PLAIN[2]) & (weight[..., 0] > 0.01)
+    return np.asarray((spread < _PLAIN[1]) & (apart < _PLAIN[2]) & (weight[..., 0] > 0.01))

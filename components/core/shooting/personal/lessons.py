@@ -13,6 +13,7 @@ from torch import Tensor
 
 from components.core.faces.embedder import FaceEmbedder
 from components.core.networks.generator.alignment import shows
+from components.core.networks.generator.mixture import Finer
 from components.core.networks.generator.reposer import Generator, Reposer
 from components.core.networks.generator.warp import Source
 from components.core.networks.layers import dilated
@@ -61,7 +62,7 @@ class Lesson:
 
     source: Source
     pose: Tensor
-    fine: tuple[Source, Tensor]
+    fine: Finer
     photo: Tensor
     """[1, 3, T, T] in [-1, 1]."""
     matte: Tensor
@@ -105,7 +106,7 @@ def _lesson(model: Reposer, sources: Sequence[PersonCrop], target: PersonCrop, s
     truth = finer[id(target)]
     photo, matte = (_planes(plane, model.device) for plane in (truth.photo, truth.matte[..., None]))
     matte = (matte + 1) / 2
-    head = dilated(shows(at[1].round(), HEAD_PARTS), max(size // 32, 1))
+    head = dilated(shows(at.poses.round(), HEAD_PARTS), max(size // 32, 1))
     dressed = float(all(same_outfit(target, one) for one in sources))
     return Lesson(source, poses, at, photo, matte, matte * (dressed + (_HEAD - dressed) * head),
                   _around(head), face)
@@ -162,5 +163,5 @@ def _head_loss(person: Tensor, lesson: Lesson, distance: PerceptualDistance) -> 
 def _face_loss(person: Tensor, lesson: Lesson, embedder: FaceEmbedder | None) -> Tensor:
     if lesson.face is None or embedder is None:
         return person.new_zeros(())
-    vector, valid = embedder.embed(person, lesson.fine[1].round().to(torch.uint8))
+    vector, valid = embedder.embed(person, lesson.fine.poses.round().to(torch.uint8))
     return ((vector - lesson.face).square().sum(1) * valid).sum()
