@@ -40,13 +40,13 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "portrait-256": (
-        "four times the pixels of the default, for your own photos: two to three hours on two CPU cores",
+        "four times the pixels of the default, for your own photos: two hours on two CPU cores",
         {
             "synthesize": {"people": 120, "height": 384},
             "preprocess": {"resolution": 256, "texel": 64},
-            # 1.6 s a step on one core of an EPYC (docs/benchmarks/training.md): 2 h 6 min, and half as long again to
-            # spare.
-            "train": {"steps": 4800, "batch": 4, "learning_rate": 0.006, "ema": 0.998, "weights": {"detail": 8},
+            # 1.4 to 1.6 s a step on one core of an EPYC (docs/benchmarks/training.md): an hour and a half, and as long
+            # again to spare.
+            "train": {"steps": 3600, "batch": 4, "learning_rate": 0.006, "ema": 0.998, "weights": {"detail": 8},
                       "log_every": 100, "sample_every": 800},
         },
     ),
