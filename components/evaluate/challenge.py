@@ -34,7 +34,7 @@ from components.core.people.identities import Identities
 from components.core.record.recorder import NoRecord, Recorder
 from components.core.record.registry import Version, Versions
 from components.core.settings import EvaluateSettings, RegisterSettings
-from components.evaluate.measuring.album import Album
+from components.evaluate.measuring.album import album_for
 from components.evaluate.measuring.identity import similarities
 from components.evaluate.measuring.intervals import Resampler, plain
 from components.evaluate.measuring.measure import Instruments, measure, measure_reals
@@ -189,7 +189,8 @@ def _measure(champion: Reposer, challenger: _Challenger, shared: Sequence[Line])
     if (people.resolution, people.texel) != (champion.resolution, champion.texel):
         raise DataError(f"it is for {champion.resolution} px and texture tiles of {champion.texel}, these people have "
                         f"{people.resolution} px and {people.texel}")
-    album, instruments = Album(people), Instruments(challenger.settings, people.origin)
+    album = album_for(people, challenger.identities, challenger.settings)
+    instruments = Instruments(challenger.settings, people.origin)
     pairs = [EvaluationPair(people.index(line["source"]), people.index(line["target"]), line["identity"], "transfer")
              for line in shared]
     measured = measure(album, pairs, ModelMethod(champion), instruments, "the champion")

@@ -16,7 +16,7 @@ from components.core.people.dataset import PeopleDataset
 from components.core.people.identities import Identities
 from components.core.settings import EvaluateSettings, GateSettings
 from components.evaluate.measurer import Measurer
-from components.evaluate.measuring.album import Album
+from components.evaluate.measuring.album import Album, album_for
 from components.evaluate.measuring.measure import Instruments
 from components.evaluate.measuring.methods import ModelMethod
 
@@ -33,7 +33,7 @@ class Ground:
 
     @property
     def album(self) -> Album:
-        """The people's photos."""
+        """The people's photos, at the size at which pictures are judged."""
         return self.measurer.album
 
     @property
@@ -79,5 +79,6 @@ def open_evaluated(model: Path, people: Path, identities: Path, settings: Evalua
         raise DataError(f"the model is for {reposer.resolution} px and texture tiles of {reposer.texel}, these people "
                         f"have {dataset.resolution} px and {dataset.texel}", path=people,
                         remedy="preprocess the photos with the model's settings")
-    measurer = Measurer(Album(dataset), Instruments(settings, dataset.origin), cache)
-    return EvaluatedModel(dataset, Identities.open(identities), measurer, settings, gate, model, reposer)
+    owners = Identities.open(identities)
+    measurer = Measurer(album_for(dataset, owners, settings), Instruments(settings, dataset.origin), cache)
+    return EvaluatedModel(dataset, owners, measurer, settings, gate, model, reposer)

@@ -68,7 +68,7 @@ def judge(model: EvaluatedModel) -> Measurements:
         return metrics.group(kind, album, pairs, model.method, against, whole)
 
     transfer = on("transfer", pair_set.transfer)
-    groups = {"transfer": transfer, "repose": on("repose", reposes(album, pair_set.transfer), transfer),
+    groups = {"transfer": transfer, "repose": on("repose", reposes(album.own, pair_set.transfer), transfer),
               "reconstruction": on("reconstruction", pair_set.reconstruction)}
     trained = measure(album, training.pairs, model.method, model.instruments, "training people")
     gaps = metrics.gaps(transfer, (training.pairs, trained, similarities(training.pairs, trained, training.reals)),
@@ -77,7 +77,7 @@ def judge(model: EvaluatedModel) -> Measurements:
     warped = transfer.outputs[TextureWarp.name].measured["perceptual"]
     checked = {control.method.name: judged(control, measured_control(model, control, transfer.pairs, warped,
                                                                      training, against), model.gate)
-               for control in controls(album, training.reals.indices.tolist())}
+               for control in controls(album.own, training.reals.indices.tolist())}
     return Measurements(pair_set, against, groups, training, gaps, findings, checked)
 
 
@@ -90,7 +90,7 @@ def on_ground(ground: Ground, pair_set: PairSet) -> tuple[Training, Against]:
 
 
 def _training(ground: Ground, held_out_pairs: int) -> Training:
-    people, settings = ground.album, ground.settings
+    people, settings = ground.album.own, ground.settings
     chosen = choose(ground.people, ground.identities, "train", min(GAP_PAIRS, held_out_pairs), settings.seed)
     probing = probes(ground.people, people, ground.identities, settings)
     every = (*chosen.transfer, *probing.own, *probing.swapped)

@@ -37,5 +37,5 @@ class Measurer:
         return masked_errors(self.album, pairs, method, label)
 
     def look(self, method: Method, pairs: Sequence[EvaluationPair], label: str) -> Seen:
-        """What a method puts around the people of some pairs."""
-        return look(self.album, method, pairs, label)
+        """What a method puts around the people of some pairs: at the networks' own size, where a memory would be."""
+        return look(self.album.own, method, pairs, label)

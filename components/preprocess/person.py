@@ -13,7 +13,7 @@ from components.core.digest import file_digest
 from components.core.errors import InputError
 from components.core.estimation.estimate import Estimate, cut_out, estimate_people
 from components.core.faces.head import face_chip, face_seen, head_box, view
-from components.core.people.dataset import FACE, TRUTH, MatteSource, PersonRecord, PoseSource
+from components.core.people.dataset import FACE, LARGE, TRUTH, MatteSource, PersonRecord, PoseSource
 from components.core.people.person import PersonCrop, framing, person_from_photo
 from components.core.people.truth import true_crop
 from components.core.people.writer import EncodedPerson
@@ -161,8 +161,17 @@ def _encode(photo: Photo, digest: str, pixels: Pixels, pose: _Pose, matte: Pixel
         members[FACE] = encode_png(face)
     if photo.truth is not None:
         members[TRUTH] = encode_png(true_crop(photo.truth, pixels, person.box, settings))
+    if settings.large:
+        members |= _large(person.reduced(settings.large))
     looks = perceptual_hash(grey) if settings.repeats >= 0 else None
     return EncodedPerson(_record(photo, digest, pose, person, looks, people, made_by, settings), members)
+
+
+def _large(person: PersonCrop) -> dict[str, bytes]:
+    """The members of its larger crop."""
+    colours = person.native_photo if person.native_foreground is None else person.native_foreground
+    planes = dict(zip(LARGE, (colours, person.native_iuv, person.native_matte), strict=True))
+    return {kind: encode_png(plane) for kind, plane in planes.items() if plane is not None}
 
 
 def _record(photo: Photo, digest: str, pose: _Pose, person: PersonCrop, looks: str | None,

@@ -35,6 +35,8 @@ _ABANDONED_AFTER_S = 7 * 86400.0
 """Interrupted work that nobody went on with for so long is removed when other work begins."""
 _NO_CONTENT = {"shards"}
 """Settings that change who does the work and not what comes of it."""
+_LARGE, _FEW = 512, 4096
+"""The larger crops' side unless it is set, and up to how many real photos they are kept for: half a MB each."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def preprocess(photos: Path, out: Path, settings: PreprocessSettings, recorder: 
     is given, until all are there; then `out` appears, byte for byte what an uninterrupted run writes. On gs:// they
     stay: `out` is still to be sent somewhere. Raises `InputError` for a folder without usable photos, `MachineError`.
     """
-    folder, plan = _plan(photos, settings)
+    folder, plan, settings = _plan(photos, settings)
     source = source_of(folder, settings)
     with PartWriter(_work(Path(out), state, plan), plan) as writer:
         kept = _kept(state, plan)
@@ -100,7 +102,7 @@ def preprocess_part(photos: Path, out: Path, settings: PreprocessSettings, part:
     Interrupted work goes on as in `preprocess`. Raises as `preprocess` does.
     """
     number, of = _share(part)
-    folder, plan = _plan(photos, settings)
+    folder, plan, settings = _plan(photos, settings)
     source = source_of(folder, settings)
     mine = range(number - 1, plan.shards, of)
     with PartWriter(_work(Path(out), state, plan, f"-{number}-of-{of}"), plan) as writer:
@@ -134,13 +136,26 @@ def repeated_by(settings: PreprocessSettings) -> LeftOut:
     return partial(duplicates, distance=settings.repeats)
 
 
-def _plan(photos: Path, settings: PreprocessSettings) -> tuple[PhotoFolder, Plan]:
+def _plan(photos: Path, settings: PreprocessSettings) -> tuple[PhotoFolder, Plan, PreprocessSettings]:
+    """The photos, what is to be made of them, and the settings with the larger crops' side decided."""
     folder = PhotoFolder.open(photos)
-    content = settings.model_dump(mode="json", exclude=_NO_CONTENT)
+    large = _large(folder, settings)
+    settings = settings.model_copy(update={"large": large})
+    # Without larger crops a data set is what it was before there were any, its digest too.
+    content = settings.model_dump(mode="json", exclude=_NO_CONTENT | (set() if large else {"large"}))
     inputs = hashlib.sha256(f"{folder.plan(content)} {code_digest('core', 'preprocess')}".encode()).hexdigest()
     shards = -(-len(folder.photos) // shard_photos(len(folder.photos), settings.shard_size))
-    return folder, Plan(inputs=inputs, resolution=settings.resolution, texel=settings.texel, origin=folder.origin,
-                        settings=content, shards=shards)
+    plan = Plan(inputs=inputs, resolution=settings.resolution, texel=settings.texel, origin=folder.origin,
+                settings=content, shards=shards, large=large)
+    return folder, plan, settings
+
+
+def _large(folder: PhotoFolder, settings: PreprocessSettings) -> int:
+    """Most pixels along the side of the larger crops; 0: none are kept."""
+    if settings.large is not None:
+        return settings.large
+    wanted = folder.origin == "photos" and len(folder.photos) <= _FEW and settings.resolution < _LARGE
+    return _LARGE if wanted else 0
 
 
 def shard_photos(photos: int, most: int) -> int:

@@ -68,7 +68,8 @@ def assemble(parts: Sequence[Path], out: Path, left_out: LeftOut) -> tuple[int, 
         write_table(temporary / SHARDS, [pa.Table.from_pylist(digests, schema=_SHARD_COLUMNS)], _SHARD_COLUMNS)
         header = {"format": FORMAT, "resolution": plan.resolution, "texel": plan.texel, "origin": plan.origin,
                   "accepted": accepted, "rejected": rejected, "shards": plan.shards, "settings": plan.settings,
-                  "digest": content_digest(list(survey.inputs.values()), plan.settings)}
+                  "digest": content_digest(list(survey.inputs.values()), plan.settings),
+                  **({"large": plan.large} if plan.large else {})}
         with atomic_path(temporary / HEADER) as path:
             path.write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
     return accepted, rejected

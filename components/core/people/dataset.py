@@ -8,7 +8,8 @@ A folder of
 - ``shards.parquet``: size and sha256 of each shard;
 - ``shard-00000.tar`` ...: uncompressed tar files whose members ``<id>.photo.png``, ``<id>.iuv.png``,
   ``<id>.matte.png``, ``<id>.texture.png`` and ``<id>.seen.png`` lie together (and where there are
-  such ``<id>.face.png`` and ``<id>.truth.png``), so that the manifest's offset and length fetch a person in one read.
+  such ``<id>.face.png``, ``<id>.truth.png`` and the larger crop's ``<id>.large-photo.png``, ``<id>.large-iuv.png`` and
+  ``<id>.large-matte.png``), so that the manifest's offset and length fetch a person in one read.
   Any tar reader, and WebDataset, reads them too.
 
 Bytes depend on the photos and the settings only: no times, users or paths.
@@ -40,13 +41,16 @@ from components.core.pictures.texture import from_picture
 MEMBERS = ("photo", "iuv", "matte", "texture", "seen")
 FACE = "face"  # a member of those whose face is seen
 TRUTH = "truth"  # a member of synthetic people where it is known
+LARGE = ("large-photo", "large-iuv", "large-matte")  # where larger crops are kept; the matte where it is no silhouette
+OPTIONAL = (FACE, TRUTH, *LARGE)
 BLOCK = 512  # of a tar file
 
 Origin = Literal["synthetic", "photos"]
 PoseSource = Literal["given", "landmarks", "densepose"]
 MatteSource = Literal["given", "landmarks", "grabcut", "silhouette"]
 Box = tuple[int, int, int, int]
-_HEADER = {"resolution": int, "texel": int, "origin": str, "digest": str, "settings": dict, "accepted": int}
+_HEADER = {"resolution": int, "texel": int, "origin": str, "digest": str, "settings": dict, "accepted": int,
+           "large?": int}
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,18 @@ class Person:
     None where only the photo is known."""
 
 
+@dataclass(frozen=True)
+class LargePerson:
+    """The same crop in more of the photo's pixels, to be cut anew in other sizes."""
+
+    photo: Pixels
+    """uint8 RGB [s, s, 3], with the person's own colours along the outline where they are known."""
+    iuv: Pixels
+    """uint8 [s, s, 3]."""
+    matte: Pixels | None
+    """uint8 [m, m]; None: the pose map's outline."""
+
+
 class Records(Sequence[PersonRecord]):
     """The accepted rows, each read and built when it is asked for."""
 
@@ -149,6 +165,8 @@ class PeopleDataset:
         """Side of the person crops in pixels."""
         self.texel = int(header["texel"])
         """Side of a texture tile."""
+        self.large = int(header.get("large", 0))
+        """Most pixels along the side of the larger crops that are kept; 0: none are."""
         self.origin: Origin = header["origin"]
         """synthetic: rendered people; photos: real ones."""
         self.digest = str(header["digest"])
@@ -187,7 +205,7 @@ class PeopleDataset:
         """Read one person. Raises `DataError` for a torn shard, IndexError beyond the end."""
         index = _position(index, len(self))
         record = self.records[index]
-        members = self._members(index)
+        members = self._members(index, MEMBERS, (FACE, TRUTH))
         try:
             planes = {name: decode_png(data) for name, data in members.items()}
             self._check(planes)
@@ -195,6 +213,23 @@ class PeopleDataset:
                           texture=from_picture(planes["texture"], self.texel),
                           seen=from_picture(planes["seen"], self.texel) > 0, face=planes.get(FACE),
                           truth=planes.get(TRUTH), record=record)
+        except (OSError, ValueError, SyntaxError, OverflowError, MemoryError) as error:
+            raise self._torn(index) from error
+
+    def larger(self, index: int) -> LargePerson:
+        """Read one person's larger crop. Raises `DataError` for a torn shard, and where no larger crops are kept;
+        IndexError beyond the end."""
+        index = _position(index, len(self))
+        if not self.large:
+            raise DataError("no larger crops are kept here", path=self.path,
+                            remedy="preprocess with preprocess.large=512")
+        members = self._members(index, LARGE[:2], LARGE[2:])
+        try:
+            photo, iuv, matte = (decode_png(members[name]) if name in members else None for name in LARGE)
+            if photo is None or iuv is None or not _is_square(photo, self.large, 3) or photo.shape != iuv.shape or (
+                    matte is not None and not _is_square(matte, self.large)):
+                raise ValueError("pictures of another size")
+            return LargePerson(photo, iuv, matte)
         except (OSError, ValueError, SyntaxError, OverflowError, MemoryError) as error:
             raise self._torn(index) from error
 
@@ -256,7 +291,7 @@ class PeopleDataset:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(PeopleDataset.open(state["path"]).__dict__)
 
-    def _members(self, index: int) -> dict[str, bytes]:
+    def _members(self, index: int, wanted: Sequence[str], optional: Sequence[str]) -> dict[str, bytes]:
         """The bytes of a person's files by kind."""
         number, offset, length = self._manifest.place(index)
         shard = self.path / shard_name(number)
@@ -265,7 +300,7 @@ class PeopleDataset:
                 data = (self._cache.read(number, shard.name, offset, length) if self._cache
                         else read_piece(shard, offset, length))
             members = parse_members(data)
-            return {name: members[name] for name in (*MEMBERS, *members.keys() & {FACE, TRUTH})}
+            return {name: members[name] for name in (*wanted, *(kind for kind in optional if kind in members))}
         except (FileNotFoundError, ValueError, KeyError) as error:
             raise self._torn(index) from error
 
@@ -285,6 +320,12 @@ def _header(path: Path) -> dict[str, Any]:
     if reason:
         raise DataError(f"damaged {HEADER} ({reason})", path=path, remedy="run preprocess again")
     return header
+
+
+def _is_square(picture: Pixels, most: int, *channels: int) -> bool:
+    """Whether a picture is [s, s, *channels] with s up to `most`."""
+    side = picture.shape[0]
+    return side <= most and picture.shape == (side, side, *channels)
 
 
 def shard_name(number: int) -> str:

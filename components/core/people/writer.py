@@ -25,7 +25,7 @@ from components.core.artifacts.people import FORMAT
 from components.core.atomic import atomic_path
 from components.core.documents import MOST_JSON, json_object, read_bytes
 from components.core.errors import DataError, MachineError, machine_errors
-from components.core.people.dataset import BLOCK, FACE, MEMBERS, TRUTH, Origin, PersonRecord, shard_name
+from components.core.people.dataset import BLOCK, MEMBERS, OPTIONAL, Origin, PersonRecord, shard_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,6 +50,8 @@ class Plan:
     settings: dict[str, Any]
     """PreprocessSettings that decide the content."""
     shards: int
+    large: int = 0
+    """Most pixels along the side of the larger crops that are kept; 0: none."""
 
     def to_json(self) -> str:
         """As it is kept in plan.json."""
@@ -144,7 +146,7 @@ class ShardWriter:
     def add(self, person: EncodedPerson) -> None:
         """Append a person's files."""
         parts = []
-        for kind in (*MEMBERS, *(kind for kind in (FACE, TRUTH) if kind in person.members)):
+        for kind in (*MEMBERS, *(kind for kind in OPTIONAL if kind in person.members)):
             data = person.members[kind]
             info = tarfile.TarInfo(f"{person.record.id}.{kind}.png")
             info.size, info.mode = len(data), 0o644

@@ -84,8 +84,9 @@ def unwrap(photo: Pixels, iuv: Pixels, texel: int, mask: Mask | None = None,
     return np.rint(colour[..., :3]).astype(np.uint8), seen
 
 
-def sample(texture: Pixels, iuv: Pixels, seen: Mask | None = None) -> tuple[Pixels, Mask]:
+def sample(texture: Pixels, iuv: Pixels | Floats, seen: Mask | None = None) -> tuple[Pixels, Mask]:
     """Paint a texture [24, N, N, 3] on a pose map [H, W, 3]: bilinear between seen texels, unseen ones weigh nothing.
+    The map's U and V may have fractions (`smooth_charts`).
 
     Returns image uint8 [H, W, 3] (0 where invalid) and valid bool [H, W]: body pixels with a seen texel beside them.
     """

@@ -116,6 +116,10 @@ class PreprocessSettings(Section):
     """Side of the square person crop in pixels, which is also the resolution of the networks."""
     texel: int = Field(32, ge=8, le=256)
     """Side of one of the 24 texture atlas tiles."""
+    large: int | None = Field(None, ge=0, **at_most(2048, "no larger picture is made of a person"))
+    """Most pixels along the side of a second, larger crop kept of each person, by which a model is judged
+    (`evaluate.size`): where the networks work a face has 16 to 30 pixels. null: 512 for up to 4096 real photos, none
+    for more and for synthetic people; 0: none."""
     margin: float = Field(0.08, ge=0, le=1)
     """Margin around the person's box, as a share of its longer side."""
     matte: Literal["auto", "grabcut", "silhouette"] = "auto"
@@ -148,6 +152,12 @@ class PreprocessSettings(Section):
     """Maximum number of photos per shard; a small folder is split into smaller ones."""
     shards: int = Field(1, ge=1, le=1000)
     """Number of tasks that share the photos; on Kubeflow each has its own pod. The result does not depend on it."""
+
+    @model_validator(mode="after")
+    def _large_is_larger(self) -> PreprocessSettings:
+        if self.large and self.large <= self.resolution:
+            raise ValueError(f"large={self.large} is no larger than resolution={self.resolution}")
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -17,6 +17,10 @@ class EvaluateSettings(Section):
 
     split: Literal["validation", "test"] = "test"
     """Which identities to evaluate on."""
+    size: int | None = Field(None, ge=64, **at_most(2048, "no larger picture is made of a person"))
+    """Side in pixels at which pictures are painted and judged, by model and baselines alike. null: the networks' side,
+    doubled as long as half of the held-out people's photos fill it by four fifths and larger crops of them are kept
+    (`preprocess.large`)."""
     pairs: int = Field(256, ge=1, **IMAGES)
     """Maximum number of ordered source-target pairs, chosen by seed."""
     min_images: int = Field(32, ge=2, **IMAGES)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -90,19 +90,41 @@ def shoot(model: Reposer, source: PersonCrop | Sequence[PersonCrop], poses: Sequ
     return Staged(model, source, clothes, size).shoot(poses, background)
 
 
-def finer_cut(model: Reposer, photos: Sequence[PersonCrop], size: int, density: int = 1) -> Cut:
-    """How a person's `photos` are cut out anew for pictures of that size: with an atlas of half as many texels again to
-    the pixel as the model's, or to the place in the atlas, where `density` of them are looked up along a pixel's side;
-    no more of them than the largest of the photos has pixels for."""
-    def cut(photo: PersonCrop) -> PersonCrop:
-        held = _HELD * max(one.native_photo.shape[0] for one in photos)
-        texel = int(min(_FINER * density * model.texel * size / model.resolution, held, _TEXEL))
-        return photo.at(size, max(texel // 16 * 16, 16))
+class Sides(Protocol):
+    """What has a resolution and a texel: a model, or the people that one is for."""
 
-    return cut
+    resolution: int
+    texel: int
 
 
-def _density(size: int) -> int:
+def finer_cut(model: Sides, size: int, native: int, density: int = 1) -> Cut:
+    """How photos are cut out anew for pictures of that size, with an atlas of `finer_texel`."""
+    return lambda photo: photo.at(size, finer_texel(model, size, native, density))
+
+
+def finer_texel(model: Sides, size: int, native: int, density: int = 1) -> int:
+    """The side of an atlas' tiles for pictures of that size: half as many texels again to the pixel as the model's, or
+    to the place in the atlas, where `density` of them are looked up along a pixel's side; no more of them than a photo
+    of `native` pixels along its side has pixels for."""
+    wanted = _FINER * density * model.texel * size / model.resolution
+    return max(int(min(wanted, _HELD * native, _TEXEL)) // 16 * 16, 16)  # which any two atlases can be compared in
+
+
+def fine(model: Reposer, source: SourceBatch, poses: Pixels, dense: Pixels | None = None) -> Fine:
+    """What a model is given for pictures of another size T than its own, beside the same at its own: photos cut out
+    anew, [B, T, T, ...], target poses [B, T, T, 3], and `densely` the same poses with more pixels."""
+    if not model.network.warps:
+        return Fine(source, poses)
+    return Fine(_clothes_alone(source), poses, dense)
+
+
+def densely(pose: Pixels, size: int) -> Pixels | None:
+    """A pose [P, P, 3] for `Fine.dense` of pictures of that size; None where a pixel is one place of the atlas."""
+    side = size * density(size)
+    return None if side == size else enlarge_iuv(pose, (side, side))
+
+
+def density(size: int) -> int:
     """How many places of the atlas are looked up along a pixel's side."""
     side, times = _DENSE
     return times if size <= side else 1
@@ -133,7 +155,7 @@ class Staged:
         """
         self.size = check_size(model.resolution if size is None else size)
         crops = _several(source)
-        self._model, self._cut = model, cut or finer_cut(model, crops, self.size, _density(self.size))
+        self._model, self._cut = model, cut or finer_cut(model, self.size, largest(crops), density(self.size))
         self._subject = _Photos(crops, self._cut)
         self._own = clothes is None
         self._dressed = self._subject if clothes is None else _Photos(_several(clothes), self._cut)
@@ -168,25 +190,23 @@ class Staged:
 
     def _large(self, pose: Pixels, coarse: Pixels, chosen: _Choice, wall: Pixels) -> Output:
         """One picture in another size than the model's."""
-        batch, fine = self._given(pose, coarse, chosen)
-        if self._model.network.warps and (side := self.size * _density(self.size)) > self.size:
-            fine = replace(fine, dense=enlarge_iuv(pose, (side, side))[None])
-        return self._model.repose(batch, coarse[None], wall[None], fine)
+        dense = densely(pose, self.size)
+        batch, detailed = self._given(pose, coarse, chosen, None if dense is None else dense[None])
+        return self._model.repose(batch, coarse[None], wall[None], detailed)
 
-    def _given(self, pose: Pixels, coarse: Pixels, chosen: _Choice) -> tuple[SourceBatch, Fine]:
+    def _given(self, pose: Pixels, coarse: Pixels, chosen: _Choice, dense: Pixels | None = None
+               ) -> tuple[SourceBatch, Fine]:
         batch = _put_together(chosen, self._subject.crops, self._dressed.crops, [coarse], self._coarse)
         large = enlarge_iuv(pose, (self.size, self.size))
         detail = _put_together(chosen, self._subject.finer, self._dressed.finer, [large], self._fine, rims=True)
-        if not self._model.network.warps:
-            return batch, Fine(detail, large[None])
-        return batch, Fine(_clothes_alone(detail), large[None])
+        return batch, fine(self._model, detail, large[None], dense)
 
     def given(self, pose: Pixels) -> tuple[SourceBatch, Pixels, Fine]:
         """What the model is given for one picture: the source and the pose at its own size, and both at the
         picture's."""
         coarse = _resized(pose, self._model.resolution)
-        batch, fine = self._given(pose, coarse, _choose(self._subject.crops, self._dressed.crops, [coarse]))
-        return batch, coarse, fine
+        batch, detailed = self._given(pose, coarse, _choose(self._subject.crops, self._dressed.crops, [coarse]))
+        return batch, coarse, detailed
 
 
 def same_outfit(one: PersonCrop, other: PersonCrop) -> bool:
@@ -204,9 +224,18 @@ def check_size(size: int) -> int:
 def supported_size(source: PersonCrop | Sequence[PersonCrop], resolution: int) -> int:
     """The side of pictures that a person's photos support: the model's `resolution`, doubled as long as the photo that
     shows the person largest fills it by four fifths, up to 1024."""
-    native = max(photo.native_photo.shape[0] for photo in _several(source))
+    return worth(largest(_several(source)), resolution)
+
+
+def largest(photos: Sequence[PersonCrop]) -> int:
+    """The most pixels that one of the photos has along its side."""
+    return max(photo.native_photo.shape[0] for photo in photos)
+
+
+def worth(native: int, resolution: int, most: int = _SUPPORTED) -> int:
+    """The side of pictures that a crop of `native` photo pixels supports (`supported_size`), up to `most`."""
     size = resolution
-    while 2 * size <= min(_SUPPORTED, native * _ENLARGED):
+    while 2 * size <= min(most, native * _ENLARGED):
         size *= 2
     return size
 

@@ -108,6 +108,11 @@ class Reals:
         return np.asarray([at[index] for index in indices], np.intp)
 
 
+def batch_of(people: Album) -> int:
+    """How many pictures are looked at together: of larger ones fewer, so that they take no more memory."""
+    return max(1, BATCH * people.people.resolution**2 // people.size**2)
+
+
 def measure(people: Album, pairs: Sequence[EvaluationPair], method: Method, instruments: Instruments,
             label: str) -> Measured:
     """Have `method` render the pairs over a plain background and compare each output with its truth."""
@@ -115,7 +120,7 @@ def measure(people: Album, pairs: Sequence[EvaluationPair], method: Method, inst
     # In the order of their targets: a batch has few truths, and each is looked at once.
     order = sorted(range(len(pairs)), key=lambda k: pairs[k].target)
     with progress.task(label, len(pairs)) as shown:
-        for batch in batches([pairs[k] for k in order], BATCH):
+        for batch in batches([pairs[k] for k in order], batch_of(people)):
             rendered, real = method.render(people, batch, PLAIN), truth(people, batch, PLAIN)
             parts.append(compare(rendered, real, instruments, [pair.target for pair in batch]))
             shown.advance(len(batch))
@@ -139,7 +144,7 @@ def masked_errors(people: Album, pairs: Sequence[EvaluationPair], method: Method
     """The metric `l1` alone: no network looks at the outputs."""
     parts: list[Floats] = [np.zeros(0)]
     with progress.task(label, len(pairs)) as shown:
-        for batch in batches(pairs, BATCH):
+        for batch in batches(pairs, batch_of(people)):
             rendered, real = method.render(people, batch, PLAIN), truth(people, batch, PLAIN)
             parts.append(quality.absolute(rendered.images, real.images, real.mattes))
             shown.advance(len(batch))
@@ -164,7 +169,7 @@ def measure_reals(people: Album, members: Mapping[str, npt.NDArray[np.int64]],
     pairs = [EvaluationPair(index, index, name, "reconstruction") for index, name in owners]
     columns: list[list[npt.NDArray[Any]]] = [[] for _ in _OF_REALS]
     with progress.task(label, len(pairs)) as shown:
-        for batch in batches(pairs, BATCH):
+        for batch in batches(pairs, batch_of(people)):
             real = truth(people, batch, PLAIN)
             tensor = quality.to_torch(real.images)
             looked = (*_look(tensor, real.poses, instruments), _posed(tensor, real.poses, instruments),

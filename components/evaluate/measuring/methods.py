@@ -7,7 +7,7 @@ is measured by the same code as the model.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -15,10 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from components.core.networks.generator.reposer import Reposer, SourceBatch
+from components.core.networks.generator.reposer import Fine, Reposer, SourceBatch
 from components.core.people.dataset import Person
 from components.core.people.sources import stacked
 from components.core.pictures import texture
+from components.core.shooting.shots import fine
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.pairs import EvaluationPair
 from components.evaluate.measuring.quality import Images, over
@@ -55,19 +56,33 @@ class ModelMethod:
         self._reposer = reposer
 
     def render(self, people: Album, pairs: Sequence[EvaluationPair], background: Images | int) -> Rendered:
-        sources, targets = _people(people, pairs)
-        textures, seen = _textures(pairs, sources, targets)
-        poses = np.stack([person.iuv for person in targets])
-        batch = SourceBatch(textures, seen, *stacked(sources))
-        backgrounds = np.broadcast_to(np.asarray(background, np.uint8), poses.shape)
+        if not people.is_larger:
+            source, poses = _given(people, pairs)
+            return self._painted(source, poses, background)
+        # One at a time: a large picture takes some hundred megabytes.
+        found = [self._large(people, pair, background) for pair in pairs]
+        return Rendered(*(np.concatenate([getattr(one, name) for one in found])
+                          for name in ("images", "mattes", "poses", "layer")))
+
+    def _large(self, people: Album, pair: EvaluationPair, background: Images | int) -> Rendered:
+        """In another size than the network's, as `shoot` makes it of one photo; what was spliced of two was seen in
+        two lights."""
+        (source, poses), (detail, large) = _given(people.own, [pair]), _given(people, [pair])
+        detail = replace(detail, one_light=pair.kind != "transfer")
+        return self._painted(source, poses, background, fine(self._reposer, detail, large))
+
+    def _painted(self, source: SourceBatch, poses: Images, background: Images | int, detail: Fine | None = None
+                 ) -> Rendered:
+        asked = poses if detail is None else detail.poses
+        backgrounds = np.broadcast_to(np.asarray(background, np.uint8), asked.shape)
         layers: list[Images] = []
         hook = self._reposer.network.register_forward_hook(
             lambda _, __, painting: layers.append(_bytes(painting.person)))
         try:
-            output = self._reposer.repose(batch, poses, np.ascontiguousarray(backgrounds))
+            output = self._reposer.repose(source, poses, np.ascontiguousarray(backgrounds), detail)
         finally:
             hook.remove()
-        return Rendered(output.images, output.mattes, poses, np.concatenate(layers))
+        return Rendered(output.images, output.mattes, asked, np.concatenate(layers))
 
 
 class TextureWarp:
@@ -79,12 +94,15 @@ class TextureWarp:
         sources, targets = _people(people, pairs)
         textures, seen = _textures(pairs, sources, targets)
         poses = np.stack([person.iuv for person in targets])
-        return looked_up([texture.complete(*atlas)[0] for atlas in zip(textures, seen, strict=True)], poses, background)
+        atlases = [texture.complete(*atlas)[0] for atlas in zip(textures, seen, strict=True)]
+        return looked_up(atlases, poses, background, smooth=people.is_larger)
 
 
-def looked_up(atlases: Sequence[Images], poses: Images, background: Images | int) -> Rendered:
-    """Atlases [24, N, N, 3] seen through pose maps [B, S, S, 3], and nothing but the body."""
-    found = [texture.sample(*each) for each in zip(atlases, poses, strict=True)]
+def looked_up(atlases: Sequence[Images], poses: Images, background: Images | int, *, smooth: bool = False) -> Rendered:
+    """Atlases [24, N, N, 3] seen through pose maps [B, S, S, 3], and nothing but the body; `smooth` as fine atlases are
+    made, between the maps' steps."""
+    charts = [texture.smooth_charts(pose) for pose in poses] if smooth else poses
+    found = [texture.sample(*each) for each in zip(atlases, charts, strict=True)]
     mattes = np.stack([valid for _, valid in found]).astype(np.uint8) * 255
     return Rendered(over(np.stack([image for image, _ in found]), mattes, background), mattes, poses)
 
@@ -115,6 +133,12 @@ def _bytes(colours: Tensor) -> Images:
 
 def _people(people: Album, pairs: Sequence[EvaluationPair]) -> tuple[list[Person], list[Person]]:
     return [people[pair.source] for pair in pairs], [people[pair.target] for pair in pairs]
+
+
+def _given(people: Album, pairs: Sequence[EvaluationPair]) -> tuple[SourceBatch, Images]:
+    """What there is to paint pairs from, and the pose maps [B, S, S, 3] to paint them in."""
+    sources, targets = _people(people, pairs)
+    return SourceBatch(*_textures(pairs, sources, targets), *stacked(sources)), stacked(targets)[2]
 
 
 def atlas_of(pair: EvaluationPair, source: Person, target: Person) -> tuple[Images, Bools]:

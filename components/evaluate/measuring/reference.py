@@ -47,7 +47,7 @@ def _read(path: Path) -> Reals | None:
 
 def _digest(people: Album, members: Mapping[str, npt.NDArray[np.int64]], instruments: Instruments) -> str:
     """Over the photos (by the data set's digest), whose they are, the networks that look at them, and the code."""
-    content = [FORMAT, people.people.digest, {name: group.tolist() for name, group in members.items()},
+    content = [FORMAT, people.people.digest, people.size, {name: group.tolist() for name, group in members.items()},
                instruments.features.name, instruments.embedder.name, instruments.body.name,
                instruments.finder.name,
                code_digest("core", "evaluate")]

@@ -61,7 +61,7 @@ def pair_lines(model: EvaluatedModel, measurements: Measurements) -> list[dict[s
 def _group_lines(model: EvaluatedModel, group: metrics.Group) -> list[dict[str, Any]]:
     measured, faces, ids = group.model.measured, group.model.faces, model.people.ids
     values = {**measured.of_pairs, "face_similarity": faces.output}
-    kinds = slices(model.album, group.pairs)
+    kinds = slices(model.album.own, group.pairs)
     return [{"kind": pair.kind, "identity": pair.identity, "source": ids[pair.source], "target": ids[pair.target],
              **{name: plain(value[k]) for name, value in values.items()},
              "parts": {name: plain(measured.parts[k, column]) for column, name in enumerate(PARTS)},

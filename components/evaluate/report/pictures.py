@@ -14,6 +14,7 @@ from components.core.pictures.images import Pixels, write_png
 from components.evaluate import metrics
 from components.evaluate.evaluated import EvaluatedModel
 from components.evaluate.judge import Measurements
+from components.evaluate.measuring.measure import batch_of
 from components.evaluate.measuring.methods import TextureWarp, truth
 from components.evaluate.measuring.pairs import EvaluationPair, batches, spread
 from components.evaluate.measuring.quality import PLAIN
@@ -56,7 +57,7 @@ def write_proof(model: EvaluatedModel, findings: dict[str, Finding], folder: Pat
 
 
 def _proof(model: EvaluatedModel, name: str, pair: EvaluationPair, match: int) -> tuple[list[Pixels], str]:
-    people, ids = model.album, model.people.ids
+    people, ids = model.album.own, model.people.ids
     rendered = model.method.render(people, [pair], PLAIN)
     layer = rendered.layer if rendered.layer is not None else rendered.images
     if name in ("background_retrieval", "counterfactual_swap"):
@@ -83,9 +84,9 @@ def _shown(measurements: Measurements, most: int) -> list[EvaluationPair]:
 
 def _rows(model: EvaluatedModel, pairs: Sequence[EvaluationPair]) -> list[sheet.Row]:
     """A row of pictures for each pair: COLUMNS, over a studio backdrop where the background is ours to choose."""
-    people, wall = model.album, backdrop(model.people.resolution)
+    people, wall = model.album, backdrop(model.album.size)
     rows = []
-    for batch in batches(pairs, 16):
+    for batch in batches(pairs, batch_of(people)):
         rendered, warped, real = (render(people, batch, wall)
                                   for render in (model.method.render, TextureWarp().render, truth))
         for k, pair in enumerate(batch):

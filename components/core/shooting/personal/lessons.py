@@ -20,7 +20,7 @@ from components.core.networks.layers import dilated
 from components.core.networks.pretrained.features import PerceptualDistance
 from components.core.people.person import PersonCrop
 from components.core.pictures.iuv import HEAD_PARTS
-from components.core.shooting.shots import Staged, finer_cut, same_outfit
+from components.core.shooting.shots import Staged, finer_cut, largest, same_outfit
 
 _HEAD = 5.0
 """How much a pixel of head and hair weighs."""
@@ -87,7 +87,7 @@ def lessons(model: Reposer, photos: Sequence[PersonCrop], size: int, teachers: T
     """Photos, two or more, painted from all the others and from single ones; the first from all the others is kept
     back: parts of a photo that is learnt from tell nothing of the next."""
     face = None if teachers.embedder is None else _mean_face(teachers.embedder, photos, model.device)
-    cut = finer_cut(model, photos, size)
+    cut = finer_cut(model, size, largest(photos))
     finer = {id(photo): cut(photo) for photo in photos}  # each stands in several lessons
     kept_back, *rest = photos
     learnt = []
