@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.core.artifacts.evaluation import SOURCES
+from components.core.artifacts.evaluation import SOURCES, judged_at
 from components.core.artifacts.files import METRIC, misfit
 from components.core.judging.gate import Outcome
 from components.register.gate import Verdict
@@ -134,7 +134,7 @@ def _limits(evaluation: Mapping[str, Any]) -> Sequence[str]:
               if model["settings"].get("generator") == "warp" else "pictures of other sizes are enlarged")
     limits = ["- What the photo does not show is made up: hands, hair, the back of clothes are guesses.",
               f"- It works on crops of {model['resolution']} px; {larger}. The metrics above hold at "
-              f"{model['resolution']} px only."]
+              f"{judged_at(evaluation)} px only."]
     if model["trained_on"] == "synthetic":
         limits.append("- Trained on synthetic people: it was not measured on photos of real people and is likely "
                       "to do worse there.")

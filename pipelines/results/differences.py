@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from components.core.artifacts.evaluation import judged_at
 from components.evaluate.measuring.intervals import Metric, Resampler
 from components.evaluate.report.page import METRICS
 
@@ -83,6 +84,9 @@ def difference(name: str, run: Judged, other: Judged) -> Difference:
     same = same_data(run, other)
     if not run.evaluation or not other.evaluation:
         return Difference("unknown", "none", same, why="a run that kept no evaluation")
+    sizes = judged_at(run.evaluation), judged_at(other.evaluation)
+    if sizes[0] != sizes[1]:
+        return Difference("unknown", "none", same, why=f"judged at {sizes[0]} px, not {sizes[1]}")
     networks = _networks(name, run, other)
     if networks[0] != networks[1]:
         return Difference("unknown", "none", same, why=f"{_OTHER_NETWORK}{networks[0]}, not {networks[1]}")

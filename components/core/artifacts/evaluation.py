@@ -44,7 +44,7 @@ _SHAPE = {
                "rejected": Each({"photo": str, "reason": str}, lists=True)},
     "identities": {"digest": str, "scores": {"set_aside?": list, "identities_per_split?": Each(int),
                                              "photos_per_split?": Each(int)}},
-    "settings": {"split": str}, "counts": Each(int), "notes": _TEXTS, "networks": Each(str),
+    "settings": {"split": str}, "size?": int, "counts": Each(int), "notes": _TEXTS, "networks": Each(str),
     "judge": {"embedder": str, "judge_in_loss": bool, "face_loss?": str},
     "metrics": Each(METRIC), "parts?": _PARTS, "memorisation?": Each(METRIC), "controls?": Each(_CONTROL),
     "baselines": {"texture_warp": {"parts?": _PARTS}},
@@ -67,6 +67,12 @@ def read_metrics(folder: Path, *, whole: bool = False) -> dict[str, Any]:
     another kind than they must be; where `whole`, also for one that lacks anything that a version rests on."""
     shape = _SHAPE if whole else {f"{key.removesuffix('?')}?": below for key, below in _SHAPE.items()}
     return read_json(folder / METRICS, FORMAT, "evaluation", _COMMAND, shape)
+
+
+def judged_at(content: Mapping[str, Any]) -> int | None:
+    """The side of the pictures that metrics are of, in pixels: before there was a choice, the model's own."""
+    size = content.get("size") or content.get("model", {}).get("resolution")
+    return None if size is None else int(size)
 
 
 def write_pairs(folder: Path, lines: Iterable[Mapping[str, Any]]) -> None:

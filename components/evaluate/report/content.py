@@ -31,6 +31,7 @@ def compose(model: EvaluatedModel, measurements: Measurements) -> dict[str, Any]
                    "pose_maps": people.counted("pose_source"), "mattes": people.counted("matte_source")},
         "identities": {"digest": model.identities.digest, "scores": model.identities.scores},
         "settings": settings.model_dump(mode="json"),
+        "size": model.album.size,
         "gate": model.gate.model_dump(mode="json"),
         "judge": _judge_card(model, reals),
         "networks": {"features": instruments.features.name, "perceptual": instruments.perceptual.name,

@@ -31,7 +31,8 @@ def write_pictures(model: EvaluatedModel, measurements: Measurements, folder: Pa
     sheet.write_samples(folder / SAMPLES, COLUMNS, shown)
     card = model.card()
     subtitle = (f"held-out people ({model.settings.split})  ·  generator {card['generator']}, "
-                f"{card['resolution']} px  ·  model {card['digest'][:12]}")
+                f"{card['resolution']} px{f', judged at {model.album.size} px' if model.album.is_larger else ''}  ·  "
+                f"model {card['digest'][:12]}")
     picture = sheet.contact_sheet("Contact sheet", subtitle, COLUMNS, shown,
                                   "This split has no people:\nthere is nothing to show.")
     write_png(folder / SHEET, picture, compress_level=6)
@@ -57,10 +58,11 @@ def write_proof(model: EvaluatedModel, findings: dict[str, Finding], folder: Pat
 
 
 def _proof(model: EvaluatedModel, name: str, pair: EvaluationPair, match: int) -> tuple[list[Pixels], str]:
-    people, ids = model.album.own, model.people.ids
+    ids, of_rooms = model.people.ids, name in ("background_retrieval", "counterfactual_swap")
+    people = model.album.own if of_rooms else model.album
     rendered = model.method.render(people, [pair], PLAIN)
-    layer = rendered.layer if rendered.layer is not None else rendered.images
-    if name in ("background_retrieval", "counterfactual_swap"):
+    if of_rooms:
+        layer = rendered.layer if rendered.layer is not None else rendered.images
         pictures = [people[pair.target].photo, people[pair.source].photo, rendered.images[0], layer[0],
                     people[match].photo]
         return pictures, (f"pose of {ids[pair.target]}, texture of {ids[pair.source]}: the picture, the layer before "

@@ -79,7 +79,7 @@ def write_samples(folder: Path, columns: Sequence[str], rows: Sequence[Row]) -> 
     for number, row in enumerate(rows, 1):
         identity = re.sub(r"[^\w.-]+", "_", row.caption.partition(":")[0])
         file = folder / f"{number:02d}_{identity}.png"
-        write_png(file, strip(row.pictures))
+        write_png(file, strip(row.pictures, max(CELL, *(picture.shape[0] for picture in row.pictures))))
         listed.append({"file": file.name, "caption": row.caption, "key": row.key})
     artifact.write_samples(folder, columns, _GAP, listed)
 
