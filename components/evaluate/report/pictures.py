@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from components.core.artifacts.evaluation import MEMORISATION, SAMPLES, SHEET
+from components.core.people.dataset import Person
 from components.core.pictures.backdrop import backdrop
 from components.core.pictures.images import Pixels, write_png
 from components.evaluate import metrics
@@ -17,7 +18,7 @@ from components.evaluate.judge import Measurements
 from components.evaluate.measuring.measure import batch_of
 from components.evaluate.measuring.methods import TextureWarp, truth
 from components.evaluate.measuring.pairs import EvaluationPair, batches, spread
-from components.evaluate.measuring.quality import PLAIN
+from components.evaluate.measuring.quality import PLAIN, over
 from components.evaluate.memorisation.probes import Finding
 from components.evaluate.report import sheet
 
@@ -92,10 +93,16 @@ def _rows(model: EvaluatedModel, pairs: Sequence[EvaluationPair]) -> list[sheet.
         rendered, warped, real = (render(people, batch, wall)
                                   for render in (model.method.render, TextureWarp().render, truth))
         for k, pair in enumerate(batch):
-            pictures: list[Any] = [people[pair.source].photo, sheet.colour_pose(people[pair.target].iuv),
+            pictures: list[Any] = [_photo(people[pair.source], wall), sheet.colour_pose(people[pair.target].iuv),
                                    rendered.images[k], warped.images[k], real.images[k]]
             rows.append(sheet.Row([np.asarray(one) for one in pictures], _caption(model, pair), _key(model, pair)))
     return rows
+
+
+def _photo(person: Person, wall: Pixels) -> Pixels:
+    """A source as it is looked at. Where the person's own colours were told from what is behind them, what lies beside
+    them is those colours spread out, which shows nobody anything."""
+    return over(person.photo, person.matte, wall) if person.record.matte_source == "landmarks" else person.photo
 
 
 def _key(model: EvaluatedModel, pair: EvaluationPair) -> str:
