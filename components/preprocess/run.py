@@ -35,8 +35,6 @@ _ABANDONED_AFTER_S = 7 * 86400.0
 """Interrupted work that nobody went on with for so long is removed when other work begins."""
 _NO_CONTENT = {"shards"}
 """Settings that change who does the work and not what comes of it."""
-_LARGE, _FEW = 512, 4096
-"""The larger crops' side unless it is set, and up to how many real photos they are kept for: half a MB each."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,7 @@ def repeated_by(settings: PreprocessSettings) -> LeftOut:
 def _plan(photos: Path, settings: PreprocessSettings) -> tuple[PhotoFolder, Plan, PreprocessSettings]:
     """The photos, what is to be made of them, and the settings with the larger crops' side decided."""
     folder = PhotoFolder.open(photos)
-    large = _large(folder, settings)
+    large = settings.large_of(len(folder.photos), folder.origin == "synthetic")
     settings = settings.model_copy(update={"large": large})
     # Without larger crops a data set is what it was before there were any, its digest too.
     content = settings.model_dump(mode="json", exclude=_NO_CONTENT | (set() if large else {"large"}))
@@ -148,14 +146,6 @@ def _plan(photos: Path, settings: PreprocessSettings) -> tuple[PhotoFolder, Plan
     plan = Plan(inputs=inputs, resolution=settings.resolution, texel=settings.texel, origin=folder.origin,
                 settings=content, shards=shards, large=large)
     return folder, plan, settings
-
-
-def _large(folder: PhotoFolder, settings: PreprocessSettings) -> int:
-    """Most pixels along the side of the larger crops; 0: none are kept."""
-    if settings.large is not None:
-        return settings.large
-    wanted = folder.origin == "photos" and len(folder.photos) <= _FEW and settings.resolution < _LARGE
-    return _LARGE if wanted else 0
 
 
 def shard_photos(photos: int, most: int) -> int:

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, Field, model_validator
 from components.core.settings.section import PEOPLE, PIXELS, SEED, Section, at_most, within
 
 Resolution = Literal[64, 128, 256, 512]
+LARGE, FEW_PHOTOS = 512, 4096
+"""The larger crops' side unless it is set, and up to how many real photos they are kept of: a quarter of a MB each."""
 EMBEDDERS = ("auto", "builtin", "builtin-judge", "builtin-both", "dlib", "sface", "vggface2")
 NETWORK_FILES = (".onnx", ".pt", ".pth", ".torchscript")
 """Endings by which an embedder's name is taken for the path of a network."""
@@ -152,6 +154,12 @@ class PreprocessSettings(Section):
     """Maximum number of photos per shard; a small folder is split into smaller ones."""
     shards: int = Field(1, ge=1, le=1000)
     """Number of tasks that share the photos; on Kubeflow each has its own pod. The result does not depend on it."""
+
+    def large_of(self, photos: int, synthetic: bool) -> int:
+        """`large` for so many photos, where it is left to them; 0: no larger crops are kept."""
+        if self.large is not None:
+            return self.large
+        return LARGE if not synthetic and photos <= FEW_PHOTOS and self.resolution < LARGE else 0
 
     @model_validator(mode="after")
     def _large_is_larger(self) -> PreprocessSettings:

@@ -37,6 +37,7 @@ class Amount:
 
     count: int
     bytes: int
+    synthetic: bool = False
 
 
 def amount_of_photos(photos: str | None, settings: Settings) -> Amount:
@@ -47,7 +48,7 @@ def amount_of_photos(photos: str | None, settings: Settings) -> Amount:
     if photos is None:
         made = settings.synthesize
         count = made.people * made.photos_per_person
-        return Amount(count, count * made.height * made.height * _CROP_BYTES)
+        return Amount(count, count * made.height * made.height * _CROP_BYTES, synthetic=True)
     stamps = open_location(photos).stamps()
     sizes = {name: int(stamp.split()[0]) for name, stamp in stamps.items()}
     pictures = [name for name in sizes if name.lower().endswith(_PICTURES)
@@ -58,7 +59,8 @@ def amount_of_photos(photos: str | None, settings: Settings) -> Amount:
 def needs(tasks: Iterable[str], photos: Amount, settings: Settings) -> dict[str, int]:
     """Bytes of the node's disk that each task fills at most, one person a photo."""
     made = settings.preprocess
-    person = made.resolution**2 * _CROP_BYTES + made.texel**2 * _TEXEL_BYTES + _FACE_BYTES
+    large = made.large_of(photos.count, photos.synthetic)
+    person = (made.resolution**2 + large**2) * _CROP_BYTES + made.texel**2 * _TEXEL_BYTES + _FACE_BYTES
     people = photos.count * person
     share = -(-people // made.shards)
     special = {"synthesize": photos.bytes, "preprocess": photos.bytes + (people if made.shards == 1 else share),

@@ -13,8 +13,8 @@ from components.core.people.dataset import LARGE, MEMBERS, PeopleDataset
 from components.core.people.person import person_from_photo
 from components.core.pictures.images import read_photo
 from components.core.pictures.iuv import read_iuv
-from components.core.settings import PreprocessSettings, Settings
-from components.preprocess import preprocess, run
+from components.core.settings import PreprocessSettings, Settings, data
+from components.preprocess import preprocess
 
 SMALL = PreprocessSettings(resolution=64, texel=16)
 Bring = Callable[..., Path]
@@ -73,7 +73,7 @@ def test_a_data_set_without_them_is_what_it_was_before_there_were_any(
     if why == "synthetic":
         (folder / "synthetic.json").write_text("{}")
     elif why == "many":
-        monkeypatch.setattr(run, "_FEW", 1)
+        monkeypatch.setattr(data, "FEW_PHOTOS", 1)
     else:
         changed = {"resolution": 512} if why == "large networks" else {"large": 0}
         settings = settings.model_copy(update=changed)
