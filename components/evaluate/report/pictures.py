@@ -93,13 +93,13 @@ def _rows(model: EvaluatedModel, pairs: Sequence[EvaluationPair]) -> list[sheet.
         rendered, warped, real = (render(people, batch, wall)
                                   for render in (model.method.render, TextureWarp().render, truth))
         for k, pair in enumerate(batch):
-            pictures: list[Any] = [_photo(people[pair.source], wall), sheet.colour_pose(people[pair.target].iuv),
+            pictures: list[Any] = [photo_shown(people[pair.source], wall), sheet.colour_pose(people[pair.target].iuv),
                                    rendered.images[k], warped.images[k], real.images[k]]
             rows.append(sheet.Row([np.asarray(one) for one in pictures], _caption(model, pair), _key(model, pair)))
     return rows
 
 
-def _photo(person: Person, wall: Pixels) -> Pixels:
+def photo_shown(person: Person, wall: Pixels) -> Pixels:
     """A source as it is looked at. Where the person's own colours were told from what is behind them, what lies beside
     them is those colours spread out, which shows nobody anything."""
     return over(person.photo, person.matte, wall) if person.record.matte_source == "landmarks" else person.photo

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from components.evaluate.measuring.measure import Instruments, batch_of, measure
 from components.evaluate.measuring.methods import ModelMethod, SourceCopy, TextureWarp, truth
 from components.evaluate.measuring.pairs import EvaluationPair, choose
 from components.evaluate.memorisation.probes import look
+from components.evaluate.report.pictures import photo_shown
 from components.preprocess import preprocess
 from components.register.card import model_card
 
@@ -100,6 +101,15 @@ def test_the_models_picture_is_the_one_that_people_would_get(large: Large) -> No
     # The pose is made small from the kept crop there, and from the photo here: hardly anything is decided otherwise.
     assert np.abs(found.images[0].astype(int) - shot.images[0]).mean() < 0.5
     assert np.array_equal(found.poses[0], album[index].iuv)
+
+
+def test_a_sheet_shows_no_colours_that_were_spread_beside_a_person(large: Large) -> None:
+    """Of landmarks' mattes the photo's own surroundings are not kept."""
+    person, wall = large.people[0], np.full((OWN, OWN, 3), 7, np.uint8)
+    assert np.array_equal(photo_shown(person, wall), person.photo)
+    told = replace(person, record=replace(person.record, matte_source="landmarks"))
+    assert np.array_equal(photo_shown(told, wall)[person.matte == 0], wall[person.matte == 0])
+    assert np.array_equal(photo_shown(told, wall)[person.matte == 255], person.photo[person.matte == 255])
 
 
 def test_memory_is_bounded_and_memorisation_is_probed_where_it_would_lie(large: Large) -> None:
