@@ -89,10 +89,12 @@ def compare_runs(home: Home, names: Sequence[str], model_name: str = "photoshoot
 
 def said(found: Difference | None) -> str:
     """A difference in a word, as it stands behind a value; nothing where there is nothing to say."""
-    if found is None or (found.verdict == "unknown" and not found.other_network):
+    if found is None:
         return ""
-    if found.other_network:
+    if found.other_network or found.other_size:
         return "  not comparable"
+    if found.verdict == "unknown":
+        return ""
     marks = _INTERVALS * (found.method == "intervals") + _OTHER_PEOPLE * (not found.same_data)
     return f"  {_WORDS[found.verdict]}{marks}"
 
@@ -126,6 +128,8 @@ def _notes(runs: Sequence[FinishedRun], found: Sequence[Mapping[str, Difference]
     every = [one for each in found for one in each.values()]
     networks = sorted({one.why for one in every if one.other_network})
     notes += [f"Metrics of different networks are not compared ({names})." for names in networks]
+    sizes = sorted({one.why for one in every if one.other_size})
+    notes += [f"Metrics of pictures of different sizes are not compared ({size})." for size in sizes]
     notes += sorted({f"Differences pair by pair: {one.why}." for one in every if one.method == "paired" and one.why})
     compared = sum(one.method != "none" for one in every)
     if compared > 1:

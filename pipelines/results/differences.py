@@ -1,8 +1,8 @@
 """Is one run better than another, beyond noise? Metrics of two evaluations held against each other.
 
 Where both were evaluated on the same pairs of the same people, pair by pair: the mean difference with its bootstrap
-interval, whole people resampled. Otherwise by their intervals: apart or not. Metrics of different networks are not
-compared at all.
+interval, whole people resampled. Otherwise by their intervals: apart or not. Metrics of different networks, and of
+pictures of different sizes, are not compared at all.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from components.evaluate.measuring.intervals import Metric, Resampler
 from components.evaluate.report.page import METRICS
 
 _RESAMPLES, _SEED = 1000, 0
-_OTHER_NETWORK = "other network: "
+_OTHER_NETWORK, _OTHER_SIZE = "other network: ", "other size: "
 _FEW_PEOPLE = 10
 _FEW = f"fewer than {_FEW_PEOPLE} people, so intervals are narrower than they should be"
 """With few people the bootstrap underestimates its own spread."""
@@ -51,6 +51,11 @@ class Difference:
         """Whether it was not compared because the metrics stand on different networks."""
         return self.method == "none" and self.why.startswith(_OTHER_NETWORK)
 
+    @property
+    def other_size(self) -> bool:
+        """Whether it was not compared because pictures of different sizes were judged."""
+        return self.method == "none" and self.why.startswith(_OTHER_SIZE)
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -74,6 +79,9 @@ def part_differences(run: Judged, other: Judged) -> dict[str, Difference]:
         theirs = (other.evaluation.get("parts") or {}).get(part)
         if theirs:
             mine, same = run.evaluation["parts"][part]["l1"], same_data(run, other)
+            if sizes := _sizes(run, other):
+                found[part] = Difference("unknown", "none", same, why=sizes)
+                continue
             paired = _mean_difference(run, other, partial(_part, part))
             found[part] = _judge(paired if same else None, mine, theirs["l1"], "lower", same, _people(run))
     return found
@@ -84,9 +92,8 @@ def difference(name: str, run: Judged, other: Judged) -> Difference:
     same = same_data(run, other)
     if not run.evaluation or not other.evaluation:
         return Difference("unknown", "none", same, why="a run that kept no evaluation")
-    sizes = judged_at(run.evaluation), judged_at(other.evaluation)
-    if sizes[0] != sizes[1]:
-        return Difference("unknown", "none", same, why=f"judged at {sizes[0]} px, not {sizes[1]}")
+    if sizes := _sizes(run, other):
+        return Difference("unknown", "none", same, why=sizes)
     networks = _networks(name, run, other)
     if networks[0] != networks[1]:
         return Difference("unknown", "none", same, why=f"{_OTHER_NETWORK}{networks[0]}, not {networks[1]}")
@@ -112,6 +119,12 @@ def same_data(run: Judged, other: Judged) -> bool:
     facts = [(one.evaluation.get("people", {}).get("digest"), one.evaluation.get("identities", {}).get("digest"),
               one.evaluation.get("settings", {}).get("split")) for one in (run, other)]
     return facts[0] == facts[1] and None not in facts[0]
+
+
+def _sizes(run: Judged, other: Judged) -> str:
+    """The sides of the pictures that the one and the other were judged by, where they differ."""
+    mine, theirs = judged_at(run.evaluation), judged_at(other.evaluation)
+    return "" if mine == theirs else f"{_OTHER_SIZE}{mine} px, not {theirs}"
 
 
 def _networks(name: str, run: Judged, other: Judged) -> tuple[str, str]:

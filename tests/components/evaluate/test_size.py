@@ -19,7 +19,7 @@ from components.core.people.identities import Assignment, Identities
 from components.core.people.person import PersonCrop
 from components.core.settings import EvaluateSettings, GateSettings, PreprocessSettings
 from components.core.shooting.shots import shoot
-from components.evaluate import evaluate
+from components.evaluate import challenge, evaluate
 from components.evaluate.evaluated import open_evaluated
 from components.evaluate.measuring.album import Album, album_for
 from components.evaluate.measuring.measure import Instruments, batch_of, measure
@@ -132,6 +132,10 @@ def test_an_evaluation_says_the_size_and_the_gate_judges_by_it(large: Large, eva
     assert lines.keys() == {line.name for line in thresholds(own, GateSettings())}
     said = [f"judged at {LARGE} px" in (folder / "report.html").read_text() for folder in (tmp_path / "out", evaluated)]
     assert said == [True, False]
+    # A champion is judged at the same size: held against itself it is neither better nor worse.
+    candidate = challenge._Challenger.open(large.model, large.folder, large.identities, tmp_path / "out")
+    again = challenge._measure(Reposer.load(large.model / "generator.safetensors"), candidate, candidate.lines)
+    assert [line["perceptual"] for line in again] == [line["perceptual"] for line in candidate.lines]
     assert f"hold at {LARGE} px only" in model_card("x", found, Verdict.of(tuple(lines.values())))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,19 @@ def test_figures_of_other_networks_are_not_compared() -> None:
     assert (found.verdict, found.method, found.value) == ("unknown", "none", None)
     assert found.other_network and "inception" in found.why
     assert difference("ssim", judged(0.02), judged(0.0, features="inception")).method == "paired"
+
+
+def test_pictures_of_other_sizes_are_not_compared_and_old_ones_had_the_models_own() -> None:
+    def at(shift: float, **said: Any) -> Judged:
+        run = judged(shift)
+        return replace(run, evaluation={**run.evaluation, "parts": {"face": {"l1": run.metrics["ssim"]}}, **said})
+
+    old, same, larger = at(0.0, model={"resolution": 128}), at(0.02, size=128), at(0.02, size=512)
+    found = difference("ssim", larger, old)
+    assert (found.verdict, found.method, found.value) == ("unknown", "none", None)
+    assert found.other_size and "512 px, not 128" in found.why
+    assert part_differences(larger, old)["face"].other_size
+    assert difference("ssim", same, old).verdict == "better"
 
 
 def test_a_run_that_kept_no_evaluation_is_not_compared() -> None:
