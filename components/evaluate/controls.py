@@ -96,7 +96,7 @@ class BakedBackground:
 
     def render(self, people: Album, pairs: Sequence[EvaluationPair], background: Images | int) -> Rendered:
         real = truth(people, pairs, background)
-        rooms = np.stack([people[self.shown(pair.target)].photo for pair in pairs])
+        rooms = np.stack([people.picture(self.shown(pair.target)).photo for pair in pairs])
         return Rendered(over(real.images, real.mattes, rooms), real.mattes, real.poses)
 
 

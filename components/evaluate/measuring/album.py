@@ -3,6 +3,7 @@ the same few people again and again."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, lru_cache
 
@@ -11,7 +12,7 @@ from components.core.people.dataset import PeopleDataset, Person
 from components.core.people.identities import Identities
 from components.core.people.person import PersonCrop
 from components.core.settings import EvaluateSettings, PreprocessSettings
-from components.core.shooting.shots import finer_cut, finer_texel, worth
+from components.core.shooting.shots import density, finer_cut, finer_texel, worth
 
 _MEMORY = 256 * 2**20
 
@@ -28,10 +29,11 @@ class Album:
         self.ids = people.ids
         self.size = people.resolution if size is None else size
         """Side of the pictures."""
-        texel = finer_texel(people, self.size) if self.is_larger else people.texel
         # Photo, pose map and matte; texture and seen mask.
-        each = 7 * self.size**2 + 24 * 4 * texel**2
-        self._get = lru_cache(maxsize=max(16, _MEMORY // each))(self._cut if self.is_larger else people.__getitem__)
+        texel = finer_texel(people, self.size, people.large, density(self.size)) if self.is_larger else people.texel
+        picture, atlas = 7 * self.size**2, 24 * 4 * texel**2
+        self._get = _kept(self._cut_whole if self.is_larger else people.__getitem__, picture + atlas)
+        self._picture = _kept(self._cut_picture, picture) if self.is_larger else self._get
 
     @property
     def is_larger(self) -> bool:
@@ -47,14 +49,29 @@ class Album:
         """The person; treat the arrays as read-only, others look at them too."""
         return self._get(index)
 
-    def _cut(self, index: int) -> Person:
+    def picture(self, index: int) -> Person:
+        """The same where only the picture counts, which is quicker: the atlas may be that of the networks' own size."""
+        return self._picture(index)
+
+    def _cut_whole(self, index: int) -> Person:
+        cut = finer_cut(self.people, self.size, self.people.large, density(self.size))
+        found = cut(self._crop(index))
+        return replace(self.picture(index), texture=found.texture, seen=found.seen)
+
+    def _cut_picture(self, index: int) -> Person:
+        found = self._crop(index).picture_at(self.size)
+        return replace(self.own[index], photo=found.photo, iuv=found.iuv, matte=found.matte, face=None, truth=None)
+
+    def _crop(self, index: int) -> PersonCrop:
+        """The photo as it was cut out, in the larger crop's pixels."""
         person, large = self.own[index], self.people.larger(index)
-        settings = PreprocessSettings.model_validate(self.people.settings)
-        crop = PersonCrop(person.photo, person.iuv, person.matte, person.texture, person.seen, person.record.box,
-                          large.photo, large.iuv, large.matte, settings)
-        found = finer_cut(self.people, self.size)(crop)
-        return replace(person, photo=found.photo, iuv=found.iuv, matte=found.matte, texture=found.texture,
-                       seen=found.seen, face=None, truth=None)
+        return PersonCrop(person.photo, person.iuv, person.matte, person.texture, person.seen, person.record.box,
+                          large.photo, large.iuv, large.matte, PreprocessSettings.model_validate(self.people.settings))
+
+
+def _kept(read: Callable[[int], Person], each: int) -> Callable[[int], Person]:
+    """`read` with those of `each` bytes kept that were read lately."""
+    return lru_cache(maxsize=max(16, _MEMORY // each))(read)
 
 
 def album_for(people: PeopleDataset, identities: Identities, settings: EvaluateSettings) -> Album:

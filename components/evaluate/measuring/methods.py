@@ -19,7 +19,7 @@ from components.core.networks.generator.reposer import Fine, Reposer, SourceBatc
 from components.core.people.dataset import Person
 from components.core.people.sources import stacked
 from components.core.pictures import texture
-from components.core.shooting.shots import fine
+from components.core.shooting.shots import densely, fine
 from components.evaluate.measuring.album import Album
 from components.evaluate.measuring.pairs import EvaluationPair
 from components.evaluate.measuring.quality import Images, over
@@ -69,7 +69,9 @@ class ModelMethod:
         two lights."""
         (source, poses), (detail, large) = _given(people.own, [pair]), _given(people, [pair])
         detail = replace(detail, one_light=pair.kind != "transfer")
-        return self._painted(source, poses, background, fine(self._reposer, detail, large))
+        dense = densely(large[0], people.size)
+        given = fine(self._reposer, detail, large, None if dense is None else dense[None])
+        return self._painted(source, poses, background, given)
 
     def _painted(self, source: SourceBatch, poses: Images, background: Images | int, detail: Fine | None = None
                  ) -> Rendered:
@@ -113,15 +115,13 @@ class SourceCopy:
     name = "copy_source"
 
     def render(self, people: Album, pairs: Sequence[EvaluationPair], background: Images | int) -> Rendered:
-        sources, _ = _people(people, pairs)
-        photos, mattes, poses = stacked(sources)
+        photos, mattes, poses = stacked([people.picture(pair.source) for pair in pairs])
         return Rendered(over(photos, mattes, background), mattes, poses)
 
 
 def truth(people: Album, pairs: Sequence[EvaluationPair], background: Images | int) -> Rendered:
     """What the camera saw: the target photo's person over the background."""
-    _, targets = _people(people, pairs)
-    photos, mattes, poses = stacked(targets)
+    photos, mattes, poses = stacked([people.picture(pair.target) for pair in pairs])
     return Rendered(over(photos, mattes, background), mattes, poses)
 
 
@@ -132,7 +132,9 @@ def _bytes(colours: Tensor) -> Images:
 
 
 def _people(people: Album, pairs: Sequence[EvaluationPair]) -> tuple[list[Person], list[Person]]:
-    return [people[pair.source] for pair in pairs], [people[pair.target] for pair in pairs]
+    """Sources and targets; of these the atlas counts in a transfer alone (`atlas_of`)."""
+    return ([people[pair.source] for pair in pairs],
+            [people[pair.target] if pair.kind == "transfer" else people.picture(pair.target) for pair in pairs])
 
 
 def _given(people: Album, pairs: Sequence[EvaluationPair]) -> tuple[SourceBatch, Images]:

@@ -71,6 +71,10 @@ def test_everybody_is_shown_at_the_size_and_the_baselines_too(large: Large) -> N
             model, TextureWarp(), SourceCopy()))):
         assert rendered.images.shape == rendered.poses.shape == (3, LARGE, LARGE, 3)
         assert rendered.mattes.shape == (3, LARGE, LARGE) and rendered.mattes.any()
+    for index in (0, 5):  # without a new atlas it is quicker, and the same picture
+        one, other = album[index], album.picture(index)
+        assert all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("photo", "iuv", "matte"))
+        assert one.texture.shape[1] > other.texture.shape[1] == large.people.texel
     assert album.own.size == OWN and album.own[0].photo.shape == (OWN, OWN, 3)
     assert large.album().own.size == OWN and large.album()[0].photo.tobytes() == large.people[0].photo.tobytes()
 

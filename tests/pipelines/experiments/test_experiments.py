@@ -52,6 +52,8 @@ class Folder:
     def __getitem__(self, index: int) -> Person:
         return self._people[index]
 
+    picture, is_larger = __getitem__, False
+
 
 def album(*people: Person) -> Album:
     return cast(Album, Folder(*people))
