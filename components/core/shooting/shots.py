@@ -229,7 +229,7 @@ def supported_size(source: PersonCrop | Sequence[PersonCrop], resolution: int) -
 
 def largest(photos: Sequence[PersonCrop]) -> int:
     """The most pixels that one of the photos has along its side."""
-    return max(photo.native_photo.shape[0] for photo in photos)
+    return max(int(photo.native_photo.shape[0]) for photo in photos)
 
 
 def worth(native: int, resolution: int, most: int = _SUPPORTED) -> int:

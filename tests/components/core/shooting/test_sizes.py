@@ -16,7 +16,7 @@ from components.core.pictures.images import read_photo, write_png
 from components.core.pictures.iuv import enlarge_iuv, write_iuv
 from components.core.pictures.texture import sample
 from components.core.settings import PreprocessSettings
-from components.core.shooting.shots import finer_cut, shoot, supported_size
+from components.core.shooting.shots import finer_cut, largest, shoot, supported_size
 from components.shoot.generate import Subject, generate
 
 SETTINGS = PreprocessSettings.model_validate({"resolution": 64, "texel": 16, "min_person": 8})
@@ -89,7 +89,7 @@ def test_an_atlas_has_as_many_texels_as_the_photos_hold(model: Reposer, people: 
 
     larger = [replace(one, native_photo=enlarged(one.native_photo), native_iuv=enlarged(one.native_iuv))
               for one in people]
-    (few, some), (many, again) = ([finer_cut(model, photos, 512)(one).texture.shape[1] for one in photos]
+    (few, some), (many, again) = ([finer_cut(model, 512, largest(photos))(one).texture.shape[1] for one in photos]
                                   for photos in (people, [people[0], larger[1]]))
     assert few == some < many == again <= 256
     assert few * 2.5 <= people[0].native_photo.shape[0]
