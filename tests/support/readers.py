@@ -260,7 +260,8 @@ def _people(made: Path) -> list[Reader]:
     texture, seen = unwrap(photo, iuv, _TEXEL)
     members = {"photo": photo, "iuv": iuv, "matte": (iuv[..., 0] > 0).astype(np.uint8) * 255,
                "texture": to_picture(texture), "seen": to_picture(seen.astype(np.uint8) * 255)}
-    with PartWriter(made.with_suffix(".work"), Plan("", _SIDE, _TEXEL, "synthetic", {}, 1)) as writer:
+    members |= {"large-photo": photo, "large-iuv": iuv, "large-matte": iuv[..., 0]}
+    with PartWriter(made.with_suffix(".work"), Plan("", _SIDE, _TEXEL, "photos", {}, 1, _SIDE)) as writer:
         with writer.shard(0) as shard:
             for name in ("p0", "p1", "p2"):
                 record = PersonRecord(
@@ -302,7 +303,8 @@ def _beside(others: list[Path], read: Callable[[Path], object]) -> Callable[[Pat
 
 def _opened(folder: Path) -> object:
     people = PeopleDataset.open(folder)
-    return [people[0], people.labels, people.rejected, people.column("photo_digest"), people.counted("pose_source")]
+    return [people[0], people.larger(0), people.labels, people.rejected, people.column("photo_digest"),
+            people.counted("pose_source")]
 
 
 def _tensors(made: Path) -> list[Reader]:
