@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import permutations
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +20,8 @@ Floats = NDArray[np.float32]
 
 _TORSO, _RIGHT_ARM, _LEFT_ARM, _LEGS, _HAIR = range(1, 6)
 _LIMBS = {_TORSO: (1, 2), _RIGHT_ARM: (3, 16, 18, 20, 22), _LEFT_ARM: (4, 15, 17, 19, 21), _LEGS: tuple(range(5, 15))}
-_BESIDE_ARMS = [pair for pair in permutations(_LIMBS, 2) if {_RIGHT_ARM, _LEFT_ARM} & set(pair)]
-"""A hem that hangs over the legs is in its place: torso and legs are left alone."""
+_BESIDE_ARMS = ((_TORSO, _RIGHT_ARM), (_RIGHT_ARM, _TORSO), (_TORSO, _LEFT_ARM), (_LEFT_ARM, _TORSO))
+"""A hem that hangs over the legs is in its place, and sleeves beside trousers are as often alike as not."""
 _SIDE = 384
 _REACH = 0.035
 """How far from the border pixels are doubted, as a share of the person's longer side with some room around."""
@@ -43,8 +41,8 @@ _SURE = 200
 
 
 def misplaced(photo: Pixels, iuv: Pixels) -> Mask:
-    """Pixels of a photo [H, W, 3] near the border of an arm of its pose map [H, W, 3] that have the colours of what is
-    on the other side, and not those of their own: bool [H, W]."""
+    """Pixels of a photo [H, W, 3] near a border of arm and torso in its pose map [H, W, 3] that have the colours of the
+    other side, and not those of their own: bool [H, W]."""
     view = _View.of(photo, iuv)
     return view.back(_strangers(view.rgb, _limbs(view.labels), _BESIDE_ARMS))
 
