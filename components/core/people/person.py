@@ -16,7 +16,7 @@ from components.core.errors import InputError
 from components.core.people.crop import cut, outside, resize, square_box
 from components.core.pictures.borders import misplaced
 from components.core.pictures.images import Pixels
-from components.core.pictures.iuv import crop_iuv, enlarge_iuv, person_box, resize_iuv
+from components.core.pictures.iuv import HEAD_PARTS, crop_iuv, enlarge_iuv, person_box, resize_iuv
 from components.core.pictures.matte import grabcut_matte, silhouette, working_side
 from components.core.pictures.texture import smooth_charts, unwrap
 from components.core.settings import PreprocessSettings
@@ -79,7 +79,8 @@ class PersonCrop:
         """The pose map without what is in another place than it says, or not the person: what colours are taken by."""
         not_there = misplaced(self.native_photo, self.native_iuv)
         if self.native_matte is not None:
-            not_there |= resize(self.native_matte, self.native_iuv.shape[0]) < _PERSON
+            thin = resize(self.native_matte, self.native_iuv.shape[0]) < _PERSON
+            not_there |= thin & ~np.isin(self.native_iuv[..., 0], HEAD_PARTS)  # hair is seen through, too
         return np.where(not_there[..., None], np.uint8(0), self.native_iuv)
 
     def reduced(self, most: int) -> PersonCrop:
