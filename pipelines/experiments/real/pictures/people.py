@@ -26,7 +26,8 @@ from components.core.settings import PreprocessSettings
 from pipelines.experiments.real.measures.judges import Face, Judges
 from pipelines.experiments.real.measures.points import eye_distance, turn, wanted_points
 
-_ROOMS = ("core/estimation", "core/fitting", "core/landmarks", "core/matting", "core/body", "core/data")
+_ROOMS = ("core/estimation", "core/fitting", "core/landmarks", "core/matting", "core/body", "core/data",
+          "core/pictures")
 _LARGEST = 2048
 """Longer side in pixels to which larger photos are brought first: no picture made of them is larger."""
 
@@ -41,15 +42,17 @@ class Portrayed:
     photo: Pixels
     """Along the outline without the colours of what was behind them."""
     iuv: Pixels
+    seen_iuv: Pixels
+    """The pose map without what the photo does not show: what its colours are taken by."""
     matte: Pixels
     face: Face
     mesh: npt.NDArray[np.float64]
     """[468, 3] the face's points, in pixels of the photo."""
 
-    def cut(self, settings: PreprocessSettings, size: int, texel: int) -> PersonCrop:
-        """The square crop at `size` with a texture of `texel`."""
+    def cut(self, settings: PreprocessSettings, size: int, texel: int, *, source: bool = False) -> PersonCrop:
+        """The square crop at `size` with a texture of `texel`, as a target or as a `source` of colours."""
         wanted = settings.model_copy(update={"resolution": size, "texel": texel})
-        return person_from_photo(self.photo, self.iuv, wanted, self.matte)
+        return person_from_photo(self.photo, self.seen_iuv if source else self.iuv, wanted, self.matte)
 
     @property
     def turn(self) -> float:
@@ -127,21 +130,22 @@ def _portrayed(file: PhotoFile, settings: PreprocessSettings, judges: Judges, wo
         photo = search.reduced(read_photo(file.path, settings.max_megapixels), _LARGEST)
         estimate = best_estimate(photo, settings.min_confidence)
         own = cut_out(photo, estimate)
-        planes = {"photo": own.foreground, "iuv": estimate.iuv, "matte": own.alpha}
+        planes = {"photo": own.foreground, "iuv": estimate.iuv, "seen_iuv": estimate.seen_iuv,
+                  "matte": own.alpha}
         with atomic_path(kept) as partial, open(partial, "wb") as stream:
-            np.savez_compressed(stream, photo=planes["photo"], iuv=planes["iuv"], matte=planes["matte"])
+            np.savez_compressed(stream, allow_pickle=False, **planes)
     photo, iuv = planes["photo"], planes["iuv"]
     face = judges.face(photo, iuv)
     mesh = None if face is None else found_points(photo, face.found)
     if face is None or mesh is None:
         raise InputError("no face is found", path=file.path, remedy="bring a photo that shows it")
-    return Portrayed(file.name, digest, photo, iuv, planes["matte"], face, mesh)
+    return Portrayed(file.name, digest, photo, iuv, planes["seen_iuv"], planes["matte"], face, mesh)
 
 
 def _read(path: Path) -> dict[str, Pixels] | None:
     try:
         with np.load(path) as stored:
-            return {name: stored[name] for name in ("photo", "iuv", "matte")}
+            return {name: stored[name] for name in ("photo", "iuv", "seen_iuv", "matte")}
     except (OSError, ValueError, KeyError):
         return None
 

@@ -81,7 +81,7 @@ def paint(row: Row, tasks: Sequence[Task], model: Model) -> list[Made]:
 
 def _by_model(row: Row, task: Task, model: Model) -> Made:
     """Through the same call that everybody makes."""
-    photos = [Photo(one.photo, one.iuv, one.matte) for one in task.sources[: row.photos]]
+    photos = [Photo(one.photo, one.seen_iuv, one.matte) for one in task.sources[: row.photos]]
     grey = np.full((row.size, row.size, 3), PLAIN, np.uint8)
     if row.painter == "personalised":
         model = model.personalise(photos)  # once for the same photos
@@ -94,7 +94,7 @@ def _warped(row: Row, task: Task, settings: PreprocessSettings) -> Made:
     texel = int(np.clip(row.size // 4, *_TEXELS))
     start = time.process_time()
     pose = task.target.cut(settings, row.size, _TEXELS[0]).iuv
-    sources = [one.cut(settings, row.size, texel) for one in task.sources[: row.photos]]
+    sources = [one.cut(settings, row.size, texel, source=True) for one in task.sources[: row.photos]]
     one = merged(sources, pose, sources[:1])  # the others may show other clothes
     rendered = looked_up([texture.complete(one.texture, one.seen)[0]], pose[None], PLAIN)
     return Made(rendered.images[0], rendered.mattes[0], time.process_time() - start)
