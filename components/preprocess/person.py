@@ -169,8 +169,7 @@ def _encode(photo: Photo, digest: str, pixels: Pixels, pose: _Pose, matte: Pixel
 
 def _large(person: PersonCrop) -> dict[str, bytes]:
     """The members of its larger crop."""
-    colours = person.native_photo if person.native_foreground is None else person.native_foreground
-    planes = dict(zip(LARGE, (colours, person.native_iuv, person.native_matte), strict=True))
+    planes = dict(zip(LARGE, (person.colours, person.native_iuv, person.native_matte), strict=True))
     return {kind: encode_png(plane) for kind, plane in planes.items() if plane is not None}
 
 

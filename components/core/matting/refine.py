@@ -17,6 +17,7 @@ from components.core.landmarks.found import Landmarks
 from components.core.matting.colours import log_odds
 from components.core.matting.detail import Region, paint
 from components.core.matting.walk import random_walk
+from components.core.pictures.borders import surroundings
 from components.core.pictures.images import Pixels
 
 Floats = NDArray[np.float32]
@@ -42,6 +43,8 @@ _REACH = 3.0, 2.0
 _PLAIN = 121, 6.0, 6.0
 """Side of the square that the background around is looked at in, in pixels of the working size; what its colours may
 spread for it to be plain, and how near to their mean its own are (CIELAB as 8 bits)."""
+_LEAST_BACKGROUND = 0.01
+"""Of that square."""
 _PLAIN_REACH = 7.0
 """How far within the outline what has a plain background's colour is doubted, in bands."""
 _UNSURE = 0.04
@@ -221,12 +224,6 @@ def _decided(view: _View) -> Floats:
 def _plain_behind(lab: Floats, background: Mask) -> Mask:
     """Where the background around is plain and a pixel of [h, w] has its colour: a mask's person there may be a gap
     that it closed, and is none to learn the person's colours from."""
-    def around(plane: Floats) -> Floats:
-        return np.asarray(cv2.blur(plane, (_PLAIN[0], _PLAIN[0])), np.float32)
-
-    known = background.astype(np.float32)
-    weight = np.maximum(around(known), 1e-4)[..., None]
-    mean = around(lab * known[..., None]) / weight
-    spread = np.sqrt(np.maximum(around(lab**2 * known[..., None]) / weight - mean**2, 0).sum(-1))
-    apart = np.sqrt(np.square(lab - mean).sum(-1))
-    return np.asarray((spread < _PLAIN[1]) & (apart < _PLAIN[2]) & (weight[..., 0] > 0.01))
+    side, most, near = _PLAIN
+    share, spread, apart = surroundings(lab, background.astype(np.float32), side)
+    return np.asarray((spread < most) & (apart < near) & (share > _LEAST_BACKGROUND))

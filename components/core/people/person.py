@@ -62,17 +62,18 @@ class PersonCrop:
     def at(self, resolution: int, texel: int) -> PersonCrop:
         """The same crop with other sides S and N, from the photo's own pixels."""
         settings = self.settings.model_copy(update={"resolution": resolution, "texel": texel})
-        texture, seen = texture_of(self._colours, self._surely(), settings, smooth=True)
+        texture, seen = texture_of(self.colours, self._surely(), settings, smooth=True)
         return replace(self.picture_at(resolution), texture=texture, seen=_without_specks(seen), settings=settings)
 
     def picture_at(self, resolution: int) -> PersonCrop:
         """`at` without a new atlas, which takes most of the time: photo, pose map and matte of side S."""
         pose = enlarge_iuv(self.native_iuv, (resolution, resolution))
         matte = silhouette(pose) if self.native_matte is None else resize(self.native_matte, resolution)
-        return replace(self, photo=resize(self._colours, resolution), iuv=pose, matte=matte)
+        return replace(self, photo=resize(self.colours, resolution), iuv=pose, matte=matte)
 
     @property
-    def _colours(self) -> Pixels:
+    def colours(self) -> Pixels:
+        """What crops and atlases are made of, uint8 RGB [s, s, 3]: `native_foreground`, else the photo."""
         return self.native_photo if self.native_foreground is None else self.native_foreground
 
     def _surely(self) -> Pixels:

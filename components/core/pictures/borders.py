@@ -36,6 +36,8 @@ _AROUND = 0.6
 _ROUNDS = 2
 _LEAST = 3.0
 """Spread of colours below which they are not taken to be more even (CIELAB as 8 bits)."""
+_LEAST_SHARE = 1e-3
+"""Of the surroundings that have to be a limb for its colours to be known there."""
 _HAIR_REACH = 0.6
 """How far from the head hair is looked for, in sides of a square of the head's area."""
 _SURE = 200
@@ -128,16 +130,20 @@ def _apart(lab: Floats, mine: Mask, others: Mask, reach: int) -> Floats:
     """How many spreads each colour [h, w, 3] is away from those of `mine` around it, which count more the farther they
     are from `others`: [h, w]."""
     weight = (mine * np.square(np.clip(_distance(others) / reach, 0, 1))).astype(np.float32)
-    side = 4 * reach + 1
+    share, spread, far = surroundings(lab, weight, 4 * reach + 1)
+    return np.where(share > _LEAST_SHARE, far / np.maximum(spread, _LEAST), np.float32(np.inf))
 
+
+def surroundings(lab: Floats, weight: Floats, side: int) -> tuple[Floats, Floats, Floats]:
+    """The colours of what `weight` [h, w] marks in a square of that side around each pixel of [h, w, 3]: its share of
+    the square, how far its colours spread, and how far the pixel's is from their mean; [h, w] each."""
     def around(plane: Floats) -> Floats:
         return np.asarray(cv2.blur(plane, (side, side)), np.float32)
 
-    total = np.maximum(around(weight), 1e-6)[..., None]
-    mean = around(lab * weight[..., None]) / total
-    spread = np.sqrt(np.maximum(around(lab**2 * weight[..., None]) / total - mean**2, 0).sum(-1))
-    far = np.sqrt(np.square(lab - mean).sum(-1)) / np.maximum(spread, _LEAST)
-    return np.asarray(np.where(total[..., 0] > 1e-3, far, np.inf), np.float32)
+    share = np.maximum(around(weight), 1e-6)
+    mean = around(lab * weight[..., None]) / share[..., None]
+    spread = np.sqrt(np.maximum(around(lab**2 * weight[..., None]) / share[..., None] - mean**2, 0).sum(-1))
+    return share, np.asarray(spread, np.float32), np.asarray(np.sqrt(np.square(lab - mean).sum(-1)), np.float32)
 
 
 def _touching(mask: Mask, seeds: Mask) -> Mask:

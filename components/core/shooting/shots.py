@@ -118,10 +118,10 @@ def fine(model: Reposer, source: SourceBatch, poses: Pixels, dense: Pixels | Non
     return Fine(_clothes_alone(source), poses, dense)
 
 
-def densely(pose: Pixels, size: int) -> Pixels | None:
-    """A pose [P, P, 3] for `Fine.dense` of pictures of that size; None where a pixel is one place of the atlas."""
+def densely(poses: Sequence[Pixels] | Pixels, size: int) -> Pixels | None:
+    """Poses [P, P, 3] as `Fine.dense` for pictures of that size; None where a pixel is one place of the atlas."""
     side = size * density(size)
-    return None if side == size else enlarge_iuv(pose, (side, side))
+    return None if side == size else np.stack([enlarge_iuv(pose, (side, side)) for pose in poses])
 
 
 def density(size: int) -> int:
@@ -190,8 +190,7 @@ class Staged:
 
     def _large(self, pose: Pixels, coarse: Pixels, chosen: _Choice, wall: Pixels) -> Output:
         """One picture in another size than the model's."""
-        dense = densely(pose, self.size)
-        batch, detailed = self._given(pose, coarse, chosen, None if dense is None else dense[None])
+        batch, detailed = self._given(pose, coarse, chosen, densely([pose], self.size))
         return self._model.repose(batch, coarse[None], wall[None], detailed)
 
     def _given(self, pose: Pixels, coarse: Pixels, chosen: _Choice, dense: Pixels | None = None

@@ -12,7 +12,7 @@ from components.core.people.dataset import PeopleDataset, Person
 from components.core.people.identities import Identities
 from components.core.people.person import PersonCrop
 from components.core.settings import EvaluateSettings, PreprocessSettings
-from components.core.shooting.shots import density, finer_cut, finer_texel, worth
+from components.core.shooting.shots import density, finer_texel, worth
 
 _MEMORY = 256 * 2**20
 
@@ -21,7 +21,7 @@ class Album:
     """Person by data set index, cut for pictures of `size` px; up to 256 MB of them stay decoded.
 
     At another size than the networks' own, photo, pose map, matte and an atlas of more texels are cut anew from the
-    larger crop, as for pictures of that size (`shots.finer_cut`); `face` and `truth` are None then.
+    larger crop, as for pictures of that size (`shots.finer_texel`); `face` and `truth` are None then.
     """
 
     def __init__(self, people: PeopleDataset, size: int | None = None) -> None:
@@ -30,8 +30,9 @@ class Album:
         self.size = people.resolution if size is None else size
         """Side of the pictures."""
         # Photo, pose map and matte; texture and seen mask.
-        texel = finer_texel(people, self.size, people.large, density(self.size)) if self.is_larger else people.texel
-        picture, atlas = 7 * self.size**2, 24 * 4 * texel**2
+        self._texel = (finer_texel(people, self.size, people.large, density(self.size)) if self.is_larger
+                       else people.texel)
+        picture, atlas = 7 * self.size**2, 24 * 4 * self._texel**2
         self._get = _kept(self._cut_whole if self.is_larger else people.__getitem__, picture + atlas)
         self._picture = _kept(self._cut_picture, picture) if self.is_larger else self._get
 
@@ -54,13 +55,14 @@ class Album:
         return self._picture(index)
 
     def _cut_whole(self, index: int) -> Person:
-        cut = finer_cut(self.people, self.size, self.people.large, density(self.size))
-        found = cut(self._crop(index))
-        return replace(self.picture(index), texture=found.texture, seen=found.seen)
+        found = self._crop(index).at(self.size, self._texel)
+        return replace(self._as_pictured(index, found), texture=found.texture, seen=found.seen)
 
     def _cut_picture(self, index: int) -> Person:
-        found = self._crop(index).picture_at(self.size)
-        return replace(self.own[index], photo=found.photo, iuv=found.iuv, matte=found.matte, face=None, truth=None)
+        return self._as_pictured(index, self._crop(index).picture_at(self.size))
+
+    def _as_pictured(self, index: int, crop: PersonCrop) -> Person:
+        return replace(self.own[index], photo=crop.photo, iuv=crop.iuv, matte=crop.matte, face=None, truth=None)
 
     def _crop(self, index: int) -> PersonCrop:
         """The photo as it was cut out, in the larger crop's pixels."""

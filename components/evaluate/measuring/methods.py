@@ -69,8 +69,7 @@ class ModelMethod:
         two lights."""
         (source, poses), (detail, large) = _given(people.own, [pair]), _given(people, [pair])
         detail = replace(detail, one_light=pair.kind != "transfer")
-        dense = densely(large[0], people.size)
-        given = fine(self._reposer, detail, large, None if dense is None else dense[None])
+        given = fine(self._reposer, detail, large, densely(large, people.size))
         return self._painted(source, poses, background, given)
 
     def _painted(self, source: SourceBatch, poses: Images, background: Images | int, detail: Fine | None = None
