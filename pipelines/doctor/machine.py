@@ -55,8 +55,8 @@ def memory(free: int | None = None) -> Finding:
                    "close other programs, or lower train.batch and preprocess.resolution")
 
 
-def disk(home: Path) -> list[Finding]:
-    """Whether the home folder, or where it will be made, can be written and has room."""
+def disk(home: Path, free: int | None = None) -> list[Finding]:
+    """Whether the home folder, or where it will be made, can be written and has room (``free`` bytes)."""
     what, wanted = f"disk at {home}", f"{_gib(_DISK_WANTED)} free"
     there = next(path for path in (home.absolute(), *home.absolute().parents) if path.exists())
     if not there.is_dir():
@@ -65,7 +65,7 @@ def disk(home: Path) -> list[Finding]:
     try:
         trial.write_bytes(b"trial")
         trial.unlink()
-        free = shutil.disk_usage(there).free
+        free = shutil.disk_usage(there).free if free is None else free
     except OSError as error:
         return [problem(what, error.strerror or str(error), "a folder that can be written",
                         "choose another --home, or change its permissions")]

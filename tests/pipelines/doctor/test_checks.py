@@ -60,8 +60,15 @@ def test_a_home_that_cannot_be_is_named_and_a_good_one_is_not_made(tmp_path: Pat
     (tmp_path / "file").write_text("")
     (there,) = machine.disk(tmp_path / "file" / "home")
     assert there.level == Level.PROBLEM and "is a file" in there.found
-    (there,) = machine.disk(tmp_path / "new" / "home")
+    (there,) = machine.disk(tmp_path / "new" / "home", free=1 << 40)
     assert there.level == Level.OK and list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+@pytest.mark.parametrize(("free", "level"), [(1 << 28, Level.PROBLEM), (3 << 30, Level.WARNING), (1 << 36, Level.OK)])
+def test_a_disk_that_is_nearly_full_is_named(free: int, level: Level, tmp_path: Path) -> None:
+    (there,) = machine.disk(tmp_path, free)
+    assert there.level == level and "GiB free" in there.found
+    assert ("free some space" in there.how_to_mend) == (level is not Level.OK)
 
 
 def test_little_memory_and_an_old_python_are_named() -> None:
