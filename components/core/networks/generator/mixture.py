@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from components.core.networks.generator.alignment import shows, without_arms, without_strays
+from components.core.networks.generator.alignment import shows, wide_legs, without_arms, without_strays
 from components.core.networks.generator.enlarge import enlarged, plainly_enlarged
 from components.core.networks.generator.light import light_factors, relit, settled
 from components.core.networks.generator.seams import mended
@@ -41,6 +41,8 @@ _CHANGE = 0.3  # Scale of light and touching up: an untrained network leaves the
 _MATTE_PRIOR = 3.0
 _GAP, _AROUND_HEAD = 72, 16
 """Shares of a side: half the width of a gap between head and hair that is closed, and how far from the head."""
+_UNDECIDED = 0.3, 0.8
+"""Of a larger picture, mattes up to the first are background and from the second on the person."""
 _MEND = 4
 """Of how many times larger a picture the seams are mended by a pixel more to each side."""
 
@@ -153,10 +155,13 @@ def mixed_larger(raw: Tensor, seen: Shown, finer: Finer) -> Painting:
         # Gaps are closed as they were at S: so large a square's corners would show.
         present = _present(seen)
         closed = (_present(fine) + plainly_enlarged(_closed(present) - present, side)).clamp(max=1)
-        if times > 1:
-            closed = _hair_closed(closed, poses)
+        head = _around_head(poses) if times > 1 else None
+        if head is not None:
+            closed = _hair_closed(closed, head)
         person, matte = _person(raw, shares, fine), soft_matte(raw[:, TOUCH : TOUCH + MATTE], closed)
-        if times > 1:
+        if head is not None:
+            narrow = 1 - wide_legs(source.clothes.poses, source.clothes.mattes)
+            matte = _resolved(matte, narrow * (1 - head))
             both = mended(torch.cat((person, matte), 1), poses, max(1, round(times / _MEND)))
             person, matte = both[:, :3], both[:, 3:]
         return Painting(person, matte, shares)
@@ -215,16 +220,30 @@ def _closed(mask: Tensor) -> Tensor:
     return -dilated(-dilated(mask, radius), radius)
 
 
-def _hair_closed(mask: Tensor, poses: Tensor) -> Tensor:
-    """Close what is open between a head and the hair around it: [B, 1, T, T] in 0..1, for poses [B, 3, T, T].
+def _around_head(poses: Tensor) -> Tensor:
+    """Where the head and its hair are, for poses [B, 3, T, T]: [B, 1, T, T] in 0..1."""
+    return softened(dilated(shows(poses, HEAD_PARTS), max(poses.shape[-1] // _AROUND_HEAD, 1)))
+
+
+def _hair_closed(mask: Tensor, head: Tensor) -> Tensor:
+    """Close what is open between a head and the hair around it: both [B, 1, T, T] in 0..1.
 
     The photo's head, moved, is never as wide as the target's; where it is wider, neither says what is there.
     """
-    side = mask.shape[-1]
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * (side // _GAP) + 1,) * 2)
-    around = softened(dilated(shows(poses, HEAD_PARTS), max(side // _AROUND_HEAD, 1)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * (mask.shape[-1] // _GAP) + 1,) * 2)
     closed = np.stack([cv2.morphologyEx(one, cv2.MORPH_CLOSE, disc) for one in mask[:, 0].cpu().numpy()])
-    return torch.lerp(mask, torch.from_numpy(closed)[:, None].to(mask.device), around)
+    return torch.lerp(mask, torch.from_numpy(closed)[:, None].to(mask.device), head)
+
+
+def _resolved(matte: Tensor, where: Tensor) -> Tensor:
+    """A matte [B, 1, T, T] with less that is neither person nor background, `where` [B, 1, T, T] says so.
+
+    Where the network could not tell, as in a gap of few pixels between two legs, its matte is a middle one. In a larger
+    picture that is fog; hair is as fine as that, and what may be cloth is better half there than not.
+    """
+    lowest, highest = _UNDECIDED
+    steep = ((matte - lowest) / (highest - lowest)).clamp(0, 1)
+    return torch.lerp(matte, torch.minimum(matte, steep * steep * (3 - 2 * steep)), where)
 
 
 def soft_matte(logit: Tensor, likely: Tensor | None = None) -> Tensor:

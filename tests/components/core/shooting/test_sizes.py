@@ -14,6 +14,7 @@ from components.core.people.dataset import PeopleDataset
 from components.core.people.person import PersonCrop, person_from_photo
 from components.core.pictures.images import read_photo, write_png
 from components.core.pictures.iuv import enlarge_iuv, write_iuv
+from components.core.pictures.matte import silhouette
 from components.core.pictures.texture import sample
 from components.core.settings import PreprocessSettings
 from components.core.shooting.shots import finer_cut, largest, shoot, supported_size
@@ -75,6 +76,21 @@ def test_less_of_the_photo_makes_the_same_picture_as_far_as_it_goes(model: Repos
     assert np.array_equal(less.photo, person.photo) and np.array_equal(less.texture, person.texture)
     whole, half = (shoot(model, one, [people[1].iuv], size=128).images.astype(int) for one in (person, less))
     assert 0 < np.abs(whole - half).mean() < 6
+
+
+def test_what_the_network_could_not_tell_is_no_fog_in_a_large_picture(world, people: list[PersonCrop]) -> None:
+    model = Reposer.load(world.model / "generator.safetensors")
+    with torch.no_grad():
+        model.network.gnet.bias[3] = 2.2  # a matte of about a third beyond the body
+
+    def fog(person: PersonCrop, size: int) -> float:
+        mattes = shoot(model, person, [people[1].iuv], size=size).mattes[0]
+        below = mattes[mattes.shape[0] // 2 :]
+        return float(((below > 40) & (below < 215)).mean())
+
+    matte = cv2.dilate(silhouette(people[0].native_iuv), np.ones((3, 3), np.uint8))
+    assert min(fog(one, 64) for one in people) > 0.4 > 0.1 > fog(people[1], 256)
+    assert fog(replace(people[0], native_matte=matte), 256) > 0.4  # it may be a skirt
 
 
 @pytest.mark.parametrize("size", [72, 160, 200, 320])

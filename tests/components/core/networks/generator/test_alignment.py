@@ -1,8 +1,10 @@
 """Where what is beside the body in one pose comes from in another."""
 
+import pytest
 import torch
 
-from components.core.networks.generator.alignment import carried, limbwise, torso_frame
+from components.core.networks.generator.alignment import carried, limbwise, torso_frame, wide_legs
+from components.core.networks.layers import dilated
 
 SIDE = 64
 
@@ -49,3 +51,18 @@ def test_legs_that_one_of_them_does_not_show_follow_the_torso() -> None:
     source[:, :, 32:] = 0
     torso = carried(torso_frame(source), torso_frame(target), SIDE)[1]
     assert torch.allclose(limbwise(source, target, SIDE), torso, atol=1e-4)
+
+
+@pytest.mark.parametrize("times", [1, 8])
+def test_clothes_that_stand_off_from_the_legs_are_told_by_the_matte(times: int) -> None:
+    poses = figure(right=27, left=37)
+    body = (poses[:, :1] > 0).float()
+    skirt = torch.zeros_like(body)
+    skirt[:, :, 28:48, 20:44] = 1
+    bag = torch.zeros_like(body)
+    bag[:, :, 10:30, 50:60] = 1
+    no_legs = torch.where(torch.arange(SIDE)[:, None] < 28, poses, 0)
+    for photo, matte, wide in ((poses, body, 0), (poses, dilated(body, 2), 1), (poses, (body + skirt).clamp(max=1), 1),
+                               (poses, body + bag, 0), (poses, torch.zeros_like(body), 0), (no_legs, body, 0)):
+        large = [one.repeat_interleave(times, 2).repeat_interleave(times, 3) for one in (photo, matte)]
+        assert wide_legs(*large).shape == (1, 1, 1, 1) and wide_legs(*large).item() == wide
