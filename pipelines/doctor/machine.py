@@ -56,7 +56,8 @@ def memory(free: int | None = None) -> Finding:
 
 
 def disk(home: Path, free: int | None = None) -> list[Finding]:
-    """Whether the home folder, or where it will be made, can be written and has room (``free`` bytes)."""
+    """Whether the home folder, or where it will be made, can be written and has room: `free` bytes, else what is
+    found."""
     what, wanted = f"disk at {home}", f"{_gib(_DISK_WANTED)} free"
     there = next(path for path in (home.absolute(), *home.absolute().parents) if path.exists())
     if not there.is_dir():

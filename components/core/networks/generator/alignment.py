@@ -21,9 +21,10 @@ _TORSO = (1, 2)
 _LEGS = (((7, 9), 9, ()), ((8, 10), 10, ()), ((11, 13), 13, (6,)), ((12, 14), 14, (5,)))
 """Thighs and lower legs: back and front chart, the one on which U runs the other way, and the foot that goes along."""
 _THIGHS_AND_BELOW = tuple(part for charts, _, _ in _LEGS for part in charts)
-_ABOUT_LEGS = 24  # Shares of a side: how far from legs clothes are looked for,
-_STANDING_OFF = 0.08, 0.18  # how many are beyond the legs when they begin to be wide ones, and when they surely are,
-_FINE_ENOUGH = 256  # and at what side that is counted.
+_FINE_ENOUGH = 256  # Side at which what stands off from the legs is counted.
+_ABOUT_LEGS = 24  # Shares of a side: how far from the legs that is looked for.
+_STANDING_OFF = 0.08, 0.18
+"""Share of the legs' pixels from which clothes beyond them begin to be wide, and from which they are."""
 _NEAR = 8  # Shares of a side: as far around itself a leg carries its clothes along.
 _TORSO_EVERYWHERE = 1e-3  # ... and how much of that the torso does everywhere.
 _ARMS = (*HAND_PARTS, *ARM_PARTS)
@@ -158,8 +159,7 @@ def wide_legs(poses: Tensor, mattes: Tensor) -> Tensor:
     """Whether clothes stand off from the legs, as skirts and wide trousers do: [B, 1, 1, 1] in 0..1.
 
     By a photo's pose map [B, 3, S, S] and matte [B, 1, S, S]: how much of the person is beyond the map about thighs and
-    lower legs. Of 19 real photos, three of wide trousers have 0.19 to 0.36 of the legs' pixels there, others 0.01 to
-    0.07.
+    lower legs. Of 20 photos, three of wide trousers have 0.19 to 0.36 of the legs' pixels there, others 0.01 to 0.07.
     """
     every = max(poses.shape[-1] // _FINE_ENOUGH, 1)
     poses, mattes = poses[..., ::every, ::every], mattes[..., ::every, ::every]

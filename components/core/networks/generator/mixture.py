@@ -42,7 +42,7 @@ _MATTE_PRIOR = 3.0
 _GAP, _AROUND_HEAD = 72, 16
 """Shares of a side: half the width of a gap between head and hair that is closed, and how far from the head."""
 _UNDECIDED = 0.3, 0.8
-"""Of a larger picture, mattes up to the first are background and from the second on the person."""
+"""Where a smooth step from 0 to 1 begins and ends: mattes of a larger picture that are above it are lowered to it."""
 _MEND = 4
 """Of how many times larger a picture the seams are mended by a pixel more to each side."""
 
@@ -155,16 +155,13 @@ def mixed_larger(raw: Tensor, seen: Shown, finer: Finer) -> Painting:
         # Gaps are closed as they were at S: so large a square's corners would show.
         present = _present(seen)
         closed = (_present(fine) + plainly_enlarged(_closed(present) - present, side)).clamp(max=1)
-        head = _around_head(poses) if times > 1 else None
-        if head is not None:
-            closed = _hair_closed(closed, head)
-        person, matte = _person(raw, shares, fine), soft_matte(raw[:, TOUCH : TOUCH + MATTE], closed)
-        if head is not None:
-            narrow = 1 - wide_legs(source.clothes.poses, source.clothes.mattes)
-            matte = _resolved(matte, narrow * (1 - head))
-            both = mended(torch.cat((person, matte), 1), poses, max(1, round(times / _MEND)))
-            person, matte = both[:, :3], both[:, 3:]
-        return Painting(person, matte, shares)
+        person, logit = _person(raw, shares, fine), raw[:, TOUCH : TOUCH + MATTE]
+        if times <= 1:
+            return Painting(person, soft_matte(logit, closed), shares)
+        head, narrow = _around_head(poses), 1 - wide_legs(source.clothes.poses, source.clothes.mattes)
+        matte = _resolved(soft_matte(logit, _hair_closed(closed, head)), narrow * (1 - head))
+        both = mended(torch.cat((person, matte), 1), poses, max(1, round(times / _MEND)))
+        return Painting(both[:, :3], both[:, 3:], shares)
 
 
 def _settled(charts: Tensor | None, poses: Tensor, side: int) -> Tensor | None:
@@ -236,7 +233,7 @@ def _hair_closed(mask: Tensor, head: Tensor) -> Tensor:
 
 
 def _resolved(matte: Tensor, where: Tensor) -> Tensor:
-    """A matte [B, 1, T, T] with less that is neither person nor background, `where` [B, 1, T, T] says so.
+    """A matte [B, 1, T, T] in which less than half is hardly anything, as far as `where` [B, 1, T, T] in 0..1 goes.
 
     Where the network could not tell, as in a gap of few pixels between two legs, its matte is a middle one. In a larger
     picture that is fog; hair is as fine as that, and what may be cloth is better half there than not.
